@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an error, an exception object or a bare class name, to status, category, retryability and remedy.
+
+The rules are in `errors_table`. They restate what the libraries themselves retry (their `_should_retry`,
+`is_retryable`, retry policies), the gRPC status table and HTTP's. What no row names is a failure of unknown
+retryability. Nothing here raises, whatever the exception object does when looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from agent_outcomes.errors_table import (
+    BAD_REQUEST,
+    CODE_RULES,
+    ERROR_RULES,
+    GRPC_RULES,
+    HTTP_RULES,
+    OTHER,
+    UPSTREAM,
+    Classification,
+)
+from agent_outcomes.semconv import Remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+T = TypeVar("T")
+
+CAUSE_DEPTH_MAX = 8
+NAME_LENGTH_MAX = 200
+UNNAMED_ERROR = "_OTHER"
+_HTTP_CODES = range(400, 600)
+_HTTP_SERVER_ERRORS = range(500, 600)
+
+# The only exceptions believed on a span left UNSET: the SDK records every other one by itself. GeneratorExit and
+# StopAsyncIteration are in flight at the end of runs that went well (agent transfer, agent as a tool).
+INTERRUPTIONS = frozenset(
+    {
+        "asyncio.exceptions.CancelledError",
+        "concurrent.futures._base.CancelledError",
+        "trio.Cancelled",
+        "builtins.KeyboardInterrupt",
+        "builtins.SystemExit",
+    },
+)
+SILENT = frozenset({"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"})
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """What is known of an error, from its object or from what a span says.
+
+    `lineages` holds one tuple per exception, itself first and then its causes: its class name and its parents', fully
+    qualified where known. The flags and codes are the first found along the causes.
+    """
+
+    lineages: tuple[tuple[str, ...], ...] = ()
+    retryable: bool | None = None
+    http_status: int | None = None
+    grpc_code: str | None = None
+    vendor_code: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The class of the error itself."""
+        return self.lineages[0][0] if self.lineages else None
+
+
+def facts_from_exception(error: BaseException) -> ErrorFacts:
+    """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag."""
+    chain = list(_causes(error))
+    return ErrorFacts(
+        lineages=tuple(_lineage(type(one)) for one in chain),
+        retryable=_first(_own_retryable(one) for one in chain),
+        http_status=_first(_http_status(one) for one in chain),
+        grpc_code=_first(_grpc_code(one) for one in chain),
+        vendor_code=_first(_vendor_code(one) for one in chain),
+    )
+
+
+def facts_from_name(name: str) -> ErrorFacts:
+    """What a class name or code on a span says (`error.type`, `exception.type`): HTTP statuses and gRPC codes too."""
+    name = name[:NAME_LENGTH_MAX]
+    if name.isascii() and name.isdigit() and len(name) == 3:  # noqa: PLR2004 - an HTTP status has three digits
+        return ErrorFacts(lineages=((name,),), http_status=int(name))
+    if name in GRPC_RULES:
+        return ErrorFacts(lineages=((name,),), grpc_code=name)
+    return ErrorFacts(lineages=((name,),))
+
+
+def classify(facts: ErrorFacts) -> Classification:
+    """The table's verdict; the error's own retry flag overrides the table's."""
+    found = find_rule(facts) or OTHER
+    if facts.retryable is None or facts.retryable is found.retryable:
+        return found
+    remedy = (found.remedy or Remedy.RETRY) if facts.retryable else None
+    return replace(found, retryable=facts.retryable, remedy=remedy)
+
+
+@lru_cache(maxsize=1024)
+def find_rule(facts: ErrorFacts) -> Classification | None:
+    """The first row that names the error or one of its causes, most specific evidence first; `None` if none does."""
+    if facts.vendor_code is not None and facts.vendor_code in CODE_RULES:
+        return CODE_RULES[facts.vendor_code]
+    for lineage in facts.lineages:
+        rule = _find_lineage(lineage)
+        if rule is not None:
+            return rule
+    if facts.http_status is not None:
+        return _find_http(facts.http_status)
+    return GRPC_RULES.get(facts.grpc_code) if facts.grpc_code else None
+
+
+def is_interruption(facts: ErrorFacts) -> bool:
+    """Whether the error is one of those believed on a span left UNSET."""
+    return bool(facts.lineages) and not INTERRUPTIONS.isdisjoint(facts.lineages[0])
+
+
+def is_silent(facts: ErrorFacts) -> bool:
+    """Whether the error says nothing about how a run went."""
+    return bool(facts.lineages) and not SILENT.isdisjoint(facts.lineages[0])
+
+
+def _find_lineage(lineage: tuple[str, ...]) -> Classification | None:
+    for name in lineage:
+        if name in _BY_NAME:
+            return _BY_NAME[name]
+        # A span says `TimeoutError` where the object would say `builtins.TimeoutError`, and packages re-export
+        # (`openai._exceptions.RateLimitError`), so the last segment decides where it is unambiguous.
+        rule = _BY_SEGMENT.get(name.rpartition(".")[2])
+        if rule is not None:
+            return rule
+    return None
+
+
+def _find_http(status: int) -> Classification | None:
+    if status in HTTP_RULES:
+        return HTTP_RULES[status]
+    if status in _HTTP_SERVER_ERRORS:
+        return UPSTREAM
+    return BAD_REQUEST if status in _HTTP_CODES else None
+
+
+def _index_by_name() -> Mapping[str, Classification]:
+    return {name: rule for rule, names in ERROR_RULES for name in names}
+
+
+def _index_by_segment() -> Mapping[str, Classification]:
+    index: dict[str, Classification] = {}
+    contradicted: set[str] = set()
+    for rule, names in ERROR_RULES:
+        for name in names:
+            segment = name.rpartition(".")[2]
+            kept = index.setdefault(segment, rule)
+            if (kept.status, kept.retryable) != (rule.status, rule.retryable):
+                contradicted.add(segment)
+    return {segment: rule for segment, rule in index.items() if segment not in contradicted}
+
+
+_BY_NAME = _index_by_name()
+_BY_SEGMENT = _index_by_segment()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and len(seen) < CAUSE_DEPTH_MAX and all(current is not one for one in seen):
+        seen.append(current)
+        yield current
+        current = current.__cause__
+
+
+def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
+    stop = (object, BaseException, Exception)
+    names = tuple(f"{one.__module__}.{one.__qualname__}"[:NAME_LENGTH_MAX] for one in cls.__mro__ if one not in stop)
+    return names or (f"builtins.{cls.__qualname__}",)
+
+
+def _first(values: Iterator[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _look(error: object, *path: str) -> object:
+    current: object = error
+    for name in path:
+        try:
+            current = getattr(current, name, None)
+        except Exception:  # noqa: BLE001 - a foreign property may raise anything; it then says nothing
+            return None
+    return current
+
+
+def _own_retryable(error: BaseException) -> bool | None:
+    for name, meaning in (("is_retryable", True), ("retryable", True), ("non_retryable", False)):
+        flag = _look(error, name)
+        if isinstance(flag, bool):
+            return flag is meaning
+    return None
+
+
+def _http_status(error: BaseException) -> int | None:
+    for path in (("status_code",), ("status",), ("response", "status_code"), ("response", "status"), ("code",)):
+        status = _look(error, *path)
+        if isinstance(status, int) and not isinstance(status, bool) and status in _HTTP_CODES:
+            return int(status)
+    return None
+
+
+def _grpc_code(error: BaseException) -> str | None:
+    code = _look(error, "code") or _look(error, "grpc_status_code")
+    # Only gRPC's own errors: calling an unknown object's method could do anything.
+    if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
+        try:
+            code = code()
+        except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
+            return None
+    name = _look(code, "name") if isinstance(code, Enum) else None
+    return name if isinstance(name, str) and name in GRPC_RULES else None
+
+
+def _vendor_code(error: BaseException) -> str | None:
+    code = _look(error, "code")
+    if not isinstance(code, str):
+        response = _look(error, "response")
+        # botocore's ClientError carries the service's code in a plain dict.
+        details = response.get("Error") if isinstance(response, dict) else None
+        code = details.get("Code") if isinstance(details, dict) else None
+    return code if isinstance(code, str) and code in CODE_RULES else None

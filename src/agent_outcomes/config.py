@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: the processor's arguments and the `AGENT_OUTCOMES_*` variables that mean the same, read in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LIMIT_MAX: Final = 500
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names the setting and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits on label values and what to leave off events.
+
+    At most `agents_max` agent names, `job_types_max` job types and `labels_max` outcome labels become metric labels;
+    further ones count under `_OTHER`. `hide_message` and `hide_metadata` keep those two texts off events.
+    """
+
+    agents_max: int = 100
+    job_types_max: int = 50
+    labels_max: int = 50
+    hide_message: bool = False
+    hide_metadata: bool = False
+
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "agents_max": "AGENT_OUTCOMES_AGENTS_MAX",
+    "job_types_max": "AGENT_OUTCOMES_JOB_TYPES_MAX",
+    "labels_max": "AGENT_OUTCOMES_LABELS_MAX",
+    "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
+    "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
+}
+
+
+def read_settings(
+    *,
+    agents_max: int | None = None,
+    job_types_max: int | None = None,
+    labels_max: int | None = None,
+    hide_message: bool | None = None,
+    hide_metadata: bool | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force: an argument if given, else its variable, else the default.
+
+    Raises `SettingsError` naming the argument or variable if a value cannot be used.
+    """
+    variables = os.environ if environ is None else environ
+    default = Settings()
+    return Settings(
+        agents_max=_limit("agents_max", agents_max, variables, default.agents_max),
+        job_types_max=_limit("job_types_max", job_types_max, variables, default.job_types_max),
+        labels_max=_limit("labels_max", labels_max, variables, default.labels_max),
+        hide_message=_switch("hide_message", given=hide_message, variables=variables, default=default.hide_message),
+        hide_metadata=_switch("hide_metadata", given=hide_metadata, variables=variables, default=default.hide_metadata),
+    )
+
+
+def _limit(name: str, given: int | None, variables: Mapping[str, str], default: int) -> int:
+    text = variables.get(VARIABLES[name], "").strip()
+    if given is not None:
+        return _checked_limit(name, given)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))):
+        raise SettingsError(_limit_message(VARIABLES[name], text))
+    return _checked_limit(VARIABLES[name], int(text))
+
+
+def _checked_limit(name: str, limit: int) -> int:
+    if not 0 <= limit <= LIMIT_MAX:
+        raise SettingsError(_limit_message(name, repr(limit)))
+    return limit
+
+
+def _limit_message(name: str, value: str) -> str:
+    return f"{name}={value[:80]} is not usable; give a whole number from 0 to {LIMIT_MAX}"
+
+
+def _switch(name: str, *, given: bool | None, variables: Mapping[str, str], default: bool) -> bool:
+    if given is not None:
+        return given
+    text = variables.get(VARIABLES[name], "").strip().lower()
+    if not text:
+        return default
+    if text not in _TRUE | _FALSE:
+        message = f"{VARIABLES[name]}={text[:80]} is not usable; give true or false"
+        raise SettingsError(message)
+    return text in _TRUE

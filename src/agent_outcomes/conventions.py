@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How others mark agent, model and tool spans: attribute keys, operations, scopes and span names, as data.
+
+Read from the conventions (OpenTelemetry GenAI, OpenInference, Traceloop) and from what the frameworks emit.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes import semconv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPERATION: Final = "gen_ai.operation.name"
+OPENINFERENCE_KIND: Final = "openinference.span.kind"
+TRACELOOP_KIND: Final = "traceloop.span.kind"
+FINISH_REASON: Final = "gen_ai.agent.finish_reason"
+
+AGENT_NAME_KEYS: Final = (
+    semconv.GEN_AI_AGENT_NAME,
+    "agent.name",
+    "gen_ai.workflow.name",
+    "traceloop.entity.name",
+)
+
+
+class Role(Enum):
+    """What a span is in a run."""
+
+    AGENT = auto()
+    MODEL = auto()
+    TOOL = auto()
+    OTHER = auto()
+
+
+OPERATION_ROLES: Final[Mapping[object, Role]] = {
+    "invoke_agent": Role.AGENT,
+    "invoke_workflow": Role.AGENT,
+    "chat": Role.MODEL,
+    "generate_content": Role.MODEL,
+    "text_completion": Role.MODEL,
+    "embeddings": Role.MODEL,
+    "execute_tool": Role.TOOL,
+    # Building an agent is no run of it, whatever other marks the span carries.
+    "create_agent": Role.OTHER,
+}
+
+KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
+    OPENINFERENCE_KIND: {
+        "AGENT": Role.AGENT,
+        "LLM": Role.MODEL,
+        "EMBEDDING": Role.MODEL,
+        "TOOL": Role.TOOL,
+    },
+    TRACELOOP_KIND: {
+        "workflow": Role.AGENT,
+        "agent": Role.AGENT,
+        "tool": Role.TOOL,
+    },
+}
+
+# Roots that carry no agent mark of their own: (scope, span name). OpenInference calls a LangGraph graph without
+# "agent" in its name a CHAIN, LlamaIndex has no agent span, ADK's first schema and Agent Framework set no operation.
+ROOT_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
+    "openinference.instrumentation.langchain": re.compile(r"LangGraph"),
+    "openinference.instrumentation.llama_index": re.compile(r"\w*(?:Agent|Workflow)\.run"),
+    "openinference.instrumentation.crewai": re.compile(r".+\.kickoff"),
+    "agent_framework": re.compile(r"workflow\.run"),
+    "gcp.vertex.agent": re.compile(r"invocation"),
+}
+ROOT_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
+    "strands.telemetry.tracer": frozenset({"invoke_graph", "invoke_swarm"}),
+}
+
+_GENAI_SCOPE: Final = re.compile(
+    r"""(?:
+      openinference\.
+    | traceloop
+    | opentelemetry\.(?:util|instrumentation)\.genai
+    | opentelemetry\.instrumentation\.(?:
+        agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
+      | llamaindex|mcp|mistralai|ollama|openai|replicate|sagemaker|smolagents|together|transformers|vertexai|watsonx
+      | writer|claude)
+    | pydantic[-_]ai
+    | strands\.
+    | gcp\.vertex\.agent
+    | agent_framework
+    | autogen
+    | crewai
+    | semantic_kernel
+    | langfuse
+    | haystack
+    | smolagents
+    )""",
+    re.VERBOSE,
+)
+GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "agent.")
+
+# Instrumentations that end the run's root clean (UNSET or forced to OK) although the run failed.
+_CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents")
+
+_NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
+_NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
+
+ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND})
+
+
+def role_of(attributes: Mapping[str, Any]) -> Role:
+    """What the span's own marks say it is; the operation name is the stronger mark."""
+    operation = attributes.get(OPERATION)
+    if operation is not None:
+        role = _lookup(OPERATION_ROLES, operation)
+        if role is not None:
+            return role
+    for key, roles in KIND_ROLES.items():
+        kind = attributes.get(key)
+        if kind is not None:
+            role = _lookup(roles, kind)
+            if role is not None:
+                return role
+    return Role.OTHER
+
+
+def is_known_root(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:
+    """Whether scope and span name (or operation) are those of a framework's unmarked root."""
+    pattern = ROOT_NAMES.get(scope)
+    if pattern is not None and pattern.fullmatch(name):
+        return True
+    operations = ROOT_OPERATIONS.get(scope)
+    operation = attributes.get(OPERATION)
+    return operations is not None and isinstance(operation, str) and operation in operations
+
+
+def is_genai_scope(scope: str) -> bool:
+    """Whether a GenAI instrumentation made the span, so that it may still be marked as an agent before it ends."""
+    return _GENAI_SCOPE.match(scope) is not None
+
+
+def ends_clean_on_failure(scope: str) -> bool:
+    """Whether the scope's root spans say nothing of a failure inside."""
+    return _CLEAN_END_SCOPE.match(scope) is not None
+
+
+def agent_name_from_span(name: str) -> str | None:
+    """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
+    if name in OPERATION_ROLES:
+        return None
+    return _NAME_SUFFIX.sub("", _NAME_PREFIX.sub("", name, count=1)).strip() or None
+
+
+def _lookup(roles: Mapping[object, Role], key: object) -> Role | None:
+    # Attribute values may be unhashable (a nested map on newer SDKs); only text can be a mark.
+    return roles.get(str.__str__(key)) if isinstance(key, str) else None

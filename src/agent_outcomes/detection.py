@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a span is agent-like, whether it could still become so, and what its end looks like as plain data."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import SpanKind, StatusCode
+
+from agent_outcomes.classification import facts_from_exception
+from agent_outcomes.conventions import GENAI_PREFIXES, ROLE_KEYS, Role, is_genai_scope, is_known_root, role_of
+from agent_outcomes.model import AgentSpan
+from agent_outcomes.semconv import READ_ATTRIBUTES
+from agent_outcomes.usage import USAGE_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    IsRun = Callable[[ReadableSpan], bool | None]
+
+OUTCOME_KEYS: Final = READ_ATTRIBUTES
+WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
+
+_EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
+_STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
+_EXCEPTION_EVENT: Final = "exception"
+_EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_EVENTS_MAX: Final = 32
+
+
+class Likeness(Enum):
+    """How a span is an agent: not, by its `agent.outcome.*` attributes alone, by its marks, or by the user's word."""
+
+    NONE = auto()
+    BY_OUTCOME = auto()
+    BY_MARK = auto()
+    FORCED = auto()
+
+
+class Standing(Enum):
+    """What an open span is to the agent-like spans below it."""
+
+    AGENT = auto()
+    MAY_BECOME = auto()
+    NEVER = auto()
+
+
+def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, *, verdict: bool | None) -> Likeness:
+    """How agent-like a span is; `verdict` is what the user's `is_run` said of it."""
+    if verdict is not None:
+        return Likeness.FORCED if verdict else Likeness.NONE
+    if role_of(attributes) is Role.AGENT or is_known_root(scope, name, attributes):
+        return Likeness.BY_MARK
+    return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
+
+
+def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
+    """What an open ancestor is now, and whether it can still turn agent-like before it ends.
+
+    Spans at the edge of a process (server, client, messaging) and spans that no GenAI instrumentation made and that
+    carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span is not held back by it.
+    """
+    attributes = attributes_of(span)
+    scope = scope_of(span)
+    likeness = likeness_of(attributes, scope, span.name, verdict=is_run(span) if is_run is not None else None)
+    if likeness is not Likeness.NONE:
+        return Standing.AGENT
+    if span.kind in _EDGE_KINDS:
+        return Standing.NEVER
+    if is_genai_scope(scope) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
+        return Standing.MAY_BECOME
+    return Standing.NEVER
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    """The span's attributes as a plain dict; one copy, as every read through the SDK's mapping costs far more."""
+    attributes = span.attributes
+    if attributes is None:
+        return {}
+    copy = getattr(attributes, "copy", None)
+    return copy() if copy is not None else dict(attributes)
+
+
+def scope_of(span: ReadableSpan) -> str:
+    """The name of the instrumentation scope that made the span."""
+    scope = span.instrumentation_scope
+    return scope.name if scope is not None else ""
+
+
+def value_length_limit_of(span: ReadableSpan) -> int | None:
+    """The provider's limit on attribute text; the SDK has no public way to ask, and cut text must not be believed."""
+    limit = getattr(getattr(span, "_attributes", None), "max_value_len", None)
+    return limit if isinstance(limit, int) else None
+
+
+def exception_in_flight_id() -> int:
+    """Identity of the exception being handled right now in this thread, 0 if none; no reference is kept."""
+    error = sys.exception()
+    return 0 if error is None else id(error)
+
+
+def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_start: int) -> AgentSpan:
+    """An ended span as plain data, together with the exception that is in flight now and was not at its start."""
+    context = span.context
+    error = sys.exception()
+    fresh = error is not None and id(error) != exception_id_at_start
+    return AgentSpan(
+        trace_id=context.trace_id,
+        span_id=context.span_id,
+        trace_flags=int(context.trace_flags),
+        name=str.__str__(span.name),
+        scope=scope_of(span),
+        internal=span.kind not in _EDGE_KINDS,
+        start_ns=span.start_time or 0,
+        end_ns=span.end_time or 0,
+        status_code=_STATUS_CODES.get(span.status.status_code, "unset"),
+        attributes=attributes,
+        dropped_attributes=span.dropped_attributes,
+        exception_types=_exception_types(span),
+        in_flight=facts_from_exception(error) if error is not None and fresh else None,
+        value_length_limit=value_length_limit_of(span),
+    )
+
+
+def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
+    types: list[str] = []
+    for event in span.events[-EXCEPTION_EVENTS_MAX:]:
+        if event.name == _EXCEPTION_EVENT and event.attributes:
+            exception_type = event.attributes.get(_EXCEPTION_TYPE)
+            if isinstance(exception_type, str):
+                types.append(str.__str__(exception_type))
+    return tuple(types)

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The retryability table: class names and codes, each with status, category, retryability and remedy.
+
+Data only. A row's names are fully qualified; a class is looked up by its full name, then by its parents', then by
+the last segment where every row that ends so says the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_outcomes.semconv import ErrorCategory as Category
+from agent_outcomes.semconv import Remedy, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What an error says about a run; `retryable` is `None` where it cannot be known.
+
+    `paused` marks a human-in-the-loop interrupt: the run has not ended and has no outcome yet.
+    """
+
+    status: Status
+    category: str
+    retryable: bool | None
+    remedy: Remedy | None
+    paused: bool = False
+
+
+def _failure(category: Category, *, retryable: bool | None, remedy: Remedy | None) -> Classification:
+    return Classification(Status.FAILURE, category.value, retryable, remedy)
+
+
+TIMEOUT = Classification(Status.TIMEOUT, Category.TIMEOUT.value, retryable=True, remedy=Remedy.RETRY)
+RUN_DEADLINE = Classification(Status.TIMEOUT, Category.RUN_DEADLINE.value, retryable=True, remedy=Remedy.RAISE_LIMIT)
+CANCELLED = Classification(Status.CANCELLED, Category.CANCELLED.value, retryable=False, remedy=Remedy.NONE)
+TERMINATED = Classification(Status.CANCELLED, Category.TERMINATED.value, retryable=False, remedy=Remedy.NONE)
+INVALID_OUTPUT = Classification(Status.INVALID_OUTPUT, Category.VALIDATION.value, retryable=True, remedy=Remedy.RETRY)
+TRUNCATED = Classification(Status.INVALID_OUTPUT, Category.TRUNCATED.value, retryable=False, remedy=Remedy.RAISE_LIMIT)
+AWAITING_HUMAN = Classification(
+    Status.UNKNOWN, Category.AWAITING_HUMAN.value, retryable=False, remedy=Remedy.HUMAN, paused=True
+)
+NODE_CANCELLED = _failure(Category.CANCELLED, retryable=None, remedy=None)
+RATE_LIMIT = _failure(Category.RATE_LIMIT, retryable=True, remedy=Remedy.RETRY_LATER)
+QUOTA = _failure(Category.QUOTA, retryable=False, remedy=Remedy.CHANGE_CONFIG)
+UPSTREAM = _failure(Category.UPSTREAM_UNAVAILABLE, retryable=True, remedy=Remedy.RETRY_LATER)
+NETWORK = _failure(Category.NETWORK, retryable=True, remedy=Remedy.RETRY)
+TRANSIENT = _failure(Category.TRANSIENT, retryable=True, remedy=Remedy.RETRY)
+AUTH = _failure(Category.AUTH, retryable=False, remedy=Remedy.CHANGE_CONFIG)
+NOT_FOUND = _failure(Category.NOT_FOUND, retryable=False, remedy=Remedy.CHANGE_CONFIG)
+BAD_REQUEST = _failure(Category.BAD_REQUEST, retryable=False, remedy=Remedy.CHANGE_INPUT)
+CONTEXT_OVERFLOW = _failure(Category.CONTEXT_OVERFLOW, retryable=False, remedy=Remedy.CHANGE_INPUT)
+BUDGET = _failure(Category.BUDGET_EXHAUSTED, retryable=False, remedy=Remedy.RAISE_LIMIT)
+POLICY = _failure(Category.POLICY, retryable=False, remedy=Remedy.CHANGE_INPUT)
+TOOL_ERROR = _failure(Category.TOOL_ERROR, retryable=None, remedy=None)
+BUG = _failure(Category.BUG, retryable=False, remedy=Remedy.HUMAN)
+OTHER = _failure(Category.OTHER, retryable=None, remedy=None)
+
+_SDKS = ("openai", "anthropic", "litellm.exceptions")
+
+
+def _sdk(*names: str) -> tuple[str, ...]:
+    return tuple(f"{package}.{name}" for package in _SDKS for name in names)
+
+
+ERROR_RULES: tuple[tuple[Classification, tuple[str, ...]], ...] = (
+    (
+        TIMEOUT,
+        (
+            "builtins.TimeoutError",
+            "asyncio.exceptions.TimeoutError",
+            "asyncio.TimeoutError",
+            "concurrent.futures.TimeoutError",
+            "concurrent.futures._base.TimeoutError",
+            "socket.timeout",
+            "httpx.TimeoutException",
+            "httpx.ConnectTimeout",
+            "httpx.ReadTimeout",
+            "httpx.WriteTimeout",
+            "httpx.PoolTimeout",
+            "requests.exceptions.Timeout",
+            "requests.exceptions.ConnectTimeout",
+            "requests.exceptions.ReadTimeout",
+            "openai.APITimeoutError",
+            "anthropic.APITimeoutError",
+            "anthropic.RequestTimeoutError",
+            "litellm.exceptions.Timeout",
+            "langchain_core.exceptions.ModelTimeoutError",
+            "langgraph.errors.NodeTimeoutError",
+            "agents.exceptions.ModelTimeoutError",
+            "agents.exceptions.ToolTimeoutError",
+            "pydantic_ai.exceptions.ModelTimeoutError",
+            "google.api_core.exceptions.DeadlineExceeded",
+            "google.api_core.exceptions.GatewayTimeout",
+        ),
+    ),
+    (
+        RUN_DEADLINE,
+        (
+            "pydantic_ai.exceptions.RunTimedOut",
+            "temporalio.exceptions.TimeoutError",
+            "billiard.exceptions.SoftTimeLimitExceeded",
+            "billiard.exceptions.TimeLimitExceeded",
+            "workflows.errors.WorkflowTimeoutError",
+        ),
+    ),
+    (
+        CANCELLED,
+        (
+            "asyncio.exceptions.CancelledError",
+            "asyncio.CancelledError",
+            "concurrent.futures.CancelledError",
+            "concurrent.futures._base.CancelledError",
+            "trio.Cancelled",
+            "pydantic_ai.exceptions.RunCancelled",
+            "temporalio.exceptions.CancelledError",
+            "google.api_core.exceptions.Cancelled",
+            "celery.exceptions.TaskRevokedError",
+            "agents.exceptions.MCPToolCancellationError",
+            "workflows.errors.WorkflowCancelledByUser",
+        ),
+    ),
+    (NODE_CANCELLED, ("langgraph.errors.NodeCancelledError",)),
+    (
+        TERMINATED,
+        ("builtins.KeyboardInterrupt", "builtins.SystemExit", "temporalio.exceptions.TerminatedError"),
+    ),
+    (
+        RATE_LIMIT,
+        (
+            *_sdk("RateLimitError"),
+            "langchain_core.exceptions.ModelRateLimitError",
+            "langchain_openai.chat_models.base.OpenAIRateLimitError",
+            "pydantic_ai.exceptions.ModelRateLimitError",
+            "strands.types.exceptions.ModelThrottledException",
+            "google.api_core.exceptions.TooManyRequests",
+            "google.api_core.exceptions.ResourceExhausted",
+        ),
+    ),
+    (
+        QUOTA,
+        (
+            *_sdk("PaymentRequiredError"),
+            "litellm.exceptions.BudgetExceededError",
+            "pydantic_ai.exceptions.ModelQuotaExceededError",
+        ),
+    ),
+    (
+        UPSTREAM,
+        (
+            *_sdk("InternalServerError", "ServiceUnavailableError", "BadGatewayError"),
+            "anthropic.OverloadedError",
+            "langchain_core.exceptions.ModelAPIError",
+            "pydantic_ai.exceptions.ModelServerError",
+            "pydantic_ai.exceptions.ModelUnavailableError",
+            "pydantic_ai.exceptions.ModelOverloadedError",
+            "google.api_core.exceptions.InternalServerError",
+            "google.api_core.exceptions.ServiceUnavailable",
+        ),
+    ),
+    (
+        NETWORK,
+        (
+            "builtins.ConnectionError",
+            "builtins.BrokenPipeError",
+            "builtins.ConnectionAbortedError",
+            "builtins.ConnectionRefusedError",
+            "builtins.ConnectionResetError",
+            "socket.gaierror",
+            "ssl.SSLError",
+            "httpx.TransportError",
+            "httpx.ConnectError",
+            "httpx.ReadError",
+            "httpx.WriteError",
+            "httpx.RemoteProtocolError",
+            "requests.exceptions.ConnectionError",
+            *_sdk("APIConnectionError"),
+            "langchain_core.exceptions.ModelConnectionError",
+            "pydantic_ai.exceptions.ModelConnectionError",
+            "botocore.exceptions.ConnectionError",
+            "botocore.exceptions.HTTPClientError",
+        ),
+    ),
+    (TRANSIENT, _sdk("ConflictError")),
+    (
+        AUTH,
+        (
+            *_sdk("AuthenticationError", "PermissionDeniedError"),
+            "langchain_core.exceptions.ModelAuthenticationError",
+            "langchain_core.exceptions.ModelPermissionDeniedError",
+            "pydantic_ai.exceptions.ModelAuthenticationError",
+            "google.api_core.exceptions.Unauthenticated",
+            "google.api_core.exceptions.PermissionDenied",
+        ),
+    ),
+    (
+        NOT_FOUND,
+        (
+            *_sdk("NotFoundError"),
+            "langchain_core.exceptions.ModelNotFoundError",
+            "pydantic_ai.exceptions.ModelNotFoundError",
+            "google.api_core.exceptions.NotFound",
+        ),
+    ),
+    (
+        BAD_REQUEST,
+        (
+            *_sdk("BadRequestError", "UnprocessableEntityError"),
+            "langchain_core.exceptions.ModelInvalidRequestError",
+            "pydantic_ai.exceptions.ModelRequestRejected",
+            "google.api_core.exceptions.InvalidArgument",
+        ),
+    ),
+    (
+        CONTEXT_OVERFLOW,
+        (
+            "litellm.exceptions.ContextWindowExceededError",
+            "langchain_core.exceptions.ContextOverflowError",
+            "pydantic_ai.exceptions.ModelContextWindowExceededError",
+            "strands.types.exceptions.ContextWindowOverflowException",
+        ),
+    ),
+    (
+        INVALID_OUTPUT,
+        (
+            "pydantic.ValidationError",
+            "pydantic_core._pydantic_core.ValidationError",
+            "json.decoder.JSONDecodeError",
+            "json.JSONDecodeError",
+            "langchain_core.exceptions.OutputParserException",
+            "pydantic_ai.exceptions.UnexpectedModelBehavior",
+            "agents.exceptions.ModelBehaviorError",
+            "smolagents.utils.AgentParsingError",
+            "strands.types.exceptions.StructuredOutputException",
+            "litellm.exceptions.JSONSchemaValidationError",
+            "openai.APIResponseValidationError",
+            "anthropic.APIResponseValidationError",
+        ),
+    ),
+    (
+        TRUNCATED,
+        (
+            "openai.LengthFinishReasonError",
+            "pydantic_ai.exceptions.OutputTokenLimitExceeded",
+            "pydantic_ai.exceptions.IncompleteToolCall",
+            "strands.types.exceptions.MaxTokensReachedException",
+        ),
+    ),
+    (
+        BUDGET,
+        (
+            "agents.exceptions.MaxTurnsExceeded",
+            "langgraph.errors.GraphRecursionError",
+            "smolagents.utils.AgentMaxStepsError",
+            "pydantic_ai.exceptions.UsageLimitExceeded",
+            "google.adk.agents.invocation_context.LlmCallsLimitExceededError",
+        ),
+    ),
+    (
+        POLICY,
+        (
+            "openai.ContentFilterFinishReasonError",
+            "pydantic_ai.exceptions.ContentFilterError",
+            "litellm.exceptions.ContentPolicyViolationError",
+            "agents.exceptions.InputGuardrailTripwireTriggered",
+            "agents.exceptions.OutputGuardrailTripwireTriggered",
+            "langchain_core.exceptions.ModelRefusalError",
+        ),
+    ),
+    (
+        AWAITING_HUMAN,
+        (
+            "langgraph.errors.GraphInterrupt",
+            "langgraph.errors.NodeInterrupt",
+            "pydantic_ai.exceptions.ApprovalRequired",
+            "pydantic_ai.exceptions.CallDeferred",
+            "agent_framework.exceptions.UserInputRequiredException",
+        ),
+    ),
+    (
+        TOOL_ERROR,
+        (
+            "agents.exceptions.ToolInputGuardrailTripwireTriggered",
+            "agents.exceptions.ToolOutputGuardrailTripwireTriggered",
+            "smolagents.utils.AgentToolExecutionError",
+            "google.adk.errors.ToolExecutionError",
+            "crewai.tools.ToolFailure",
+        ),
+    ),
+    (
+        BUG,
+        (
+            "builtins.TypeError",
+            "builtins.AttributeError",
+            "builtins.NameError",
+            "builtins.KeyError",
+            "builtins.IndexError",
+            "builtins.ImportError",
+            "builtins.ModuleNotFoundError",
+            "builtins.AssertionError",
+            "builtins.NotImplementedError",
+            "builtins.SyntaxError",
+            "builtins.ZeroDivisionError",
+            "builtins.UnboundLocalError",
+        ),
+    ),
+)
+
+HTTP_RULES: Mapping[int, Classification] = {
+    400: BAD_REQUEST,
+    401: AUTH,
+    402: QUOTA,
+    403: AUTH,
+    404: NOT_FOUND,
+    408: TIMEOUT,
+    409: TRANSIENT,
+    413: CONTEXT_OVERFLOW,
+    422: BAD_REQUEST,
+    425: TRANSIENT,
+    429: RATE_LIMIT,
+    500: UPSTREAM,
+    502: UPSTREAM,
+    503: UPSTREAM,
+    504: UPSTREAM,
+    529: UPSTREAM,
+}
+
+GRPC_RULES: Mapping[str, Classification] = {
+    "CANCELLED": CANCELLED,
+    "UNKNOWN": OTHER,
+    "INVALID_ARGUMENT": BAD_REQUEST,
+    "DEADLINE_EXCEEDED": TIMEOUT,
+    "NOT_FOUND": NOT_FOUND,
+    "ALREADY_EXISTS": BAD_REQUEST,
+    "PERMISSION_DENIED": AUTH,
+    "RESOURCE_EXHAUSTED": RATE_LIMIT,
+    "FAILED_PRECONDITION": BAD_REQUEST,
+    "ABORTED": TRANSIENT,
+    "OUT_OF_RANGE": BAD_REQUEST,
+    "UNIMPLEMENTED": NOT_FOUND,
+    "INTERNAL": UPSTREAM,
+    "UNAVAILABLE": UPSTREAM,
+    "DATA_LOSS": UPSTREAM,
+    "UNAUTHENTICATED": AUTH,
+}
+
+# Codes that providers put beside the HTTP status; they say more than the status does (a 429 with
+# insufficient_quota will not pass by waiting).
+CODE_RULES: Mapping[str, Classification] = {
+    "insufficient_quota": QUOTA,
+    "billing_hard_limit_reached": QUOTA,
+    "context_length_exceeded": CONTEXT_OVERFLOW,
+    "content_filter": POLICY,
+    "rate_limit_exceeded": RATE_LIMIT,
+    "Throttling": RATE_LIMIT,
+    "ThrottlingException": RATE_LIMIT,
+    "ThrottledException": RATE_LIMIT,
+    "RequestThrottled": RATE_LIMIT,
+    "RequestThrottledException": RATE_LIMIT,
+    "TooManyRequestsException": RATE_LIMIT,
+    "ProvisionedThroughputExceededException": RATE_LIMIT,
+    "TransactionInProgressException": RATE_LIMIT,
+    "RequestLimitExceeded": RATE_LIMIT,
+    "BandwidthLimitExceeded": RATE_LIMIT,
+    "LimitExceededException": RATE_LIMIT,
+    "SlowDown": RATE_LIMIT,
+    "EC2ThrottledException": RATE_LIMIT,
+    "RequestTimeout": TIMEOUT,
+    "RequestTimeoutException": TIMEOUT,
+    "PriorRequestNotComplete": TRANSIENT,
+}
+
+# Why a framework says its loop stopped (`gen_ai.agent.finish_reason`); a reason that names no end leaves the status
+# to the other evidence.
+FINISH_REASON_RULES: Mapping[str, Classification] = {
+    "completed": Classification(Status.SUCCESS, "", retryable=False, remedy=Remedy.NONE),
+    "max_iterations": BUDGET,
+    "max_tokens": TRUNCATED,
+    "time_budget": RUN_DEADLINE,
+    "cancelled": CANCELLED,
+    "error": OTHER,
+    "guardrail": POLICY,
+    "tool_failure": TOOL_ERROR,
+}
+
+# What a category stated without an exception says about retrying.
+CATEGORY_RULES: Mapping[str, Classification] = {
+    row.category: row
+    for row in (
+        TIMEOUT,
+        RUN_DEADLINE,
+        CANCELLED,
+        TERMINATED,
+        RATE_LIMIT,
+        QUOTA,
+        UPSTREAM,
+        NETWORK,
+        TRANSIENT,
+        AUTH,
+        NOT_FOUND,
+        BAD_REQUEST,
+        CONTEXT_OVERFLOW,
+        INVALID_OUTPUT,
+        TRUNCATED,
+        BUDGET,
+        POLICY,
+        AWAITING_HUMAN,
+        TOOL_ERROR,
+        BUG,
+        OTHER,
+    )
+}

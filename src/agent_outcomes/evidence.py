@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which evidence decides a run's status, strongest first, and what it is called in `agent.outcome.evidence`.
+
+Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR, an interruption in
+flight on a span left UNSET, span status ERROR; then, for instrumentations that end a failed run clean, any exception
+in flight or the last nested agent's failure; then success. A handled exception (`record_exception` on a span that
+then goes on) is no failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.classification import (
+    UNNAMED_ERROR,
+    classify,
+    facts_from_name,
+    find_rule,
+    is_interruption,
+    is_silent,
+)
+from agent_outcomes.conventions import FINISH_REASON, ends_clean_on_failure
+from agent_outcomes.errors_table import FINISH_REASON_RULES, OTHER, Classification
+from agent_outcomes.model import Execution
+from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
+from agent_outcomes.statement import encodable
+
+if TYPE_CHECKING:
+    from agent_outcomes.classification import ErrorFacts
+    from agent_outcomes.model import AgentSpan
+
+ENDED_CLEAN: Final = "span_end"
+SPAN_ERROR: Final = "span_status:error"
+ANCESTOR: Final = "ancestor"
+DESCENDANT: Final = "descendant"
+STATED: Final = AGENT_OUTCOME_STATUS
+ERROR_TYPE_LENGTH_MAX: Final = 200
+
+SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The inferred execution of a run, the evidence that decided it and the error's class if there is one.
+
+    `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet.
+    """
+
+    execution: Execution
+    evidence: str
+    error_type: str | None = None
+    paused: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run did not end well."""
+        return self.execution.status is not Status.SUCCESS
+
+
+def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
+    """The status of a run nobody stated one for; `nested` is what its last nested agent ended with."""
+    reason = span.attributes.get(FINISH_REASON)
+    if isinstance(reason, str):
+        rule = FINISH_REASON_RULES.get(str.__str__(reason))
+        if rule is not None:
+            return _finding(rule, f"finish_reason:{reason}", None)
+    if span.status_code == "error":
+        return _from_error_span(span)
+    if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
+        return _from_facts(span.in_flight)
+    if ends_clean_on_failure(span.scope):
+        if span.in_flight is not None and not is_silent(span.in_flight):
+            return _from_facts(span.in_flight)
+        if nested is not None and nested.failed:
+            return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
+    return Finding(SUCCESS, ENDED_CLEAN)
+
+
+def _from_error_span(span: AgentSpan) -> Finding:
+    named = _named_error(span)
+    facts = facts_from_name(named) if named else None
+    known = facts is not None and find_rule(facts) is not None
+    # A framework's wrapper says less than the exception in flight, whose causes lead to the class that matters.
+    if not known and span.in_flight is not None and not is_silent(span.in_flight):
+        return _from_facts(span.in_flight)
+    if facts is not None and named is not None:
+        return _finding(classify(facts), f"exception:{named}", named)
+    return _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+
+
+def _named_error(span: AgentSpan) -> str | None:
+    error_type = span.attributes.get(ERROR_TYPE)
+    stated = encodable(error_type, ERROR_TYPE_LENGTH_MAX) if isinstance(error_type, str) else ""
+    recorded = encodable(span.exception_types[-1], ERROR_TYPE_LENGTH_MAX) if span.exception_types else ""
+    if recorded and find_rule(facts_from_name(recorded)) is not None:
+        return recorded
+    if stated and stated != UNNAMED_ERROR:
+        return stated
+    return recorded or None
+
+
+def _from_facts(facts: ErrorFacts) -> Finding:
+    name = encodable(facts.name or UNNAMED_ERROR, ERROR_TYPE_LENGTH_MAX)
+    return _finding(classify(facts), f"exception:{name}", name)
+
+
+def _finding(rule: Classification, evidence: str, error_type: str | None) -> Finding:
+    execution = Execution(rule.status, rule.category or None, rule.retryable, rule.remedy)
+    return Finding(execution, evidence, error_type, rule.paused)

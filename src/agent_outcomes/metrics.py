@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One `Totals` per meter provider, read out by observable counters, and the duration histogram.
+
+However many processors share a meter provider, they share its totals. After a fork the child starts from nothing
+and observes under a scope with one more attribute, `process.pid`, so that parent and child each report only their
+own increments (opentelemetry-python#3885). The histogram is the SDK's own, for its exemplars, and therefore keeps
+in the child what the parent had recorded before the fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.metrics import Observation
+
+from agent_outcomes import semconv
+from agent_outcomes._version import __version__
+from agent_outcomes.otel import SCOPE_NAME
+from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
+from agent_outcomes.totals import LabelLimits, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider
+
+    from agent_outcomes.config import Settings
+    from agent_outcomes.record import LabelValue, Posting
+    from agent_outcomes.semconv import Instrument
+
+_INT64_MAX: Final = 2**63 - 1
+
+
+class MetricExport:
+    """The totals of one meter provider, and the instruments through which it reads them."""
+
+    def __init__(self, provider: MeterProvider, settings: Settings) -> None:
+        self._provider = weakref.ref(provider)
+        self.totals = Totals(_limits_of(settings))
+        self._generation = 0
+        self._lock = threading.Lock()
+        self._histogram: Histogram | None = None
+        self._create(None)
+
+    def after_fork_in_child(self) -> None:
+        """Start from nothing; instruments are made anew when something is recorded, not while forking."""
+        self._lock = threading.Lock()
+        self.totals.restart()
+        self._generation += 1
+        self._histogram = None
+
+    def post(self, postings: Iterable[Posting]) -> None:
+        """Add postings to the totals."""
+        self._ready()
+        self.totals.post(postings)
+
+    def record_duration(self, duration_s: float, labels: tuple[LabelValue, ...], context: Context) -> None:
+        """Record a run's duration with the run's context, from which the exemplar takes its ids."""
+        histogram = self._ready()
+        instrument = semconv.AGENT_RUN_DURATION_METRIC
+        if histogram is not None:
+            bounded = self.totals.bound(instrument, labels)
+            histogram.record(duration_s, _attributes(instrument, bounded), context)
+
+    def _ready(self) -> Histogram | None:
+        if self._histogram is None:
+            with self._lock:
+                if self._histogram is None:
+                    self._create({"process.pid": os.getpid()})
+        return self._histogram
+
+    def _create(self, scope_attributes: dict[str, int] | None) -> None:
+        provider = self._provider()
+        if provider is None:
+            return
+        meter = provider.get_meter(SCOPE_NAME, __version__, attributes=scope_attributes)
+        for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):
+            observe = partial(self._observe, instrument, self._generation)
+            meter.create_observable_counter(instrument.name, [observe], instrument.unit, instrument.description)
+        duration = semconv.AGENT_RUN_DURATION_METRIC
+        self._histogram = meter.create_histogram(
+            duration.name,
+            duration.unit,
+            duration.description,
+            explicit_bucket_boundaries_advisory=list(duration.buckets),
+        )
+
+    def _observe(self, instrument: Instrument, generation: int, _: CallbackOptions) -> list[Observation]:
+        if generation != self._generation:
+            return []
+        sums = self.totals.sums(instrument)
+        return [Observation(_number(amount), _attributes(instrument, labels)) for labels, amount in sums]
+
+
+def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
+    """The one export of this meter provider; the first processor's limits hold for it."""
+    with _state.lock:
+        export = _state.exports.get(provider)
+        if export is None:
+            export = _state.exports[provider] = MetricExport(provider, settings)
+        return export
+
+
+class _State:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.exports: weakref.WeakKeyDictionary[MeterProvider, MetricExport] = weakref.WeakKeyDictionary()
+
+    def after_fork_in_child(self) -> None:
+        self.lock = threading.Lock()
+        for export in self.exports.values():
+            export.after_fork_in_child()
+
+
+def _limits_of(settings: Settings) -> LabelLimits:
+    return LabelLimits(
+        {
+            semconv.GEN_AI_AGENT_NAME: settings.agents_max,
+            semconv.AGENT_OUTCOME_JOB_TYPE: settings.job_types_max,
+            semconv.AGENT_OUTCOME_LABEL: settings.labels_max,
+        },
+    )
+
+
+def _number(amount: Decimal | int) -> float | int:
+    # One integer past 64 bit would make the exporter fail on the whole batch.
+    return amount if isinstance(amount, int) and amount <= _INT64_MAX else float(amount)
+
+
+def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
+    pairs = zip(instrument.attributes, labels, strict=True)
+    return {key: value for key, value in pairs if value is not None}
+
+
+_state: Final = _State()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_state.after_fork_in_child)

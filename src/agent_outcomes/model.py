@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values everything else speaks of: a run, its outcome, and the span they are read from.
+
+Pure data: standard library only, nothing here reads a clock, a span object or the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
+from agent_outcomes.errors_table import CATEGORY_RULES
+from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
+from agent_outcomes.statement import (
+    DEFAULT_CURRENCY,
+    Problem,
+    Stated,
+    Statement,
+    read_statement,
+    stated_attributes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+    from typing import Unpack
+
+BUSINESS_SUCCESS_BY_TYPE: Mapping[OutcomeType | None, bool | None] = {
+    OutcomeType.CONVERTED: True,
+    OutcomeType.DEFLECTED: True,
+    OutcomeType.ESCALATED: False,
+    OutcomeType.UNSUCCESSFUL: False,
+    OutcomeType.CUSTOM: None,
+    None: None,
+}
+
+
+class BusinessFields(TypedDict):
+    """The fields of an `Outcome` that a statement gives as they are."""
+
+    type: OutcomeType | None
+    business_success: bool | None
+    label: str | None
+    value: Decimal | None
+    currency: str
+    message: str | None
+    metadata: str | None
+
+
+def business_fields(statement: Statement) -> BusinessFields:
+    """The business result as stated; success follows from the type where it was not stated itself."""
+    success = BUSINESS_SUCCESS_BY_TYPE[statement.type] if statement.success is None else statement.success
+    return BusinessFields(
+        type=statement.type,
+        business_success=success,
+        label=statement.label,
+        value=statement.value,
+        currency=statement.currency,
+        message=statement.message,
+        metadata=statement.metadata,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a run executed: status, error category, whether running again could help and what would."""
+
+    status: Status
+    category: str | None
+    retryable: bool | None
+    remedy: Remedy | None
+
+    def with_category(self, category: str) -> Execution:
+        """The same with a stated category, whose row in the table says what the error's did not."""
+        rule = CATEGORY_RULES.get(category)
+        if rule is None or self.status is not Status.FAILURE:
+            return replace(self, category=category)
+        return replace(self, category=category, retryable=rule.retryable, remedy=rule.remedy)
+
+    def with_retryable(self, *, stated: bool) -> Execution:
+        """The same with a stated flag, which overrides the derived one and a remedy that contradicts it."""
+        if self.retryable is stated:
+            return self
+        return replace(self, retryable=stated, remedy=Remedy.RETRY if stated else None)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpan:
+    """An ended span as the normaliser reads it: plain data, whatever SDK or protocol it came from.
+
+    `status_code` is `unset`, `ok` or `error`. `exception_types` are those of its exception events, in order.
+    `in_flight` is the exception that was being raised when the span ended and not yet when it began.
+    `value_length_limit` is the provider's limit on attribute text, `None` if there is none.
+    """
+
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    name: str
+    scope: str
+    internal: bool
+    start_ns: int
+    end_ns: int
+    status_code: str
+    attributes: Mapping[str, Any]
+    dropped_attributes: int = 0
+    exception_types: tuple[str, ...] = ()
+    in_flight: ErrorFacts | None = None
+    value_length_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and calls of a run, the sum over its leaf spans; `None` where nothing was reported."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    model_calls: int | None = None
+    tool_calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostPart:
+    """An exact amount in one currency (ISO 4217), spent on one kind of thing."""
+
+    kind: CostKind
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run cost: parts by kind and currency, where the figure came from, and whether anything is missing."""
+
+    parts: tuple[CostPart, ...] = ()
+    source: CostSource | None = None
+    complete: bool | None = None
+
+    def by_currency(self) -> dict[str, Decimal]:
+        """Exact sums per currency, in order of first appearance."""
+        sums: dict[str, Decimal] = {}
+        for part in self.parts:
+            sums[part.currency] = sums.get(part.currency, part.amount - part.amount) + part.amount
+        return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of an agent: who, when and how much. Fixed when it ends."""
+
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    end_ns: int
+    agent_name: str | None = None
+    agent_id: str | None = None
+    conversation_id: str | None = None
+    job_type: str | None = None
+    run_id: str | None = None
+    duration_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def id(self) -> str:
+        """The outcome's id: trace and span id in hex, joined by a dash."""
+        return f"{self.trace_id:032x}-{self.span_id:016x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run achieved: how it executed (status, retryability, error) and its business result, both at once.
+
+    The two are independent: neither is ever derived from the other. `business_success` is the explicit verdict or
+    follows from `type`. Build one with a factory (`Outcome.success(...)`, `Outcome.failure(...)`, ...), which never
+    raises: what it cannot take is refused and listed in `problems`. `output` is yours alone and never exported.
+    """
+
+    status: Status
+    retryable: bool | None = None
+    remedy: Remedy | None = None
+    error_category: str | None = None
+    error_type: str | None = None
+    type: OutcomeType | None = None
+    business_success: bool | None = None
+    label: str | None = None
+    value: Decimal | None = None
+    currency: str = DEFAULT_CURRENCY
+    message: str | None = None
+    metadata: str | None = None
+    source: Source = Source.EXPLICIT
+    evidence: str = ""
+    raw_status: str | None = None
+    problems: tuple[Problem, ...] = ()
+    refused: tuple[str, ...] = ()
+    output: object = field(default=None, compare=False, repr=False)
+
+    @property
+    def state(self) -> State:
+        """Reported when success, type, label or value was stated, else pending."""
+        stated = (self.business_success, self.type, self.label, self.value)
+        return State.PENDING if all(part is None for part in stated) else State.REPORTED
+
+    def is_success(self) -> bool:
+        """Whether the run executed cleanly; says nothing about the business result."""
+        return self.status is Status.SUCCESS
+
+    def is_retryable(self) -> bool:
+        """Whether running again could help; `False` while that is unknown."""
+        return self.retryable is True
+
+    def same_business(self, other: Outcome) -> bool:
+        """Whether both state the same business result."""
+        mine = (self.type, self.business_success, self.label, self.value)
+        theirs = (other.type, other.business_success, other.label, other.value)
+        return mine == theirs and (self.value is None or self.currency == other.currency)
+
+    def with_problems(self, *problems: Problem) -> Outcome:
+        """A copy that lists these problems as well."""
+        return replace(self, problems=(*self.problems, *problems)) if problems else self
+
+    @classmethod
+    def success(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+        """The run did what it was asked to; never retryable."""
+        return _build(Status.SUCCESS, Remedy.NONE, stated, retryable=False, output=output)
+
+    @classmethod
+    def partial(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+        """Some parts of the job were done and some were not; not retryable as a whole."""
+        return _build(Status.PARTIAL, None, stated, retryable=False, output=output)
+
+    @classmethod
+    def failure(cls, error: BaseException | str | None = None, **stated: Unpack[Stated]) -> Outcome:
+        """No useful work was done; retryable only when the error (or the stated category) is known to be transient.
+
+        An exception gives category, retryability and remedy; text becomes the message.
+        """
+        if isinstance(error, BaseException):
+            return _classified(error, stated, status=Status.FAILURE)
+        if error is not None:
+            stated.setdefault("message", error)
+        return _build(Status.FAILURE, None, stated, retryable=None)
+
+    @classmethod
+    def timeout(cls, **stated: Unpack[Stated]) -> Outcome:
+        """The run was stopped by a time limit; retryable, category timeout."""
+        return _build(Status.TIMEOUT, Remedy.RETRY, stated, retryable=True, category=ErrorCategory.TIMEOUT)
+
+    @classmethod
+    def cancelled(cls, **stated: Unpack[Stated]) -> Outcome:
+        """Somebody stopped the run; not retryable."""
+        return _build(Status.CANCELLED, Remedy.NONE, stated, retryable=False, category=ErrorCategory.CANCELLED)
+
+    @classmethod
+    def invalid_output(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+        """The run ended but what it produced cannot be used; retryable, category validation."""
+        category = ErrorCategory.VALIDATION
+        return _build(Status.INVALID_OUTPUT, Remedy.RETRY, stated, retryable=True, category=category, output=output)
+
+    @classmethod
+    def from_exception(cls, error: BaseException, **stated: Unpack[Stated]) -> Outcome:
+        """What an exception says by the retryability table: timeout, cancelled, invalid_output or failure."""
+        return _classified(error, stated, status=None)
+
+
+def _classified(error: BaseException, stated: Stated, status: Status | None) -> Outcome:
+    facts = facts_from_exception(error)
+    found = classify(facts)
+    outcome = _build(
+        status or found.status,
+        found.remedy,
+        stated,
+        retryable=found.retryable,
+        category=found.category,
+    )
+    return replace(outcome, error_type=facts.name, evidence=f"exception:{facts.name}")
+
+
+def _build(
+    status: Status,
+    remedy: Remedy | None,
+    stated: Stated,
+    *,
+    retryable: bool | None,
+    category: str | None = None,
+    output: object = None,
+) -> Outcome:
+    statement = read_statement(stated_attributes(stated))
+    execution = Execution(status, statement.error_category or category, retryable, remedy)
+    if statement.error_category is not None and retryable is None:
+        execution = execution.with_category(statement.error_category)
+    if statement.retryable is not None:
+        execution = execution.with_retryable(stated=statement.retryable)
+    return Outcome(
+        status=execution.status,
+        retryable=execution.retryable,
+        remedy=execution.remedy,
+        error_category=execution.category,
+        **business_fields(statement),
+        problems=statement.problems,
+        refused=statement.refused,
+        output=output,
+    )

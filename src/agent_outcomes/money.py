@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amounts of money as exact decimals.
+
+A double is taken by its shortest repr (what its writer typed), text by its digits. Whatever cannot be carried
+exactly through every sum and every backend is refused rather than rounded. Never raises.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal, Inexact
+
+AMOUNT_LIMIT = Decimal(10) ** 15
+FRACTION_DIGITS_MAX = 12
+_TEXT_LENGTH_MAX = 64
+_INT_BITS_MAX = 64
+_TEXT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+# Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
+EXACT = Context(prec=60, traps=[Inexact])
+_ZERO = Decimal(0)
+
+# Active ISO 4217 codes, without those for metals, testing and bond-market units.
+CURRENCIES = frozenset(
+    [
+        "AED",
+        "AFN",
+        "ALL",
+        "AMD",
+        "ANG",
+        "AOA",
+        "ARS",
+        "AUD",
+        "AWG",
+        "AZN",
+        "BAM",
+        "BBD",
+        "BDT",
+        "BGN",
+        "BHD",
+        "BIF",
+        "BMD",
+        "BND",
+        "BOB",
+        "BOV",
+        "BRL",
+        "BSD",
+        "BTN",
+        "BWP",
+        "BYN",
+        "BZD",
+        "CAD",
+        "CDF",
+        "CHE",
+        "CHF",
+        "CHW",
+        "CLF",
+        "CLP",
+        "CNY",
+        "COP",
+        "COU",
+        "CRC",
+        "CUC",
+        "CUP",
+        "CVE",
+        "CZK",
+        "DJF",
+        "DKK",
+        "DOP",
+        "DZD",
+        "EGP",
+        "ERN",
+        "ETB",
+        "EUR",
+        "FJD",
+        "FKP",
+        "GBP",
+        "GEL",
+        "GHS",
+        "GIP",
+        "GMD",
+        "GNF",
+        "GTQ",
+        "GYD",
+        "HKD",
+        "HNL",
+        "HRK",
+        "HTG",
+        "HUF",
+        "IDR",
+        "ILS",
+        "INR",
+        "IQD",
+        "IRR",
+        "ISK",
+        "JMD",
+        "JOD",
+        "JPY",
+        "KES",
+        "KGS",
+        "KHR",
+        "KMF",
+        "KPW",
+        "KRW",
+        "KWD",
+        "KYD",
+        "KZT",
+        "LAK",
+        "LBP",
+        "LKR",
+        "LRD",
+        "LSL",
+        "LYD",
+        "MAD",
+        "MDL",
+        "MGA",
+        "MKD",
+        "MMK",
+        "MNT",
+        "MOP",
+        "MRU",
+        "MUR",
+        "MVR",
+        "MWK",
+        "MXN",
+        "MXV",
+        "MYR",
+        "MZN",
+        "NAD",
+        "NGN",
+        "NIO",
+        "NOK",
+        "NPR",
+        "NZD",
+        "OMR",
+        "PAB",
+        "PEN",
+        "PGK",
+        "PHP",
+        "PKR",
+        "PLN",
+        "PYG",
+        "QAR",
+        "RON",
+        "RSD",
+        "RUB",
+        "RWF",
+        "SAR",
+        "SBD",
+        "SCR",
+        "SDG",
+        "SEK",
+        "SGD",
+        "SHP",
+        "SLE",
+        "SLL",
+        "SOS",
+        "SRD",
+        "SSP",
+        "STN",
+        "SVC",
+        "SYP",
+        "SZL",
+        "THB",
+        "TJS",
+        "TMT",
+        "TND",
+        "TOP",
+        "TRY",
+        "TTD",
+        "TWD",
+        "TZS",
+        "UAH",
+        "UGX",
+        "USD",
+        "USN",
+        "UYI",
+        "UYU",
+        "UYW",
+        "UZS",
+        "VED",
+        "VES",
+        "VND",
+        "VUV",
+        "WST",
+        "XAF",
+        "XCD",
+        "XCG",
+        "XDR",
+        "XOF",
+        "XPF",
+        "XSU",
+        "XUA",
+        "YER",
+        "ZAR",
+        "ZMW",
+        "ZWG",
+        "ZWL",
+    ],
+)
+
+
+def parse_amount(value: object) -> Decimal | None:
+    """The exact amount that `value` states, or `None` if it states none that can be carried exactly.
+
+    Takes int, float, `Decimal` and decimal text (optional sign, fraction, exponent). Refuses booleans, NaN,
+    infinities, anything with |amount| >= 1e15 or more than 12 fraction digits, thousands separators and symbols.
+    """
+    amount = _decimal(value)
+    if amount is None or not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
+        return None
+    if amount == _ZERO:
+        return _ZERO
+    return amount if _fraction_digits(amount) <= FRACTION_DIGITS_MAX else None
+
+
+def parse_currency(value: object) -> str | None:
+    """The ISO 4217 code in upper case, or `None` if `value` is none."""
+    if not isinstance(value, str):
+        return None
+    code = str.__str__(value)[:16].strip().upper()
+    return code if code in CURRENCIES else None
+
+
+def plain_text(amount: Decimal) -> str:
+    """The amount in plain digits, without exponent and without trailing zeros: `12.5`, `-0.000001`, `1200`."""
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def is_exact_double(amount: Decimal) -> bool:
+    """Whether a double's shortest repr is this very amount."""
+    return Decimal(repr(float(amount))) == amount
+
+
+def _decimal(value: object) -> Decimal | None:  # noqa: PLR0911 - one return per accepted type
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return Decimal(float.__repr__(value))
+    if isinstance(value, int):
+        number = int.__int__(value)
+        # Before Decimal sees it: turning an integer of a million digits into text is slow and may raise.
+        return Decimal(number) if number.bit_length() <= _INT_BITS_MAX else None
+    if isinstance(value, Decimal):
+        return value if len(value.as_tuple().digits) <= _TEXT_LENGTH_MAX else None
+    if isinstance(value, str):
+        text = str.__str__(value)
+        if len(text) > _TEXT_LENGTH_MAX:
+            return None
+        text = text.strip()
+        return Decimal(text) if _TEXT.fullmatch(text) else None
+    return None
+
+
+def _fraction_digits(amount: Decimal) -> int:
+    _, digits, exponent = amount.as_tuple()
+    if not isinstance(exponent, int) or exponent >= 0:
+        return 0
+    trailing_zeros = 0
+    for digit in reversed(digits):
+        if digit:
+            break
+        trailing_zeros += 1
+    return max(0, -exponent - trailing_zeros)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an ended agent span and the usage below it to a run and its outcome: pure, total and deterministic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes import semconv
+from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
+from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
+from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
+from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
+from agent_outcomes.statement import (
+    LABEL_LENGTH_MAX,
+    PROBLEMS_MAX,
+    AttributeReader,
+    Problem,
+    Statement,
+    read_statement,
+)
+from agent_outcomes.usage import cost_of, totals_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from agent_outcomes.model import AgentSpan
+    from agent_outcomes.usage import Tally
+
+_STATUS_RULES: Final[Mapping[Status, Execution]] = {
+    Status.SUCCESS: Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE),
+    Status.PARTIAL: Execution(Status.PARTIAL, None, retryable=False, remedy=None),
+    Status.FAILURE: Execution(Status.FAILURE, None, retryable=None, remedy=None),
+    Status.TIMEOUT: Execution(Status.TIMEOUT, ErrorCategory.TIMEOUT.value, retryable=True, remedy=Remedy.RETRY),
+    Status.CANCELLED: Execution(Status.CANCELLED, ErrorCategory.CANCELLED.value, retryable=False, remedy=Remedy.NONE),
+    Status.INVALID_OUTPUT: Execution(
+        Status.INVALID_OUTPUT, ErrorCategory.VALIDATION.value, retryable=True, remedy=Remedy.RETRY
+    ),
+    Status.UNKNOWN: Execution(Status.UNKNOWN, None, retryable=None, remedy=None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What the spans below a run contribute to it.
+
+    `stated` are `agent.outcome.*` attributes that were set on a span inside the run; `contradicted` says that two of
+    those spans differed. `agent_name` is that of a nested agent, for a run which has no name of its own.
+    """
+
+    tally: Tally | None = None
+    stated: Mapping[str, Any] | None = None
+    contradicted: bool = False
+    nested: Finding | None = None
+    agent_name: str | None = None
+    is_open: bool = False
+    start_seen: bool = True
+
+
+def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> tuple[Run, Outcome]:
+    """The run and the outcome that a span (with what lies below it) amounts to.
+
+    Reads the vocabulary's "read from spans" attributes, the conventions' agent name, agent and conversation ids,
+    finish reason and error type. `finding` is the inferred status where it has been inferred already. Never raises:
+    what cannot be taken is listed in the outcome's `problems`.
+    """
+    attributes = span.attributes
+    if below.stated:
+        attributes = {**below.stated, **attributes}
+    statement = read_statement(attributes, value_length_limit=span.value_length_limit)
+    problems = [*statement.problems, *_problems_of_span(span, below)]
+    run = _run(span, below, statement, problems)
+    outcome = _outcome(span, below, statement, finding or infer(span, below.nested))
+    seen = dict.fromkeys([*problems, *outcome.problems])
+    return run, replace(outcome, problems=tuple(seen)[: PROBLEMS_MAX + 1])
+
+
+def revise(outcome: Outcome, statement: Statement) -> Outcome:
+    """The outcome with the business result that was stated on an outer span; its status stays as counted."""
+    conflict = statement.status is not None and statement.status.status not in (None, outcome.status)
+    problems = (Problem(ProblemKind.STATUS_CONFLICT, semconv.AGENT_OUTCOME_STATUS),) if conflict else ()
+    fields = business_fields(statement)
+    if fields["metadata"] is None:
+        fields["metadata"] = outcome.metadata
+    if fields["message"] is None:
+        fields["message"] = outcome.message
+    return replace(
+        outcome,
+        **fields,
+        evidence=ANCESTOR,
+        problems=(*statement.problems, *problems),
+        refused=statement.refused,
+    )
+
+
+def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding) -> Outcome:
+    stated = statement.status.status if statement.status is not None else None
+    execution, source, evidence, error_type = _decide(statement, stated, finding)
+    if statement.error_category is not None:
+        execution = execution.with_category(statement.error_category)
+    if statement.retryable is not None:
+        execution = execution.with_retryable(stated=statement.retryable)
+    evidence = _with_descendant(evidence, below)
+    problems = _conflicts(span, stated, finding) if source is Source.EXPLICIT else ()
+    return Outcome(
+        status=execution.status,
+        retryable=execution.retryable,
+        remedy=execution.remedy,
+        error_category=execution.category,
+        error_type=error_type,
+        **business_fields(statement),
+        source=source,
+        evidence=evidence,
+        raw_status=statement.raw_status,
+        problems=problems,
+        refused=statement.refused,
+    )
+
+
+def _decide(statement: Statement, stated: Status | None, finding: Finding) -> tuple[Execution, Source, str, str | None]:
+    if stated is None or statement.status is None:
+        return finding.execution, Source.INFERRED, finding.evidence, finding.error_type
+    execution = _explained(stated, finding)
+    if statement.status.category is not None:
+        execution = execution.with_category(statement.status.category.value)
+    error_type = finding.error_type if finding.failed and stated is not Status.SUCCESS else None
+    return execution, statement.source or Source.EXPLICIT, statement.evidence or STATED, error_type
+
+
+def _explained(stated: Status, finding: Finding) -> Execution:
+    """A stated status with the reasons that the span's own error gives for it."""
+    if finding.execution.status is stated:
+        return finding.execution
+    if stated is Status.FAILURE and finding.failed and finding.error_type is not None:
+        return replace(finding.execution, status=stated)
+    return _STATUS_RULES[stated]
+
+
+def _with_descendant(evidence: str, below: Below) -> str:
+    if not below.stated:
+        return evidence
+    return DESCENDANT if evidence in (ENDED_CLEAN, STATED) else f"{evidence},{DESCENDANT}"
+
+
+def _conflicts(span: AgentSpan, stated: Status | None, finding: Finding) -> tuple[Problem, ...]:
+    escaped = span.status_code == "error" and finding.error_type is not None
+    if stated in (Status.SUCCESS, Status.PARTIAL) and escaped and finding.failed:
+        return (Problem(ProblemKind.STATUS_CONFLICT, semconv.AGENT_OUTCOME_STATUS),)
+    return ()
+
+
+def _problems_of_span(span: AgentSpan, below: Below) -> list[Problem]:
+    problems = list(below.tally.problems or ()) if below.tally is not None else []
+    if span.dropped_attributes:
+        problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
+    if below.tally is not None and below.tally.mismatch:
+        problems.append(Problem(ProblemKind.USAGE_MISMATCH))
+    if below.contradicted:
+        problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
+    if not below.start_seen:
+        problems.append(Problem(ProblemKind.START_NOT_SEEN))
+    return problems
+
+
+def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Problem]) -> Run:
+    reader = AttributeReader(span.attributes)
+    duration_s = (span.end_ns - span.start_ns) / 1e9
+    if duration_s < 0:
+        problems.append(Problem(ProblemKind.NEGATIVE_DURATION))
+    cost = cost_of(below.tally, open_below=below.is_open or not below.start_seen)
+    if statement.cost is not None:
+        cost = _explicit_cost(statement.cost, statement.cost_currency)
+    elif len(cost.by_currency()) > 1:
+        problems.append(Problem(ProblemKind.MIXED_CURRENCIES))
+    run = Run(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        trace_flags=span.trace_flags,
+        end_ns=span.end_ns,
+        agent_name=_agent_name(span, below, reader),
+        agent_id=reader.text(semconv.GEN_AI_AGENT_ID),
+        conversation_id=reader.text(semconv.GEN_AI_CONVERSATION_ID),
+        job_type=statement.job_type,
+        run_id=statement.run_id,
+        duration_s=duration_s if duration_s >= 0 else None,
+        usage=totals_of(below.tally),
+        cost=cost,
+    )
+    problems.extend(reader.problems)
+    return run
+
+
+def _explicit_cost(amount: Decimal, currency: str) -> Cost:
+    return Cost((CostPart(CostKind.OTHER, currency, amount),), CostSource.EXPLICIT, complete=True)
+
+
+def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
+    for key in AGENT_NAME_KEYS:
+        if key in span.attributes:
+            name = reader.text(key)
+            if name is not None:
+                return name
+    if below.agent_name is not None:
+        return below.agent_name
+    # The name of a server, client or messaging span is that of an endpoint, not of an agent.
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX]) if span.internal else None

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept for every open span, and how usage and outcomes fold into the nearest open ancestor.
+
+Links between open spans are object references, so that a span which outlives its parent still finds its way up.
+Nothing here locks: the tracker's one lock guards all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes import semconv
+from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
+from agent_outcomes.detection import OUTCOME_KEYS, Likeness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.evidence import Finding
+    from agent_outcomes.model import AgentSpan, Outcome, Run
+    from agent_outcomes.usage import Tally
+
+STATED_KEYS_MAX: Final = 64
+
+
+class OpenSpan:
+    """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end."""
+
+    __slots__ = ("below", "context", "exception_id", "open_below", "parent", "span", "was_agent")
+
+    def __init__(self, span: ReadableSpan, context: SpanContext, exception_id: int) -> None:
+        self.span: ReadableSpan | None = span
+        self.context = context
+        self.exception_id = exception_id
+        self.parent: OpenSpan | None = None
+        self.open_below = 0
+        self.below: Gathered | None = None
+        self.was_agent = False
+
+
+class Settled:
+    """A run that has been counted, as far as an outer span may still need it."""
+
+    __slots__ = ("outcome", "revision", "run")
+
+    def __init__(self, run: Run, outcome: Outcome) -> None:
+        self.run = run
+        self.outcome = outcome
+        self.revision = 0
+
+
+class Gathered:
+    """What ended spans have left with their nearest open ancestor."""
+
+    __slots__ = ("agent_name", "contradicted", "nested", "settled", "settled_count", "stated", "tally", "waiting")
+
+    def __init__(self) -> None:
+        self.tally: Tally | None = None
+        self.waiting: list[Candidate] | None = None
+        self.settled: Settled | None = None
+        self.settled_count = 0
+        self.stated: dict[str, Any] | None = None
+        self.contradicted = False
+        self.nested: Finding | None = None
+        self.agent_name: str | None = None
+
+    def add_settled(self, settled: Settled | None, count: int) -> None:
+        """Remember a settled run; of several only their number is kept."""
+        self.settled_count += count
+        self.settled = settled if self.settled_count == 1 else None
+
+    def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
+        """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
+        mine = self.stated if self.stated is not None else {}
+        self.contradicted = self.contradicted or contradicted
+        for key, value in attributes.items():
+            if key in mine and mine[key] != value:
+                self.contradicted = True
+            if key in mine or len(mine) < STATED_KEYS_MAX:
+                mine[key] = value
+        self.stated = mine
+
+    def absorb(self, other: Gathered) -> None:
+        """Take over what a span that ended had gathered (its waiting candidates are placed one by one)."""
+        if other.tally is not None:
+            self.add_tally(other.tally)
+        if other.settled_count:
+            self.add_settled(other.settled, other.settled_count)
+        if other.stated is not None:
+            self.add_stated(other.stated, contradicted=other.contradicted)
+        if other.nested is not None:
+            self.nested = other.nested
+        if self.agent_name is None:
+            self.agent_name = other.agent_name
+
+    def add_tally(self, tally: Tally) -> None:
+        """Add usage; the first tally is taken over as it is."""
+        if self.tally is None:
+            self.tally = tally
+        else:
+            self.tally.add(tally)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An ended agent-like span that may be a run."""
+
+    span: AgentSpan
+    context: SpanContext
+    likeness: Likeness
+    finding: Finding
+    gathered: Gathered
+    own: Tally | None
+    is_open: bool
+    start_seen: bool
+
+    def tally(self) -> Tally | None:
+        """Usage of the span and everything below it, each leaf once."""
+        below = self.gathered.tally
+        if below is None:
+            return self.own
+        if self.own is not None:
+            below.cover(self.own)
+            self.own = None
+        return below
+
+
+def ancestors(node: OpenSpan | None) -> Iterator[OpenSpan]:
+    """The node itself and everything above it, ended spans included."""
+    while node is not None:
+        yield node
+        node = node.parent
+
+
+def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
+    """The first of these that is still open."""
+    return next((one for one in ancestors(node) if one.span is not None), None)
+
+
+def close(node: OpenSpan) -> OpenSpan | None:
+    """Mark the span ended and pass its open descendants on; returns the nearest open ancestor."""
+    node.span = None
+    parent = node.parent
+    if parent is not None and parent.span is None:
+        parent = nearest_open(parent)
+    if parent is not None:
+        parent.open_below += node.open_below - 1
+    return parent
+
+
+def gathered_by(node: OpenSpan) -> Gathered:
+    """What the span has gathered so far, made when first needed."""
+    if node.below is None:
+        node.below = Gathered()
+    return node.below
+
+
+def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None) -> None:
+    """Fold an ended span that is no agent into the ancestor above it."""
+    above = gathered_by(parent)
+    if gathered is None:
+        if own is not None:
+            above.add_tally(own)
+        return
+    if own is not None:
+        if gathered.tally is None:
+            gathered.tally = own
+        else:
+            gathered.tally.cover(own)
+    above.absorb(gathered)
+
+
+def fold_handoff(above: Gathered, candidate: Candidate) -> None:
+    """Fold an agent-like span that is no run into what the agent above it has gathered.
+
+    One that is agent-like by its outcome attributes alone (set inside a tool) states them for the run; a nested agent
+    keeps its own.
+    """
+    gathered = candidate.gathered
+    tally = candidate.tally()
+    if candidate.likeness is Likeness.BY_OUTCOME:
+        stated = {key: value for key, value in candidate.span.attributes.items() if _is_outcome_key(key)}
+        gathered.add_stated(stated)
+    else:
+        gathered.nested = candidate.finding
+        gathered.agent_name = _agent_name(candidate.span) or gathered.agent_name
+        if tally is not None:
+            # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
+            tally.tool_below = False
+    gathered.tally = tally
+    above.absorb(gathered)
+
+
+def _agent_name(span: AgentSpan) -> str | None:
+    named = (span.attributes.get(key) for key in AGENT_NAME_KEYS)
+    return next((name for name in named if isinstance(name, str)), None) or agent_name_from_span(span.name)
+
+
+def _is_outcome_key(key: str) -> bool:
+    return key in OUTCOME_KEYS or key.startswith(semconv.METADATA_PREFIX)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of OpenTelemetry's Python API that are still private, imported in this one place.
+
+The logs API lives under `opentelemetry._logs` until it is declared stable (opentelemetry-python#4750).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
+from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider, get_meter_provider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+SCOPE_NAME = "agent_outcomes"
+
+SEVERITY_NUMBERS = {number.value: number for number in SeverityNumber}
+
+
+def global_logger_provider() -> LoggerProvider | None:
+    """The application's logger provider, `None` while it has set none (or switched logs off)."""
+    provider = get_logger_provider()
+    return None if isinstance(provider, ProxyLoggerProvider | NoOpLoggerProvider) else provider
+
+
+def global_meter_provider() -> MeterProvider | None:
+    """The application's meter provider, `None` while it has set none (or switched metrics off)."""
+    provider = get_meter_provider()
+    return None if isinstance(provider, _ProxyMeterProvider | NoOpMeterProvider) else provider
+
+
+def run_context(context: SpanContext) -> Context:
+    """A context whose current span is the run's, so that events and exemplars carry its ids after it has ended.
+
+    Made from scratch: the context in force when a span ends is that of its parent or of someone else's task.
+    """
+    return set_span_in_context(NonRecordingSpan(context), Context())

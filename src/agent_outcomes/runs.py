@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which ended spans are runs, and what lies below each: the state kept while spans are open.
+
+An agent-like span is settled as a run when it ends and no open ancestor is an agent or can still turn into one.
+Otherwise it waits for that ancestor's end, or is folded into the agent above it as a handoff. A span that ends
+agent-like after a run below it has settled never becomes a run: people set outcome attributes on the outer span they
+hold, and then its business result belongs to the one run below.
+
+One small object per open span, at most `OPEN_SPANS_MAX`; one lock, under which nothing is emitted, no attribute is
+read and no user code runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import SpanKind
+
+from agent_outcomes.conventions import ROOT_NAMES, ROOT_OPERATIONS, Role, role_of
+from agent_outcomes.detection import (
+    OUTCOME_KEYS,
+    WATCHED_KEYS,
+    Likeness,
+    Standing,
+    attributes_of,
+    exception_in_flight_id,
+    likeness_of,
+    scope_of,
+    snapshot,
+    standing_of,
+    value_length_limit_of,
+)
+from agent_outcomes.evidence import infer
+from agent_outcomes.normalize import Below, normalize, revise
+from agent_outcomes.open_spans import (
+    Candidate,
+    Gathered,
+    OpenSpan,
+    Settled,
+    ancestors,
+    close,
+    fold_handoff,
+    fold_plain,
+    gathered_by,
+    nearest_open,
+)
+from agent_outcomes.semconv import ProblemKind, Source, State
+from agent_outcomes.statement import read_statement
+from agent_outcomes.usage import read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.detection import IsRun
+    from agent_outcomes.model import AgentSpan, Outcome, Run
+    from agent_outcomes.statement import Statement
+    from agent_outcomes.usage import Tally
+
+OPEN_SPANS_MAX: Final = 10_000
+WAITING_MAX: Final = 1_000
+ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS})
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One revision to emit: `previous` is set when it revises a run that has been counted before."""
+
+    run: Run
+    outcome: Outcome
+    context: SpanContext
+    revision: int = 0
+    previous: Outcome | None = None
+
+
+class RunTracker:
+    """Follows spans from start to end and says which runs have settled.
+
+    `start` and `end` are called on whatever thread starts and ends the span; `end` returns the settlements that it
+    caused, for the caller to emit. `on_problem` is told of problems that no event can list, `on_first_wait` once, when
+    a run first has to wait for an outer span.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_problem: Callable[[ProblemKind], None],
+        on_first_wait: Callable[[], None],
+        is_run: IsRun | None = None,
+    ) -> None:
+        self._on_problem = on_problem
+        self._on_first_wait = on_first_wait
+        self._has_waited = False
+        self._is_run = is_run
+        self.evicted_count = 0
+        self.paused_count = 0
+        self._inherited: frozenset[int] = frozenset()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, OpenSpan] = {}
+        self._waiting_count = 0
+
+    def after_fork_in_child(self) -> None:
+        """Forget every open span: a run open at the fork belongs to the parent, and the lock may have been held."""
+        self._inherited = frozenset(self._open)
+        self._restart()
+
+    @property
+    def open_count(self) -> int:
+        """How many spans are open."""
+        return len(self._open)
+
+    def follows(self, context: SpanContext) -> bool:
+        """Whether the span is open here."""
+        return context.span_id in self._open
+
+    def start(self, span: ReadableSpan) -> list[Settlement]:
+        """Take note of a started span; settles what an evicted span held back."""
+        context = span.context
+        parent = span.parent
+        node = OpenSpan(span, context, exception_in_flight_id())
+        evicted: OpenSpan | None = None
+        with self._lock:
+            if context.span_id in self._open:
+                return []
+            if parent is not None and not parent.is_remote:
+                above = self._open.get(parent.span_id)
+                if above is not None and above.context.trace_id == parent.trace_id:
+                    node.parent = above
+                    above.open_below += 1
+            self._open[context.span_id] = node
+            if len(self._open) > OPEN_SPANS_MAX:
+                evicted = self._open.pop(next(iter(self._open)))
+                self.evicted_count += 1
+        return self._end_plain(evicted, None) if evicted is not None else []
+
+    def end(self, span: ReadableSpan) -> list[Settlement]:
+        """Take note of an ended span; returns what settled by it."""
+        context = span.context
+        attributes = attributes_of(span)
+        with self._lock:
+            node = self._open.get(context.span_id)
+            if node is not None and node.context is context:
+                del self._open[context.span_id]
+            else:
+                node = None
+        if WATCHED_KEYS.isdisjoint(attributes) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
+            return self._end_plain(node, None) if node is not None else []
+        if node is None and context.span_id in self._inherited:
+            return []
+        return self._end_watched(span, context, attributes, node)
+
+    def flush(self) -> list[Settlement]:
+        """Settle every candidate that still waits for an ancestor, because no further end will come."""
+        with self._lock:
+            waiting = [candidate for node in self._open.values() for candidate in self._take_waiting(node.below)]
+        return [settlement for candidate in waiting for settlement in self._settle(candidate, None)]
+
+    def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
+        """The open span on which an outcome for the current run belongs; `None` if no agent is above.
+
+        The outermost open agent, else the given span itself where an ancestor may still turn out to be one.
+        """
+        with self._lock:
+            node = self._open.get(context.span_id)
+            chain = list(ancestors(node))
+        spans = [open_span.span for open_span in chain if open_span.span is not None]
+        standings = [standing_of(span, self._is_run) for span in spans]
+        agents = [span for span, standing in zip(spans, standings, strict=True) if standing is Standing.AGENT]
+        if agents:
+            return agents[-1]
+        return spans[0] if Standing.MAY_BECOME in standings else None
+
+    def _end_watched(
+        self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any], node: OpenSpan | None
+    ) -> list[Settlement]:
+        verdict = self._is_run(span) if self._is_run is not None else None
+        likeness = likeness_of(attributes, scope_of(span), span.name, verdict=verdict)
+        own = _own_usage(span, attributes)
+        if likeness is Likeness.NONE:
+            return self._end_plain(node, own) if node is not None else []
+        facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
+        return self._end_agent(facts, context, likeness, own, node)
+
+    def _end_plain(self, node: OpenSpan, own: Tally | None) -> list[Settlement]:
+        with self._lock:
+            above = close(node)
+            gathered = node.below
+            if gathered is None and own is None:
+                return []
+            waiting = self._take_waiting(gathered)
+            if above is not None:
+                fold_plain(above, gathered, own)
+        return [settlement for candidate in waiting for settlement in self._place(candidate, node.parent)]
+
+    def _end_agent(
+        self, span: AgentSpan, context: SpanContext, likeness: Likeness, own: Tally | None, node: OpenSpan | None
+    ) -> list[Settlement]:
+        gathered = Gathered()
+        is_open = False
+        if node is not None:
+            with self._lock:
+                is_open = node.open_below > 0
+                node.was_agent = True
+                close(node)
+                gathered = node.below or gathered
+                for below in self._take_waiting(gathered):
+                    fold_handoff(gathered, below)
+        candidate = Candidate(
+            span=span,
+            context=context,
+            likeness=likeness,
+            finding=infer(span, gathered.nested),
+            gathered=gathered,
+            own=own,
+            is_open=is_open,
+            start_seen=node is not None,
+        )
+        parent = node.parent if node is not None else None
+        if likeness is Likeness.FORCED:
+            return self._settle(candidate, parent)
+        if gathered.settled_count:
+            return self._end_outer(candidate, parent)
+        return self._place(candidate, parent)
+
+    def _place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
+        while True:
+            agent_above, target = self._look_up(parent)
+            if agent_above:
+                return self._hand_off(candidate, parent)
+            if target is None:
+                return self._settle(candidate, parent)
+            if not self._has_waited:
+                self._has_waited = True
+                self._on_first_wait()
+            with self._lock:
+                if self._waiting_count >= WAITING_MAX:
+                    break
+                # It may have ended since it was looked at; then the rest of the way up is looked at anew.
+                if target.span is not None:
+                    gathered = gathered_by(target)
+                    gathered.waiting = [*(gathered.waiting or ()), candidate]
+                    self._waiting_count += 1
+                    return []
+        return self._settle(candidate, parent)
+
+    def _look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
+        """Whether an agent is above, and the nearest open ancestor that may still become one."""
+        with self._lock:
+            chain = [(node, node.span) for node in ancestors(parent)]
+        target: OpenSpan | None = None
+        for node, span in chain:
+            if span is None:
+                if node.was_agent:
+                    return True, None
+                continue
+            standing = standing_of(span, self._is_run)
+            if standing is Standing.AGENT:
+                return True, None
+            if standing is Standing.MAY_BECOME and target is None:
+                target = node
+        return False, target
+
+    def _hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        with self._lock:
+            above = nearest_open(parent)
+            if above is not None:
+                fold_handoff(gathered_by(above), candidate)
+        if above is None and candidate.likeness is Likeness.BY_OUTCOME:
+            self._on_problem(ProblemKind.NO_CURRENT_RUN)
+        return []
+
+    def _settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        gathered = candidate.gathered
+        below = Below(
+            tally=candidate.tally(),
+            stated=gathered.stated,
+            contradicted=gathered.contradicted,
+            nested=gathered.nested,
+            agent_name=gathered.agent_name if candidate.likeness is not Likeness.BY_MARK else None,
+            is_open=candidate.is_open,
+            start_seen=candidate.start_seen,
+        )
+        run, outcome = normalize(candidate.span, below, candidate.finding)
+        if candidate.finding.paused and outcome.source is Source.INFERRED:
+            self.paused_count += 1
+            return []
+        with self._lock:
+            above = nearest_open(parent)
+            if above is not None:
+                gathered_by(above).add_settled(Settled(run, outcome), 1)
+        return [Settlement(run, outcome, candidate.context)]
+
+    def _end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
+        gathered = candidate.gathered
+        attributes = {**(gathered.stated or {}), **candidate.span.attributes}
+        settlements: list[Settlement] = []
+        if not OUTCOME_KEYS.isdisjoint(attributes):
+            statement = read_statement(attributes, value_length_limit=candidate.span.value_length_limit)
+            settlements = self._revise(gathered, statement, candidate.context)
+        gathered.stated = None
+        with self._lock:
+            above = nearest_open(parent)
+            if above is not None:
+                fold_plain(above, gathered, candidate.own)
+        return settlements
+
+    def _revise(self, gathered: Gathered, statement: Statement, context: SpanContext) -> list[Settlement]:
+        settled = gathered.settled
+        if settled is None:
+            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+            return []
+        previous = settled.outcome
+        revised = revise(previous, statement)
+        if not statement.is_reported:
+            for problem in revised.problems:
+                self._on_problem(problem.kind)
+            return []
+        if previous.state is State.REPORTED:
+            if not revised.same_business(previous):
+                self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+            return []
+        settled.outcome = revised
+        settled.revision += 1
+        return [Settlement(settled.run, revised, context, settled.revision, previous)]
+
+    def _take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
+        if gathered is None or gathered.waiting is None:
+            return []
+        waiting, gathered.waiting = gathered.waiting, None
+        self._waiting_count -= len(waiting)
+        return waiting
+
+
+def _own_usage(span: ReadableSpan, attributes: Mapping[str, Any]) -> Tally | None:
+    role = role_of(attributes)
+    if role is Role.AGENT and span.kind is SpanKind.CLIENT:
+        # The callee, another process, reports what it used.
+        return None
+    return read_usage(attributes, role, value_length_limit_of(span))

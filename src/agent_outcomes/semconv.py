@@ -1,0 +1,513 @@
+# SPDX-License-Identifier: Apache-2.0
+# Generated from registry/*.yaml by `python tests/tools/generate_vocabulary.py`; edits here are lost.
+"""The vocabulary: names of attributes, the words their values are taken from, and the instruments.
+
+An attribute's constant is its name in upper case with underscores for dots. So is an instrument's, but where an
+attribute has the same name the instrument's constant ends in `_METRIC`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+EVENT_NAME: Final = "agent.outcome"
+LABEL_ALIAS: Final = "agent.outcome"
+METADATA_PREFIX: Final = "agent.outcome.metadata."
+
+AGENT_OUTCOME_STATUS: Final = "agent.outcome.status"
+"""How the run ended technically."""
+AGENT_OUTCOME_SUCCESS: Final = "agent.outcome.success"
+"""Whether the run reached its business goal, by the user's own definition."""
+AGENT_OUTCOME_TYPE: Final = "agent.outcome.type"
+"""What kind of business result the run had."""
+AGENT_OUTCOME_LABEL: Final = "agent.outcome.label"
+"""A free short label for the result, of low cardinality."""
+AGENT_OUTCOME_VALUE: Final = "agent.outcome.value"
+"""What the outcome was worth; negative for a loss, such as a refund."""
+AGENT_OUTCOME_CURRENCY: Final = "agent.outcome.currency"
+"""Currency of the value, as an ISO 4217 code; USD when absent on input."""
+AGENT_OUTCOME_COST: Final = "agent.outcome.cost"
+"""What the run cost in total; on input it overrides the cost rolled up from the spans below."""
+AGENT_OUTCOME_COST_CURRENCY: Final = "agent.outcome.cost_currency"
+"""Currency of the cost, as an ISO 4217 code; USD when absent on input."""
+AGENT_OUTCOME_RETRYABLE: Final = "agent.outcome.retryable"
+"""Whether running again as it is could help; on input it overrides what is derived."""
+AGENT_OUTCOME_MESSAGE: Final = "agent.outcome.message"
+"""The reason for the outcome, for people to read."""
+AGENT_OUTCOME_ERROR_CATEGORY: Final = "agent.outcome.error.category"
+"""What class of error ended the run."""
+AGENT_OUTCOME_JOB_TYPE: Final = "agent.outcome.job_type"
+"""The kind of job the run did, for views per job type; of low cardinality."""
+AGENT_OUTCOME_RUN_ID: Final = "agent.outcome.run_id"
+"""The user's own key for the run, by which an outcome can be reported later."""
+AGENT_OUTCOME_METADATA: Final = "agent.outcome.metadata"
+"""Free context of the outcome, as one JSON object."""
+AGENT_OUTCOME_SOURCE: Final = "agent.outcome.source"
+"""Where the status came from."""
+AGENT_OUTCOME_EVIDENCE: Final = "agent.outcome.evidence"
+"""What decided the status."""
+AGENT_OUTCOME_RAW_STATUS: Final = "agent.outcome.raw_status"
+"""The status as it was stated, when it is no known word."""
+AGENT_OUTCOME_ID: Final = "agent.outcome.id"
+"""Identity of the outcome over all its revisions, as `{trace_id}-{span_id}` in hex."""
+AGENT_OUTCOME_REVISION: Final = "agent.outcome.revision"
+"""Number of the revision; 0 is the one made when the run ended."""
+AGENT_OUTCOME_SUPERSEDES: Final = "agent.outcome.supersedes"
+"""The `log.record.uid` of the revision that this one replaces."""
+AGENT_OUTCOME_STATE: Final = "agent.outcome.state"
+"""Whether the business result is known."""
+AGENT_OUTCOME_REMEDY: Final = "agent.outcome.remedy"
+"""What would help against the error."""
+AGENT_OUTCOME_VALUE_DECIMAL: Final = "agent.outcome.value_decimal"
+"""The exact value, when a double cannot hold it."""
+AGENT_OUTCOME_COST_DECIMAL: Final = "agent.outcome.cost_decimal"
+"""The exact cost, when a double cannot hold it."""
+AGENT_OUTCOME_COST_SOURCE: Final = "agent.outcome.cost_source"
+"""Where the cost came from."""
+AGENT_OUTCOME_COST_COMPLETE: Final = "agent.outcome.cost_complete"
+"""Whether the cost covers everything the run is known to have used."""
+AGENT_OUTCOME_COST_BREAKDOWN: Final = "agent.outcome.cost_breakdown"
+"""The parts of the cost, each as `kind amount currency`."""
+AGENT_OUTCOME_PROBLEMS: Final = "agent.outcome.problems"
+"""What in the input could not be taken as it was, each as a problem kind and where it was found."""
+AGENT_OUTCOME_REFUSED: Final = "agent.outcome.refused"
+"""Inputs that could not be taken, each as `name=value`; bounded in number and length."""
+AGENT_COST_AMOUNT: Final = "agent.cost.amount"
+"""A cost that arose in this span; added to what the run costs."""
+AGENT_COST_CURRENCY: Final = "agent.cost.currency"
+"""Currency of the amount, as an ISO 4217 code; USD when absent."""
+AGENT_COST_KIND: Final = "agent.cost.kind"
+"""What the cost was spent on."""
+AGENT_RUN_DURATION: Final = "agent.run.duration"
+"""Duration of the run in seconds."""
+AGENT_RUN_INPUT_TOKENS: Final = "agent.run.input_tokens"
+"""Input tokens of the run, cached ones included."""
+AGENT_RUN_OUTPUT_TOKENS: Final = "agent.run.output_tokens"
+"""Output tokens of the run, reasoning included."""
+AGENT_RUN_CACHED_TOKENS: Final = "agent.run.cached_tokens"
+"""The part of the input tokens that was read from a cache."""
+AGENT_RUN_CACHE_WRITE_TOKENS: Final = "agent.run.cache_write_tokens"
+"""The part of the input tokens that was written to a cache."""
+AGENT_RUN_REASONING_TOKENS: Final = "agent.run.reasoning_tokens"
+"""The part of the output tokens that was spent on reasoning."""
+AGENT_RUN_MODEL_CALLS: Final = "agent.run.model_calls"
+"""Number of calls to models in the run."""
+AGENT_RUN_TOOL_CALLS: Final = "agent.run.tool_calls"
+"""Number of calls to tools in the run."""
+AGENT_OUTCOMES_SIGNAL: Final = "agent_outcomes.signal"
+"""Which signal an item that was dropped belonged to."""
+AGENT_OUTCOMES_PROBLEM: Final = "agent_outcomes.problem"
+"""What kind of problem was found in the input."""
+AGENT_OUTCOMES_FIELD: Final = "agent_outcomes.field"
+"""Name of the attribute that held an unknown word."""
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+"""Name of the agent."""
+GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
+"""Identity of the agent."""
+GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+"""Identity of the conversation or session the run belongs to."""
+GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - a name, not a secret
+"""Whether the tokens were input or output."""
+ERROR_TYPE: Final = "error.type"
+"""Class of the error, as a low-cardinality name."""
+LOG_RECORD_UID: Final = "log.record.uid"
+"""Identity of this record, as the outcome's id and revision; a receiver can drop repeats by it."""
+
+
+class Status(StrEnum):
+    """Values of `agent.outcome.status`."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILURE = "failure"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    INVALID_OUTPUT = "invalid_output"
+    UNKNOWN = "unknown"
+
+
+class OutcomeType(StrEnum):
+    """Values of `agent.outcome.type`."""
+
+    CONVERTED = "converted"
+    ESCALATED = "escalated"
+    DEFLECTED = "deflected"
+    UNSUCCESSFUL = "unsuccessful"
+    CUSTOM = "custom"
+
+
+class State(StrEnum):
+    """Values of `agent.outcome.state`."""
+
+    PENDING = "pending"
+    REPORTED = "reported"
+
+
+class Source(StrEnum):
+    """Values of `agent.outcome.source`."""
+
+    EXPLICIT = "explicit"
+    INFERRED = "inferred"
+
+
+class Remedy(StrEnum):
+    """Values of `agent.outcome.remedy`."""
+
+    NONE = "none"
+    RETRY = "retry"
+    RETRY_LATER = "retry_later"
+    CHANGE_INPUT = "change_input"
+    CHANGE_CONFIG = "change_config"
+    RAISE_LIMIT = "raise_limit"
+    HUMAN = "human"
+
+
+class CostKind(StrEnum):
+    """Values of `agent.cost.kind`."""
+
+    LLM = "llm"
+    TOOL = "tool"
+    HUMAN = "human"
+    OTHER = "other"
+
+
+class CostSource(StrEnum):
+    """Values of `agent.outcome.cost_source`."""
+
+    EXPLICIT = "explicit"
+    REPORTED = "reported"
+    COMPUTED = "computed"
+
+
+class TokenType(StrEnum):
+    """Values of `gen_ai.token.type`."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class ErrorCategory(StrEnum):
+    """Values of `agent.outcome.error.category`."""
+
+    TIMEOUT = "timeout"
+    RUN_DEADLINE = "run_deadline"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    NETWORK = "network"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    TRANSIENT = "transient"
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_OVERFLOW = "context_overflow"
+    VALIDATION = "validation"
+    TRUNCATED = "truncated"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    POLICY = "policy"
+    AWAITING_HUMAN = "awaiting_human"
+    TOOL_ERROR = "tool_error"
+    BUG = "bug"
+    OTHER = "other"
+
+
+class ProblemKind(StrEnum):
+    """Values of `agent_outcomes.problem`."""
+
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_KIND = "unknown_kind"
+    UNKNOWN_ATTRIBUTE = "unknown_attribute"
+    STATUS_NOT_TERMINAL = "status_not_terminal"
+    STATUS_IS_ESCALATION = "status_is_escalation"
+    STATUS_CONFLICT = "status_conflict"
+    INVALID_AMOUNT = "invalid_amount"
+    INVALID_CURRENCY = "invalid_currency"
+    INVALID_BOOLEAN = "invalid_boolean"
+    INVALID_TEXT = "invalid_text"
+    INVALID_COUNT = "invalid_count"
+    INVALID_METADATA = "invalid_metadata"
+    TEXT_TRUNCATED = "text_truncated"
+    TEXT_REPAIRED = "text_repaired"
+    NEGATIVE_COST = "negative_cost"
+    NEGATIVE_DURATION = "negative_duration"
+    USAGE_MISMATCH = "usage_mismatch"
+    MIXED_CURRENCIES = "mixed_currencies"
+    ATTRIBUTES_DROPPED = "attributes_dropped"
+    AMBIGUOUS_OUTCOME = "ambiguous_outcome"
+    CONTRADICTING_OUTCOME = "contradicting_outcome"
+    NO_CURRENT_RUN = "no_current_run"
+    START_NOT_SEEN = "start_not_seen"
+    TOO_MANY_PROBLEMS = "too_many_problems"
+
+
+class DropReason(StrEnum):
+    """Why something was dropped."""
+
+    NO_PROVIDER = "no_provider"
+    SHUTDOWN = "shutdown"
+    ERROR = "error"
+    EVICTED = "evicted"
+
+
+class Signal(StrEnum):
+    """Values of `agent_outcomes.signal`."""
+
+    EVENT = "event"
+    METRIC = "metric"
+
+
+class InstrumentKind(StrEnum):
+    """How an instrument adds up what is recorded."""
+
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A metric: `unit` as in UCUM, `attributes` the keys of its attribute sets, `buckets` bounds in its unit."""
+
+    name: str
+    kind: InstrumentKind
+    unit: str
+    description: str
+    attributes: tuple[str, ...]
+    buckets: tuple[float, ...]
+
+
+AGENT_RUNS: Final = Instrument(
+    name="agent.runs",
+    kind=InstrumentKind.COUNTER,
+    unit="{run}",
+    description="Finished runs, each counted once.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_RETRYABLE,
+        AGENT_OUTCOME_ERROR_CATEGORY,
+        AGENT_OUTCOME_SOURCE,
+    ),
+    buckets=(),
+)
+AGENT_RUN_DURATION_METRIC: Final = Instrument(
+    name="agent.run.duration",
+    kind=InstrumentKind.HISTOGRAM,
+    unit="s",
+    description="Duration of finished runs; carries the exemplars that lead to the trace.",
+    attributes=(GEN_AI_AGENT_NAME, AGENT_OUTCOME_JOB_TYPE, AGENT_OUTCOME_STATUS),
+    buckets=(0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6, 900.0, 1800.0, 3600.0, 7200.0),
+)
+AGENT_RUN_COST: Final = Instrument(
+    name="agent.run.cost",
+    kind=InstrumentKind.COUNTER,
+    unit="{currency}",
+    description="What finished runs cost.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_COST_CURRENCY,
+        AGENT_COST_KIND,
+    ),
+    buckets=(),
+)
+AGENT_RUN_TOKENS: Final = Instrument(
+    name="agent.run.tokens",
+    kind=InstrumentKind.COUNTER,
+    unit="{token}",
+    description="Input and output tokens of finished runs; cached and reasoning tokens are parts of these.",
+    attributes=(GEN_AI_AGENT_NAME, GEN_AI_TOKEN_TYPE),
+    buckets=(),
+)
+AGENT_OUTCOMES: Final = Instrument(
+    name="agent.outcomes",
+    kind=InstrumentKind.COUNTER,
+    unit="{outcome}",
+    description="Reported outcomes.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOME_VALUE_METRIC: Final = Instrument(
+    name="agent.outcome.value",
+    kind=InstrumentKind.COUNTER,
+    unit="{currency}",
+    description="Value of reported outcomes.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+        AGENT_OUTCOME_CURRENCY,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOME_COST_METRIC: Final = Instrument(
+    name="agent.outcome.cost",
+    kind=InstrumentKind.COUNTER,
+    unit="{currency}",
+    description="Cost of the runs behind the reported outcomes.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+        AGENT_OUTCOME_COST_CURRENCY,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOME_REVERSALS: Final = Instrument(
+    name="agent.outcome.reversals",
+    kind=InstrumentKind.COUNTER,
+    unit="{outcome}",
+    description="Outcomes that a correction took back, as they were counted before.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOME_REVERSAL_VALUE: Final = Instrument(
+    name="agent.outcome.reversal.value",
+    kind=InstrumentKind.COUNTER,
+    unit="{currency}",
+    description="Value that a correction took back; negative values are counted here, too.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+        AGENT_OUTCOME_CURRENCY,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOME_REVERSAL_COST: Final = Instrument(
+    name="agent.outcome.reversal.cost",
+    kind=InstrumentKind.COUNTER,
+    unit="{currency}",
+    description="Cost of the runs behind outcomes that a correction took back.",
+    attributes=(
+        GEN_AI_AGENT_NAME,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_LABEL,
+        AGENT_OUTCOME_COST_CURRENCY,
+    ),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_EVENTS: Final = Instrument(
+    name="agent_outcomes.processor.events",
+    kind=InstrumentKind.COUNTER,
+    unit="{event}",
+    description="Outcome events handed to the logger provider.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_DROPPED: Final = Instrument(
+    name="agent_outcomes.processor.dropped",
+    kind=InstrumentKind.COUNTER,
+    unit="{item}",
+    description="Events and postings that were dropped, by reason.",
+    attributes=(ERROR_TYPE, AGENT_OUTCOMES_SIGNAL),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_PROBLEMS: Final = Instrument(
+    name="agent_outcomes.processor.problems",
+    kind=InstrumentKind.COUNTER,
+    unit="{problem}",
+    description="Problems found in the input, by kind.",
+    attributes=(AGENT_OUTCOMES_PROBLEM,),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS: Final = Instrument(
+    name="agent_outcomes.processor.unknown_words",
+    kind=InstrumentKind.COUNTER,
+    unit="{word}",
+    description="Words that no accepted spelling covers, by the attribute that held them.",
+    attributes=(AGENT_OUTCOMES_FIELD,),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED: Final = Instrument(
+    name="agent_outcomes.processor.spans_evicted",
+    kind=InstrumentKind.COUNTER,
+    unit="{span}",
+    description="Open spans that were forgotten because there were too many of them.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_PROCESSOR_ERRORS: Final = Instrument(
+    name="agent_outcomes.processor.errors",
+    kind=InstrumentKind.COUNTER,
+    unit="{error}",
+    description="Errors of the processor itself, kept from the application, by exception class.",
+    attributes=(ERROR_TYPE,),
+    buckets=(),
+)
+
+OUTCOME_COUNTERS: Final = (
+    AGENT_RUNS,
+    AGENT_RUN_COST,
+    AGENT_RUN_TOKENS,
+    AGENT_OUTCOMES,
+    AGENT_OUTCOME_VALUE_METRIC,
+    AGENT_OUTCOME_COST_METRIC,
+    AGENT_OUTCOME_REVERSALS,
+    AGENT_OUTCOME_REVERSAL_VALUE,
+    AGENT_OUTCOME_REVERSAL_COST,
+)
+HEALTH_COUNTERS: Final = (
+    AGENT_OUTCOMES_PROCESSOR_EVENTS,
+    AGENT_OUTCOMES_PROCESSOR_DROPPED,
+    AGENT_OUTCOMES_PROCESSOR_PROBLEMS,
+    AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS,
+    AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED,
+    AGENT_OUTCOMES_PROCESSOR_ERRORS,
+)
+
+READ_ATTRIBUTES: Final[frozenset[str]] = frozenset(
+    {
+        LABEL_ALIAS,
+        AGENT_OUTCOME_STATUS,
+        AGENT_OUTCOME_SUCCESS,
+        AGENT_OUTCOME_TYPE,
+        AGENT_OUTCOME_LABEL,
+        AGENT_OUTCOME_VALUE,
+        AGENT_OUTCOME_CURRENCY,
+        AGENT_OUTCOME_COST,
+        AGENT_OUTCOME_COST_CURRENCY,
+        AGENT_OUTCOME_RETRYABLE,
+        AGENT_OUTCOME_MESSAGE,
+        AGENT_OUTCOME_ERROR_CATEGORY,
+        AGENT_OUTCOME_JOB_TYPE,
+        AGENT_OUTCOME_RUN_ID,
+        AGENT_OUTCOME_METADATA,
+        AGENT_OUTCOME_SOURCE,
+        AGENT_OUTCOME_EVIDENCE,
+    }
+)
+"""What is read from a span that carries an outcome."""
+COST_ATTRIBUTES: Final[frozenset[str]] = frozenset({AGENT_COST_AMOUNT, AGENT_COST_CURRENCY, AGENT_COST_KIND})
+"""What is read from any span of a run that meters a cost."""

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a settlement to the application's own logger and meter provider, on the thread on which the run ended.
+
+Providers are looked up when first needed, so that the order of set-up does not matter. Nothing is dropped in
+silence: every drop is counted by reason, and a missing provider is named once with the fix.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes import semconv
+from agent_outcomes._version import __version__
+from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.metrics import export_of
+from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, run_context
+from agent_outcomes.record import Posting, record
+from agent_outcomes.semconv import EVENT_NAME, DropReason, ProblemKind, Signal
+from agent_outcomes.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry._logs import Logger, LoggerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+
+    from agent_outcomes.config import Settings
+    from agent_outcomes.metrics import MetricExport
+    from agent_outcomes.record import Event, Record
+    from agent_outcomes.runs import Settlement
+    from agent_outcomes.statement import Problem
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
+
+_UNKNOWN_WORD_KINDS: Final = frozenset(
+    {
+        ProblemKind.UNKNOWN_STATUS,
+        ProblemKind.UNKNOWN_TYPE,
+        ProblemKind.UNKNOWN_KIND,
+        ProblemKind.UNKNOWN_ATTRIBUTE,
+    },
+)
+
+
+class OtelSink:
+    """Emits the event and the duration, and posts to the totals of the meter provider."""
+
+    def __init__(
+        self,
+        find_logger_provider: Callable[[], LoggerProvider | None],
+        find_meter_provider: Callable[[], MeterProvider | None],
+        settings: Settings,
+    ) -> None:
+        self._find_logger_provider = find_logger_provider
+        self._find_meter_provider = find_meter_provider
+        self._settings = settings
+        self._logger: Logger | None = None
+        self._export: MetricExport | None = None
+        # What is counted about ourselves before there is a meter provider to read it.
+        self._early_health = Totals()
+
+    def emit(self, settlement: Settlement) -> None:
+        """Emit one revision of an outcome; never raises, and counts what it could not hand over by reason."""
+        outcome = settlement.outcome
+        if self._settings.hide_message:
+            outcome = replace(outcome, message=None)
+        if self._settings.hide_metadata:
+            outcome = replace(outcome, metadata=None)
+        revised_at_ns = time.time_ns() if settlement.revision else None
+        made = record(
+            settlement.run,
+            outcome,
+            settlement.revision,
+            previous=settlement.previous,
+            reported_at_ns=revised_at_ns,
+        )
+        context = run_context(settlement.context)
+        health = self._emit_event(made.event, context)
+        health += self._emit_metrics(made, context)
+        if outcome.problems:
+            health += _problem_postings(outcome.problems)
+        self.post_health(health)
+
+    def drop(self, reason: DropReason, settlement: Settlement) -> None:
+        """Count a settlement that is not emitted at all."""
+        made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
+        self.post_health([_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))])
+
+    def post_health(self, postings: Sequence[Posting]) -> None:
+        """Add to the counters about ourselves."""
+        export = self._find_export()
+        (self._early_health if export is None else export).post(postings)
+
+    def after_fork_in_child(self) -> None:
+        """Forget what the parent will report."""
+        self._early_health.restart()
+
+    def _emit_event(self, event: Event, context: Context) -> list[Posting]:
+        logger = self._find_logger()
+        if logger is None:
+            _log.warning(
+                "no_logger_provider",
+                "agent outcome events are dropped: no logger provider is set. "
+                "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
+                "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
+            )
+            return [_dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
+        try:
+            logger.emit(
+                timestamp=event.timestamp_ns,
+                observed_timestamp=time.time_ns(),
+                context=context,
+                severity_number=SEVERITY_NUMBERS[event.severity[0]],
+                severity_text=event.severity[1],
+                body=event.body,
+                attributes=event.attributes,
+                event_name=EVENT_NAME,
+            )
+        except Exception as error:  # noqa: BLE001 - a log processor or exporter of the application raised
+            _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
+            return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
+        return [_EVENT_HANDED_OVER]
+
+    def _emit_metrics(self, made: Record, context: Context) -> list[Posting]:
+        export = self._find_export()
+        if export is None:
+            _log.warning(
+                "no_meter_provider",
+                "agent outcome metrics are dropped: no meter provider is set. "
+                "Call opentelemetry.metrics.set_meter_provider(...), pass meter_provider= to "
+                "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
+            )
+            return [_dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))]
+        export.post(made.postings)
+        if made.duration_s is None:
+            return []
+        try:
+            export.record_duration(made.duration_s, made.duration_labels, context)
+        except Exception as error:  # noqa: BLE001 - a view or reservoir of the application raised
+            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+            return [_dropped(DropReason.ERROR, Signal.METRIC, 1)]
+        return []
+
+    def _find_logger(self) -> Logger | None:
+        if self._logger is None:
+            provider = self._find_logger_provider()
+            if provider is not None:
+                self._logger = provider.get_logger(SCOPE_NAME, __version__)
+        return self._logger
+
+    def _find_export(self) -> MetricExport | None:
+        if self._export is None:
+            provider = self._find_meter_provider()
+            if provider is not None:
+                self._export = export_of(provider, self._settings)
+                self._export.post(_health_postings(self._early_health))
+        return self._export
+
+
+_EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
+
+
+def _dropped(reason: DropReason, signal: Signal, count: int) -> Posting:
+    return Posting(semconv.AGENT_OUTCOMES_PROCESSOR_DROPPED, (reason.value, signal.value), count)
+
+
+def _problem_postings(problems: Sequence[Problem]) -> list[Posting]:
+    kinds = [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (problem.kind.value,), 1) for problem in problems]
+    words = [problem.attribute for problem in problems if problem.kind in _UNKNOWN_WORD_KINDS]
+    return kinds + [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS, (word,), 1) for word in words]
+
+
+def _health_postings(totals: Totals) -> list[Posting]:
+    return [
+        Posting(instrument, labels, amount)
+        for instrument in semconv.HEALTH_COUNTERS
+        for labels, amount in totals.sums(instrument)
+    ]

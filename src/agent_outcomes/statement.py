@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user states about an outcome: read from span attributes, or given to the Python API, in one place.
+
+Total: no input raises, nothing is guessed. What cannot be taken is refused, listed in `problems` and, for short
+values, kept as text in `refused`. Everything that comes out is bounded and encodes to OTLP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, TypedDict
+
+from agent_outcomes import semconv
+from agent_outcomes.money import parse_amount, parse_currency
+from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source, Status
+from agent_outcomes.words import (
+    BOOLEAN_WORDS,
+    KIND_WORDS,
+    STATUS_WORDS,
+    TYPE_WORDS,
+    StatusWord,
+    canonical_word,
+)
+
+AmountLike = Decimal | str | int | float
+
+DEFAULT_CURRENCY: Final = "USD"
+LABEL_LENGTH_MAX: Final = 256
+MESSAGE_LENGTH_MAX: Final = 4096
+METADATA_LENGTH_MAX: Final = 16384
+METADATA_KEYS_MAX: Final = 32
+PROBLEMS_MAX: Final = 32
+REFUSED_LENGTH_MAX: Final = 128
+_OUTCOME_PREFIX: Final = semconv.LABEL_ALIAS + "."
+_PRINTABLE_INT_BITS_MAX: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the input that could not be taken as it was; `attribute` names where, never what was in it."""
+
+    kind: ProblemKind
+    attribute: str = ""
+
+    def __str__(self) -> str:
+        """The form in `agent.outcome.problems`: kind, and the attribute it is about."""
+        return f"{self.kind.value}:{self.attribute}" if self.attribute else self.kind.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """The stated fields in typed form; `None` where nothing (usable) was stated.
+
+    `status` is the meaning of the status word; `raw_status` keeps a word that is in no table.
+    """
+
+    status: StatusWord | None = None
+    raw_status: str | None = None
+    success: bool | None = None
+    type: OutcomeType | None = None
+    label: str | None = None
+    value: Decimal | None = None
+    currency: str = DEFAULT_CURRENCY
+    cost: Decimal | None = None
+    cost_currency: str = DEFAULT_CURRENCY
+    retryable: bool | None = None
+    message: str | None = None
+    error_category: str | None = None
+    job_type: str | None = None
+    run_id: str | None = None
+    metadata: str | None = None
+    source: Source | None = None
+    evidence: str | None = None
+    problems: tuple[Problem, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether a business result was stated: success, type, label or value."""
+        return not (self.success is None and self.type is None and self.label is None and self.value is None)
+
+
+NOTHING_STATED: Final = Statement()
+
+
+class Stated(TypedDict, total=False):
+    """The keyword arguments by which the Python API takes a statement; each is the attribute of that name.
+
+    Amounts are decimals, decimal text, ints or floats (taken by their shortest repr); currencies are ISO 4217.
+    """
+
+    status: Status | str | None
+    success: bool | None
+    type: OutcomeType | str | None
+    label: str | None
+    value: AmountLike | None
+    currency: str | None
+    cost: AmountLike | None
+    cost_currency: str | None
+    retryable: bool | None
+    message: str | None
+    error_category: str | None
+    job_type: str | None
+    run_id: str | None
+    metadata: Mapping[str, Any] | str | None
+
+
+STATED_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "status": semconv.AGENT_OUTCOME_STATUS,
+    "success": semconv.AGENT_OUTCOME_SUCCESS,
+    "type": semconv.AGENT_OUTCOME_TYPE,
+    "label": semconv.AGENT_OUTCOME_LABEL,
+    "value": semconv.AGENT_OUTCOME_VALUE,
+    "currency": semconv.AGENT_OUTCOME_CURRENCY,
+    "cost": semconv.AGENT_OUTCOME_COST,
+    "cost_currency": semconv.AGENT_OUTCOME_COST_CURRENCY,
+    "retryable": semconv.AGENT_OUTCOME_RETRYABLE,
+    "message": semconv.AGENT_OUTCOME_MESSAGE,
+    "error_category": semconv.AGENT_OUTCOME_ERROR_CATEGORY,
+    "job_type": semconv.AGENT_OUTCOME_JOB_TYPE,
+    "run_id": semconv.AGENT_OUTCOME_RUN_ID,
+    "metadata": semconv.AGENT_OUTCOME_METADATA,
+}
+
+
+def stated_attributes(stated: Stated) -> dict[str, Any]:
+    """The keyword arguments as the attributes they stand for; an unknown keyword raises `TypeError`."""
+    attributes: dict[str, Any] = {}
+    for name, value in stated.items():
+        if name not in STATED_ATTRIBUTES:
+            message = f"unknown outcome field {name!r}; expected one of {', '.join(STATED_ATTRIBUTES)}"
+            raise TypeError(message)
+        if value is not None:
+            attributes[STATED_ATTRIBUTES[name]] = value
+    return attributes
+
+
+def read_statement(attributes: Mapping[str, Any], *, value_length_limit: int | None = None) -> Statement:
+    """The statement that a span's attributes make.
+
+    Reads every attribute of the vocabulary's "read from spans" table. Text as long as `value_length_limit`, the
+    provider's limit, may have been cut and is refused. Never raises.
+    """
+    reader = AttributeReader(attributes, value_length_limit)
+    type_ = reader.outcome_type()
+    word, raw_status = reader.status()
+    value, currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
+    cost, cost_currency = reader.money(semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY)
+    if cost is not None and cost < 0:
+        reader.refuse(ProblemKind.NEGATIVE_COST, semconv.AGENT_OUTCOME_COST, cost)
+        cost = None
+    label = reader.text(semconv.AGENT_OUTCOME_LABEL)
+    reader.note_unknown_attributes()
+    return Statement(
+        status=word,
+        raw_status=raw_status,
+        success=reader.boolean(semconv.AGENT_OUTCOME_SUCCESS),
+        type=type_ if type_ is not None or word is None else word.type,
+        label=label if label is not None else reader.text(semconv.LABEL_ALIAS),
+        value=value,
+        currency=currency,
+        cost=cost,
+        cost_currency=cost_currency,
+        retryable=reader.boolean(semconv.AGENT_OUTCOME_RETRYABLE),
+        message=reader.message(),
+        error_category=reader.text(semconv.AGENT_OUTCOME_ERROR_CATEGORY),
+        job_type=reader.text(semconv.AGENT_OUTCOME_JOB_TYPE),
+        run_id=reader.text(semconv.AGENT_OUTCOME_RUN_ID, whole=True),
+        metadata=reader.metadata(),
+        source=reader.source(),
+        evidence=reader.text(semconv.AGENT_OUTCOME_EVIDENCE),
+        problems=tuple(reader.problems),
+        refused=tuple(reader.refused),
+    )
+
+
+def encodable(text: str, length_max: int) -> str:
+    """The text cut to `length_max` characters, with lone surrogates (which no OTLP string can hold) replaced."""
+    text = str.__str__(text)[:length_max]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+class AttributeReader:
+    """Reads typed values out of an attribute mapping, collecting problems and refused values on the way."""
+
+    __slots__ = ("_attributes", "_limit", "problems", "refused")
+
+    def __init__(self, attributes: Mapping[str, Any], value_length_limit: int | None = None) -> None:
+        self._attributes = attributes
+        self._limit = value_length_limit
+        self.problems: list[Problem] = []
+        self.refused: list[str] = []
+
+    def note(self, kind: ProblemKind, attribute: str) -> None:
+        """List a problem; past the limit one last entry says that there were more."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(Problem(kind, attribute))
+        elif len(self.problems) == PROBLEMS_MAX:
+            self.problems.append(Problem(ProblemKind.TOO_MANY_PROBLEMS))
+
+    def refuse(self, kind: ProblemKind, attribute: str, value: object) -> None:
+        """List a problem and keep the value that could not be taken, as short text."""
+        self.note(kind, attribute)
+        if len(self.refused) < PROBLEMS_MAX:
+            self.refused.append(f"{attribute}={short_text(value)}")
+
+    def text(self, key: str, *, whole: bool = False) -> str | None:
+        """A short text: refused if it is none or may have been cut by the provider; overlong, it is shortened.
+
+        `whole` refuses an overlong text too, for what is looked up by.
+        """
+        value = self._attributes.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.refuse(ProblemKind.INVALID_TEXT, key, value)
+            return None
+        if self._is_cut(key, value):
+            return None
+        if whole and len(value) > LABEL_LENGTH_MAX:
+            self.refuse(ProblemKind.TEXT_TRUNCATED, key, value)
+            return None
+        return self._bounded(key, value, LABEL_LENGTH_MAX) or None
+
+    def message(self) -> str | None:
+        """The message; one cut by the provider still reads, so it is kept and listed."""
+        key = semconv.AGENT_OUTCOME_MESSAGE
+        value = self._attributes.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.refuse(ProblemKind.INVALID_TEXT, key, value)
+            return None
+        if self._limit is not None and len(value) >= self._limit:
+            self.note(ProblemKind.TEXT_TRUNCATED, key)
+        return self._bounded(key, value, MESSAGE_LENGTH_MAX) or None
+
+    def boolean(self, key: str) -> bool | None:
+        """A bool, or the words true and false (for senders that only have text)."""
+        value = self._attributes.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str) and not self._is_cut(key, value):
+            word = BOOLEAN_WORDS.get(canonical_word(str.__str__(value)))
+            if word is not None:
+                return word
+        self.refuse(ProblemKind.INVALID_BOOLEAN, key, value)
+        return None
+
+    def status(self) -> tuple[StatusWord | None, str | None]:
+        """The status word's meaning, and the word itself where no table has it (then the status is unknown)."""
+        key = semconv.AGENT_OUTCOME_STATUS
+        value = self._attributes.get(key)
+        if value is None:
+            return None, None
+        if isinstance(value, str) and self._is_cut(key, value):
+            return None, None
+        text = str.__str__(value) if isinstance(value, str) else short_text(value)
+        word = STATUS_WORDS.get(canonical_word(text))
+        if word is None:
+            self.note(ProblemKind.UNKNOWN_STATUS, key)
+            return STATUS_WORDS["unknown"], encodable(text, LABEL_LENGTH_MAX)
+        if word.problem is not None:
+            self.note(word.problem, key)
+            return word, encodable(text, LABEL_LENGTH_MAX)
+        return word, None
+
+    def outcome_type(self) -> OutcomeType | None:
+        """The business type; a word that no table has is refused."""
+        key = semconv.AGENT_OUTCOME_TYPE
+        value = self._attributes.get(key)
+        if value is None or (isinstance(value, str) and self._is_cut(key, value)):
+            return None
+        found = TYPE_WORDS.get(canonical_word(str.__str__(value))) if isinstance(value, str) else None
+        if found is None:
+            self.refuse(ProblemKind.UNKNOWN_TYPE, key, value)
+        return found
+
+    def cost_kind(self) -> CostKind:
+        """What a metered cost was spent on; absent or unknown means other."""
+        value = self._attributes.get(semconv.AGENT_COST_KIND)
+        if value is None:
+            return CostKind.OTHER
+        found = KIND_WORDS.get(canonical_word(str.__str__(value))) if isinstance(value, str) else None
+        if found is None:
+            self.refuse(ProblemKind.UNKNOWN_KIND, semconv.AGENT_COST_KIND, value)
+        return found or CostKind.OTHER
+
+    def money(self, key: str, currency_key: str) -> tuple[Decimal | None, str]:
+        """An exact amount and its currency; an amount in no known currency is refused with it."""
+        currency = self._currency(currency_key)
+        value = self._attributes.get(key)
+        if value is None or (isinstance(value, str) and self._is_cut(key, value)):
+            return None, currency or DEFAULT_CURRENCY
+        amount = parse_amount(value)
+        if amount is None:
+            self.refuse(ProblemKind.INVALID_AMOUNT, key, value)
+        elif currency is None:
+            self.refuse(ProblemKind.INVALID_CURRENCY, key, value)
+            amount = None
+        return amount, currency or DEFAULT_CURRENCY
+
+    def source(self) -> Source | None:
+        """Where the status came from, as written by the Python API."""
+        value = self._attributes.get(semconv.AGENT_OUTCOME_SOURCE)
+        return Source.INFERRED if isinstance(value, str) and str.__str__(value) == Source.INFERRED.value else None
+
+    def metadata(self) -> str | None:
+        """The free context as one JSON text, from the JSON attribute and the flat ones together."""
+        key = semconv.AGENT_OUTCOME_METADATA
+        whole = self._attributes.get(key)
+        flat = self._flat_metadata()
+        if whole is None and not flat:
+            return None
+        if isinstance(whole, str) and not flat:
+            return self._json_text(key, whole)
+        if isinstance(whole, Mapping):
+            flat = {**whole, **flat}
+        elif whole is not None:
+            flat = {"": whole, **flat}
+        return self._json_dump(key, flat)
+
+    def note_unknown_attributes(self) -> None:
+        """List attributes in our namespace that the vocabulary does not have, as a typing slip would make."""
+        for key in self._attributes:
+            if key.startswith(_OUTCOME_PREFIX) and key not in _KNOWN and not key.startswith(semconv.METADATA_PREFIX):
+                self.note(ProblemKind.UNKNOWN_ATTRIBUTE, encodable(key, REFUSED_LENGTH_MAX))
+
+    def _is_cut(self, key: str, value: str) -> bool:
+        if self._limit is None or len(value) < self._limit:
+            return False
+        self.refuse(ProblemKind.TEXT_TRUNCATED, key, value)
+        return True
+
+    def _bounded(self, key: str, value: str, length_max: int) -> str:
+        if len(value) > length_max:
+            self.note(ProblemKind.TEXT_TRUNCATED, key)
+        cut = str.__str__(value)[:length_max]
+        text = encodable(cut, length_max)
+        if text != cut:
+            self.note(ProblemKind.TEXT_REPAIRED, key)
+        return text
+
+    def _currency(self, key: str) -> str | None:
+        value = self._attributes.get(key)
+        if value is None:
+            return DEFAULT_CURRENCY
+        currency = parse_currency(value)
+        # Three letters are the whole of a code, so a limit of three or more cannot have cut it.
+        if currency is None:
+            self.refuse(ProblemKind.INVALID_CURRENCY, key, value)
+        return currency
+
+    def _flat_metadata(self) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for key, value in self._attributes.items():
+            if not key.startswith(semconv.METADATA_PREFIX):
+                continue
+            if len(flat) == METADATA_KEYS_MAX:
+                self.note(ProblemKind.INVALID_METADATA, semconv.AGENT_OUTCOME_METADATA)
+                break
+            if self._limit is not None and isinstance(value, str) and len(value) >= self._limit:
+                self.note(ProblemKind.TEXT_TRUNCATED, encodable(key, REFUSED_LENGTH_MAX))
+            flat[key.removeprefix(semconv.METADATA_PREFIX)] = value
+        return flat
+
+    def _json_text(self, key: str, text: str) -> str | None:
+        text = str.__str__(text)
+        if len(text) > METADATA_LENGTH_MAX or (self._limit is not None and len(text) >= self._limit):
+            self.refuse(ProblemKind.TEXT_TRUNCATED, key, text)
+            return None
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            self.note(ProblemKind.INVALID_METADATA, key)
+            return json.dumps(text)
+        # Escaped surrogates (\ud800) are plain ASCII here; a raw one is repaired.
+        return self._bounded(key, text, METADATA_LENGTH_MAX)
+
+    def _json_dump(self, key: str, values: Mapping[str, Any]) -> str | None:
+        try:
+            text = json.dumps(_plain(values, depth=0))
+        except (ValueError, RecursionError):
+            text = ""
+        if not text or len(text) > METADATA_LENGTH_MAX:
+            self.note(ProblemKind.INVALID_METADATA, key)
+            return None
+        return text
+
+
+def short_text(value: object) -> str:
+    """A scalar as short text; anything else by the name of its type, as its own `repr` may be huge or raise."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return encodable(value, REFUSED_LENGTH_MAX)
+    if isinstance(value, int):
+        number = int.__int__(value)
+        return str(number) if number.bit_length() <= _PRINTABLE_INT_BITS_MAX else "<int>"
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, Decimal):
+        return str(value)[:REFUSED_LENGTH_MAX]
+    return f"<{type(value).__name__[:32]}>"
+
+
+_METADATA_DEPTH_MAX: Final = 8
+
+
+def _plain(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSON type
+    """The value in JSON's own types; what has none, or lies too deep, becomes short text."""
+    if depth > _METADATA_DEPTH_MAX:
+        return short_text(value)
+    if isinstance(value, Mapping):
+        return {short_text(key): _plain(item, depth + 1) for key, item in list(value.items())[:METADATA_KEYS_MAX]}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item, depth + 1) for item in value[:METADATA_KEYS_MAX]]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return encodable(value, MESSAGE_LENGTH_MAX)
+    if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
+        return int.__int__(value)
+    if isinstance(value, float) and value - value == 0:
+        return float.__float__(value)
+    return short_text(value)
+
+
+_KNOWN: Final = frozenset(
+    value for name, value in vars(semconv).items() if name.startswith("AGENT_OUTCOME_") and isinstance(value, str)
+)

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens, calls and cost of a run: read from each span, folded upward so that every leaf counts once.
+
+Agent spans repeat what their leaves report (some only their own calls, some the agent object's whole life), so a
+span's own figure counts only in a dimension that no span below it reported. Where an aggregate exceeds the sum of
+its leaves the leaves win, and the cost is no longer complete. Costs metered by `agent.cost.*` are always added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from agent_outcomes import semconv
+from agent_outcomes.conventions import Role
+from agent_outcomes.model import Cost, CostPart, Usage
+from agent_outcomes.money import EXACT, parse_amount, parse_currency
+from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
+from agent_outcomes.statement import DEFAULT_CURRENCY, AttributeReader, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Beyond this a double cannot tell neighbours apart, and one integer past 64 bit makes a whole metric export fail.
+COUNT_MAX: Final = 2**53
+PROBLEMS_MAX: Final = 32
+
+INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING = range(5)
+_DIMENSIONS: Final = 5
+
+# Spellings of one token count, most specific convention first; the first one present is read.
+_SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
+    INPUT: (
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens",
+        "llm.token_count.prompt",
+        "llm.usage.prompt_tokens",
+        "gen_ai.aggregated_usage.input_tokens",
+    ),
+    OUTPUT: (
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.token_count.completion",
+        "llm.usage.completion_tokens",
+        "gen_ai.aggregated_usage.output_tokens",
+    ),
+    CACHED: (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+    ),
+    CACHE_WRITE: (
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+    ),
+    REASONING: (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+    ),
+}
+TOKEN_KEYS: Final[Mapping[str, int]] = {key: dim for dim, keys in _SPELLINGS.items() for key in keys}
+_RANK: Final[Mapping[str, int]] = {key: rank for keys in _SPELLINGS.values() for rank, key in enumerate(keys)}
+
+# Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
+_PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
+_PROPOSED_CURRENCY: Final = "gen_ai.usage.cost.currency"
+COST_KEYS: Final = (
+    _PROPOSED_COST,
+    "operation.cost",
+    "gen_ai.usage.cost",
+    "gen_ai.usage.total_cost",
+    "llm.cost.total",
+)
+SPLIT_COST_KEYS: Final = (
+    ("gen_ai.usage.input_cost", "gen_ai.usage.output_cost"),
+    ("llm.cost.prompt", "llm.cost.completion"),
+)
+JSON_COST_KEYS: Final[Mapping[str, str]] = {
+    "langfuse.observation.cost_details": "total",
+    "mlflow.llm.cost": "total_cost",
+    "mlflow.trace.cost": "total_cost",
+}
+_COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
+_JSON_COST_LENGTH_MAX: Final = 4096
+
+USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, *_COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
+
+_ZERO: Final = Decimal(0)
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Tally:
+    """Usage of a span and everything below it; mutable, owned by one open span at a time.
+
+    `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported; `unpriced`
+    counts model calls without one. `tool_below` says that a tool span was seen since the last agent span, so that
+    two instrumentations of one tool call count it once.
+    """
+
+    __slots__ = (
+        "mismatch",
+        "model_calls",
+        "parts",
+        "problems",
+        "reported",
+        "tokens",
+        "tool_below",
+        "tool_calls",
+        "unpriced",
+    )
+
+    def __init__(self) -> None:
+        self.tokens: list[int | None] = [None] * _DIMENSIONS
+        self.model_calls = 0
+        self.tool_calls = 0
+        self.tool_below = False
+        self.reported: dict[str, Decimal] | None = None
+        self.unpriced = 0
+        self.parts: dict[tuple[CostKind, str], Decimal] | None = None
+        self.mismatch = False
+        self.problems: dict[Problem, None] | None = None
+
+    def note(self, problems: Iterable[Problem]) -> None:
+        """List problems found on spans below, each once."""
+        if self.problems is None:
+            self.problems = {}
+        for problem in problems:
+            if len(self.problems) < PROBLEMS_MAX:
+                self.problems[problem] = None
+
+    def add(self, other: Tally) -> None:
+        """Add what a sibling reported."""
+        for dimension, count in enumerate(other.tokens):
+            if count is not None:
+                self.tokens[dimension] = (self.tokens[dimension] or 0) + count
+        self.model_calls += other.model_calls
+        self.tool_calls += other.tool_calls
+        self.tool_below = self.tool_below or other.tool_below
+        self.unpriced += other.unpriced
+        self.mismatch = self.mismatch or other.mismatch
+        if other.reported is not None:
+            self.reported = _add_amounts(self.reported, other.reported)
+        if other.parts is not None:
+            self.parts = _add_amounts(self.parts, other.parts)
+        if other.problems:
+            self.note(other.problems)
+
+    def cover(self, own: Tally) -> None:
+        """Take the enclosing span's own figures, where nothing below reported that dimension."""
+        for dimension, count in enumerate(own.tokens):
+            if count is None:
+                continue
+            below = self.tokens[dimension]
+            if below is None:
+                self.tokens[dimension] = count
+            elif count > below:
+                self.mismatch = True
+        self._cover_calls(own)
+        self._cover_cost(own)
+        if own.parts is not None:
+            self.parts = _add_amounts(self.parts, own.parts)
+        if own.problems:
+            self.note(own.problems)
+
+    def _cover_calls(self, own: Tally) -> None:
+        if own.model_calls and not self.model_calls:
+            self.model_calls = own.model_calls
+            self.unpriced += own.unpriced
+        if own.tool_calls and not self.tool_below:
+            self.tool_calls += own.tool_calls
+            self.tool_below = True
+
+    def _cover_cost(self, own: Tally) -> None:
+        if own.reported is None:
+            return
+        if self.reported is None:
+            self.reported = own.reported
+            self.unpriced = 0
+        elif any(amount > self.reported.get(currency, _ZERO) for currency, amount in own.reported.items()):
+            self.mismatch = True
+
+
+def read_usage(attributes: Mapping[str, Any], role: Role, value_length_limit: int | None = None) -> Tally | None:
+    """What one span reports by itself; `None` if it reports nothing.
+
+    Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`.
+    Counts outside 0..2**53 and amounts that are not exact are refused and listed. Never raises.
+    """
+    hits = USAGE_KEYS.intersection(attributes)
+    if not hits and role is not Role.MODEL and role is not Role.TOOL:
+        return None
+    tally = Tally()
+    if role is Role.TOOL:
+        tally.tool_calls = 1
+        tally.tool_below = True
+    if hits:
+        _read_tokens(tally, attributes, hits)
+        if not _COST_KEY_SET.isdisjoint(hits):
+            _read_cost(tally, attributes, value_length_limit)
+        if semconv.AGENT_COST_AMOUNT in hits:
+            _read_metered(tally, attributes, value_length_limit)
+    if role is Role.MODEL:
+        tally.model_calls = 1
+        tally.unpriced = 1 if tally.reported is None else 0
+    return tally
+
+
+def totals_of(tally: Tally | None) -> Usage:
+    """The usage part of a run."""
+    if tally is None:
+        return Usage()
+    tokens = [None if count is None or count > COUNT_MAX else count for count in tally.tokens]
+    return Usage(
+        input_tokens=tokens[INPUT],
+        output_tokens=tokens[OUTPUT],
+        cached_tokens=tokens[CACHED],
+        cache_write_tokens=tokens[CACHE_WRITE],
+        reasoning_tokens=tokens[REASONING],
+        model_calls=tally.model_calls or None,
+        tool_calls=tally.tool_calls or None,
+    )
+
+
+def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
+    """The cost part of a run; complete unless a model call has no cost, figures disagree or a span is still open."""
+    if tally is None:
+        return Cost(complete=False) if open_below else Cost()
+    parts = dict(tally.parts or {})
+    for currency, amount in (tally.reported or {}).items():
+        key = (CostKind.LLM, currency)
+        parts[key] = EXACT.add(parts.get(key, _ZERO), amount)
+    complete = not (tally.unpriced or tally.mismatch or open_below or _cost_refused(tally))
+    return Cost(
+        parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
+        source=CostSource.REPORTED if parts else None,
+        complete=complete if parts or not complete else None,
+    )
+
+
+def _cost_refused(tally: Tally) -> bool:
+    return any(problem.kind in _LOST_COST for problem in tally.problems or ())
+
+
+_LOST_COST: Final = frozenset(
+    {
+        ProblemKind.INVALID_AMOUNT,
+        ProblemKind.INVALID_CURRENCY,
+        ProblemKind.NEGATIVE_COST,
+        ProblemKind.TEXT_TRUNCATED,
+    },
+)
+
+
+def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Iterable[str]) -> None:
+    best: dict[int, str] = {}
+    for key in hits:
+        dimension = TOKEN_KEYS.get(key)
+        if dimension is not None and (dimension not in best or _RANK[key] < _RANK[best[dimension]]):
+            best[dimension] = key
+    for dimension, key in best.items():
+        count = attributes[key]
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= COUNT_MAX:
+            tally.tokens[dimension] = int.__int__(count)
+        elif count is not None:
+            tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
+
+
+def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None) -> None:
+    key, amount = _find_cost(attributes)
+    if key is None:
+        return
+    currency = DEFAULT_CURRENCY
+    if key == _PROPOSED_COST and attributes.get(_PROPOSED_CURRENCY) is not None:
+        currency = parse_currency(attributes[_PROPOSED_CURRENCY]) or ""
+    text = attributes[key]
+    if isinstance(text, str) and limit is not None and len(text) >= limit:
+        tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
+    elif amount is None:
+        tally.note((Problem(ProblemKind.INVALID_AMOUNT, key),))
+    elif not currency:
+        tally.note((Problem(ProblemKind.INVALID_CURRENCY, _PROPOSED_CURRENCY),))
+    elif amount < 0:
+        tally.note((Problem(ProblemKind.NEGATIVE_COST, key),))
+    else:
+        tally.reported = {currency: amount}
+
+
+def _find_cost(attributes: Mapping[str, Any]) -> tuple[str | None, Decimal | None]:
+    for key in COST_KEYS:
+        if attributes.get(key) is not None:
+            return key, parse_amount(attributes[key])
+    for pair in SPLIT_COST_KEYS:
+        given = [key for key in pair if attributes.get(key) is not None]
+        if given:
+            amounts = [parse_amount(attributes[key]) for key in given]
+            exact = [amount for amount in amounts if amount is not None]
+            return given[0], EXACT.add(exact[0], exact[-1] if len(exact) > 1 else _ZERO) if exact == amounts else None
+    for key, field in JSON_COST_KEYS.items():
+        if attributes.get(key) is not None:
+            return key, _json_cost(attributes[key], field)
+    return None, None
+
+
+def _json_cost(text: object, field: str) -> Decimal | None:
+    if not isinstance(text, str) or len(text) > _JSON_COST_LENGTH_MAX:
+        return None
+    try:
+        details = json.loads(str.__str__(text), parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return parse_amount(details.get(field)) if isinstance(details, dict) else None
+
+
+def _read_metered(tally: Tally, attributes: Mapping[str, Any], limit: int | None) -> None:
+    reader = AttributeReader(attributes, limit)
+    amount, currency = reader.money(semconv.AGENT_COST_AMOUNT, semconv.AGENT_COST_CURRENCY)
+    kind = reader.cost_kind()
+    if amount is not None and amount < 0:
+        reader.note(ProblemKind.NEGATIVE_COST, semconv.AGENT_COST_AMOUNT)
+    elif amount is not None:
+        tally.parts = {(kind, currency): amount}
+    if reader.problems:
+        tally.note(reader.problems)
+
+
+def _add_amounts(into: dict[K, Decimal] | None, amounts: Mapping[K, Decimal]) -> dict[K, Decimal]:
+    total = into if into is not None else {}
+    for key, amount in amounts.items():
+        total[key] = EXACT.add(total.get(key, _ZERO), amount)
+    return total
