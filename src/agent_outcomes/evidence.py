@@ -67,6 +67,10 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":
         return _from_error_span(span)
+    return _paused(span) or _from_unset_span(span, nested)
+
+
+def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
     if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
         return _from_facts(span.in_flight)
     if ends_clean_on_failure(span.scope):
@@ -75,6 +79,13 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
         if nested is not None and nested.failed:
             return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     return Finding(SUCCESS, ENDED_CLEAN)
+
+
+def _paused(span: AgentSpan) -> Finding | None:
+    """Our own API leaves the span of a run that waits for a human unmarked but for `error.type`."""
+    name = span.attributes.get(ERROR_TYPE)
+    rule = find_rule(facts_from_name(str.__str__(name))) if isinstance(name, str) else None
+    return _finding(rule, f"exception:{name}", None) if rule is not None and rule.paused else None
 
 
 def _from_error_span(span: AgentSpan) -> Finding:

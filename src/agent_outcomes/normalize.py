@@ -41,6 +41,17 @@ _STATUS_RULES: Final[Mapping[Status, Execution]] = {
 }
 
 
+_STATUS_KEYS: Final = frozenset(
+    {
+        semconv.AGENT_OUTCOME_STATUS,
+        semconv.AGENT_OUTCOME_SOURCE,
+        semconv.AGENT_OUTCOME_EVIDENCE,
+        semconv.AGENT_OUTCOME_RETRYABLE,
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
+    },
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Below:
     """What the spans below a run contribute to it.
@@ -67,7 +78,7 @@ def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> 
     """
     attributes = span.attributes
     if below.stated:
-        attributes = {**below.stated, **attributes}
+        attributes = {**below.stated, **_without_inferred(attributes, below.stated)}
     statement = read_statement(attributes, value_length_limit=span.value_length_limit)
     problems = [*statement.problems, *_problems_of_span(span, below)]
     run = _run(span, below, statement, problems)
@@ -92,6 +103,14 @@ def revise(outcome: Outcome, statement: Statement) -> Outcome:
         problems=(*statement.problems, *problems),
         refused=statement.refused,
     )
+
+
+def _without_inferred(attributes: Mapping[str, Any], stated: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run's own attributes, without a status that our own API inferred where one was stated inside the run."""
+    inferred = attributes.get(semconv.AGENT_OUTCOME_SOURCE) == Source.INFERRED.value
+    if not inferred or semconv.AGENT_OUTCOME_STATUS not in stated:
+        return attributes
+    return {key: value for key, value in attributes.items() if key not in _STATUS_KEYS}
 
 
 def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding) -> Outcome:

@@ -142,6 +142,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         except Exception as error:  # noqa: BLE001 - outermost edge, as above
             self._failed(error)
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether this processor counts; `False` for the second one on the same spans and after shutdown."""
+        return not (self._disabled or self._is_shut_down)
+
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span that an outcome stated within the span `context` belongs to; `None` if no run is above it."""
         return None if self._disabled else self._tracker.find_run_span(context)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements and outcomes as canonical span attributes, so that trace backends can search what we were told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_outcomes import semconv
+from agent_outcomes.money import is_exact_double, plain_text
+from agent_outcomes.semconv import Source, Status
+from agent_outcomes.statement import read_statement, short_text, stated_attributes
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from agent_outcomes.model import Outcome
+    from agent_outcomes.statement import Stated, Statement
+
+SpanAttribute = str | bool | int | float
+
+
+def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
+    """The attributes that keyword arguments stand for, words and amounts in canonical form.
+
+    What cannot be taken is written as it was given, so that the reader of the span refuses and lists it. Raises
+    `TypeError` for an unknown keyword.
+    """
+    given = stated_attributes(stated)
+    statement = read_statement(given)
+    attributes = _attributes_of_statement(statement)
+    for key, value in given.items():
+        if key not in attributes and key != semconv.AGENT_OUTCOME_METADATA:
+            attributes[key] = value if isinstance(value, bool) else short_text(value)
+    if semconv.AGENT_OUTCOME_STATUS in attributes:
+        attributes[semconv.AGENT_OUTCOME_SOURCE] = Source.EXPLICIT.value
+    return attributes
+
+
+def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
+    """The attributes that state this very outcome; `output` is not among them."""
+    status = outcome.raw_status if outcome.status is Status.UNKNOWN and outcome.raw_status else outcome.status.value
+    optional: dict[str, SpanAttribute | None] = {
+        semconv.AGENT_OUTCOME_STATUS: status,
+        semconv.AGENT_OUTCOME_SOURCE: outcome.source.value,
+        semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or None,
+        semconv.AGENT_OUTCOME_RETRYABLE: outcome.retryable,
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY: outcome.error_category,
+        semconv.ERROR_TYPE: outcome.error_type,
+        semconv.AGENT_OUTCOME_TYPE: outcome.type.value if outcome.type is not None else None,
+        semconv.AGENT_OUTCOME_SUCCESS: outcome.business_success,
+        semconv.AGENT_OUTCOME_LABEL: outcome.label,
+        semconv.AGENT_OUTCOME_VALUE: _amount(outcome.value),
+        semconv.AGENT_OUTCOME_CURRENCY: outcome.currency if outcome.value is not None else None,
+        semconv.AGENT_OUTCOME_MESSAGE: outcome.message,
+        semconv.AGENT_OUTCOME_METADATA: outcome.metadata,
+    }
+    return {key: value for key, value in optional.items() if value is not None}
+
+
+def _attributes_of_statement(statement: Statement) -> dict[str, SpanAttribute]:
+    status = statement.status.status if statement.status is not None else None
+    known = status if statement.raw_status is None else None
+    optional: dict[str, Any] = {
+        semconv.AGENT_OUTCOME_STATUS: known.value if known is not None else None,
+        semconv.AGENT_OUTCOME_RETRYABLE: statement.retryable,
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY: _category(statement),
+        semconv.AGENT_OUTCOME_TYPE: statement.type.value if statement.type is not None else None,
+        semconv.AGENT_OUTCOME_SUCCESS: statement.success,
+        semconv.AGENT_OUTCOME_LABEL: statement.label,
+        semconv.AGENT_OUTCOME_VALUE: _amount(statement.value),
+        semconv.AGENT_OUTCOME_CURRENCY: statement.currency if statement.value is not None else None,
+        semconv.AGENT_OUTCOME_COST: _amount(statement.cost),
+        semconv.AGENT_OUTCOME_COST_CURRENCY: statement.cost_currency if statement.cost is not None else None,
+        semconv.AGENT_OUTCOME_MESSAGE: statement.message,
+        semconv.AGENT_OUTCOME_JOB_TYPE: statement.job_type,
+        semconv.AGENT_OUTCOME_RUN_ID: statement.run_id,
+        semconv.AGENT_OUTCOME_METADATA: statement.metadata,
+    }
+    return {key: value for key, value in optional.items() if value is not None}
+
+
+def _category(statement: Statement) -> str | None:
+    if statement.error_category is not None or statement.status is None:
+        return statement.error_category
+    # `rejected` becomes failure on the span; its category must not be lost with the word.
+    return statement.status.category.value if statement.status.category is not None else None
+
+
+def _amount(amount: Decimal | None) -> float | str | None:
+    if amount is None:
+        return None
+    return float(amount) if is_exact_double(amount) else plain_text(amount)
