@@ -1,0 +1,72 @@
+# Every target sets up what it needs. Python 3.11 or newer is all it takes, but for the collector tests, which need
+# Go (to build a collector once, into a cache folder outside the tree) or OTELCOL_BIN=/path/to/a/built/one.
+
+PYTHON ?= python3
+VENV ?= .venv
+OLDEST ?= .venv-oldest
+OLDEST_SDK := 1.39.0
+DEMO_OUT ?= demo-out
+
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-newest test-oldest check lint unit bench generate collector clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOINT=http://127.0.0.1:4317 FOR=10m SEED=7)
+	$(RUN) examples/demo.py --out $(DEMO_OUT) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
+		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
+
+test: lint test-newest test-oldest ## everything: linters, types, and all tests on the newest and the oldest supported SDK
+
+test-newest: $(VENV)/.dev ## all tests on the newest SDK
+	$(RUN) -m pytest
+
+test-oldest: $(OLDEST)/.dev ## all tests on the oldest supported SDK
+	$(OLDEST)/bin/python -m pytest
+
+check: lint unit ## the fast checks: linters, types, unit tests
+
+lint: $(VENV)/.dev ## linters, types, import contracts, generated files
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy src tests examples
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports --no-logo
+	$(RUN) tests/tools/generate_vocabulary.py --check
+
+unit: $(VENV)/.dev ## unit tests
+	$(RUN) -m pytest tests/unit
+
+bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
+	$(RUN) -m tests.bench
+
+generate: $(VENV)/.dev ## rewrite what is generated from the registry
+	$(RUN) tests/tools/generate_vocabulary.py
+	$(VENV)/bin/ruff format src/agent_outcomes/semconv.py
+
+collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
+	$(RUN) tests/tools/build_otelcol.py
+
+clean: ## remove environments, caches and output
+	rm -rf $(VENV) $(OLDEST) $(DEMO_OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(VENV)/bin/python $(OLDEST)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(dir $(@D))
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(OLDEST)/.dev: $(OLDEST)/bin/python pyproject.toml
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		opentelemetry-api==$(OLDEST_SDK) opentelemetry-sdk==$(OLDEST_SDK) opentelemetry-exporter-otlp==$(OLDEST_SDK)
+	@touch $@
