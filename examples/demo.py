@@ -81,6 +81,9 @@ class Progress:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
     options = parse(arguments)
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        print("demo: OTEL_SDK_DISABLED is set, so the SDK would export nothing", file=sys.stderr)
+        return EXIT_BAD_ARGUMENTS
     try:
         pipelines = Pipelines(options.destination)
     except OSError as error:

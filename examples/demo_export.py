@@ -7,7 +7,7 @@ Whatever goes out is kept beside, encoded by the SDK's own OTLP encoders, so tha
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from uuid import uuid4
@@ -61,6 +61,10 @@ class Kept(Protocol[RequestT]):
         """Keep a request."""
         ...
 
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
     def read(self) -> Iterator[RequestT]:
         """Every request kept, in order."""
         ...
@@ -79,9 +83,13 @@ class JsonLines(Generic[RequestT]):
         self._file.write(to_otlp_json(request) + "\n")
         self._file.flush()
 
+    def close(self) -> None:
+        """Close the file; what it could not take was noted when it was written."""
+        with suppress(OSError):
+            self._file.close()
+
     def read(self) -> Iterator[RequestT]:
-        """Close the file and read it from its beginning; raises OSError or ValueError."""
-        self._file.close()
+        """Read the file from its beginning; raises OSError or ValueError."""
         with self.path.open(encoding="ascii") as lines:
             for line in lines:
                 yield from_otlp_json(line, self._type)
@@ -96,6 +104,9 @@ class InMemory(Generic[RequestT]):
     def write(self, request: RequestT) -> None:
         """Keep a request."""
         self._requests.append(request)
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
     def read(self) -> Iterator[RequestT]:
         """Every request kept, in order."""
@@ -284,6 +295,8 @@ class Pipelines:
         self._tracer_provider.shutdown()
         self._logger_provider.shutdown()
         self._meter_provider.shutdown(FLUSH_TIMEOUT_MS)
+        for kept in (self.spans, self.logs, self.metrics):
+            kept.close()
 
     def root_spans(self) -> set[SpanKey]:
         """Trace and span ids of all exported spans without a parent."""

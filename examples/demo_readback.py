@@ -115,9 +115,9 @@ class Events:
 
 
 _SAMPLES: Final[dict[str, Callable[[Attributes], bool]]] = {
-    "deflected without a person": lambda found: (found[STATUS], found.get(TYPE)) == ("success", "deflected"),
-    "failed and escalated": lambda found: (found[STATUS], found.get(TYPE)) == ("failure", "escalated"),
-    "timed out": lambda found: found[STATUS] == "timeout",
+    "deflected without a person": lambda found: (found.get(STATUS), found.get(TYPE)) == ("success", "deflected"),
+    "failed and escalated": lambda found: (found.get(STATUS), found.get(TYPE)) == ("failure", "escalated"),
+    "timed out": lambda found: found.get(STATUS) == "timeout",
 }
 
 
@@ -192,7 +192,7 @@ def _read_event(record: LogRecord, events: Events) -> None:
     for name, matches in _SAMPLES.items():
         if name not in events.samples and matches(found):
             events.samples[name] = Sample(*ids, found)
-    add, agent = events.figures.add, found[AGENT]
+    add, agent = events.figures.add, found.get(AGENT, "none")
     add(RUNS, _key(found, (AGENT, STATUS)))
     add(SOURCES, _key(found, (AGENT, SOURCE)))
     add(STATES, _key(found, (AGENT, "agent.outcome.state")))
@@ -208,7 +208,7 @@ def _read_event(record: LogRecord, events: Events) -> None:
 def _read_money(found: Attributes, figures: Figures) -> None:
     cost = _money(found, "agent.outcome.cost")
     figures.add(RUN_COST, _key(found, (AGENT, JOB, COST_CURRENCY)), cost)
-    if found["agent.outcome.state"] == "pending":
+    if found.get("agent.outcome.state") == "pending":
         return
     figures.add(OUTCOMES, _key(found, (AGENT, TYPE)))
     figures.add(VERDICTS, _key(found, (AGENT, SUCCESS)))

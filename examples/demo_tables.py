@@ -95,7 +95,13 @@ def retryable_failures(figures: Figures) -> str:
 def sample_traces(samples: Mapping[str, Sample]) -> str:
     """Three runs to look up by their trace id."""
     rows = [
-        (name, sample.trace_id, sample.attributes[STATUS], sample.attributes.get(TYPE, "(pending)"), _reason(sample))
+        (
+            name,
+            sample.trace_id,
+            sample.attributes.get(STATUS, ""),
+            sample.attributes.get(TYPE, "(pending)"),
+            _reason(sample),
+        )
         for name, sample in sorted(samples.items())
     ]
     return table("Sample traces", ("run", "trace id", "status", "type", "decided by"), rows)
