@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import time
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -20,12 +19,12 @@ from opentelemetry.trace import Status as SpanStatus
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.classification import SILENT, classify, facts_from_exception
+from agent_outcomes.classification import classify, facts_from_exception, is_silent
 from agent_outcomes.evidence import ENDED_CLEAN
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.otel import SCOPE_NAME
-from agent_outcomes.processor import PROCESSORS
+from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
 from agent_outcomes.semconv import Source, Status
 from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_stated
 
@@ -36,18 +35,27 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, TracerProvider
 
+    from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.model import Outcome
-    from agent_outcomes.processor import AgentOutcomeSpanProcessor
     from agent_outcomes.span_attributes import SpanAttribute
     from agent_outcomes.statement import Stated
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
-_current: ContextVar[ActiveRun | None] = ContextVar("agent_outcomes_current_run", default=None)
+# In OpenTelemetry's context and not beside it, so that the run goes wherever the current span goes.
+_CURRENT_KEY: Final = context_api.create_key("agent_outcomes_current_run")
 
 _INFERRED: Final = (
     semconv.AGENT_OUTCOME_STATUS,
     semconv.AGENT_OUTCOME_SOURCE,
     semconv.AGENT_OUTCOME_EVIDENCE,
+)
+_TEXTS: Final = frozenset(
+    {
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
+        semconv.ERROR_TYPE,
+        semconv.AGENT_OUTCOME_LABEL,
+        semconv.AGENT_OUTCOME_MESSAGE,
+    }
 )
 
 
@@ -64,19 +72,26 @@ class ActiveRun:
         links: tuple[Link, ...] = (),
         start_ns: int | None = None,
     ) -> None:
-        self._outer = _current.get()
         self._start_ns = time.time_ns() if start_ns is None else start_ns
         self._ended = False
+        self._whole: frozenset[str] = frozenset()
         self._attributes: dict[str, SpanAttribute] = {
             "gen_ai.operation.name": "invoke_agent",
             semconv.GEN_AI_AGENT_NAME: agent,
             **attributes_of_stated(stated),
         }
         self._name = f"invoke_agent {agent}"
-        tracer = trace.get_tracer(SCOPE_NAME, __version__, tracer_provider)
+        self._tracer_provider = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
+        tracer = self._tracer_provider.get_tracer(SCOPE_NAME, __version__)
         self._span: Span = tracer.start_span(
             self._name, context, SpanKind.INTERNAL, dict(self._attributes), links, start_time=self._start_ns
         )
+        parent = trace.get_current_span(context).get_span_context()
+        span_context = self._span.get_span_context()
+        # Without an SDK the API hands the parent's span back; its ids are not those of this run.
+        self._is_traced = span_context.is_valid and span_context.span_id != parent.span_id
+        outer = _run_in(context)
+        self._outer = outer if outer is not None and outer.trace_id == self.trace_id else None
         self._warn_if_unseen()
 
     @property
@@ -92,7 +107,22 @@ class ActiveRun:
     @property
     def outcome_id(self) -> str:
         """The id under which the run's outcome is emitted: trace and span id in hex, joined by a dash."""
-        return f"{self.trace_id}-{self._span.get_span_context().span_id:016x}"
+        return f"{self.trace_id}-{self.span_id:016x}"
+
+    @property
+    def span_id(self) -> int:
+        """The id of the run's span."""
+        return self._span.get_span_context().span_id
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the run has ids of its own; not without a tracer provider."""
+        return self._is_traced
+
+    @property
+    def outer(self) -> ActiveRun | None:
+        """The run that this one is nested in."""
+        return self._outer
 
     @property
     def outermost(self) -> ActiveRun:
@@ -110,7 +140,10 @@ class ActiveRun:
         Sets the canonical `agent.outcome.*` attributes on the run's span. What cannot be taken is listed in the
         event's `agent.outcome.problems`. Raises `TypeError` for an unknown field.
         """
-        self.write({**(attributes_of_outcome(outcome) if outcome is not None else {}), **attributes_of_stated(stated)})
+        attributes = attributes_of_stated(stated)
+        if outcome is not None:
+            attributes = {**self._replaced(outcome), **attributes}
+        self.write(attributes)
 
     def write(self, attributes: Mapping[str, SpanAttribute]) -> None:
         """Set attributes on the span, and keep them for the case that the sampler dropped it."""
@@ -123,74 +156,84 @@ class ActiveRun:
     @contextlib.contextmanager
     def as_current(self) -> Iterator[ActiveRun]:
         """Make the run's span current, and the run the one that `record_outcome` finds, for the block."""
-        otel_token = context_api.attach(trace.set_span_in_context(self._span))
-        token = _current.set(self)
+        token = context_api.attach(context_api.set_value(_CURRENT_KEY, self, trace.set_span_in_context(self._span)))
         try:
             yield self
         finally:
-            # A generator may be closed in another context than the one it ran in.
-            with contextlib.suppress(ValueError):
-                _current.reset(token)
-            context_api.detach(otel_token)
+            context_api.detach(token)
 
     def end(self, error: BaseException | None = None, *, end_ns: int | None = None) -> None:
         """End the run; `error` is what passed through it. A second call does nothing. Never raises."""
         if self._ended:
             return
+        end_ns = time.time_ns() if end_ns is None else end_ns
         try:
-            if semconv.AGENT_OUTCOME_STATUS not in self._attributes:
-                self._infer(error)
-            elif error is not None:
-                self._mark_error(error)
-            self._ended = True
-            end_ns = time.time_ns() if end_ns is None else end_ns
-            self._span.end(end_ns)
+            try:
+                self._conclude(error)
+            finally:
+                self._ended = True
+                self._span.end(end_ns)
             if not self._recorded and self._outer is None:
                 self._count_unrecorded(end_ns)
         except Exception as failure:  # noqa: BLE001 - outermost edge: the application must not see our failure
-            self._ended = True
             _log.warning("end", "the end of an agent run was not recorded: %r", failure)
 
     @property
     def _recorded(self) -> bool:
         return not isinstance(self._span, trace.NonRecordingSpan)
 
-    def _infer(self, error: BaseException | None) -> None:
+    def _conclude(self, error: BaseException | None) -> None:
         facts = facts_from_exception(error) if error is not None else None
-        if error is None or facts is None or not SILENT.isdisjoint(facts.lineages[0]):
+        if facts is not None and is_silent(facts):
+            facts = None
+        stated = self._stated()
+        if facts is not None:
+            self._mark_error(facts, is_failure=isinstance(error, Exception))
+        if semconv.AGENT_OUTCOME_STATUS not in stated:
+            self._infer(facts, stated)
+
+    def _stated(self) -> Mapping[str, Any]:
+        """What is stated on the span by whatever means: `set_attribute` on the current span is as good as ours."""
+        return {**self._attributes, **(getattr(self._span, "attributes", None) or {})}
+
+    def _replaced(self, outcome: Outcome) -> dict[str, SpanAttribute]:
+        """The attributes of a whole outcome; texts that only an earlier whole one had are blanked."""
+        attributes = attributes_of_outcome(outcome)
+        stale = self._whole & _TEXTS - attributes.keys()
+        self._whole = frozenset(attributes)
+        return {**dict.fromkeys(stale, ""), **attributes}
+
+    def _infer(self, facts: ErrorFacts | None, stated: Mapping[str, Any]) -> None:
+        if facts is None:
             values = (Status.SUCCESS.value, Source.INFERRED.value, ENDED_CLEAN)
             self.write(dict(zip(_INFERRED, values, strict=True)))
             return
         found = classify(facts)
-        self._mark_error(error)
         if found.paused:
             return
         values = (found.status.value, Source.INFERRED.value, f"exception:{facts.name}")
         attributes: dict[str, SpanAttribute] = dict(zip(_INFERRED, values, strict=True))
-        if semconv.AGENT_OUTCOME_ERROR_CATEGORY not in self._attributes:
+        if semconv.AGENT_OUTCOME_ERROR_CATEGORY not in stated:
             attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = found.category
-        if found.retryable is not None and semconv.AGENT_OUTCOME_RETRYABLE not in self._attributes:
+        if found.retryable is not None and semconv.AGENT_OUTCOME_RETRYABLE not in stated:
             attributes[semconv.AGENT_OUTCOME_RETRYABLE] = found.retryable
         self.write(attributes)
 
-    def _mark_error(self, error: BaseException) -> None:
+    def _mark_error(self, facts: ErrorFacts, *, is_failure: bool) -> None:
         """The class only: a message or stack trace may hold what must not leave."""
-        facts = facts_from_exception(error)
-        if not SILENT.isdisjoint(facts.lineages[0]):
-            return
         self.write({semconv.ERROR_TYPE: facts.name or ""})
-        if isinstance(error, Exception) and not classify(facts).paused:
+        if is_failure and not classify(facts).paused:
             self._span.set_status(SpanStatus(StatusCode.ERROR, facts.name))
 
     def _warn_if_unseen(self) -> None:
         context = self._span.get_span_context()
         if self._recorded and any(processor.follows(context) for processor in PROCESSORS):
             return
-        if not self._recorded and context.is_valid and first_processor() is not None:
+        if not self._recorded and self._is_traced and _processor_of(self._tracer_provider) is not None:
             return
-        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        if is_sdk_disabled():
             return
-        if not context.is_valid:
+        if not self._is_traced:
             message = (
                 "an agent run is not recorded: no tracer provider is set. Set one and call agent_outcomes.install()."
             )
@@ -204,10 +247,9 @@ class ActiveRun:
     def _count_unrecorded(self, end_ns: int) -> None:
         """The sampler dropped the span, so that no processor sees its end: count the run all the same."""
         context = self._span.get_span_context()
-        processor = first_processor()
-        if processor is None or not context.is_valid:
+        processor = _processor_of(self._tracer_provider)
+        if processor is None or not self._is_traced:
             return
-        attributes: dict[str, Any] = dict(self._attributes)
         processor.record_unrecorded(
             AgentSpan(
                 trace_id=context.trace_id,
@@ -219,18 +261,48 @@ class ActiveRun:
                 start_ns=self._start_ns,
                 end_ns=end_ns,
                 status_code="unset",
-                attributes=attributes,
+                attributes=dict(self._attributes),
             ),
             context,
         )
 
 
+def is_sdk_disabled() -> bool:
+    """Whether telemetry as a whole is switched off, which is no reason to warn of anything."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
 def current_run() -> ActiveRun | None:
     """The innermost run of this context that the Python API opened and that has not ended."""
-    run = _current.get()
+    run = _run_in(None)
     return None if run is None or run.has_ended else run
+
+
+def is_within_run() -> bool:
+    """Whether this context is that of a run, even one that has ended by now."""
+    return _run_in(None) is not None
+
+
+def _run_in(context: Context | None) -> ActiveRun | None:
+    run = context_api.get_value(_CURRENT_KEY, context)
+    return run if isinstance(run, ActiveRun) else None
 
 
 def first_processor() -> AgentOutcomeSpanProcessor | None:
     """A processor that counts, for what no span will bring to it."""
     return next((processor for processor in list(PROCESSORS) if processor.is_enabled), None)
+
+
+def _processor_of(provider: TracerProvider) -> AgentOutcomeSpanProcessor | None:
+    """The processor that would have seen a span of this provider; there is no public way to ask."""
+    active = getattr(provider, "_active_span_processor", None)
+    if active is None:
+        return first_processor()
+    return next((one for one in _flattened(active) if one.is_enabled), None)
+
+
+def _flattened(processor: object) -> Iterator[AgentOutcomeSpanProcessor]:
+    if isinstance(processor, AgentOutcomeSpanProcessor):
+        yield processor
+    for one in getattr(processor, "_span_processors", ()):
+        yield from _flattened(one)

@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link
 
-from agent_outcomes.active_run import ActiveRun, current_run, first_processor
+from agent_outcomes.active_run import ActiveRun, current_run, first_processor, is_within_run
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.processor import PROCESSORS
 from agent_outcomes.semconv import ProblemKind
@@ -23,6 +23,7 @@ from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_
 from agent_outcomes.statement import Stated
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Unpack
 
@@ -60,22 +61,25 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         self._outcome = outcome
         self._tracer_provider = tracer_provider
         self._stated = stated
-        self._entered: list[tuple[ActiveRun, Any]] = []
+        self._entered: dict[ActiveRun, AbstractContextManager[ActiveRun]] = {}
 
     def __enter__(self) -> ActiveRun:
         """Start the run and make it current."""
         run = self._start()
         block = run.as_current()
         block.__enter__()
-        self._entered.append((run, block))
+        self._entered[run] = block
         return run
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
         """End the run; the exception, if any, is raised on."""
-        run, block = self._entered.pop()
-        block.__exit__(None, None, None)
+        run = current_run()
+        if run is None or run not in self._entered:
+            # Left in another context than the one entered: the last one in is the best guess.
+            run = next(reversed(self._entered))
+        self._entered.pop(run).__exit__(None, None, None)
         run.end(error)
 
     async def __aenter__(self) -> ActiveRun:
@@ -119,10 +123,10 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
             try:
                 with run.as_current():
                     result = function(*args, **kwargs)
+                self._conclude(run, result)
             except BaseException as error:
                 run.end(error)
                 raise
-            self._conclude(run, result)
             run.end()
             return result
 
@@ -134,10 +138,10 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
             try:
                 with run.as_current():
                     result = await function(*args, **kwargs)
+                self._conclude(run, result)
             except BaseException as error:
                 run.end(error)
                 raise
-            self._conclude(run, result)
             run.end()
             return result
 
@@ -145,8 +149,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
 
     def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            run = self._start()
             generator = function(*args, **kwargs)
+            run = self._start()
             resume: Callable[[], Any] = functools.partial(next, generator)
             try:
                 while True:
@@ -174,8 +178,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
 
     def _wrap_async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            run = self._start()
             generator = function(*args, **kwargs)
+            run = self._start()
             resume: Callable[[], Any] = functools.partial(anext, generator)
             try:
                 while True:
@@ -208,12 +212,13 @@ def record_outcome(outcome: Outcome | None = None, /, **stated: Unpack[Stated]) 
     a warning and counts the problem `no_current_run`. Raises nothing but `TypeError` for an unknown field.
     """
     attributes = _attributes(outcome, stated)
-    run = current_run()
-    if run is not None:
-        run.outermost.write(attributes)
-        return True
     try:
+        run = current_run()
         span = _find_run_span()
+        # An agent that plain OpenTelemetry code opened may be above the one that `agent_run` did.
+        if run is not None and (span is None or span.get_span_context().span_id == run.outermost.span_id):
+            run.outermost.set_outcome(outcome, **stated)
+            return True
         if span is not None:
             span.set_attributes(attributes)
             return True
@@ -233,6 +238,10 @@ def set_outcome(span: Span, outcome: Outcome | None = None, /, **stated: Unpack[
     Raises nothing but `TypeError` for an unknown field; on a span that has ended or was not sampled it logs a warning.
     """
     attributes = _attributes(outcome, stated)
+    run = _run_of(span)
+    if run is not None:
+        run.set_outcome(outcome, **stated)
+        return
     if not span.is_recording():
         _log.warning("not_recording", "set_outcome() has no effect: the span has ended or was not sampled")
         return
@@ -256,16 +265,36 @@ def record_run(
     """
     attributes = _attributes(outcome, stated)
     end_ns = time.time_ns()
-    start_ns = end_ns - round(max(duration_s or 0.0, 0.0) * 1e9)
+    start_ns = end_ns - _duration_ns(duration_s, longest_ns=end_ns)
     context, links = _apart_from_other_runs()
     run = ActiveRun(agent, Stated(), tracer_provider=tracer_provider, context=context, links=links, start_ns=start_ns)
     run.write(attributes)
     run.end(error, end_ns=end_ns)
-    return run.outcome_id if run.span.get_span_context().is_valid else None
+    return run.outcome_id if run.is_traced else None
 
 
 def _attributes(outcome: Outcome | None, stated: Stated) -> dict[str, Any]:
     return {**(attributes_of_outcome(outcome) if outcome is not None else {}), **attributes_of_stated(stated)}
+
+
+def _duration_ns(duration_s: float | None, *, longest_ns: int) -> int:
+    if duration_s is None:
+        return 0
+    try:
+        duration_ns = round(float(duration_s) * 1e9)
+        if 0 <= duration_ns < longest_ns:
+            return duration_ns
+    except (TypeError, ValueError, OverflowError):
+        pass
+    _log.warning("duration", "record_run() was given a duration_s that cannot be used: %.80r", duration_s)
+    return 0
+
+
+def _run_of(span: Span) -> ActiveRun | None:
+    run = current_run()
+    while run is not None and run.span is not span:
+        run = run.outer
+    return run
 
 
 def _find_run_span() -> SdkSpan | None:
@@ -278,6 +307,6 @@ def _find_run_span() -> SdkSpan | None:
 
 
 def _apart_from_other_runs() -> tuple[Context | None, tuple[Link, ...]]:
-    if current_run() is None and _find_run_span() is None:
+    if not is_within_run() and _find_run_span() is None:
         return None, ()
     return Context(), (Link(trace.get_current_span().get_span_context()),)

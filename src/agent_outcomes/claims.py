@@ -45,5 +45,8 @@ class Claims:
 
 
 CLAIMS: Final = Claims()
+FIRST_SPANS: Final = Claims()
+"""The first span that each processor has seen start."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=CLAIMS.after_fork_in_child)
+    os.register_at_fork(after_in_child=FIRST_SPANS.after_fork_in_child)

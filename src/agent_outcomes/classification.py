@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 CAUSE_DEPTH_MAX = 8
 NAME_LENGTH_MAX = 200
+_BUILTINS = "builtins."
 UNNAMED_ERROR = "_OTHER"
 _HTTP_CODES = range(400, 600)
 _HTTP_SERVER_ERRORS = range(500, 600)
@@ -66,8 +67,8 @@ class ErrorFacts:
 
     @property
     def name(self) -> str | None:
-        """The class of the error itself."""
-        return self.lineages[0][0] if self.lineages else None
+        """The class of the error itself, Python's own ones without their module, as OpenTelemetry spells them."""
+        return self.lineages[0][0].removeprefix(_BUILTINS) if self.lineages else None
 
 
 def facts_from_exception(error: BaseException) -> ErrorFacts:
@@ -129,12 +130,11 @@ def _find_lineage(lineage: tuple[str, ...]) -> Classification | None:
     for name in lineage:
         if name in _BY_NAME:
             return _BY_NAME[name]
-        # A span says `TimeoutError` where the object would say `builtins.TimeoutError`, and packages re-export
-        # (`openai._exceptions.RateLimitError`), so the last segment decides where it is unambiguous.
-        rule = _BY_SEGMENT.get(name.rpartition(".")[2])
-        if rule is not None:
-            return rule
-    return None
+    # A span says `TimeoutError` where the object would say `builtins.TimeoutError`, and packages re-export
+    # (`openai._exceptions.RateLimitError`), so where no full name is known the last segment decides if it is
+    # unambiguous.
+    segments = (_BY_SEGMENT.get(name.rpartition(".")[2]) for name in lineage)
+    return _first(segments)
 
 
 def _find_http(status: int) -> Classification | None:
@@ -171,7 +171,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while current is not None and len(seen) < CAUSE_DEPTH_MAX and all(current is not one for one in seen):
         seen.append(current)
         yield current
-        current = current.__cause__
+        cause = _look(current, "__cause__")
+        current = cause if isinstance(cause, BaseException) else None
 
 
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
@@ -205,21 +206,24 @@ def _own_retryable(error: BaseException) -> bool | None:
 def _http_status(error: BaseException) -> int | None:
     for path in (("status_code",), ("status",), ("response", "status_code"), ("response", "status"), ("code",)):
         status = _look(error, *path)
-        if isinstance(status, int) and not isinstance(status, bool) and status in _HTTP_CODES:
-            return int(status)
+        if isinstance(status, int) and not isinstance(status, bool) and int.__int__(status) in _HTTP_CODES:
+            return int.__int__(status)
     return None
 
 
 def _grpc_code(error: BaseException) -> str | None:
-    code = _look(error, "code") or _look(error, "grpc_status_code")
-    # Only gRPC's own errors: calling an unknown object's method could do anything.
-    if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
-        try:
-            code = code()
-        except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
-            return None
-    name = _look(code, "name") if isinstance(code, Enum) else None
-    return name if isinstance(name, str) and name in GRPC_RULES else None
+    for attribute in ("code", "grpc_status_code"):
+        code = _look(error, attribute)
+        # Only gRPC's own errors: calling an unknown object's method could do anything.
+        if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
+            try:
+                code = code()
+            except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
+                return None
+        name = _known(_look(code, "name"), GRPC_RULES) if isinstance(code, Enum) else None
+        if name is not None:
+            return name
+    return None
 
 
 def _vendor_code(error: BaseException) -> str | None:
@@ -227,6 +231,11 @@ def _vendor_code(error: BaseException) -> str | None:
     if not isinstance(code, str):
         response = _look(error, "response")
         # botocore's ClientError carries the service's code in a plain dict.
-        details = response.get("Error") if isinstance(response, dict) else None
-        code = details.get("Code") if isinstance(details, dict) else None
-    return code if isinstance(code, str) and code in CODE_RULES else None
+        details = dict.get(response, "Error") if isinstance(response, dict) else None
+        code = dict.get(details, "Code") if isinstance(details, dict) else None
+    return _known(code, CODE_RULES)
+
+
+def _known(word: object, rules: Mapping[str, Classification]) -> str | None:
+    text = str.__str__(word) if isinstance(word, str) else None
+    return text if text in rules else None

@@ -78,8 +78,8 @@ def _limit(name: str, given: int | None, variables: Mapping[str, str], default: 
     return _checked_limit(VARIABLES[name], int(text))
 
 
-def _checked_limit(name: str, limit: int) -> int:
-    if not 0 <= limit <= LIMIT_MAX:
+def _checked_limit(name: str, limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIMIT_MAX:
         raise SettingsError(_limit_message(name, repr(limit)))
     return limit
 
@@ -90,11 +90,21 @@ def _limit_message(name: str, value: str) -> str:
 
 def _switch(name: str, *, given: bool | None, variables: Mapping[str, str], default: bool) -> bool:
     if given is not None:
-        return given
+        return _checked_switch(name, given)
     text = variables.get(VARIABLES[name], "").strip().lower()
     if not text:
         return default
     if text not in _TRUE | _FALSE:
-        message = f"{VARIABLES[name]}={text[:80]} is not usable; give true or false"
-        raise SettingsError(message)
+        raise SettingsError(_switch_message(VARIABLES[name], text))
     return text in _TRUE
+
+
+def _checked_switch(name: str, switch: object) -> bool:
+    # The text "false" would switch on.
+    if not isinstance(switch, bool):
+        raise SettingsError(_switch_message(name, repr(switch)))
+    return switch
+
+
+def _switch_message(name: str, value: str) -> str:
+    return f"{name}={value[:80]} is not usable; give true or false"

@@ -7,29 +7,41 @@ import sys
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from agent_outcomes.classification import facts_from_exception
-from agent_outcomes.conventions import GENAI_PREFIXES, ROLE_KEYS, Role, is_genai_scope, is_known_root, role_of
+from agent_outcomes.conventions import (
+    GENAI_PREFIXES,
+    ROLE_KEYS,
+    ROOT_NAMES,
+    ROOT_OPERATIONS,
+    Role,
+    is_genai_scope,
+    is_known_root,
+    role_of,
+)
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.semconv import READ_ATTRIBUTES
+from agent_outcomes.statement import encodable
 from agent_outcomes.usage import USAGE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from opentelemetry.sdk.trace import ReadableSpan
+    from collections.abc import Callable, Collection, Mapping
 
     IsRun = Callable[[ReadableSpan], bool | None]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
+ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS})
 
 _EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
 _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
 _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_EVENTS_MAX: Final = 32
+NAME_LENGTH_MAX: Final = 512
+TIME_MAX_NS: Final = 2**63 - 1
 
 
 class Likeness(Enum):
@@ -42,18 +54,19 @@ class Likeness(Enum):
 
 
 class Standing(Enum):
-    """What an open span is to the agent-like spans below it."""
+    """What an open span is to the agent-like spans below it; `RUN` is an agent by the user's word."""
 
+    RUN = auto()
     AGENT = auto()
     MAY_BECOME = auto()
     NEVER = auto()
 
 
-def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, *, verdict: bool | None) -> Likeness:
-    """How agent-like a span is; `verdict` is what the user's `is_run` said of it."""
+def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role, *, verdict: bool | None) -> Likeness:
+    """How agent-like a span of this role is; `verdict` is what the user's `is_run` said of it."""
     if verdict is not None:
         return Likeness.FORCED if verdict else Likeness.NONE
-    if role_of(attributes) is Role.AGENT or is_known_root(scope, name, attributes):
+    if role is Role.AGENT or (scope in ROOT_SCOPES and is_known_root(scope, name, attributes)):
         return Likeness.BY_MARK
     return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
 
@@ -66,14 +79,23 @@ def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
     """
     attributes = attributes_of(span)
     scope = scope_of(span)
-    likeness = likeness_of(attributes, scope, span.name, verdict=is_run(span) if is_run is not None else None)
+    verdict = is_run(span) if is_run is not None else None
+    likeness = likeness_of(attributes, scope, name_of(span), role_of(attributes), verdict=verdict)
     if likeness is not Likeness.NONE:
-        return Standing.AGENT
+        return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.kind in _EDGE_KINDS:
         return Standing.NEVER
     if is_genai_scope(scope) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
         return Standing.MAY_BECOME
     return Standing.NEVER
+
+
+def keys_of(span: ReadableSpan) -> Collection[str]:
+    """The span's attribute keys, to iterate over and no more: it is called for every span that ends."""
+    # The SDK's property builds a proxy and asks for the length, which costs twice as much as what it is read for;
+    # whoever subclasses or wraps a span may mean something else by it.
+    attributes = span._attributes if type(span) is ReadableSpan else span.attributes  # noqa: SLF001 - as said
+    return () if attributes is None else attributes
 
 
 def attributes_of(span: ReadableSpan) -> dict[str, Any]:
@@ -83,6 +105,12 @@ def attributes_of(span: ReadableSpan) -> dict[str, Any]:
         return {}
     copy = getattr(attributes, "copy", None)
     return copy() if copy is not None else dict(attributes)
+
+
+def name_of(span: ReadableSpan) -> str:
+    """The span's name; the SDK takes any object for one, and whatever is no text names nothing."""
+    name: object = span.name
+    return name if isinstance(name, str) else ""
 
 
 def scope_of(span: ReadableSpan) -> str:
@@ -108,15 +136,16 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
     context = span.context
     error = sys.exception()
     fresh = error is not None and id(error) != exception_id_at_start
+    start_ns, end_ns = _times_ns(span)
     return AgentSpan(
         trace_id=context.trace_id,
         span_id=context.span_id,
         trace_flags=int(context.trace_flags),
-        name=str.__str__(span.name),
+        name=encodable(name_of(span), NAME_LENGTH_MAX),
         scope=scope_of(span),
         internal=span.kind not in _EDGE_KINDS,
-        start_ns=span.start_time or 0,
-        end_ns=span.end_time or 0,
+        start_ns=start_ns,
+        end_ns=end_ns,
         status_code=_STATUS_CODES.get(span.status.status_code, "unset"),
         attributes=attributes,
         dropped_attributes=span.dropped_attributes,
@@ -124,6 +153,21 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
         in_flight=facts_from_exception(error) if error is not None and fresh else None,
         value_length_limit=value_length_limit_of(span),
     )
+
+
+def _times_ns(span: ReadableSpan) -> tuple[int, int]:
+    """Start and end; one that is no time at all makes the duration negative, which is listed as a problem."""
+    start_ns, end_ns = _time_ns(span.start_time), _time_ns(span.end_time)
+    if start_ns is None or end_ns is None:
+        return (end_ns or 0) + 1, end_ns or 0
+    return start_ns, end_ns
+
+
+def _time_ns(time: object) -> int | None:
+    # The SDK takes any object; one event with a time past 64 bit would make the exporter fail on the whole batch.
+    if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= TIME_MAX_NS:
+        return int(time)
+    return None
 
 
 def _exception_types(span: ReadableSpan) -> tuple[str, ...]:

@@ -62,7 +62,8 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
     """The status of a run nobody stated one for; `nested` is what its last nested agent ended with."""
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
-        rule = FINISH_REASON_RULES.get(str.__str__(reason))
+        reason = str.__str__(reason)
+        rule = FINISH_REASON_RULES.get(reason)
         if rule is not None:
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":

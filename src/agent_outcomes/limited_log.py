@@ -30,6 +30,7 @@ class LimitedLog:
             return
         if len(self._next_at_s) >= TOPICS_MAX:
             self._next_at_s.clear()
+            self._held_back.clear()
         self._next_at_s[topic] = now_s + INTERVAL_S
         held_back = self._held_back.pop(topic, 0)
         if held_back:

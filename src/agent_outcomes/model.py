@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.errors_table import CATEGORY_RULES
+from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.statement import (
     DEFAULT_CURRENCY,
@@ -144,7 +145,7 @@ class Cost:
         """Exact sums per currency, in order of first appearance."""
         sums: dict[str, Decimal] = {}
         for part in self.parts:
-            sums[part.currency] = sums.get(part.currency, part.amount - part.amount) + part.amount
+            sums[part.currency] = EXACT.add(sums.get(part.currency, 0), part.amount)
         return sums
 
 

@@ -206,7 +206,8 @@ def parse_amount(value: object) -> Decimal | None:
     infinities, anything with |amount| >= 1e15 or more than 12 fraction digits, thousands separators and symbols.
     """
     amount = _decimal(value)
-    if amount is None or not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
+    # copy_abs, as abs() would round to the application's decimal context, or raise what that traps.
+    if amount is None or not amount.is_finite() or amount.copy_abs() >= AMOUNT_LIMIT:
         return None
     if amount == _ZERO:
         return _ZERO
@@ -217,7 +218,7 @@ def parse_currency(value: object) -> str | None:
     """The ISO 4217 code in upper case, or `None` if `value` is none."""
     if not isinstance(value, str):
         return None
-    code = str.__str__(value)[:16].strip().upper()
+    code = str.__str__(value).strip()[:16].upper()
     return code if code in CURRENCIES else None
 
 

@@ -19,7 +19,7 @@ from agent_outcomes.statement import (
     Statement,
     read_statement,
 )
-from agent_outcomes.usage import cost_of, totals_of
+from agent_outcomes.usage import cost_of, problems_of, totals_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,12 +79,11 @@ def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> 
     attributes = span.attributes
     if below.stated:
         attributes = {**below.stated, **_without_inferred(attributes, below.stated)}
-    statement = read_statement(attributes, value_length_limit=span.value_length_limit)
+    is_lossy = span.dropped_attributes > 0
+    statement = read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=is_lossy)
     problems = [*statement.problems, *_problems_of_span(span, below)]
     run = _run(span, below, statement, problems)
-    outcome = _outcome(span, below, statement, finding or infer(span, below.nested))
-    seen = dict.fromkeys([*problems, *outcome.problems])
-    return run, replace(outcome, problems=tuple(seen)[: PROBLEMS_MAX + 1])
+    return run, _outcome(span, below, statement, finding or infer(span, below.nested), problems)
 
 
 def revise(outcome: Outcome, statement: Statement) -> Outcome:
@@ -107,13 +106,13 @@ def revise(outcome: Outcome, statement: Statement) -> Outcome:
 
 def _without_inferred(attributes: Mapping[str, Any], stated: Mapping[str, Any]) -> Mapping[str, Any]:
     """The run's own attributes, without a status that our own API inferred where one was stated inside the run."""
-    inferred = attributes.get(semconv.AGENT_OUTCOME_SOURCE) == Source.INFERRED.value
+    inferred = AttributeReader(attributes).source() is Source.INFERRED
     if not inferred or semconv.AGENT_OUTCOME_STATUS not in stated:
         return attributes
     return {key: value for key, value in attributes.items() if key not in _STATUS_KEYS}
 
 
-def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding) -> Outcome:
+def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding, problems: list[Problem]) -> Outcome:
     stated = statement.status.status if statement.status is not None else None
     execution, source, evidence, error_type = _decide(statement, stated, finding)
     if statement.error_category is not None:
@@ -121,7 +120,8 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
     if statement.retryable is not None:
         execution = execution.with_retryable(stated=statement.retryable)
     evidence = _with_descendant(evidence, below)
-    problems = _conflicts(span, stated, finding) if source is Source.EXPLICIT else ()
+    if source is Source.EXPLICIT:
+        problems = [*problems, *_conflicts(span, stated, finding)]
     return Outcome(
         status=execution.status,
         retryable=execution.retryable,
@@ -132,7 +132,7 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
         source=source,
         evidence=evidence,
         raw_status=statement.raw_status,
-        problems=problems,
+        problems=tuple(dict.fromkeys(problems))[: PROBLEMS_MAX + 1],
         refused=statement.refused,
     )
 
@@ -170,11 +170,9 @@ def _conflicts(span: AgentSpan, stated: Status | None, finding: Finding) -> tupl
 
 
 def _problems_of_span(span: AgentSpan, below: Below) -> list[Problem]:
-    problems = list(below.tally.problems or ()) if below.tally is not None else []
+    problems = problems_of(below.tally) if below.tally is not None else []
     if span.dropped_attributes:
         problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
-    if below.tally is not None and below.tally.mismatch:
-        problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     if below.contradicted:
         problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
     if not below.start_seen:

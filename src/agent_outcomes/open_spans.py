@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
+from agent_outcomes.statement import LABEL_LENGTH_MAX, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +29,22 @@ STATED_KEYS_MAX: Final = 64
 
 
 class OpenSpan:
-    """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end."""
+    """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end.
 
-    __slots__ = ("below", "context", "exception_id", "open_below", "parent", "span", "was_agent")
+    `settled_below` says that a run below, other than by the user's word, has been counted while this span was no agent:
+    it can be no run any more.
+    """
+
+    __slots__ = (
+        "below",
+        "context",
+        "exception_id",
+        "open_below",
+        "parent",
+        "settled_below",
+        "span",
+        "was_agent",
+    )
 
     def __init__(self, span: ReadableSpan, context: SpanContext, exception_id: int) -> None:
         self.span: ReadableSpan | None = span
@@ -39,16 +53,18 @@ class OpenSpan:
         self.parent: OpenSpan | None = None
         self.open_below = 0
         self.below: Gathered | None = None
+        self.settled_below = False
         self.was_agent = False
 
 
 class Settled:
     """A run that has been counted, as far as an outer span may still need it."""
 
-    __slots__ = ("outcome", "revision", "run")
+    __slots__ = ("context", "outcome", "revision", "run")
 
-    def __init__(self, run: Run, outcome: Outcome) -> None:
+    def __init__(self, run: Run, outcome: Outcome, context: SpanContext) -> None:
         self.run = run
+        self.context = context
         self.outcome = outcome
         self.revision = 0
 
@@ -56,22 +72,38 @@ class Settled:
 class Gathered:
     """What ended spans have left with their nearest open ancestor."""
 
-    __slots__ = ("agent_name", "contradicted", "nested", "settled", "settled_count", "stated", "tally", "waiting")
+    __slots__ = (
+        "agent_name",
+        "contradicted",
+        "forced_count",
+        "nested",
+        "settled",
+        "settled_count",
+        "stated",
+        "tally",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.tally: Tally | None = None
         self.waiting: list[Candidate] | None = None
         self.settled: Settled | None = None
         self.settled_count = 0
+        self.forced_count = 0
         self.stated: dict[str, Any] | None = None
         self.contradicted = False
         self.nested: Finding | None = None
         self.agent_name: str | None = None
 
-    def add_settled(self, settled: Settled | None, count: int) -> None:
-        """Remember a settled run; of several only their number is kept."""
+    def add_settled(self, settled: Settled | None, count: int, forced_count: int) -> None:
+        """Remember a settled run; of several only their number is kept, and how many are runs by the user's word."""
         self.settled_count += count
+        self.forced_count += forced_count
         self.settled = settled if self.settled_count == 1 else None
+
+    def bars(self, likeness: Likeness) -> bool:
+        """Whether the runs settled below keep a span from becoming a run; those that the user asked for do not."""
+        return self.settled_count > (self.forced_count if likeness is Likeness.BY_MARK else 0)
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
@@ -89,7 +121,7 @@ class Gathered:
         if other.tally is not None:
             self.add_tally(other.tally)
         if other.settled_count:
-            self.add_settled(other.settled, other.settled_count)
+            self.add_settled(other.settled, other.settled_count, other.forced_count)
         if other.stated is not None:
             self.add_stated(other.stated, contradicted=other.contradicted)
         if other.nested is not None:
@@ -146,10 +178,18 @@ def close(node: OpenSpan) -> OpenSpan | None:
     node.span = None
     parent = node.parent
     if parent is not None and parent.span is None:
+        node.parent = _shortened(node, parent)
         parent = nearest_open(parent)
     if parent is not None:
         parent.open_below += node.open_below - 1
     return parent
+
+
+def _shortened(node: OpenSpan, above: OpenSpan | None) -> OpenSpan | None:
+    """The next node above that still says something: spans which overlap in an endless chain must not pile up."""
+    while above is not None and above.span is None and (node.was_agent or not above.was_agent):
+        above = above.parent
+    return above
 
 
 def gathered_by(node: OpenSpan) -> Gathered:
@@ -157,6 +197,19 @@ def gathered_by(node: OpenSpan) -> Gathered:
     if node.below is None:
         node.below = Gathered()
     return node.below
+
+
+def note_settled(settled: Settled, parent: OpenSpan | None, likeness: Likeness) -> None:
+    """Tell the open spans above that a run below them has been counted; the nearest keeps it."""
+    forced = likeness is Likeness.FORCED
+    nearest: OpenSpan | None = None
+    for node in ancestors(parent):
+        if node.span is None:
+            continue
+        nearest = nearest or node
+        node.settled_below = node.settled_below or not forced
+    if nearest is not None:
+        gathered_by(nearest).add_settled(settled, 1, int(forced))
 
 
 def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None) -> None:
@@ -197,7 +250,8 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
 
 def _agent_name(span: AgentSpan) -> str | None:
     named = (span.attributes.get(key) for key in AGENT_NAME_KEYS)
-    return next((name for name in named if isinstance(name, str)), None) or agent_name_from_span(span.name)
+    name = next((name for name in named if isinstance(name, str)), None)
+    return encodable(name, LABEL_LENGTH_MAX) if name else agent_name_from_span(span.name[:LABEL_LENGTH_MAX])
 
 
 def _is_outcome_key(key: str) -> bool:

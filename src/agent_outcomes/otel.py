@@ -6,6 +6,7 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
@@ -16,6 +17,7 @@ from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
     from opentelemetry.trace import SpanContext
 
 SCOPE_NAME = "agent_outcomes"
@@ -33,6 +35,33 @@ def global_meter_provider() -> MeterProvider | None:
     """The application's meter provider, `None` while it has set none (or switched metrics off)."""
     provider = get_meter_provider()
     return None if isinstance(provider, _ProxyMeterProvider | NoOpMeterProvider) else provider
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""
+
+    attributes_max: int | None = None
+    text_length_max: int | None = None
+
+
+def log_limits(logger: Logger) -> LogLimits:
+    """The limits that a logger's provider sets on its records; the SDK has no public way to ask. Never raises."""
+    limits = getattr(logger, "_log_record_limits", None)
+    if limits is None and type(logger).__module__.startswith("opentelemetry.sdk."):
+        # Before 1.44 the SDK reads the environment anew for every record.
+        from opentelemetry.sdk._logs import LogRecordLimits  # noqa: PLC0415 - needed on old SDKs only
+
+        try:
+            limits = LogRecordLimits()
+        except ValueError:
+            return LogLimits()
+    count = getattr(limits, "max_log_record_attributes", getattr(limits, "max_attributes", None))
+    length = getattr(limits, "max_log_record_attribute_length", getattr(limits, "max_attribute_length", None))
+    return LogLimits(
+        attributes_max=count if isinstance(count, int) else None,
+        text_length_max=length if isinstance(length, int) else None,
+    )
 
 
 def run_context(context: SpanContext) -> Context:

@@ -51,6 +51,10 @@ class Pipelines:
         self._logger_provider: ApiLoggerProvider | None = None
         self._meter_provider: ApiMeterProvider | None = None
 
+    def after_fork_in_child(self) -> None:
+        """The lock may have been held by a thread that the child does not have."""
+        self._lock = threading.Lock()
+
     def find_logger_provider(self) -> ApiLoggerProvider:
         """The logger provider; makes a private one if the application has none by now."""
         with self._lock:

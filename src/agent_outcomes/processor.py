@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from opentelemetry.sdk.trace import SpanProcessor
 
 from agent_outcomes import semconv
-from agent_outcomes.claims import CLAIMS
+from agent_outcomes.claims import CLAIMS, FIRST_SPANS
 from agent_outcomes.config import read_settings
+from agent_outcomes.evidence import infer
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.normalize import Below, normalize
 from agent_outcomes.otel import global_logger_provider, global_meter_provider
 from agent_outcomes.record import Posting
 from agent_outcomes.runs import RunTracker, Settlement
-from agent_outcomes.semconv import DropReason, ProblemKind
+from agent_outcomes.semconv import DropReason, ProblemKind, Source
 from agent_outcomes.sinks import OtelSink
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             settings,
         )
         self._disabled = False
+        self._has_started = False
         self._is_shut_down = False
         self._evicted_reported = 0
         PROCESSORS.add(self)
@@ -109,6 +111,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             return
         try:
             settled = self._tracker.start(span)
+            if not self._has_started:
+                self._look_for_another(span.context)
             if settled or self._tracker.evicted_count != self._evicted_reported:
                 self._report_evictions()
                 self._emit(settled)
@@ -158,8 +162,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def record_unrecorded(self, span: AgentSpan, context: SpanContext) -> None:
         """Count a run whose span the sampler dropped, so that `on_end` never sees it. Never raises."""
         try:
-            run, outcome = normalize(span, Below(is_open=True))
-            self._emit([Settlement(run, outcome, context)])
+            finding = infer(span)
+            run, outcome = normalize(span, Below(is_open=True), finding)
+            paused = finding.paused and outcome.source is Source.INFERRED
+            self._emit([Settlement(run, outcome, context, paused=paused)])
         except Exception as error:  # noqa: BLE001 - outermost edge, as above
             self._failed(error)
 
@@ -177,14 +183,18 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _settle_at_exit(self) -> None:
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of
-        # providers that the application had made by then.
+        # providers made by then: of the application's, and of those that install() makes, which is why they are
+        # looked up now. While the interpreter exits it would be too late to make one.
+        self._sink.prepare()
         atexit.register(_settle_waiting, weakref.ref(self))
 
     def _emit(self, settled: Iterable[Settlement]) -> None:
         for settlement in settled:
             if settlement.revision == 0 and not self._claim(settlement.context):
                 continue
-            if self._is_shut_down:
+            if settlement.paused:
+                self._sink.drop(DropReason.PAUSED, settlement)
+            elif self._is_shut_down:
                 self._sink.drop(DropReason.SHUTDOWN, settlement)
             else:
                 self._sink.emit(settlement)
@@ -194,13 +204,27 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if owner is self:
             return True
         if owner is not None:
-            self._disabled = True
-            _log.warning(
-                "second_processor",
-                "a second AgentOutcomeSpanProcessor sees the same spans and has disabled itself; add it only once "
-                "per tracer provider (install() counts, too)",
-            )
+            self._disable()
         return False
+
+    def _look_for_another(self, context: SpanContext) -> None:
+        # At the first span: of two that start together one claims it, and one that came before follows it already.
+        is_first = FIRST_SPANS.claim(context, self) is self
+        others = [other for other in list(PROCESSORS) if other is not self]
+        if not is_first or any(other._has_started and other._holds(context) for other in others):  # noqa: SLF001 - ours
+            self._disable()
+        self._has_started = True
+
+    def _holds(self, context: SpanContext) -> bool:
+        return not self._disabled and self._tracker.holds(context)
+
+    def _disable(self) -> None:
+        self._disabled = True
+        _log.warning(
+            "second_processor",
+            "a second AgentOutcomeSpanProcessor sees the same spans and has disabled itself; add it only once "
+            "per tracer provider (install() counts, too)",
+        )
 
     def _is_run(self, span: ReadableSpan) -> bool | None:
         try:

@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanKind
 
-from agent_outcomes.conventions import ROOT_NAMES, ROOT_OPERATIONS, Role, role_of
+from agent_outcomes.conventions import Role, role_of
 from agent_outcomes.detection import (
     OUTCOME_KEYS,
+    ROOT_SCOPES,
     WATCHED_KEYS,
     Likeness,
     Standing,
     attributes_of,
     exception_in_flight_id,
+    keys_of,
     likeness_of,
+    name_of,
     scope_of,
     snapshot,
     standing_of,
@@ -45,6 +48,7 @@ from agent_outcomes.open_spans import (
     fold_plain,
     gathered_by,
     nearest_open,
+    note_settled,
 )
 from agent_outcomes.semconv import ProblemKind, Source, State
 from agent_outcomes.statement import read_statement
@@ -63,18 +67,22 @@ if TYPE_CHECKING:
 
 OPEN_SPANS_MAX: Final = 10_000
 WAITING_MAX: Final = 1_000
-ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS})
+_AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One revision to emit: `previous` is set when it revises a run that has been counted before."""
+    """One revision to emit: `previous` is set when it revises a run that has been counted before.
+
+    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted.
+    """
 
     run: Run
     outcome: Outcome
     context: SpanContext
     revision: int = 0
     previous: Outcome | None = None
+    paused: bool = False
 
 
 class RunTracker:
@@ -97,13 +105,13 @@ class RunTracker:
         self._has_waited = False
         self._is_run = is_run
         self.evicted_count = 0
-        self.paused_count = 0
         self._inherited: frozenset[int] = frozenset()
         self._restart()
 
     def _restart(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[int, OpenSpan] = {}
+        self._repeats: dict[int, int] = {}
         self._waiting_count = 0
 
     def after_fork_in_child(self) -> None:
@@ -120,41 +128,51 @@ class RunTracker:
         """Whether the span is open here."""
         return context.span_id in self._open
 
+    def holds(self, context: SpanContext) -> bool:
+        """Whether the very span that was given this context object is open here."""
+        node = self._open.get(context.span_id)
+        return node is not None and node.context is context
+
     def start(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of a started span; settles what an evicted span held back."""
         context = span.context
         parent = span.parent
+        span_id = context.span_id
         node = OpenSpan(span, context, exception_in_flight_id())
         evicted: OpenSpan | None = None
-        with self._lock:
-            if context.span_id in self._open:
+        # Here and in `_end_plain`, which run for every span, `with` would cost as much as what it guards.
+        self._lock.acquire()
+        try:
+            known = self._open.get(span_id)
+            if known is not None:
+                if known.context is context:
+                    self._repeats[span_id] = self._repeats.get(span_id, 0) + 1
                 return []
-            if parent is not None and not parent.is_remote:
+            if parent is not None:
                 above = self._open.get(parent.span_id)
-                if above is not None and above.context.trace_id == parent.trace_id:
+                # A local parent is nearly always the very context of the span that is open.
+                if above is not None and (above.context is parent or _is_same_local_span(above.context, parent)):
                     node.parent = above
                     above.open_below += 1
-            self._open[context.span_id] = node
+            self._open[span_id] = node
             if len(self._open) > OPEN_SPANS_MAX:
                 evicted = self._open.pop(next(iter(self._open)))
+                self._repeats.pop(evicted.context.span_id, None)
                 self.evicted_count += 1
-        return self._end_plain(evicted, None) if evicted is not None else []
+        finally:
+            self._lock.release()
+        return self._evict(evicted) if evicted is not None else []
 
     def end(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of an ended span; returns what settled by it."""
         context = span.context
-        attributes = attributes_of(span)
-        with self._lock:
-            node = self._open.get(context.span_id)
-            if node is not None and node.context is context:
-                del self._open[context.span_id]
-            else:
-                node = None
-        if WATCHED_KEYS.isdisjoint(attributes) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
-            return self._end_plain(node, None) if node is not None else []
-        if node is None and context.span_id in self._inherited:
+        if self._repeats and self._is_repeat(context):
             return []
-        return self._end_watched(span, context, attributes, node)
+        if WATCHED_KEYS.isdisjoint(keys_of(span)) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
+            return self._end_plain(context, None)
+        if self._inherited and context.span_id in self._inherited and not self.follows(context):
+            return []
+        return self._end_watched(span, context, attributes_of(span))
 
     def flush(self) -> list[Settlement]:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
@@ -165,53 +183,111 @@ class RunTracker:
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.
 
-        The outermost open agent, else the given span itself where an ancestor may still turn out to be one.
+        The outermost open agent, an agent that can still be a run before one that cannot; else the given span itself
+        where an ancestor may still turn out to be one.
         """
         with self._lock:
-            node = self._open.get(context.span_id)
-            chain = list(ancestors(node))
-        spans = [open_span.span for open_span in chain if open_span.span is not None]
-        standings = [standing_of(span, self._is_run) for span in spans]
-        agents = [span for span, standing in zip(spans, standings, strict=True) if standing is Standing.AGENT]
-        if agents:
-            return agents[-1]
-        return spans[0] if Standing.MAY_BECOME in standings else None
+            chain = [(node.span, node.settled_below) for node in ancestors(self._open.get(context.span_id))]
+        found: ReadableSpan | None = None
+        outer: ReadableSpan | None = None
+        nearest: ReadableSpan | None = None
+        may_become = False
+        for span, settled_below in chain:
+            if span is None:
+                continue
+            nearest = nearest or span
+            standing = standing_of(span, self._is_run)
+            if standing is Standing.RUN:
+                return span
+            if standing is Standing.AGENT and settled_below:
+                outer = span
+            elif standing is Standing.AGENT:
+                found = span
+            may_become = may_become or standing is Standing.MAY_BECOME
+        return found or outer or (nearest if may_become else None)
 
-    def _end_watched(
-        self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any], node: OpenSpan | None
-    ) -> list[Settlement]:
+    def _evict(self, node: OpenSpan) -> list[Settlement]:
+        span = node.span
+        # An agent's own end will still count it, so that the agents below it are no runs.
+        was_agent = span is not None and standing_of(span, self._is_run) in _AGENTS
+        with self._lock:
+            node.was_agent = was_agent and not node.settled_below
+            waiting = self._close_plain(node, None)
+        return self._place_all(waiting, node) if waiting else []
+
+    def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
         verdict = self._is_run(span) if self._is_run is not None else None
-        likeness = likeness_of(attributes, scope_of(span), span.name, verdict=verdict)
-        own = _own_usage(span, attributes)
+        role = role_of(attributes)
+        likeness = likeness_of(attributes, scope_of(span), name_of(span), role, verdict=verdict)
+        own = _own_usage(span, attributes, role)
         if likeness is Likeness.NONE:
-            return self._end_plain(node, own) if node is not None else []
+            return self._end_plain(context, own)
+        with self._lock:
+            node = self._take(context)
         facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
         return self._end_agent(facts, context, likeness, own, node)
 
-    def _end_plain(self, node: OpenSpan, own: Tally | None) -> list[Settlement]:
-        with self._lock:
-            above = close(node)
-            gathered = node.below
-            if gathered is None and own is None:
+    def _end_plain(self, context: SpanContext, own: Tally | None) -> list[Settlement]:
+        self._lock.acquire()
+        try:
+            node = self._take(context)
+            if node is None:
                 return []
-            waiting = self._take_waiting(gathered)
-            if above is not None:
-                fold_plain(above, gathered, own)
-        return [settlement for candidate in waiting for settlement in self._place(candidate, node.parent)]
+            waiting = self._close_plain(node, own)
+        finally:
+            self._lock.release()
+        return self._place_all(waiting, node.parent) if waiting else []
+
+    def _is_repeat(self, context: SpanContext) -> bool:
+        """Whether this end will come once more, as it does to a processor that was added twice."""
+        with self._lock:
+            count = self._repeats.pop(context.span_id, 0)
+            if count > 1:
+                self._repeats[context.span_id] = count - 1
+        return count > 0
+
+    def _take(self, context: SpanContext) -> OpenSpan | None:
+        """The open span of this very context, no longer open; the lock is held."""
+        node = self._open.get(context.span_id)
+        if node is None or node.context is not context:
+            return None
+        del self._open[context.span_id]
+        return node
+
+    def _close_plain(self, node: OpenSpan, own: Tally | None) -> list[Candidate] | None:
+        """Fold what the span leaves into the ancestor above; returns what waited for it. The lock is held."""
+        above = close(node)
+        gathered = node.below
+        if gathered is None and own is None:
+            return None
+        waiting = self._take_waiting(gathered)
+        if above is not None:
+            fold_plain(above, gathered, own)
+        return waiting
+
+    def _place_all(self, candidates: list[Candidate], parent: OpenSpan | None) -> list[Settlement]:
+        return [settlement for candidate in candidates for settlement in self._place(candidate, parent)]
 
     def _end_agent(
         self, span: AgentSpan, context: SpanContext, likeness: Likeness, own: Tally | None, node: OpenSpan | None
     ) -> list[Settlement]:
         gathered = Gathered()
-        is_open = False
+        parent = node.parent if node is not None else None
+        is_open = is_outer = False
+        waiting: list[Candidate] = []
         if node is not None:
             with self._lock:
                 is_open = node.open_below > 0
-                node.was_agent = True
-                close(node)
                 gathered = node.below or gathered
-                for below in self._take_waiting(gathered):
-                    fold_handoff(gathered, below)
+                is_outer = likeness is not Likeness.FORCED and (node.settled_below or gathered.bars(likeness))
+                node.was_agent = not is_outer
+                close(node)
+                waiting = self._take_waiting(gathered)
+                if not is_outer:
+                    for below in waiting:
+                        fold_handoff(gathered, below)
+                elif waiting:
+                    gathered.add_settled(None, len(waiting), 0)
         candidate = Candidate(
             span=span,
             context=context,
@@ -222,11 +298,10 @@ class RunTracker:
             is_open=is_open,
             start_seen=node is not None,
         )
-        parent = node.parent if node is not None else None
         if likeness is Likeness.FORCED:
             return self._settle(candidate, parent)
-        if gathered.settled_count:
-            return self._end_outer(candidate, parent)
+        if is_outer:
+            return self._place_all(waiting, parent) + self._end_outer(candidate, parent)
         return self._place(candidate, parent)
 
     def _place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
@@ -254,17 +329,17 @@ class RunTracker:
     def _look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
         """Whether an agent is above, and the nearest open ancestor that may still become one."""
         with self._lock:
-            chain = [(node, node.span) for node in ancestors(parent)]
+            chain = [(node, node.span, node.settled_below) for node in ancestors(parent)]
         target: OpenSpan | None = None
-        for node, span in chain:
+        for node, span, settled_below in chain:
             if span is None:
                 if node.was_agent:
                     return True, None
                 continue
             standing = standing_of(span, self._is_run)
-            if standing is Standing.AGENT:
+            if standing is Standing.RUN or (standing is Standing.AGENT and not settled_below):
                 return True, None
-            if standing is Standing.MAY_BECOME and target is None:
+            if standing is Standing.MAY_BECOME and not settled_below and target is None:
                 target = node
         return False, target
 
@@ -290,12 +365,9 @@ class RunTracker:
         )
         run, outcome = normalize(candidate.span, below, candidate.finding)
         if candidate.finding.paused and outcome.source is Source.INFERRED:
-            self.paused_count += 1
-            return []
+            return [Settlement(run, outcome, candidate.context, paused=True)]
         with self._lock:
-            above = nearest_open(parent)
-            if above is not None:
-                gathered_by(above).add_settled(Settled(run, outcome), 1)
+            note_settled(Settled(run, outcome, candidate.context), parent, candidate.likeness)
         return [Settlement(run, outcome, candidate.context)]
 
     def _end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
@@ -304,8 +376,12 @@ class RunTracker:
         attributes = {**(gathered.stated or {}), **candidate.span.attributes}
         settlements: list[Settlement] = []
         if not OUTCOME_KEYS.isdisjoint(attributes):
-            statement = read_statement(attributes, value_length_limit=candidate.span.value_length_limit)
-            settlements = self._revise(gathered, statement, candidate.context)
+            statement = read_statement(
+                attributes,
+                value_length_limit=candidate.span.value_length_limit,
+                is_lossy=candidate.span.dropped_attributes > 0,
+            )
+            settlements = self._revise(gathered, statement)
         gathered.stated = None
         with self._lock:
             above = nearest_open(parent)
@@ -313,7 +389,7 @@ class RunTracker:
                 fold_plain(above, gathered, candidate.own)
         return settlements
 
-    def _revise(self, gathered: Gathered, statement: Statement, context: SpanContext) -> list[Settlement]:
+    def _revise(self, gathered: Gathered, statement: Statement) -> list[Settlement]:
         settled = gathered.settled
         if settled is None:
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
@@ -330,7 +406,7 @@ class RunTracker:
             return []
         settled.outcome = revised
         settled.revision += 1
-        return [Settlement(settled.run, revised, context, settled.revision, previous)]
+        return [Settlement(settled.run, revised, settled.context, settled.revision, previous)]
 
     def _take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
         if gathered is None or gathered.waiting is None:
@@ -340,9 +416,12 @@ class RunTracker:
         return waiting
 
 
-def _own_usage(span: ReadableSpan, attributes: Mapping[str, Any]) -> Tally | None:
-    role = role_of(attributes)
+def _is_same_local_span(context: SpanContext, parent: SpanContext) -> bool:
+    return not parent.is_remote and context.trace_id == parent.trace_id
+
+
+def _own_usage(span: ReadableSpan, attributes: Mapping[str, Any], role: Role) -> Tally | None:
     if role is Role.AGENT and span.kind is SpanKind.CLIENT:
         # The callee, another process, reports what it used.
         return None
-    return read_usage(attributes, role, value_length_limit_of(span))
+    return read_usage(attributes, role, value_length_limit_of(span), is_lossy=span.dropped_attributes > 0)

@@ -250,7 +250,7 @@ class DropReason(StrEnum):
     NO_PROVIDER = "no_provider"
     SHUTDOWN = "shutdown"
     ERROR = "error"
-    EVICTED = "evicted"
+    PAUSED = "paused"
 
 
 class Signal(StrEnum):

@@ -8,6 +8,7 @@ silence: every drop is counted by reason, and a missing provider is named once w
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -16,13 +17,14 @@ from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
-from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, run_context
+from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, LogLimits, log_limits, run_context
 from agent_outcomes.record import Posting, record
 from agent_outcomes.semconv import EVENT_NAME, DropReason, ProblemKind, Signal
+from agent_outcomes.statement import Problem
 from agent_outcomes.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry._logs import Logger, LoggerProvider
     from opentelemetry.context import Context
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
-    from agent_outcomes.record import Event, Record
+    from agent_outcomes.record import AttributeValue, Event, Record
     from agent_outcomes.runs import Settlement
-    from agent_outcomes.statement import Problem
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -58,7 +59,9 @@ class OtelSink:
         self._find_logger_provider = find_logger_provider
         self._find_meter_provider = find_meter_provider
         self._settings = settings
+        self._lock = threading.Lock()
         self._logger: Logger | None = None
+        self._log_limits = LogLimits()
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
@@ -85,6 +88,11 @@ class OtelSink:
             health += _problem_postings(outcome.problems)
         self.post_health(health)
 
+    def prepare(self) -> None:
+        """Look the providers up now, and not first when there is something to emit."""
+        self._find_logger()
+        self._find_export()
+
     def drop(self, reason: DropReason, settlement: Settlement) -> None:
         """Count a settlement that is not emitted at all."""
         made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
@@ -93,10 +101,17 @@ class OtelSink:
     def post_health(self, postings: Sequence[Posting]) -> None:
         """Add to the counters about ourselves."""
         export = self._find_export()
-        (self._early_health if export is None else export).post(postings)
+        if export is None:
+            with self._lock:
+                export = self._export
+                if export is None:
+                    self._early_health.post(postings)
+                    return
+        export.post(postings)
 
     def after_fork_in_child(self) -> None:
-        """Forget what the parent will report."""
+        """Forget what the parent will report; the lock may have been held."""
+        self._lock = threading.Lock()
         self._early_health.restart()
 
     def _emit_event(self, event: Event, context: Context) -> list[Posting]:
@@ -109,6 +124,7 @@ class OtelSink:
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
             return [_dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
+        problems = fit(event.attributes, self._log_limits)
         try:
             logger.emit(
                 timestamp=event.timestamp_ns,
@@ -123,7 +139,7 @@ class OtelSink:
         except Exception as error:  # noqa: BLE001 - a log processor or exporter of the application raised
             _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
-        return [_EVENT_HANDED_OVER]
+        return [_EVENT_HANDED_OVER, *_problem_postings(problems)]
 
     def _emit_metrics(self, made: Record, context: Context) -> list[Posting]:
         export = self._find_export()
@@ -149,19 +165,68 @@ class OtelSink:
         if self._logger is None:
             provider = self._find_logger_provider()
             if provider is not None:
-                self._logger = provider.get_logger(SCOPE_NAME, __version__)
+                logger = provider.get_logger(SCOPE_NAME, __version__)
+                self._log_limits = log_limits(logger)
+                self._logger = logger
         return self._logger
 
     def _find_export(self) -> MetricExport | None:
         if self._export is None:
             provider = self._find_meter_provider()
             if provider is not None:
-                self._export = export_of(provider, self._settings)
-                self._export.post(_health_postings(self._early_health))
+                export = export_of(provider, self._settings)
+                with self._lock:
+                    early = _health_postings(self._early_health) if self._export is None else []
+                    self._export = export
+                export.post(early)
         return self._export
 
 
 _EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
+
+
+# Amounts in text, and the amounts that mean nothing without the text: cut short they would be other amounts.
+_AMOUNT_TEXTS: Final[Mapping[str, str]] = {
+    semconv.AGENT_OUTCOME_VALUE_DECIMAL: semconv.AGENT_OUTCOME_VALUE_DECIMAL,
+    semconv.AGENT_OUTCOME_COST_DECIMAL: semconv.AGENT_OUTCOME_COST_DECIMAL,
+    semconv.AGENT_OUTCOME_COST_BREAKDOWN: semconv.AGENT_OUTCOME_COST_BREAKDOWN,
+    semconv.AGENT_OUTCOME_CURRENCY: semconv.AGENT_OUTCOME_VALUE,
+    semconv.AGENT_OUTCOME_COST_CURRENCY: semconv.AGENT_OUTCOME_COST,
+}
+
+
+def fit(attributes: dict[str, AttributeValue], limits: LogLimits) -> list[Problem]:
+    """List in an event's attributes what the logger provider's limits will take from it; returns what was added.
+
+    Texts of amounts that would be cut are left out. Over the limit on their number the SDK drops the first attributes,
+    so that problems, status and uid are put last.
+    """
+    problems: list[Problem] = []
+    length_max, count_max = limits.text_length_max, limits.attributes_max
+    if length_max is not None:
+        problems = [
+            Problem(ProblemKind.TEXT_TRUNCATED, key) for key in attributes if _is_cut(attributes[key], length_max)
+        ]
+        for problem in problems:
+            amount_key = _AMOUNT_TEXTS.get(problem.attribute)
+            if amount_key is not None:
+                attributes.pop(amount_key, None)
+    # One more than it has: the list of problems may have to be added.
+    if count_max is not None and len(attributes) + bool(problems) > count_max:
+        problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
+    if problems:
+        listed = attributes.pop(semconv.AGENT_OUTCOME_PROBLEMS, ())
+        texts = map(str, problems)
+        attributes[semconv.AGENT_OUTCOME_PROBLEMS] = (*listed, *texts) if isinstance(listed, tuple) else tuple(texts)
+        for key in (semconv.AGENT_OUTCOME_STATUS, semconv.LOG_RECORD_UID):
+            attributes[key] = attributes.pop(key)
+    return problems
+
+
+def _is_cut(value: AttributeValue, length_max: int) -> bool:
+    if isinstance(value, str):
+        return len(value) > length_max
+    return isinstance(value, tuple) and any(len(text) > length_max for text in value)
 
 
 def _dropped(reason: DropReason, signal: Signal, count: int) -> Posting:

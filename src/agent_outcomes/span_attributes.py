@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.evidence import STATED
 from agent_outcomes.money import is_exact_double, plain_text
 from agent_outcomes.semconv import Source, Status
-from agent_outcomes.statement import read_statement, short_text, stated_attributes
+from agent_outcomes.statement import MESSAGE_LENGTH_MAX, encodable, read_statement, short_text, stated_attributes
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -18,31 +19,54 @@ if TYPE_CHECKING:
 
 SpanAttribute = str | bool | int | float
 
+_INT64: Final = 2**63
+# Refused once as short text, refused again; any other key would take the text.
+_REFUSED_AGAIN: Final = frozenset(
+    {
+        semconv.AGENT_OUTCOME_VALUE,
+        semconv.AGENT_OUTCOME_CURRENCY,
+        semconv.AGENT_OUTCOME_COST,
+        semconv.AGENT_OUTCOME_COST_CURRENCY,
+        semconv.AGENT_OUTCOME_TYPE,
+        semconv.AGENT_OUTCOME_SUCCESS,
+        semconv.AGENT_OUTCOME_RETRYABLE,
+    }
+)
+
 
 def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
     """The attributes that keyword arguments stand for, words and amounts in canonical form.
 
-    What cannot be taken is written as it was given, so that the reader of the span refuses and lists it. Raises
+    What cannot be taken is written as it was given, so that the reader of the span refuses and lists it. A currency
+    is written only if given: a later amount without one is in the currency that stands on the span already. Raises
     `TypeError` for an unknown keyword.
     """
     given = stated_attributes(stated)
     statement = read_statement(given)
     attributes = _attributes_of_statement(statement)
+    refused = {problem.attribute for problem in statement.problems}
     for key, value in given.items():
-        if key not in attributes and key != semconv.AGENT_OUTCOME_METADATA:
-            attributes[key] = value if isinstance(value, bool) else short_text(value)
-    if semconv.AGENT_OUTCOME_STATUS in attributes:
+        if key not in attributes or key in refused:
+            attributes[key] = _as_given(value)
+    for key in (semconv.AGENT_OUTCOME_CURRENCY, semconv.AGENT_OUTCOME_COST_CURRENCY):
+        if key not in given:
+            attributes.pop(key, None)
+    if semconv.AGENT_OUTCOME_STATUS in given:
         attributes[semconv.AGENT_OUTCOME_SOURCE] = Source.EXPLICIT.value
+        attributes[semconv.AGENT_OUTCOME_EVIDENCE] = STATED
     return attributes
 
 
 def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
-    """The attributes that state this very outcome; `output` is not among them."""
+    """The attributes that state this very outcome; `output` is not among them.
+
+    What its factory refused is written as it was given, so that the reader of the span lists it as well.
+    """
     status = outcome.raw_status if outcome.status is Status.UNKNOWN and outcome.raw_status else outcome.status.value
     optional: dict[str, SpanAttribute | None] = {
         semconv.AGENT_OUTCOME_STATUS: status,
         semconv.AGENT_OUTCOME_SOURCE: outcome.source.value,
-        semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or None,
+        semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or STATED,
         semconv.AGENT_OUTCOME_RETRYABLE: outcome.retryable,
         semconv.AGENT_OUTCOME_ERROR_CATEGORY: outcome.error_category,
         semconv.ERROR_TYPE: outcome.error_type,
@@ -54,7 +78,11 @@ def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
         semconv.AGENT_OUTCOME_MESSAGE: outcome.message,
         semconv.AGENT_OUTCOME_METADATA: outcome.metadata,
     }
-    return {key: value for key, value in optional.items() if value is not None}
+    refused = (text.partition("=") for text in outcome.refused)
+    return {
+        **{key: text for key, _, text in refused if key in _REFUSED_AGAIN},
+        **{key: value for key, value in optional.items() if value is not None},
+    }
 
 
 def _attributes_of_statement(statement: Statement) -> dict[str, SpanAttribute]:
@@ -84,6 +112,15 @@ def _category(statement: Statement) -> str | None:
         return statement.error_category
     # `rejected` becomes failure on the span; its category must not be lost with the word.
     return statement.status.category.value if statement.status.category is not None else None
+
+
+def _as_given(value: object) -> SpanAttribute:
+    """The value as an attribute that is refused for the same reason; overlong text stays overlong."""
+    if isinstance(value, str):
+        return encodable(value, MESSAGE_LENGTH_MAX + 1)
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return bool(value) if isinstance(value, bool) else int.__int__(value)
+    return short_text(value)
 
 
 def _amount(amount: Decimal | None) -> float | str | None:

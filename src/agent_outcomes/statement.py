@@ -8,6 +8,7 @@ values, kept as text in `refused`. Everything that comes out is bounded and enco
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -138,13 +139,16 @@ def stated_attributes(stated: Stated) -> dict[str, Any]:
     return attributes
 
 
-def read_statement(attributes: Mapping[str, Any], *, value_length_limit: int | None = None) -> Statement:
+def read_statement(
+    attributes: Mapping[str, Any], *, value_length_limit: int | None = None, is_lossy: bool = False
+) -> Statement:
     """The statement that a span's attributes make.
 
     Reads every attribute of the vocabulary's "read from spans" table. Text as long as `value_length_limit`, the
-    provider's limit, may have been cut and is refused. Never raises.
+    provider's limit, may have been cut and is refused. `is_lossy` says that attributes were dropped: a currency that
+    is missing then may be any. Never raises.
     """
-    reader = AttributeReader(attributes, value_length_limit)
+    reader = AttributeReader(attributes, value_length_limit, is_lossy=is_lossy)
     type_ = reader.outcome_type()
     word, raw_status = reader.status()
     value, currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
@@ -190,11 +194,14 @@ def encodable(text: str, length_max: int) -> str:
 class AttributeReader:
     """Reads typed values out of an attribute mapping, collecting problems and refused values on the way."""
 
-    __slots__ = ("_attributes", "_limit", "problems", "refused")
+    __slots__ = ("_attributes", "_is_lossy", "_limit", "problems", "refused")
 
-    def __init__(self, attributes: Mapping[str, Any], value_length_limit: int | None = None) -> None:
+    def __init__(
+        self, attributes: Mapping[str, Any], value_length_limit: int | None = None, *, is_lossy: bool = False
+    ) -> None:
         self._attributes = attributes
         self._limit = value_length_limit
+        self._is_lossy = is_lossy
         self.problems: list[Problem] = []
         self.refused: list[str] = []
 
@@ -247,7 +254,9 @@ class AttributeReader:
         value = self._attributes.get(key)
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, str) and not self._is_cut(key, value):
+        if isinstance(value, str):
+            if self._is_cut(key, value):
+                return None
             word = BOOLEAN_WORDS.get(canonical_word(str.__str__(value)))
             if word is not None:
                 return word
@@ -317,15 +326,17 @@ class AttributeReader:
         key = semconv.AGENT_OUTCOME_METADATA
         whole = self._attributes.get(key)
         flat = self._flat_metadata()
-        if whole is None and not flat:
-            return None
-        if isinstance(whole, str) and not flat:
-            return self._json_text(key, whole)
+        if isinstance(whole, str):
+            text = str.__str__(whole)
+            whole = None if self._is_overlong(key, text) else self._json_value(key, text)
+            if whole is not None and not flat:
+                # Escaped surrogates (\ud800) are plain ASCII here; a raw one is repaired.
+                return json.dumps(text) if whole is text else self._bounded(key, text, METADATA_LENGTH_MAX)
         if isinstance(whole, Mapping):
             flat = {**whole, **flat}
         elif whole is not None:
             flat = {"": whole, **flat}
-        return self._json_dump(key, flat)
+        return self._json_dump(key, flat) if flat else None
 
     def note_unknown_attributes(self) -> None:
         """List attributes in our namespace that the vocabulary does not have, as a typing slip would make."""
@@ -351,7 +362,7 @@ class AttributeReader:
     def _currency(self, key: str) -> str | None:
         value = self._attributes.get(key)
         if value is None:
-            return DEFAULT_CURRENCY
+            return None if self._is_lossy else DEFAULT_CURRENCY
         currency = parse_currency(value)
         # Three letters are the whole of a code, so a limit of three or more cannot have cut it.
         if currency is None:
@@ -371,18 +382,19 @@ class AttributeReader:
             flat[key.removeprefix(semconv.METADATA_PREFIX)] = value
         return flat
 
-    def _json_text(self, key: str, text: str) -> str | None:
-        text = str.__str__(text)
+    def _is_overlong(self, key: str, text: str) -> bool:
         if len(text) > METADATA_LENGTH_MAX or (self._limit is not None and len(text) >= self._limit):
             self.refuse(ProblemKind.TEXT_TRUNCATED, key, text)
-            return None
+            return True
+        return False
+
+    def _json_value(self, key: str, text: str) -> object:
+        """What the JSON text says; text that is no JSON stands for itself."""
         try:
-            json.loads(text)
+            return json.loads(text)
         except (ValueError, RecursionError):
             self.note(ProblemKind.INVALID_METADATA, key)
-            return json.dumps(text)
-        # Escaped surrogates (\ud800) are plain ASCII here; a raw one is repaired.
-        return self._bounded(key, text, METADATA_LENGTH_MAX)
+            return text
 
     def _json_dump(self, key: str, values: Mapping[str, Any]) -> str | None:
         try:
@@ -428,7 +440,7 @@ def _plain(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSO
         return encodable(value, MESSAGE_LENGTH_MAX)
     if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
         return int.__int__(value)
-    if isinstance(value, float) and value - value == 0:
+    if isinstance(value, float) and math.isfinite(float.__float__(value)):
         return float.__float__(value)
     return short_text(value)
 

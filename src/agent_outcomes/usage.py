@@ -63,6 +63,13 @@ _SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "llm.token_count.completion_details.reasoning",
     ),
 }
+_TOTAL_NAMES: Final = (
+    semconv.AGENT_RUN_INPUT_TOKENS,
+    semconv.AGENT_RUN_OUTPUT_TOKENS,
+    semconv.AGENT_RUN_CACHED_TOKENS,
+    semconv.AGENT_RUN_CACHE_WRITE_TOKENS,
+    semconv.AGENT_RUN_REASONING_TOKENS,
+)
 TOKEN_KEYS: Final[Mapping[str, int]] = {key: dim for dim, keys in _SPELLINGS.items() for key in keys}
 _RANK: Final[Mapping[str, int]] = {key: rank for keys in _SPELLINGS.values() for rank, key in enumerate(keys)}
 
@@ -136,9 +143,10 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Add what a sibling reported."""
+        tokens = self.tokens
         for dimension, count in enumerate(other.tokens):
             if count is not None:
-                self.tokens[dimension] = (self.tokens[dimension] or 0) + count
+                tokens[dimension] = (tokens[dimension] or 0) + count
         self.model_calls += other.model_calls
         self.tool_calls += other.tool_calls
         self.tool_below = self.tool_below or other.tool_below
@@ -186,11 +194,14 @@ class Tally:
             self.mismatch = True
 
 
-def read_usage(attributes: Mapping[str, Any], role: Role, value_length_limit: int | None = None) -> Tally | None:
+def read_usage(
+    attributes: Mapping[str, Any], role: Role, value_length_limit: int | None = None, *, is_lossy: bool = False
+) -> Tally | None:
     """What one span reports by itself; `None` if it reports nothing.
 
     Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`.
-    Counts outside 0..2**53 and amounts that are not exact are refused and listed. Never raises.
+    Counts outside 0..2**53 and amounts that are not exact are refused and listed. `is_lossy` says
+    that attributes were dropped, so that a currency or a part of the cost may be missing. Never raises.
     """
     hits = USAGE_KEYS.intersection(attributes)
     if not hits and role is not Role.MODEL and role is not Role.TOOL:
@@ -202,13 +213,25 @@ def read_usage(attributes: Mapping[str, Any], role: Role, value_length_limit: in
     if hits:
         _read_tokens(tally, attributes, hits)
         if not _COST_KEY_SET.isdisjoint(hits):
-            _read_cost(tally, attributes, value_length_limit)
+            _read_cost(tally, attributes, value_length_limit, is_lossy=is_lossy)
         if semconv.AGENT_COST_AMOUNT in hits:
-            _read_metered(tally, attributes, value_length_limit)
+            _read_metered(tally, attributes, value_length_limit, is_lossy=is_lossy)
+        if is_lossy:
+            tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
     if role is Role.MODEL:
         tally.model_calls = 1
         tally.unpriced = 1 if tally.reported is None else 0
     return tally
+
+
+def problems_of(tally: Tally) -> list[Problem]:
+    """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
+    problems = list(tally.problems or ())
+    if tally.mismatch:
+        problems.append(Problem(ProblemKind.USAGE_MISMATCH))
+    sums = zip(_TOTAL_NAMES, tally.tokens, strict=True)
+    problems += (Problem(ProblemKind.INVALID_COUNT, name) for name, count in sums if count and count > COUNT_MAX)
+    return problems
 
 
 def totals_of(tally: Tally | None) -> Usage:
@@ -235,12 +258,17 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
     for currency, amount in (tally.reported or {}).items():
         key = (CostKind.LLM, currency)
         parts[key] = EXACT.add(parts.get(key, _ZERO), amount)
-    complete = not (tally.unpriced or tally.mismatch or open_below or _cost_refused(tally))
+    complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
     return Cost(
         parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
         source=CostSource.REPORTED if parts else None,
         complete=complete if parts or not complete else None,
     )
+
+
+def _is_unpriced(tally: Tally) -> bool:
+    # An aggregate of tokens without model calls below it was spent on calls all the same.
+    return bool(tally.unpriced or (tally.reported is None and (tally.tokens[INPUT] or tally.tokens[OUTPUT])))
 
 
 def _cost_refused(tally: Tally) -> bool:
@@ -249,6 +277,7 @@ def _cost_refused(tally: Tally) -> bool:
 
 _LOST_COST: Final = frozenset(
     {
+        ProblemKind.ATTRIBUTES_DROPPED,
         ProblemKind.INVALID_AMOUNT,
         ProblemKind.INVALID_CURRENCY,
         ProblemKind.NEGATIVE_COST,
@@ -261,23 +290,29 @@ def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Iterable[str
     best: dict[int, str] = {}
     for key in hits:
         dimension = TOKEN_KEYS.get(key)
-        if dimension is not None and (dimension not in best or _RANK[key] < _RANK[best[dimension]]):
+        if dimension is None:
+            continue
+        held = best.setdefault(dimension, key)
+        if held is not key and _RANK[key] < _RANK[held]:
             best[dimension] = key
+    tokens = tally.tokens
     for dimension, key in best.items():
         count = attributes[key]
-        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= COUNT_MAX:
-            tally.tokens[dimension] = int.__int__(count)
+        if type(count) is int and 0 <= count <= COUNT_MAX:
+            tokens[dimension] = count
+        elif isinstance(count, int) and not isinstance(count, bool) and 0 <= int.__int__(count) <= COUNT_MAX:
+            tokens[dimension] = int.__int__(count)
         elif count is not None:
             tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
 
 
-def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None) -> None:
-    key, amount = _find_cost(attributes)
+def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *, is_lossy: bool) -> None:
+    key, amount = _find_cost(attributes, is_lossy=is_lossy)
     if key is None:
         return
     currency = DEFAULT_CURRENCY
-    if key == _PROPOSED_COST and attributes.get(_PROPOSED_CURRENCY) is not None:
-        currency = parse_currency(attributes[_PROPOSED_CURRENCY]) or ""
+    if key == _PROPOSED_COST and (is_lossy or attributes.get(_PROPOSED_CURRENCY) is not None):
+        currency = parse_currency(attributes.get(_PROPOSED_CURRENCY)) or ""
     text = attributes[key]
     if isinstance(text, str) and limit is not None and len(text) >= limit:
         tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
@@ -291,12 +326,14 @@ def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None) -
         tally.reported = {currency: amount}
 
 
-def _find_cost(attributes: Mapping[str, Any]) -> tuple[str | None, Decimal | None]:
+def _find_cost(attributes: Mapping[str, Any], *, is_lossy: bool) -> tuple[str | None, Decimal | None]:
     for key in COST_KEYS:
         if attributes.get(key) is not None:
             return key, parse_amount(attributes[key])
     for pair in SPLIT_COST_KEYS:
         given = [key for key in pair if attributes.get(key) is not None]
+        if given and is_lossy and len(given) < len(pair):
+            return given[0], None
         if given:
             amounts = [parse_amount(attributes[key]) for key in given]
             exact = [amount for amount in amounts if amount is not None]
@@ -317,8 +354,8 @@ def _json_cost(text: object, field: str) -> Decimal | None:
     return parse_amount(details.get(field)) if isinstance(details, dict) else None
 
 
-def _read_metered(tally: Tally, attributes: Mapping[str, Any], limit: int | None) -> None:
-    reader = AttributeReader(attributes, limit)
+def _read_metered(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *, is_lossy: bool) -> None:
+    reader = AttributeReader(attributes, limit, is_lossy=is_lossy)
     amount, currency = reader.money(semconv.AGENT_COST_AMOUNT, semconv.AGENT_COST_CURRENCY)
     kind = reader.cost_kind()
     if amount is not None and amount < 0:

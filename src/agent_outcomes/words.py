@@ -129,5 +129,5 @@ A2A_PREFIX = "task_state_"
 
 def canonical_word(text: str) -> str:
     """The form in which the tables are keyed: trimmed, lower case, words joined by `_`, A2A's prefix removed."""
-    word = text[: WORD_LENGTH_MAX + 1].strip().lower().replace("-", "_").replace(" ", "_")
+    word = text.strip()[: WORD_LENGTH_MAX + 1].lower().replace("-", "_").replace(" ", "_")
     return word.removeprefix(A2A_PREFIX)

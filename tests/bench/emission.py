@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emitting one settled run, against the SDK calls that this comes down to, made with everything ready at hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from agent_outcomes import semconv
+from agent_outcomes._version import __version__
+from agent_outcomes.config import Settings
+from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, run_context
+from agent_outcomes.record import record
+from agent_outcomes.runs import RunTracker
+from agent_outcomes.sinks import OtelSink
+from agent_outcomes.totals import Totals
+from tests.bench.pipelines import logger_provider, meter_provider, tracer_with
+from tests.bench.spans import agent_traces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Meter
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from agent_outcomes.record import Event, LabelValue, Record
+    from agent_outcomes.runs import Settlement
+    from agent_outcomes.semconv import Instrument
+    from tests.bench.paired import Case
+
+
+class _Collecting(SpanProcessor):
+    def __init__(self) -> None:
+        self.settled: list[Settlement] = []
+        self._tracker = RunTracker(on_problem=lambda _: None, on_first_wait=lambda: None)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+        self.settled += self._tracker.start(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.settled += self._tracker.end(span)
+
+
+def prepare_settlement() -> Settlement:
+    """The settlement of one agent trace, as the tracker makes it."""
+    collecting = _Collecting()
+    agent_traces(tracer_with(collecting), 1)
+    (settlement,) = collecting.settled
+    return settlement
+
+
+def sink_case(settlement: Settlement) -> Case:
+    """All that our sink does for a settlement."""
+    logs, metrics = logger_provider(), meter_provider()
+    sink = OtelSink(lambda: logs, lambda: metrics, Settings())
+    return _repeated(lambda: sink.emit(settlement))
+
+
+def raw_calls_case(settlement: Settlement) -> Case:
+    """The two SDK calls that the sink makes, with the same attributes and context, made beforehand."""
+    made = record(settlement.run, settlement.outcome)
+    context = run_context(settlement.context)
+    emit = _emit_call(made.event, context)
+    record_duration = _duration_call(made, context)
+
+    def call() -> None:
+        emit()
+        record_duration()
+
+    return _repeated(call)
+
+
+def counters_case(settlement: Settlement) -> Case:
+    """The same two calls and an SDK counter's `add` for each posting: what the sink would do without its totals."""
+    made = record(settlement.run, settlement.outcome)
+    context = run_context(settlement.context)
+    emit = _emit_call(made.event, context)
+    record_duration = _duration_call(made, context)
+    adds = _counter_calls(made, context)
+
+    def call() -> None:
+        emit()
+        record_duration()
+        for add in adds:
+            add()
+
+    return _repeated(call)
+
+
+def part_cases(settlement: Settlement) -> dict[str, Case]:
+    """What the sink does besides the SDK's calls."""
+    made = record(settlement.run, settlement.outcome)
+    totals = Totals()
+    return {
+        "building the record": _repeated(lambda: record(settlement.run, settlement.outcome)),
+        f"posting to totals ({len(made.postings)})": _repeated(lambda: totals.post(made.postings)),
+        "making the run's context": _repeated(lambda: run_context(settlement.context)),
+    }
+
+
+def _emit_call(event: Event, context: Context) -> Callable[[], None]:
+    return partial(
+        logger_provider().get_logger(SCOPE_NAME, __version__).emit,
+        timestamp=event.timestamp_ns,
+        observed_timestamp=event.timestamp_ns,
+        context=context,
+        severity_number=SEVERITY_NUMBERS[event.severity[0]],
+        severity_text=event.severity[1],
+        body=event.body,
+        attributes=event.attributes,
+        event_name=semconv.EVENT_NAME,
+    )
+
+
+def _duration_call(made: Record, context: Context) -> Callable[[], None]:
+    assert made.duration_s is not None
+    duration = semconv.AGENT_RUN_DURATION_METRIC
+    histogram = _meter().create_histogram(
+        duration.name,
+        duration.unit,
+        duration.description,
+        explicit_bucket_boundaries_advisory=list(duration.buckets),
+    )
+    return partial(histogram.record, made.duration_s, _attributes(duration, made.duration_labels), context)
+
+
+def _counter_calls(made: Record, context: Context) -> list[Callable[[], None]]:
+    meter = _meter()
+    names = {posting.instrument.name for posting in made.postings}
+    counters = {name: meter.create_counter(name) for name in names}
+    return [
+        partial(
+            counters[posting.instrument.name].add,
+            float(posting.amount),
+            _attributes(posting.instrument, posting.labels),
+            context,
+        )
+        for posting in made.postings
+    ]
+
+
+def _meter() -> Meter:
+    return meter_provider().get_meter(SCOPE_NAME, __version__)
+
+
+def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
+    pairs = zip(instrument.attributes, labels, strict=True)
+    return {key: value for key, value in pairs if value is not None}
+
+
+def _repeated(call: Callable[[], object]) -> Case:
+    def case(count: int) -> None:
+        for _ in range(count):
+            call()
+
+    return case

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which evidence decides an inferred status, in which order, and what it is called."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agent_outcomes.classification import facts_from_exception
+from agent_outcomes.evidence import Finding, infer
+from agent_outcomes.model import AgentSpan, Execution
+from agent_outcomes.semconv import Remedy, Status
+from tests.hostile import LoudObject, LoudText
+
+CLEAN_END_SCOPE = "openinference.instrumentation.openai_agents"
+NESTED_FAILURE = Finding(Execution(Status.FAILURE, "rate_limit", retryable=True, remedy=Remedy.RETRY_LATER), "x", "E")
+NESTED_SUCCESS = Finding(Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE), "x")
+
+
+def span(
+    status: str = "unset",
+    in_flight: BaseException | None = None,
+    exceptions: tuple[str, ...] = (),
+    scope: str = "app",
+    **attributes: Any,
+) -> AgentSpan:
+    return AgentSpan(
+        trace_id=1,
+        span_id=1,
+        trace_flags=1,
+        name="run",
+        scope=scope,
+        internal=True,
+        start_ns=0,
+        end_ns=1,
+        status_code=status,
+        attributes={key.replace("__", "."): value for key, value in attributes.items()},
+        exception_types=exceptions,
+        in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
+    )
+
+
+def inferred(made: AgentSpan, nested: Finding | None = None) -> tuple[str, str, str | None]:
+    finding = infer(made, nested)
+    return finding.execution.status.value, finding.evidence, finding.error_type
+
+
+def wrapped(cause: BaseException) -> BaseException:
+    error: BaseException = type("AgentError", (Exception,), {"__module__": "framework"})()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (span(), ("success", "span_end", None)),
+        (span("ok"), ("success", "span_end", None)),
+        (span("error"), ("failure", "span_status:error", "_OTHER")),
+        (span("error", exceptions=("TimeoutError",)), ("timeout", "exception:TimeoutError", "TimeoutError")),
+        (span("unset", exceptions=("TimeoutError",)), ("success", "span_end", None)),
+        (span("ok", exceptions=("TimeoutError",)), ("success", "span_end", None)),
+        (span("error", error__type="TimeoutError"), ("timeout", "exception:TimeoutError", "TimeoutError")),
+        (span("unset", error__type="TimeoutError"), ("success", "span_end", None)),
+        (span("error", error__type="_OTHER"), ("failure", "span_status:error", "_OTHER")),
+        (span("error", error__type=""), ("failure", "span_status:error", "_OTHER")),
+        (span("error", error__type=5), ("failure", "span_status:error", "_OTHER")),
+    ],
+)
+def test_status_and_error(made: AgentSpan, expected: tuple[str, str, str | None]) -> None:
+    """An error is believed where the span's status is ERROR, and named by event or error.type."""
+    assert inferred(made) == expected
+
+
+def test_exception_event_before_error_type() -> None:
+    """The recorded class counts before error.type where the table knows it, after it where not."""
+    known = span("error", exceptions=("openai.RateLimitError",), error__type="framework.AgentError")
+    assert inferred(known)[2] == "openai.RateLimitError"
+    unknown = span("error", exceptions=("framework.AgentError",), error__type="openai.RateLimitError")
+    assert inferred(unknown)[2] == "openai.RateLimitError"
+    neither = span("error", exceptions=("framework.One",), error__type="framework.Two")
+    assert inferred(neither) == ("failure", "exception:framework.Two", "framework.Two")
+    only = span("error", exceptions=("framework.One",), error__type="_OTHER")
+    assert inferred(only)[2] == "framework.One"
+
+
+@pytest.mark.parametrize("error_type", ["_OTHER", "framework.AgentError", None])
+def test_wrapper_is_refined_by_what_is_in_flight(error_type: str | None) -> None:
+    """A wrapper's name, the placeholder and no name at all are followed through the causes in flight."""
+    made = span("error", wrapped(wrapped(TimeoutError())), error__type=error_type)
+    assert inferred(made) == ("timeout", "exception:framework.AgentError", "framework.AgentError")
+
+
+def test_known_name_is_not_refined() -> None:
+    """A name the table knows stands, whatever else is in flight."""
+    assert inferred(span("error", KeyError(), error__type="openai.RateLimitError"))[2] == "openai.RateLimitError"
+
+
+def test_context_is_no_cause() -> None:
+    """What was being handled when the error arose says nothing."""
+    error = type("AgentError", (Exception,), {"__module__": "framework"})()
+    error.__context__ = TimeoutError()
+    assert inferred(span("error", error))[0] == "failure"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (asyncio.CancelledError(), "cancelled"),
+        (KeyboardInterrupt(), "cancelled"),
+        (SystemExit(1), "cancelled"),
+        (GeneratorExit(), "success"),
+        (StopAsyncIteration(), "success"),
+        (ValueError(), "success"),
+        (TimeoutError(), "success"),
+    ],
+)
+def test_in_flight_on_an_unset_span(error: BaseException, status: str) -> None:
+    """Of exceptions in flight on a span left UNSET only those that tell it to stop are believed."""
+    assert inferred(span("unset", error))[0] == status
+    assert inferred(span("ok", error))[0] == "success"
+
+
+@pytest.mark.parametrize("status", ["unset", "ok"])
+def test_scope_that_ends_clean(status: str) -> None:
+    """Under such a scope any exception in flight is believed, else the last nested agent, on an OK span too."""
+    assert inferred(span(status, ValueError(), scope=CLEAN_END_SCOPE)) == (
+        "failure",
+        "exception:ValueError",
+        "ValueError",
+    )
+    assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_FAILURE) == ("failure", "nested_agent:E", "E")
+    assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_SUCCESS) == ("success", "span_end", None)
+    assert inferred(span(status, GeneratorExit(), scope=CLEAN_END_SCOPE), NESTED_FAILURE)[1] == "nested_agent:E"
+
+
+def test_nested_failure_elsewhere_was_recovered() -> None:
+    """Under any other scope a nested agent's failure is its own."""
+    assert inferred(span(), NESTED_FAILURE) == ("success", "span_end", None)
+
+
+def test_finish_reason_comes_first() -> None:
+    """The finish reason counts before every other evidence, if the table knows it."""
+    made = span("error", ValueError(), gen_ai__agent__finish_reason="max_iterations")
+    assert inferred(made) == ("failure", "finish_reason:max_iterations", None)
+    unknown = span("error", exceptions=("KeyError",), gen_ai__agent__finish_reason="tired")
+    assert inferred(unknown)[1] == "exception:KeyError"
+
+
+@pytest.mark.parametrize("value", [5, None, ["completed"], LoudObject()], ids=["int", "none", "list", "object"])
+def test_finish_reason_of_another_kind(value: object) -> None:
+    """A finish reason that is no text says nothing."""
+    assert inferred(span(gen_ai__agent__finish_reason=value))[1] == "span_end"
+
+
+def test_loud_texts() -> None:
+    """Texts whose methods raise are read as what they hold."""
+    assert inferred(span(gen_ai__agent__finish_reason=LoudText("error")))[1] == "finish_reason:error"
+    assert inferred(span("error", error__type=LoudText("TimeoutError")))[0] == "timeout"
+
+
+def test_paused() -> None:
+    """A human-in-the-loop interrupt is a pause, by event, by error.type and in flight."""
+    interrupt = type("GraphInterrupt", (Exception,), {"__module__": "langgraph.errors"})()
+    for made in (
+        span("error", exceptions=("langgraph.errors.GraphInterrupt",)),
+        span("error", error__type="langgraph.errors.NodeInterrupt"),
+        span("error", interrupt, error__type="_OTHER"),
+    ):
+        assert infer(made).paused
+    assert not infer(span("error")).paused
+
+
+def test_long_and_broken_names() -> None:
+    """A name is bounded and encodes."""
+    _, evidence, error_type = inferred(span("error", error__type="\ud800" + "E" * 500))
+    assert error_type is not None
+    assert (len(error_type), error_type[0]) == (200, "?")
+    assert evidence == f"exception:{error_type}"

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Outcome` and its factories, and the small values beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE, Cost, CostPart, Execution, Outcome, Run
+from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Remedy, Source, State, Status
+from agent_outcomes.statement import STATED_ATTRIBUTES, Problem
+from tests.hostile import JUNK, armed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize(
+    ("factory", "status", "retryable", "remedy", "category"),
+    [
+        (Outcome.success, "success", False, "none", None),
+        (Outcome.partial, "partial", False, None, None),
+        (Outcome.failure, "failure", None, None, None),
+        (Outcome.timeout, "timeout", True, "retry", "timeout"),
+        (Outcome.cancelled, "cancelled", False, "none", "cancelled"),
+        (Outcome.invalid_output, "invalid_output", True, "retry", "validation"),
+    ],
+)
+def test_factory(
+    factory: Callable[..., Outcome], status: str, *, retryable: bool | None, remedy: str | None, category: str | None
+) -> None:
+    """Each factory makes its status with what that status says of a retry, and states no business result."""
+    outcome = factory()
+    assert (outcome.status, outcome.retryable, outcome.remedy, outcome.error_category) == (
+        status,
+        retryable,
+        remedy,
+        category,
+    )
+    assert (outcome.is_success(), outcome.is_retryable()) == (status == "success", retryable is True)
+    assert (outcome.source, outcome.state, outcome.problems) == (Source.EXPLICIT, State.PENDING, ())
+
+
+def test_factory_takes_what_can_be_stated() -> None:
+    """The business result is given with the keywords of the attributes."""
+    outcome = Outcome.success(type="converted", value="49.90", currency="EUR", label="paid", metadata={"tier": "gold"})
+    assert (outcome.type, outcome.business_success) == (OutcomeType.CONVERTED, True)
+    assert (outcome.value, outcome.currency, outcome.label) == (Decimal("49.90"), "EUR", "paid")
+    assert (outcome.metadata, outcome.state) == ('{"tier": "gold"}', State.REPORTED)
+
+
+def test_success_keyword_is_the_business_verdict() -> None:
+    """`success=` speaks of the business, the factory's name of the execution."""
+    outcome = Outcome.success(success=False)
+    assert outcome.is_success()
+    assert outcome.business_success is False
+
+
+def test_output_is_kept_and_private() -> None:
+    """The agent's own output is there for the caller, and neither shown nor compared."""
+    outcome = Outcome.success({"answer": "secret"})
+    assert outcome.output == {"answer": "secret"}
+    assert "secret" not in repr(outcome)
+    assert outcome == Outcome.success("other")
+
+
+def test_failure_of_an_exception() -> None:
+    """A failure given an exception takes its reasons and stays a failure."""
+    outcome = Outcome.failure(ConnectionResetError("secret"))
+    assert (outcome.status, outcome.error_category, outcome.retryable) == (Status.FAILURE, "network", True)
+    assert (outcome.error_type, outcome.evidence) == ("ConnectionResetError", "exception:ConnectionResetError")
+    assert outcome.message is None
+    timed_out = Outcome.failure(TimeoutError())
+    assert (timed_out.status, timed_out.error_category, timed_out.retryable) == (Status.FAILURE, "timeout", True)
+
+
+def test_failure_of_a_text() -> None:
+    """A failure given a text keeps it as the message, a stated message before it."""
+    assert Outcome.failure("no stock").message == "no stock"
+    assert Outcome.failure("no stock", message="stated").message == "stated"
+
+
+@pytest.mark.parametrize(
+    ("category", "retryable", "remedy"),
+    [("rate_limit", True, "retry_later"), ("bug", False, "human"), ("crm_down", None, None)],
+)
+def test_failure_of_a_category(category: str, *, retryable: bool | None, remedy: str | None) -> None:
+    """A stated category says of a failure what its row says."""
+    outcome = Outcome.failure(error_category=category)
+    assert (outcome.error_category, outcome.retryable, outcome.remedy) == (category, retryable, remedy)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retryable"),
+    [
+        (TimeoutError(), Status.TIMEOUT, True),
+        (KeyboardInterrupt(), Status.CANCELLED, False),
+        (ValueError(), Status.FAILURE, None),
+    ],
+)
+def test_from_exception(error: BaseException, status: Status, *, retryable: bool | None) -> None:
+    """An exception alone gives the status that the table gives it."""
+    outcome = Outcome.from_exception(error, label="x")
+    assert (outcome.status, outcome.retryable, outcome.label) == (status, retryable, "x")
+
+
+def test_stated_retryable_overrides() -> None:
+    """A stated flag stands against every factory's own."""
+    assert Outcome.timeout(retryable=False).retryable is False
+    assert Outcome.timeout(retryable=False).remedy is None
+    assert Outcome.failure(ValueError(), retryable=True).is_retryable()
+    assert Outcome.success(retryable=True).remedy is Remedy.RETRY
+
+
+def test_what_cannot_be_taken_is_listed() -> None:
+    """A factory never raises for a value; it lists what it refused."""
+    outcome = Outcome.success(value="lots", type="upsold")
+    assert outcome.problems == (
+        Problem(ProblemKind.UNKNOWN_TYPE, "agent.outcome.type"),
+        Problem(ProblemKind.INVALID_AMOUNT, "agent.outcome.value"),
+    )
+    assert outcome.refused == ("agent.outcome.type=upsold", "agent.outcome.value=lots")
+
+
+def test_unknown_keyword_raises() -> None:
+    """A keyword that is no field is the caller's slip."""
+    with pytest.raises(TypeError, match="unknown outcome field 'lable'"):
+        Outcome.success(lable="x")  # type: ignore[call-arg]  # as a slip would be
+
+
+@given(st.sampled_from(sorted(STATED_ATTRIBUTES)), JUNK, st.none() | st.just(LookupError()))
+def test_factories_are_total(field: str, value: object, error: BaseException | None) -> None:
+    """Whatever is stated, a factory makes an outcome."""
+    stated: Any = {field: armed(value)}
+    outcome = Outcome.failure(error, **stated) if error is not None else Outcome.success(**stated)
+    assert outcome.status in {Status.SUCCESS, Status.FAILURE}
+
+
+def test_business_success_by_type() -> None:
+    """Every type has its verdict, custom has none."""
+    assert {type_: BUSINESS_SUCCESS_BY_TYPE[type_] for type_ in (*OutcomeType, None)} == {
+        OutcomeType.CONVERTED: True,
+        OutcomeType.DEFLECTED: True,
+        OutcomeType.ESCALATED: False,
+        OutcomeType.UNSUCCESSFUL: False,
+        OutcomeType.CUSTOM: None,
+        None: None,
+    }
+
+
+def test_same_business() -> None:
+    """Two outcomes state the same where type, verdict, label and value agree, and the currency if there is a value."""
+    paid = Outcome.success(type="converted", value=5, currency="EUR")
+    assert paid.same_business(Outcome.failure(type="converted", value="5.00", currency="EUR"))
+    assert not paid.same_business(Outcome.success(type="converted", value=5, currency="USD"))
+    assert not paid.same_business(Outcome.success(type="converted", value=6, currency="EUR"))
+    assert not paid.same_business(Outcome.success(type="deflected", value=5, currency="EUR"))
+    assert Outcome.success(currency="EUR").same_business(Outcome.success(currency="USD"))
+
+
+def test_with_problems() -> None:
+    """Problems are added to a copy."""
+    outcome = Outcome.success()
+    problem = Problem(ProblemKind.ATTRIBUTES_DROPPED)
+    assert outcome.with_problems(problem).problems == (problem,)
+    assert outcome.with_problems() is outcome
+    assert outcome.problems == ()
+
+
+def test_frozen() -> None:
+    """What has been made does not change."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Outcome.success().label = "x"  # type: ignore[misc]  # the assignment that must fail
+
+
+def test_run_id() -> None:
+    """A run's id is its trace and span id in hex."""
+    run = Run(trace_id=0xABC, span_id=1, trace_flags=1, end_ns=0)
+    assert run.id == "00000000000000000000000000000abc-0000000000000001"
+
+
+def test_cost_by_currency_is_exact() -> None:
+    """Sums keep every digit, in any decimal context of the application's."""
+    amount = Decimal("123456789012345.000000000001")
+    parts = (CostPart(CostKind.LLM, "EUR", amount), CostPart(CostKind.TOOL, "USD", Decimal(1)))
+    cost = Cost(parts=(*parts, CostPart(CostKind.HUMAN, "EUR", amount)))
+    with localcontext() as context:
+        context.prec = 3
+        sums = cost.by_currency()
+    assert list(sums.items()) == [("EUR", Decimal("246913578024690.000000000002")), ("USD", Decimal(1))]
+    assert Cost().by_currency() == {}
+
+
+def test_execution_with_category_and_flag() -> None:
+    """A category refines only a failure; a flag that agrees changes nothing."""
+    timeout = Execution(Status.TIMEOUT, "timeout", retryable=True, remedy=Remedy.RETRY)
+    assert timeout.with_category("bug") == Execution(Status.TIMEOUT, "bug", retryable=True, remedy=Remedy.RETRY)
+    assert timeout.with_retryable(stated=True) is timeout
+    failure = Execution(Status.FAILURE, "other", retryable=None, remedy=None)
+    assert failure.with_category("auth") == Execution(Status.FAILURE, "auth", False, Remedy.CHANGE_CONFIG)  # noqa: FBT003 - its field

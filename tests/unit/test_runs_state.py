@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settling rule as a state machine: any order of starts, marks and ends against a plain model of the design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.trace import SpanKind, set_span_in_context
+
+from agent_outcomes.runs import RunTracker, Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_outcomes.semconv import ProblemKind
+
+GENAI_SCOPE = "openinference.instrumentation.langchain"
+LEAVES_MAX = 50
+
+
+class Feed(SpanProcessor):
+    """Gives a tracker every span of a real provider and keeps what settled."""
+
+    def __init__(self) -> None:
+        self.problems: list[ProblemKind] = []
+        self.settled: list[Settlement] = []
+        self.tracker = RunTracker(on_problem=self.problems.append, on_first_wait=lambda: None)
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
+        self.settled += self.tracker.start(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.settled += self.tracker.end(span)
+
+
+@dataclass(eq=False)
+class Node:
+    """A span as the model sees it; `leaves` are those that ended below it and belong to no run yet."""
+
+    span: Any
+    parent: Node | None
+    is_edge: bool
+    may_become: bool
+    leaf: int | None = None
+    is_open: bool = True
+    is_agent: bool = False
+    was_agent: bool = False
+    settled_below: bool = False
+    leaves: set[int] = field(default_factory=set)
+    waiting: list[set[int]] = field(default_factory=list)
+
+    def path(self) -> Iterator[Node]:
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+
+class Model:
+    """The design's words, one after the other; `runs` are the sets of leaves of the runs that have settled."""
+
+    def __init__(self) -> None:
+        self.runs: list[set[int]] = []
+
+    def end(self, node: Node) -> None:
+        node.is_open = False
+        own = set() if node.leaf is None else {node.leaf}
+        if node.is_agent and not node.settled_below:
+            node.was_agent = True
+            self.place(node.leaves.union(own, *node.waiting), node.parent)
+            return
+        # No agent, or one that ended agent-like after a run below it: what waited for it goes further up.
+        for candidate in node.waiting:
+            self.place(candidate, node.parent)
+        self.fold(node.leaves | own, node.parent)
+
+    def place(self, leaves: set[int], parent: Node | None) -> None:
+        above = list(parent.path()) if parent is not None else []
+        for node in above:
+            if node.was_agent or (node.is_open and node.is_agent and not node.settled_below):
+                self.fold(leaves, parent)
+                return
+        for node in above:
+            if node.is_open and node.may_become and not node.is_edge and not node.settled_below:
+                node.waiting.append(leaves)
+                return
+        self.runs.append(leaves)
+        for node in above:
+            node.settled_below = node.settled_below or node.is_open
+
+    @staticmethod
+    def fold(leaves: set[int], parent: Node | None) -> None:
+        for node in parent.path() if parent is not None else ():
+            if node.is_open:
+                node.leaves |= leaves
+                return
+
+
+class Settling(RuleBasedStateMachine):
+    """Spans start below any other, are marked as agents at any time and end in any order."""
+
+    nodes = Bundle("nodes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed = Feed()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(self.feed)
+        self.tracers = {name: provider.get_tracer(name) for name in ("app", GENAI_SCOPE)}
+        self.model = Model()
+        self.open: list[Node] = []
+        self.leaf_count = 0
+
+    def _start(self, parent: Node | None, scope: str, kind: SpanKind, attributes: dict[str, Any]) -> Node:
+        context = set_span_in_context(parent.span) if parent is not None else None
+        span = self.tracers[scope].start_span("span", context=context, kind=kind, attributes=attributes)
+        # A parent that had ended before is not known any more.
+        known = parent if parent is not None and parent.is_open else None
+        node = Node(
+            span,
+            known,
+            is_edge=kind is not SpanKind.INTERNAL,
+            may_become=scope == GENAI_SCOPE or bool(attributes),
+        )
+        self.open.append(node)
+        return node
+
+    @rule(target=nodes, scope=st.sampled_from(["app", GENAI_SCOPE]), kind=st.sampled_from(SpanKind))
+    def start_root(self, scope: str, kind: SpanKind) -> Node:
+        return self._start(None, scope, kind, {})
+
+    @rule(
+        target=nodes,
+        parent=nodes,
+        scope=st.sampled_from(["app", "app", GENAI_SCOPE]),
+        kind=st.sampled_from([SpanKind.INTERNAL, SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CONSUMER]),
+        has_genai_attribute=st.booleans(),
+    )
+    def start_below(self, parent: Node, scope: str, kind: SpanKind, has_genai_attribute: bool) -> Node:  # noqa: FBT001
+        return self._start(parent, scope, kind, {"gen_ai.conversation.id": "c"} if has_genai_attribute else {})
+
+    @rule(parent=nodes)
+    def leaf(self, parent: Node) -> None:
+        if self.leaf_count == LEAVES_MAX:
+            return
+        attributes = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 2**self.leaf_count}
+        node = self._start(parent, "app", SpanKind.CLIENT, attributes)
+        node.leaf = self.leaf_count
+        self.leaf_count += 1
+        self._end(node)
+
+    @rule(node=nodes, by_outcome=st.booleans())
+    def mark(self, node: Node, by_outcome: bool) -> None:  # noqa: FBT001
+        if not node.is_open:
+            return
+        key, word = ("agent.outcome.label", "x") if by_outcome else ("gen_ai.operation.name", "invoke_agent")
+        node.span.set_attribute(key, word)
+        node.is_agent = True
+
+    @rule(node=consumes(nodes))
+    def end_and_forget(self, node: Node) -> None:
+        self._end(node)
+
+    @rule(node=nodes)
+    def end(self, node: Node) -> None:
+        """The span stays in the bundle: others may still start below it."""
+        self._end(node)
+
+    def _end(self, node: Node) -> None:
+        if node.is_open:
+            self.open.remove(node)
+            self.model.end(node)
+            node.span.end()
+
+    @invariant()
+    def same_runs(self) -> None:
+        seen = [settlement.run for settlement in self.feed.settled if settlement.revision == 0]
+        tokens = [run.usage.input_tokens or 0 for run in seen]
+        assert sorted(tokens) == sorted(sum(2**leaf for leaf in leaves) for leaves in self.model.runs)
+        # Each leaf is a bit of its own, so that leaves in two runs would show in the sum.
+        assert sum(tokens) == sum(2**leaf for leaf in set().union(*self.model.runs))
+        assert len({run.id for run in seen}) == len(seen)
+        assert self.feed.tracker.open_count == len(self.open)
+
+    def teardown(self) -> None:
+        for node in list(self.open):
+            self._end(node)
+        self.same_runs()
+        assert self.feed.tracker.open_count == 0
+        assert self.feed.tracker._waiting_count == 0
+        assert self.feed.tracker.flush() == []
+
+
+Settling.TestCase.settings = settings(
+    max_examples=300,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+
+
+class TestSettling(Settling.TestCase):  # type: ignore[misc] - made by Hypothesis
+    """Number of runs, their leaves and what is left over: the same as the model's, after every step."""
