@@ -171,8 +171,11 @@ def _time_ns(time: object) -> int | None:
 
 
 def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
+    events = span.events
+    if not events:
+        return ()
     types: list[str] = []
-    for event in span.events[-EXCEPTION_EVENTS_MAX:]:
+    for event in events[-EXCEPTION_EVENTS_MAX:]:
         if event.name == _EXCEPTION_EVENT and event.attributes:
             exception_type = event.attributes.get(_EXCEPTION_TYPE)
             if isinstance(exception_type, str):

@@ -18,6 +18,7 @@ _TEXT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCI
 # Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
 EXACT = Context(prec=60, traps=[Inexact])
 _ZERO = Decimal(0)
+_PLAIN_DOUBLE = 1e15
 
 # Active ISO 4217 codes, without those for metals, testing and bond-market units.
 CURRENCIES = frozenset(
@@ -205,6 +206,11 @@ def parse_amount(value: object) -> Decimal | None:
     Takes int, float, `Decimal` and decimal text (optional sign, fraction, exponent). Refuses booleans, NaN,
     infinities, anything with |amount| >= 1e15 or more than 12 fraction digits, thousands separators and symbols.
     """
+    if type(value) is float and -_PLAIN_DOUBLE < value < _PLAIN_DOUBLE:
+        text = repr(value)
+        # Nearly every reported cost: plain digits and few enough of them, so that nothing else need be looked at.
+        if "e" not in text and len(text) - text.index(".") <= FRACTION_DIGITS_MAX:
+            return Decimal(text) or _ZERO
     amount = _decimal(value)
     # copy_abs, as abs() would round to the application's decimal context, or raise what that traps.
     if amount is None or not amount.is_finite() or amount.copy_abs() >= AMOUNT_LIMIT:

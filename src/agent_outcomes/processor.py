@@ -183,8 +183,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _settle_at_exit(self) -> None:
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of
-        # providers made by then: of the application's, and of those that install() makes, which is why they are
-        # looked up now. While the interpreter exits it would be too late to make one.
+        # providers made by then. Those that install() makes on demand are made now, as at exit it would be too late.
         self._sink.prepare()
         atexit.register(_settle_waiting, weakref.ref(self))
 

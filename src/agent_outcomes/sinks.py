@@ -176,7 +176,9 @@ class OtelSink:
             if provider is not None:
                 export = export_of(provider, self._settings)
                 with self._lock:
-                    early = _health_postings(self._early_health) if self._export is None else []
+                    early: list[Posting] = []
+                    if self._export is None:
+                        early = _health_postings(self._early_health)
                     self._export = export
                 export.post(early)
         return self._export

@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from agent_outcomes.model import Outcome
     from agent_outcomes.statement import Stated, Statement
 
-SpanAttribute = str | bool | int | float
+SpanAttribute = str | bool | int | float | tuple[str, ...]
 
 _INT64: Final = 2**63
+_TEXTS: Final = frozenset(
+    {
+        semconv.AGENT_OUTCOME_LABEL,
+        semconv.AGENT_OUTCOME_MESSAGE,
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
+        semconv.AGENT_OUTCOME_JOB_TYPE,
+        semconv.AGENT_OUTCOME_RUN_ID,
+    }
+)
 # Refused once as short text, refused again; any other key would take the text.
 _REFUSED_AGAIN: Final = frozenset(
     {
@@ -47,7 +56,7 @@ def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
     refused = {problem.attribute for problem in statement.problems}
     for key, value in given.items():
         if key not in attributes or key in refused:
-            attributes[key] = _as_given(value)
+            attributes[key] = _as_given(key, value)
     for key in (semconv.AGENT_OUTCOME_CURRENCY, semconv.AGENT_OUTCOME_COST_CURRENCY):
         if key not in given:
             attributes.pop(key, None)
@@ -114,13 +123,18 @@ def _category(statement: Statement) -> str | None:
     return statement.status.category.value if statement.status.category is not None else None
 
 
-def _as_given(value: object) -> SpanAttribute:
+def _as_given(key: str, value: object) -> SpanAttribute:
     """The value as an attribute that is refused for the same reason; overlong text stays overlong."""
     if isinstance(value, str):
         return encodable(value, MESSAGE_LENGTH_MAX + 1)
-    if isinstance(value, int) and -_INT64 <= value < _INT64:
-        return bool(value) if isinstance(value, bool) else int.__int__(value)
-    return short_text(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and -_INT64 <= int.__int__(value) < _INT64:
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    # Where text is asked for, the text of something else must not pass for it.
+    return (short_text(value),) if key in _TEXTS else short_text(value)
 
 
 def _amount(amount: Decimal | None) -> float | str | None:

@@ -148,7 +148,10 @@ def read_statement(
     provider's limit, may have been cut and is refused. `is_lossy` says that attributes were dropped: a currency that
     is missing then may be any. Never raises.
     """
-    reader = AttributeReader(attributes, value_length_limit, is_lossy=is_lossy)
+    own = {key: value for key, value in attributes.items() if key.startswith(semconv.LABEL_ALIAS)}
+    if not own:
+        return NOTHING_STATED
+    reader = AttributeReader(own, value_length_limit, is_lossy=is_lossy)
     type_ = reader.outcome_type()
     word, raw_status = reader.status()
     value, currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
