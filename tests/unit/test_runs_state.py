@@ -205,5 +205,5 @@ Settling.TestCase.settings = settings(
 )
 
 
-class TestSettling(Settling.TestCase):  # type: ignore[misc] - made by Hypothesis
-    """Number of runs, their leaves and what is left over: the same as the model's, after every step."""
+# Number of runs, their leaves and what is left over: the same as the model's, after every step.
+TestSettling = Settling.TestCase

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: every variable and argument, what they accept, and the errors that name them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, read_settings
+
+EXPECTED_VARIABLES = {
+    "agents_max": "AGENT_OUTCOMES_AGENTS_MAX",
+    "job_types_max": "AGENT_OUTCOMES_JOB_TYPES_MAX",
+    "labels_max": "AGENT_OUTCOMES_LABELS_MAX",
+    "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
+    "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
+}
+LIMITS = ["agents_max", "job_types_max", "labels_max"]
+SWITCHES = ["hide_message", "hide_metadata"]
+
+
+def read(environ: dict[str, str], **arguments: Any) -> Settings:
+    return read_settings(environ=environ, **arguments)
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    """100 agents, 50 job types, 50 labels, nothing hidden."""
+    assert read({}) == Settings(100, 50, 50, hide_message=False, hide_metadata=False)
+
+
+def test_every_setting_has_its_variable() -> None:
+    """One variable for each field, named after it."""
+    assert VARIABLES == EXPECTED_VARIABLES
+    assert [field.name for field in fields(Settings)] == list(EXPECTED_VARIABLES)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("value", [0, 1, 500])
+def test_a_limit_by_variable_or_argument(name: str, value: int) -> None:
+    """Both mean the same, blanks around a variable's value are nothing, and the argument wins."""
+    variable = EXPECTED_VARIABLES[name]
+    assert getattr(read({variable: str(value)}), name) == value
+    assert getattr(read({variable: f" {value} "}), name) == value
+    assert getattr(read({}, **{name: value}), name) == value
+    assert getattr(read({variable: "7"}, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *((text, True) for text in ("1", "true", "TRUE", "yes", "on", " True ")),
+        *((text, False) for text in ("0", "false", "False", "no", "off")),
+    ],
+)
+def test_a_switch_by_variable_or_argument(name: str, text: str, expected: bool) -> None:  # noqa: FBT001 - a column
+    """The usual words in any case; the argument wins."""
+    variable = EXPECTED_VARIABLES[name]
+    assert getattr(read({variable: text}), name) is expected
+    assert getattr(read({variable: text}, **{name: not expected}), name) is not expected
+
+
+@pytest.mark.parametrize("name", EXPECTED_VARIABLES)
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_variable_is_no_setting(name: str, blank: str) -> None:
+    """As OpenTelemetry has it, an empty variable is as good as none."""
+    assert read({EXPECTED_VARIABLES[name]: blank}) == Settings()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("text", ["many", "-1", "501", "1.5", "1e2", "0x10", "9" * 5000, "٣", "1_0", "None"])
+def test_a_bad_limit_names_its_variable(name: str, text: str) -> None:
+    """The error says which variable, what it was and what would do, in a bounded message."""
+    with pytest.raises(SettingsError) as caught:
+        read({EXPECTED_VARIABLES[name]: text})
+    message = str(caught.value)
+    assert message.startswith(f"{EXPECTED_VARIABLES[name]}={text[:80]} is not usable")
+    assert message.endswith("give a whole number from 0 to 500")
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("text", ["maybe", "2", "tru", "y" * 500])
+def test_a_bad_switch_names_its_variable(name: str, text: str) -> None:
+    """The error says which variable, what it was and what would do."""
+    with pytest.raises(SettingsError) as caught:
+        read({EXPECTED_VARIABLES[name]: text})
+    assert str(caught.value) == f"{EXPECTED_VARIABLES[name]}={text[:80]} is not usable; give true or false"
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("value", [-1, 501, 2**70, True, 1.5, "5", [5]])
+def test_a_bad_limit_names_its_argument(name: str, value: Any) -> None:
+    """Also where the type is wrong: neither a number as text nor a bool is a limit."""
+    with pytest.raises(SettingsError, match=f"^{name}="):
+        read({}, **{name: value})
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", ["false", "true", 0, 1, [True]])
+def test_a_bad_switch_names_its_argument(name: str, value: Any) -> None:
+    """The text "false" is truthy, so only a bool is a switch."""
+    with pytest.raises(SettingsError, match=f"^{name}="):
+        read({}, **{name: value})
+
+
+def test_a_bad_variable_does_not_matter_where_the_argument_is_given() -> None:
+    """What is not read is not judged."""
+    assert read({"AGENT_OUTCOMES_AGENTS_MAX": "many"}, agents_max=3).agents_max == 3
+    assert read({"AGENT_OUTCOMES_HIDE_MESSAGE": "maybe"}, hide_message=True).hide_message is True
+
+
+def test_the_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a mapping the process's own variables count."""
+    monkeypatch.setenv("AGENT_OUTCOMES_LABELS_MAX", "9")
+    assert read_settings().labels_max == 9
+
+
+@given(text=st.text(max_size=20))
+def test_any_text_is_a_limit_or_a_settings_error(text: str) -> None:
+    """No text makes anything else than a limit in range or the error."""
+    try:
+        assert 0 <= read({"AGENT_OUTCOMES_AGENTS_MAX": text}).agents_max <= LIMIT_MAX
+    except SettingsError as error:
+        assert "AGENT_OUTCOMES_AGENTS_MAX" in str(error)  # noqa: PT017 - either branch is right
+
+
+def test_a_settings_error_is_a_value_error() -> None:
+    """Callers that know nothing of us can catch it."""
+    assert issubclass(SettingsError, ValueError)
