@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.model import Outcome
     from agent_outcomes.span_attributes import SpanAttribute
-    from agent_outcomes.statement import Stated
+    from agent_outcomes.stated import Stated
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 # In OpenTelemetry's context and not beside it, so that the run goes wherever the current span goes.

@@ -20,7 +20,7 @@ from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.processor import PROCESSORS
 from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_stated
-from agent_outcomes.statement import Stated
+from agent_outcomes.stated import Stated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

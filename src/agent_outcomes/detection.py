@@ -23,7 +23,7 @@ from agent_outcomes.conventions import (
 )
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.semconv import READ_ATTRIBUTES
-from agent_outcomes.statement import encodable
+from agent_outcomes.texts import encodable
 from agent_outcomes.usage import USAGE_KEYS
 
 if TYPE_CHECKING:

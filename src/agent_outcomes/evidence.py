@@ -24,7 +24,7 @@ from agent_outcomes.conventions import FINISH_REASON, ends_clean_on_failure
 from agent_outcomes.errors_table import FINISH_REASON_RULES, OTHER, Classification
 from agent_outcomes.model import Execution
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
-from agent_outcomes.statement import encodable
+from agent_outcomes.texts import encodable
 
 if TYPE_CHECKING:
     from agent_outcomes.classification import ErrorFacts

@@ -13,14 +13,8 @@ from agent_outcomes.classification import ErrorFacts, classify, facts_from_excep
 from agent_outcomes.errors_table import CATEGORY_RULES
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
-from agent_outcomes.statement import (
-    DEFAULT_CURRENCY,
-    Problem,
-    Stated,
-    Statement,
-    read_statement,
-    stated_attributes,
-)
+from agent_outcomes.stated import Stated, stated_attributes
+from agent_outcomes.statement import DEFAULT_CURRENCY, Problem, Statement, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

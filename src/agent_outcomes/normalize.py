@@ -11,14 +11,7 @@ from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
-from agent_outcomes.statement import (
-    LABEL_LENGTH_MAX,
-    PROBLEMS_MAX,
-    AttributeReader,
-    Problem,
-    Statement,
-    read_statement,
-)
+from agent_outcomes.statement import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem, Statement, read_statement
 from agent_outcomes.usage import cost_of, problems_of, totals_of
 
 if TYPE_CHECKING:

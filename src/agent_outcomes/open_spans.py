@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
-from agent_outcomes.statement import LABEL_LENGTH_MAX, encodable
+from agent_outcomes.statement import LABEL_LENGTH_MAX
+from agent_outcomes.texts import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -116,7 +116,7 @@ class RunTracker:
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent, and the lock may have been held."""
-        self._inherited = frozenset(self._open)
+        self._inherited |= frozenset(self._open)
         self._restart()
 
     @property

@@ -9,13 +9,16 @@ from agent_outcomes import semconv
 from agent_outcomes.evidence import STATED
 from agent_outcomes.money import is_exact_double, plain_text
 from agent_outcomes.semconv import Source, Status
-from agent_outcomes.statement import MESSAGE_LENGTH_MAX, encodable, read_statement, short_text, stated_attributes
+from agent_outcomes.stated import stated_attributes
+from agent_outcomes.statement import read_statement
+from agent_outcomes.texts import MESSAGE_LENGTH_MAX, encodable, short_text
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from agent_outcomes.model import Outcome
-    from agent_outcomes.statement import Stated, Statement
+    from agent_outcomes.stated import Stated
+    from agent_outcomes.statement import Statement
 
 SpanAttribute = str | bool | int | float | tuple[str, ...]
 

@@ -8,15 +8,21 @@ values, kept as text in `refused`. Everything that comes out is bounded and enco
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.money import parse_amount, parse_currency
-from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source, Status
+from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source
+from agent_outcomes.texts import (
+    MESSAGE_LENGTH_MAX,
+    METADATA_KEYS_MAX,
+    REFUSED_LENGTH_MAX,
+    encodable,
+    plain_value,
+    short_text,
+)
 from agent_outcomes.words import (
     BOOLEAN_WORDS,
     KIND_WORDS,
@@ -26,17 +32,14 @@ from agent_outcomes.words import (
     canonical_word,
 )
 
-AmountLike = Decimal | str | int | float
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 DEFAULT_CURRENCY: Final = "USD"
 LABEL_LENGTH_MAX: Final = 256
-MESSAGE_LENGTH_MAX: Final = 4096
 METADATA_LENGTH_MAX: Final = 16384
-METADATA_KEYS_MAX: Final = 32
 PROBLEMS_MAX: Final = 32
-REFUSED_LENGTH_MAX: Final = 128
 _OUTCOME_PREFIX: Final = semconv.LABEL_ALIAS + "."
-_PRINTABLE_INT_BITS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,58 +90,6 @@ class Statement:
 NOTHING_STATED: Final = Statement()
 
 
-class Stated(TypedDict, total=False):
-    """The keyword arguments by which the Python API takes a statement; each is the attribute of that name.
-
-    Amounts are decimals, decimal text, ints or floats (taken by their shortest repr); currencies are ISO 4217.
-    """
-
-    status: Status | str | None
-    success: bool | None
-    type: OutcomeType | str | None
-    label: str | None
-    value: AmountLike | None
-    currency: str | None
-    cost: AmountLike | None
-    cost_currency: str | None
-    retryable: bool | None
-    message: str | None
-    error_category: str | None
-    job_type: str | None
-    run_id: str | None
-    metadata: Mapping[str, Any] | str | None
-
-
-STATED_ATTRIBUTES: Final[Mapping[str, str]] = {
-    "status": semconv.AGENT_OUTCOME_STATUS,
-    "success": semconv.AGENT_OUTCOME_SUCCESS,
-    "type": semconv.AGENT_OUTCOME_TYPE,
-    "label": semconv.AGENT_OUTCOME_LABEL,
-    "value": semconv.AGENT_OUTCOME_VALUE,
-    "currency": semconv.AGENT_OUTCOME_CURRENCY,
-    "cost": semconv.AGENT_OUTCOME_COST,
-    "cost_currency": semconv.AGENT_OUTCOME_COST_CURRENCY,
-    "retryable": semconv.AGENT_OUTCOME_RETRYABLE,
-    "message": semconv.AGENT_OUTCOME_MESSAGE,
-    "error_category": semconv.AGENT_OUTCOME_ERROR_CATEGORY,
-    "job_type": semconv.AGENT_OUTCOME_JOB_TYPE,
-    "run_id": semconv.AGENT_OUTCOME_RUN_ID,
-    "metadata": semconv.AGENT_OUTCOME_METADATA,
-}
-
-
-def stated_attributes(stated: Stated) -> dict[str, Any]:
-    """The keyword arguments as the attributes they stand for; an unknown keyword raises `TypeError`."""
-    attributes: dict[str, Any] = {}
-    for name, value in stated.items():
-        if name not in STATED_ATTRIBUTES:
-            message = f"unknown outcome field {name!r}; expected one of {', '.join(STATED_ATTRIBUTES)}"
-            raise TypeError(message)
-        if value is not None:
-            attributes[STATED_ATTRIBUTES[name]] = value
-    return attributes
-
-
 def read_statement(
     attributes: Mapping[str, Any], *, value_length_limit: int | None = None, is_lossy: bool = False
 ) -> Statement:
@@ -182,16 +133,6 @@ def read_statement(
         problems=tuple(reader.problems),
         refused=tuple(reader.refused),
     )
-
-
-def encodable(text: str, length_max: int) -> str:
-    """The text cut to `length_max` characters, with lone surrogates (which no OTLP string can hold) replaced."""
-    text = str.__str__(text)[:length_max]
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
 
 
 class AttributeReader:
@@ -401,51 +342,13 @@ class AttributeReader:
 
     def _json_dump(self, key: str, values: Mapping[str, Any]) -> str | None:
         try:
-            text = json.dumps(_plain(values, depth=0))
+            text = json.dumps(plain_value(values, depth=0))
         except (ValueError, RecursionError):
             text = ""
         if not text or len(text) > METADATA_LENGTH_MAX:
             self.note(ProblemKind.INVALID_METADATA, key)
             return None
         return text
-
-
-def short_text(value: object) -> str:
-    """A scalar as short text; anything else by the name of its type, as its own `repr` may be huge or raise."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return encodable(value, REFUSED_LENGTH_MAX)
-    if isinstance(value, int):
-        number = int.__int__(value)
-        return str(number) if number.bit_length() <= _PRINTABLE_INT_BITS_MAX else "<int>"
-    if isinstance(value, float):
-        return float.__repr__(value)
-    if isinstance(value, Decimal):
-        return str(value)[:REFUSED_LENGTH_MAX]
-    return f"<{type(value).__name__[:32]}>"
-
-
-_METADATA_DEPTH_MAX: Final = 8
-
-
-def _plain(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSON type
-    """The value in JSON's own types; what has none, or lies too deep, becomes short text."""
-    if depth > _METADATA_DEPTH_MAX:
-        return short_text(value)
-    if isinstance(value, Mapping):
-        return {short_text(key): _plain(item, depth + 1) for key, item in list(value.items())[:METADATA_KEYS_MAX]}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_plain(item, depth + 1) for item in value[:METADATA_KEYS_MAX]]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return encodable(value, MESSAGE_LENGTH_MAX)
-    if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
-        return int.__int__(value)
-    if isinstance(value, float) and math.isfinite(float.__float__(value)):
-        return float.__float__(value)
-    return short_text(value)
 
 
 _KNOWN: Final = frozenset(

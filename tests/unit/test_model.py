@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE, Cost, CostPart, Execution, Outcome, Run
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Remedy, Source, State, Status
-from agent_outcomes.statement import STATED_ATTRIBUTES, Problem
+from agent_outcomes.stated import STATED_ATTRIBUTES
+from agent_outcomes.statement import Problem
 from tests.hostile import JUNK, armed
 
 if TYPE_CHECKING:

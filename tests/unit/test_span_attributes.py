@@ -15,7 +15,8 @@ from opentelemetry.exporter.otlp.proto.common._internal import _encode_attribute
 from agent_outcomes.model import Outcome
 from agent_outcomes.semconv import Source, Status
 from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_stated
-from agent_outcomes.statement import STATED_ATTRIBUTES, Statement, read_statement, stated_attributes
+from agent_outcomes.stated import STATED_ATTRIBUTES, stated_attributes
+from agent_outcomes.statement import Statement, read_statement
 
 PREFIX = "agent.outcome."
 STATED_BY_WORD = {f"{PREFIX}source": "explicit", f"{PREFIX}evidence": "agent.outcome.status"}

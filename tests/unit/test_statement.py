@@ -13,18 +13,9 @@ from hypothesis import strategies as st
 
 from agent_outcomes.money import parse_amount, parse_currency
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source, Status
-from agent_outcomes.statement import (
-    NOTHING_STATED,
-    PROBLEMS_MAX,
-    STATED_ATTRIBUTES,
-    AttributeReader,
-    Problem,
-    Stated,
-    encodable,
-    read_statement,
-    short_text,
-    stated_attributes,
-)
+from agent_outcomes.stated import STATED_ATTRIBUTES, Stated, stated_attributes
+from agent_outcomes.statement import NOTHING_STATED, PROBLEMS_MAX, AttributeReader, Problem, read_statement
+from agent_outcomes.texts import encodable, short_text
 from tests.hostile import HOSTILE_ATTRIBUTES, JUNK, LoudFloat, LoudInt, LoudObject, LoudText, StatusEnum, armed, nested
 
 TEXT_FIELDS = ("label", "message", "error_category", "job_type", "run_id", "evidence")

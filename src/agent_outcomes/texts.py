@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Foreign values as text and as JSON: bounded, encodable to OTLP, calling nothing of theirs that could raise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+MESSAGE_LENGTH_MAX: Final = 4096
+METADATA_KEYS_MAX: Final = 32
+REFUSED_LENGTH_MAX: Final = 128
+_METADATA_DEPTH_MAX: Final = 8
+_PRINTABLE_INT_BITS_MAX: Final = 256
+
+
+def encodable(text: str, length_max: int) -> str:
+    """The text cut to `length_max` characters, with lone surrogates (which no OTLP string can hold) replaced."""
+    text = str.__str__(text)[:length_max]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def short_text(value: object) -> str:
+    """A scalar as short text; anything else by the name of its type, as its own `repr` may be huge or raise."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return encodable(value, REFUSED_LENGTH_MAX)
+    if isinstance(value, int):
+        number = int.__int__(value)
+        return str(number) if number.bit_length() <= _PRINTABLE_INT_BITS_MAX else "<int>"
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, Decimal):
+        return str(value)[:REFUSED_LENGTH_MAX]
+    return f"<{type(value).__name__[:32]}>"
+
+
+def plain_value(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSON type
+    """The value in JSON's own types; what has none, or lies too deep, becomes short text."""
+    if depth > _METADATA_DEPTH_MAX:
+        return short_text(value)
+    if isinstance(value, Mapping):
+        return {short_text(key): plain_value(item, depth + 1) for key, item in list(value.items())[:METADATA_KEYS_MAX]}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain_value(item, depth + 1) for item in value[:METADATA_KEYS_MAX]]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return encodable(value, MESSAGE_LENGTH_MAX)
+    if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
+        return int.__int__(value)
+    if isinstance(value, float) and math.isfinite(float.__float__(value)):
+        return float.__float__(value)
+    return short_text(value)
