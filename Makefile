@@ -10,7 +10,7 @@ DEMO_OUT ?= demo-out
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-oldest check lint unit bench generate collector clean
+.PHONY: stack help demo test test-newest test-oldest check lint unit bench generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +32,17 @@ check: lint unit ## the fast checks: linters, types, unit tests
 lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy src tests examples
+	$(VENV)/bin/mypy src tests examples collector-config/grafana/outcome_dashboards
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports --no-logo
 	$(RUN) tests/tools/generate_vocabulary.py --check
+	$(RUN) -m tests.tools.generate_metrics_only --check
 
 unit: $(VENV)/.dev ## unit tests
 	$(RUN) -m pytest tests/unit
+
+stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics on loopback, built once; prints the URLs
+	$(RUN) -m tests.tools.stack
 
 bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
 	$(RUN) -m tests.bench
@@ -46,6 +50,8 @@ bench: $(VENV)/.dev ## what the processor costs, beside a processor that does no
 generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(RUN) tests/tools/generate_vocabulary.py
 	$(VENV)/bin/ruff format src/agent_outcomes/semconv.py
+	$(RUN) -m tests.tools.generate_metrics_only
+	PYTHONPATH=collector-config/grafana $(RUN) -m outcome_dashboards
 
 collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
 	$(RUN) tests/tools/build_otelcol.py

@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics.export import (
     NumberDataPoint,
 )
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import set_span_in_context
 
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 
@@ -129,7 +130,7 @@ class Pipeline:
         logger_provider: LoggerProvider | None = None,
         **settings: Any,
     ) -> None:
-        self.memory = EventMemory()
+        self.memory = EventMemory()  # type: ignore[no-untyped-call]
         self.logs = logger_provider if logger_provider is not None else LoggerProvider(shutdown_on_exit=False)
         self.logs.add_log_record_processor(SimpleLogRecordProcessor(self.memory))
         self.reader = InMemoryMetricReader()
@@ -189,6 +190,27 @@ def call_model(tracer: Tracer, input_tokens: int = 10, output_tokens: int = 5, c
         use(span, input_tokens, output_tokens, cost)
 
 
+def run_agent(tracer: Tracer, name: str = "a", *, calls: int = 2, **outcome: Any) -> None:
+    """An agent marked at its start, with model calls and a tool below it, and `agent.outcome.*` as given."""
+    with tracer.start_as_current_span(f"invoke_agent {name}", attributes=AGENT) as span:
+        for _ in range(calls):
+            call_model(tracer)
+        with tracer.start_as_current_span("execute_tool t", attributes=TOOL):
+            pass
+        for key, value in outcome.items():
+            span.set_attribute(f"agent.outcome.{key}", value)
+
+
+def usage(pipeline: Pipeline) -> tuple[float | int, float | int, float | int, float | int]:
+    """Runs, input tokens, output tokens and cost over all runs."""
+    tokens = {kind: pipeline.total("agent.run.tokens", {"gen_ai.token.type": kind}) for kind in ("input", "output")}
+    return pipeline.run_count(), tokens["input"], tokens["output"], pipeline.total("agent.run.cost")
+
+
+def child_of(span: Span) -> Any:
+    return set_span_in_context(span)
+
+
 def lost_on_the_wire(events: Sequence[ReadableLogRecord], data: MetricsData | None) -> list[str]:
     """Encode to OTLP and name every attribute that is not there any more."""
     lost: list[str] = []
@@ -214,7 +236,8 @@ def _lost_labels(data: MetricsData) -> list[str]:
     kept: Counter[tuple[str, str]] = Counter()
     encoded = encode_metrics(data)
     for sent in (m for r in encoded.resource_metrics for scope in r.scope_metrics for m in scope.metrics):
-        for sent_point in (*sent.sum.data_points, *sent.histogram.data_points):
-            kept.update((sent.name, pair.key) for pair in sent_point.attributes if pair.value.WhichOneof("value"))
+        pairs = [pair for point in sent.sum.data_points for pair in point.attributes]
+        pairs += [pair for histogram in sent.histogram.data_points for pair in histogram.attributes]
+        kept.update((sent.name, pair.key) for pair in pairs if pair.value.WhichOneof("value"))
     encoded.SerializeToString()
     return [f"{name}:{key}" for name, key in given - kept]

@@ -25,6 +25,7 @@ class Settings:
 
     At most `agents_max` agent names, `job_types_max` job types and `labels_max` outcome labels become metric labels;
     further ones count under `_OTHER`. `hide_message` and `hide_metadata` keep those two texts off events.
+    `outcome_span` adds a zero-length child span with the outcome's attributes to every run.
     """
 
     agents_max: int = 100
@@ -32,6 +33,7 @@ class Settings:
     labels_max: int = 50
     hide_message: bool = False
     hide_metadata: bool = False
+    outcome_span: bool = False
 
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -40,6 +42,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "labels_max": "AGENT_OUTCOMES_LABELS_MAX",
     "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
     "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
+    "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
 }
 
 
@@ -50,6 +53,7 @@ def read_settings(
     labels_max: int | None = None,
     hide_message: bool | None = None,
     hide_metadata: bool | None = None,
+    outcome_span: bool | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force: an argument if given, else its variable, else the default.
@@ -64,6 +68,7 @@ def read_settings(
         labels_max=_limit("labels_max", labels_max, variables, default.labels_max),
         hide_message=_switch("hide_message", given=hide_message, variables=variables, default=default.hide_message),
         hide_metadata=_switch("hide_metadata", given=hide_metadata, variables=variables, default=default.hide_metadata),
+        outcome_span=_switch("outcome_span", given=outcome_span, variables=variables, default=default.outcome_span),
     )
 
 

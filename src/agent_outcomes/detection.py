@@ -22,12 +22,15 @@ from agent_outcomes.conventions import (
     role_of,
 )
 from agent_outcomes.model import AgentSpan
-from agent_outcomes.semconv import READ_ATTRIBUTES
+from agent_outcomes.otel import SCOPE_NAME
+from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES
 from agent_outcomes.texts import encodable
 from agent_outcomes.usage import USAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from opentelemetry.trace import SpanContext
 
     IsRun = Callable[[ReadableSpan], bool | None]
 
@@ -60,6 +63,11 @@ class Standing(Enum):
     AGENT = auto()
     MAY_BECOME = auto()
     NEVER = auto()
+
+
+def is_outcome_span(scope: str, name: str) -> bool:
+    """Whether the span only shows an outcome that has been emitted; it is never a run nor part of one."""
+    return name == EVENT_NAME and scope == SCOPE_NAME
 
 
 def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role, *, verdict: bool | None) -> Likeness:
@@ -133,7 +141,7 @@ def exception_in_flight_id() -> int:
 
 def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_start: int) -> AgentSpan:
     """An ended span as plain data, together with the exception that is in flight now and was not at its start."""
-    context = span.context
+    context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # ended spans have one
     error = sys.exception()
     fresh = error is not None and id(error) != exception_id_at_start
     start_ns, end_ns = _times_ns(span)

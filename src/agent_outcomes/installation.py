@@ -57,6 +57,7 @@ def install(
                 logger_provider=logger_provider or pipelines.find_logger_provider,
                 meter_provider=meter_provider or pipelines.find_meter_provider,
                 is_run=is_run,
+                tracer_provider=tracer_provider,
             )
         if target is not None:
             _installation.attach(target)

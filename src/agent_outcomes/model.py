@@ -13,7 +13,7 @@ from agent_outcomes.classification import ErrorFacts, classify, facts_from_excep
 from agent_outcomes.errors_table import CATEGORY_RULES
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
-from agent_outcomes.stated import Stated, stated_attributes
+from agent_outcomes.stated import StatedOutcome, stated_attributes
 from agent_outcomes.statement import DEFAULT_CURRENCY, Problem, Statement, read_statement
 
 if TYPE_CHECKING:
@@ -219,17 +219,17 @@ class Outcome:
         return replace(self, problems=(*self.problems, *problems)) if problems else self
 
     @classmethod
-    def success(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+    def success(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run did what it was asked to; never retryable."""
         return _build(Status.SUCCESS, Remedy.NONE, stated, retryable=False, output=output)
 
     @classmethod
-    def partial(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+    def partial(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """Some parts of the job were done and some were not; not retryable as a whole."""
         return _build(Status.PARTIAL, None, stated, retryable=False, output=output)
 
     @classmethod
-    def failure(cls, error: BaseException | str | None = None, **stated: Unpack[Stated]) -> Outcome:
+    def failure(cls, error: BaseException | str | None = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """No useful work was done; retryable only when the error (or the stated category) is known to be transient.
 
         An exception gives category, retryability and remedy; text becomes the message.
@@ -241,28 +241,28 @@ class Outcome:
         return _build(Status.FAILURE, None, stated, retryable=None)
 
     @classmethod
-    def timeout(cls, **stated: Unpack[Stated]) -> Outcome:
+    def timeout(cls, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run was stopped by a time limit; retryable, category timeout."""
         return _build(Status.TIMEOUT, Remedy.RETRY, stated, retryable=True, category=ErrorCategory.TIMEOUT)
 
     @classmethod
-    def cancelled(cls, **stated: Unpack[Stated]) -> Outcome:
+    def cancelled(cls, **stated: Unpack[StatedOutcome]) -> Outcome:
         """Somebody stopped the run; not retryable."""
         return _build(Status.CANCELLED, Remedy.NONE, stated, retryable=False, category=ErrorCategory.CANCELLED)
 
     @classmethod
-    def invalid_output(cls, output: object = None, **stated: Unpack[Stated]) -> Outcome:
+    def invalid_output(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run ended but what it produced cannot be used; retryable, category validation."""
         category = ErrorCategory.VALIDATION
         return _build(Status.INVALID_OUTPUT, Remedy.RETRY, stated, retryable=True, category=category, output=output)
 
     @classmethod
-    def from_exception(cls, error: BaseException, **stated: Unpack[Stated]) -> Outcome:
+    def from_exception(cls, error: BaseException, **stated: Unpack[StatedOutcome]) -> Outcome:
         """What an exception says by the retryability table: timeout, cancelled, invalid_output or failure."""
         return _classified(error, stated, status=None)
 
 
-def _classified(error: BaseException, stated: Stated, status: Status | None) -> Outcome:
+def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:
     facts = facts_from_exception(error)
     found = classify(facts)
     outcome = _build(
@@ -278,13 +278,13 @@ def _classified(error: BaseException, stated: Stated, status: Status | None) -> 
 def _build(
     status: Status,
     remedy: Remedy | None,
-    stated: Stated,
+    stated: StatedOutcome,
     *,
     retryable: bool | None,
     category: str | None = None,
     output: object = None,
 ) -> Outcome:
-    statement = read_statement(stated_attributes(stated))
+    statement = read_statement(stated_attributes(stated, of_run=False))
     execution = Execution(status, statement.error_category or category, retryable, remedy)
     if statement.error_category is not None and retryable is None:
         execution = execution.with_category(statement.error_category)

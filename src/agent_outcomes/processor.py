@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, TracerProvider
 
     from agent_outcomes.config import Settings
     from agent_outcomes.detection import IsRun
@@ -63,6 +63,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             as `None`.
         agents_max, job_types_max, labels_max: how many distinct agents, job types and labels become metric labels.
         hide_message, hide_metadata: keep these two free texts off events.
+        outcome_span: add a zero-length child span `agent.outcome` with the outcome's attributes to every run, for trace
+            viewers that show no events.
+        tracer_provider: where outcome spans are made; the global one if not given.
 
     Raises:
         SettingsError: an argument or an `AGENT_OUTCOMES_*` variable has a value that cannot be used.
@@ -80,6 +83,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         labels_max: int | None = None,
         hide_message: bool | None = None,
         hide_metadata: bool | None = None,
+        outcome_span: bool | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         settings: Settings = read_settings(
             agents_max=agents_max,
@@ -87,6 +92,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             labels_max=labels_max,
             hide_message=hide_message,
             hide_metadata=hide_metadata,
+            outcome_span=outcome_span,
         )
         self._user_is_run = is_run
         self._tracker = RunTracker(
@@ -98,6 +104,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             _finder(logger_provider, global_logger_provider),
             _finder(meter_provider, global_meter_provider),
             settings,
+            tracer_provider,
         )
         self._disabled = False
         self._has_started = False
@@ -112,7 +119,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         try:
             settled = self._tracker.start(span)
             if not self._has_started:
-                self._look_for_another(span.context)
+                self._look_for_another(span.get_span_context())
             if settled or self._tracker.evicted_count != self._evicted_reported:
                 self._report_evictions()
                 self._emit(settled)
@@ -252,7 +259,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 def _finder(given: P | Callable[[], P | None] | None, find_global: Callable[[], P | None]) -> Callable[[], P | None]:
     if given is None:
         return find_global
-    return given if callable(given) else lambda: given
+    if callable(given):
+        return given  # pyright: ignore[reportReturnType]  # it cannot tell a callable provider from a function
+    provider = given
+    return lambda: provider
 
 
 def _settle_waiting(reference: weakref.ref[AgentOutcomeSpanProcessor]) -> None:

@@ -27,6 +27,7 @@ from agent_outcomes.detection import (
     Standing,
     attributes_of,
     exception_in_flight_id,
+    is_outcome_span,
     keys_of,
     likeness_of,
     name_of,
@@ -135,7 +136,7 @@ class RunTracker:
 
     def start(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of a started span; settles what an evicted span held back."""
-        context = span.context
+        context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
         parent = span.parent
         span_id = context.span_id
         node = OpenSpan(span, context, exception_in_flight_id())
@@ -165,7 +166,7 @@ class RunTracker:
 
     def end(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of an ended span; returns what settled by it."""
-        context = span.context
+        context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
         if self._repeats and self._is_repeat(context):
             return []
         if WATCHED_KEYS.isdisjoint(keys_of(span)) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
@@ -216,9 +217,12 @@ class RunTracker:
         return self._place_all(waiting, node) if waiting else []
 
     def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
+        scope, name = scope_of(span), name_of(span)
+        if is_outcome_span(scope, name):
+            return self._end_plain(context, None)
         verdict = self._is_run(span) if self._is_run is not None else None
         role = role_of(attributes)
-        likeness = likeness_of(attributes, scope_of(span), name_of(span), role, verdict=verdict)
+        likeness = likeness_of(attributes, scope, name, role, verdict=verdict)
         own = _own_usage(span, attributes, role)
         if likeness is Likeness.NONE:
             return self._end_plain(context, own)

@@ -258,6 +258,7 @@ class Signal(StrEnum):
 
     EVENT = "event"
     METRIC = "metric"
+    SPAN = "span"
 
 
 class InstrumentKind(StrEnum):

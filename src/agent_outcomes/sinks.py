@@ -13,6 +13,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry import trace
+
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.limited_log import LimitedLog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
 
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
@@ -55,10 +58,12 @@ class OtelSink:
         find_logger_provider: Callable[[], LoggerProvider | None],
         find_meter_provider: Callable[[], MeterProvider | None],
         settings: Settings,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         self._find_logger_provider = find_logger_provider
         self._find_meter_provider = find_meter_provider
         self._settings = settings
+        self._tracer_provider = tracer_provider
         self._lock = threading.Lock()
         self._logger: Logger | None = None
         self._log_limits = LogLimits()
@@ -84,6 +89,8 @@ class OtelSink:
         context = run_context(settlement.context)
         health = self._emit_event(made.event, context)
         health += self._emit_metrics(made, context)
+        if self._settings.outcome_span:
+            health += self._emit_span(made.event, context)
         if outcome.problems:
             health += _problem_postings(outcome.problems)
         self.post_health(health)
@@ -159,6 +166,17 @@ class OtelSink:
         except Exception as error:  # noqa: BLE001 - a view or reservoir of the application raised
             _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.METRIC, 1)]
+        return []
+
+    def _emit_span(self, event: Event, context: Context) -> list[Posting]:
+        """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
+        try:
+            tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
+            span = tracer.start_span(EVENT_NAME, context, attributes=event.attributes, start_time=event.timestamp_ns)
+            span.end(event.timestamp_ns)
+        except Exception as error:  # noqa: BLE001 - a sampler, processor or exporter of the application raised
+            _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
+            return [_dropped(DropReason.ERROR, Signal.SPAN, 1)]
         return []
 
     def _find_logger(self) -> Logger | None:

@@ -16,26 +16,31 @@ if TYPE_CHECKING:
 AmountLike = Decimal | str | int | float
 
 
-class Stated(TypedDict, total=False):
-    """The keyword arguments by which the Python API takes a statement; each is the attribute of that name.
+class StatedOutcome(TypedDict, total=False):
+    """The keyword arguments that an `Outcome` factory takes; each is the attribute of that name.
 
     Amounts are decimals, decimal text, ints or floats (taken by their shortest repr); currencies are ISO 4217.
     """
 
-    status: Status | str | None
     success: bool | None
     type: OutcomeType | str | None
     label: str | None
     value: AmountLike | None
     currency: str | None
-    cost: AmountLike | None
-    cost_currency: str | None
     retryable: bool | None
     message: str | None
     error_category: str | None
+    metadata: Mapping[str, Any] | str | None
+
+
+class Stated(StatedOutcome, total=False):
+    """The same, and what belongs to the run rather than to its outcome."""
+
+    status: Status | str | None
+    cost: AmountLike | None
+    cost_currency: str | None
     job_type: str | None
     run_id: str | None
-    metadata: Mapping[str, Any] | str | None
 
 
 STATED_ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -56,12 +61,19 @@ STATED_ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 
 
-def stated_attributes(stated: Stated) -> dict[str, Any]:
-    """The keyword arguments as the attributes they stand for; an unknown keyword raises `TypeError`."""
+RUN_FIELDS: Final = frozenset({"status", "cost", "cost_currency", "job_type", "run_id"})
+
+
+def stated_attributes(stated: Stated | StatedOutcome, *, of_run: bool = True) -> dict[str, Any]:
+    """The keyword arguments as the attributes they stand for.
+
+    Raises `TypeError` for an unknown keyword, and for one that belongs to a run where `of_run` is false.
+    """
     attributes: dict[str, Any] = {}
     for name, value in stated.items():
-        if name not in STATED_ATTRIBUTES:
-            message = f"unknown outcome field {name!r}; expected one of {', '.join(STATED_ATTRIBUTES)}"
+        if name not in STATED_ATTRIBUTES or (name in RUN_FIELDS and not of_run):
+            known = (field for field in STATED_ATTRIBUTES if of_run or field not in RUN_FIELDS)
+            message = f"unknown outcome field {name!r}; expected one of {', '.join(known)}"
             raise TypeError(message)
         if value is not None:
             attributes[STATED_ATTRIBUTES[name]] = value

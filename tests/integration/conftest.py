@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that start a real collector."""
+"""Fixtures that start a real collector and real backends."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.otelcol import BUILD_TOOL, Collector
+from tests.integration.backend_stack import Demo, Stack, holds_all_runs, run_demo, running_stack
+from tests.integration.backends import wait_until
+from tests.integration.otelcol import BUILD_TOOL, ROOT, Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-NO_GO_EXIT_CODE = 3
+TOOL_MISSING_EXIT_CODE = 3
+BUILD_FIXTURES = {"otelcol_binary", "backend_binary"}
 TEST_TIMEOUT_S = 120
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Time the tests without their fixtures where one of these may be a build of minutes."""
     for item in items:
-        if isinstance(item, pytest.Function) and "otelcol_binary" in item.fixturenames:
+        if isinstance(item, pytest.Function) and BUILD_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S, func_only=True))
 
 
@@ -33,11 +37,16 @@ def otelcol_binary() -> Path:
 
     Without any of them and without Go the test is skipped, and with `CI=true` it fails.
     """
-    done = subprocess.run([sys.executable, str(BUILD_TOOL)], capture_output=True, text=True, check=False)
-    if done.returncode == NO_GO_EXIT_CODE and os.environ.get("CI") != "true":
-        pytest.skip(f"no collector binary: {done.stderr}")
+    return _built("collector", str(BUILD_TOOL))
+
+
+def _built(what: str, *command: str) -> Path:
+    """The path that a build tool prints; where it lacks Go or Maven: skipped, saying how to build, with CI failed."""
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == TOOL_MISSING_EXIT_CODE and os.environ.get("CI") != "true":
+        pytest.skip(f"no {what}: {done.stderr}")
     if done.returncode != 0:
-        pytest.fail(f"no collector binary: {done.stderr}", pytrace=False)
+        pytest.fail(f"no {what}: {done.stderr}", pytrace=False)
     return Path(done.stdout.strip())
 
 
@@ -46,3 +55,29 @@ def collector(otelcol_binary: Path, tmp_path: Path) -> Iterator[Collector]:
     """A running collector with pipeline.yaml, for this test alone."""
     with Collector(otelcol_binary, tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def backend_binary() -> Callable[[str], Path]:
+    """The binary of a backend by its name: from its variable (`LOKI_BIN`, ...), else the cached build, else built now.
+
+    Without any of them and without Go (or Maven) the test is skipped, and with `CI=true` it fails.
+    """
+    return cache(lambda name: _built(name, "-m", "tests.tools.build_backends", name))
+
+
+@pytest.fixture(scope="session")
+def stack(
+    backend_binary: Callable[[str], Path], otelcol_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A collector with backends.yaml (as loki-before-3.8.yaml has it) and all backends, for the whole session."""
+    with running_stack(backend_binary, otelcol_binary, tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def demo(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo's 1,000 runs, once, into the session's stack; what it printed, once all backends hold it."""
+    done = run_demo(stack.collector.grpc_endpoint, tmp_path_factory.mktemp("demo"))
+    wait_until(lambda: holds_all_runs(stack), timeout_s=60)
+    return done

@@ -107,8 +107,8 @@ class _HttpServer:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_request(self, *_: object) -> None:
-                pass
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server gives
+                del format, args
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port

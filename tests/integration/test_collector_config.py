@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 MANIFEST = CONFIG_FOLDER / "builder-config.yaml"
-SHIPPED = sorted(path for path in CONFIG_FOLDER.rglob("*.yaml") if path != MANIFEST)
+SHIPPED = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if path != MANIFEST)
 OWNER_ONLY = 0o700
 BEYOND_DOUBLE = 2**53 + 1
 LISTEN_STATE = "0A"

@@ -354,6 +354,28 @@ else:
         assert counts == {False: 1, True: 1}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_while_pipelines_are_being_made_does_not_hang_the_child() -> None:
+    """The lock under which another thread builds an exporter at the fork does not hold up the child's first run."""
+    script = """
+import signal
+from agent_outcomes.installation import _installation
+trace.set_tracer_provider(tracer_provider())
+install()
+with _installation.pipelines._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a child that hangs is killed
+        run("child")
+        sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+"""
+    with OtlpSink(HTTP) as sink:
+        done = python(script, **otlp_environ(sink, sink, HTTP, HTTP))
+        assert (done.code, done.err) == (0, "")
+        assert len(sink.received.events()) == 1
+
+
 def test_a_sink_that_is_down_costs_the_application_nothing() -> None:
     """Nothing listens at the endpoint: the app ends cleanly and soon, and is told on its log."""
     with OtlpSink(HTTP) as sink:

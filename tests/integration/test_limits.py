@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 EXACT = "12345678.123456789012"
 LONG_EXACT = "123456789012345.678901234567"
-ONLY_THE_FIRST_FOUR = {"agent.outcome.value": "1234.5678", "agent.outcome.cost": "9876.54", "gen_ai.usage.cost": "5555.55"}
+ONLY_THE_FIRST_FOUR = {
+    "agent.outcome.value": "1234.5678",
+    "agent.outcome.cost": "9876.54",
+    "gen_ai.usage.cost": "5555.55",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +100,11 @@ def test_text_shorter_than_the_limit_is_whole() -> None:
     """A limit of four cannot have cut three characters, and never cuts a double."""
     pipeline = Pipeline(span_limits=SpanLimits(max_span_attribute_length=4))
     run(pipeline, {"agent.outcome.value": "1.5", "agent.outcome.currency": "EUR", "agent.outcome.cost": 1234.5678})
-    assert amounts(pipeline) == {"agent.outcome.value": 1.5, "agent.run.cost": 1234.5678, "agent.outcome.cost": 1234.5678}
+    assert amounts(pipeline) == {
+        "agent.outcome.value": 1.5,
+        "agent.run.cost": 1234.5678,
+        "agent.outcome.cost": 1234.5678,
+    }
     assert pipeline.event().outcome("currency") == "EUR"
     assert pipeline.event().problems == []
 
@@ -108,13 +116,32 @@ def test_cost_texts_of_leaves_cut_by_the_limit() -> None:
     with tracer.start_as_current_span("agent", attributes={"agent.outcome.value": 1}):
         with tracer.start_as_current_span("chat", attributes={"gen_ai.usage.cost": "1234.56"}):
             pass
-        with tracer.start_as_current_span("desk", attributes={"agent.cost.amount": "7777.77", "agent.cost.kind": "tool"}):
+        with tracer.start_as_current_span(
+            "desk", attributes={"agent.cost.amount": "7777.77", "agent.cost.kind": "tool"}
+        ):
             pass
     event = pipeline.event()
     assert amounts(pipeline) == {"agent.outcome.value": 1}
     assert event.outcome("cost_complete") is False
     assert "text_truncated:gen_ai.usage.cost" in event.problems
     assert "text_truncated:agent.cost.amount" in event.problems
+
+
+def test_leaf_that_lost_its_currency_to_the_count() -> None:
+    """A metered cost whose currency was dropped is refused, and the run's cost is incomplete."""
+    pipeline = Pipeline(span_limits=SpanLimits(max_span_attributes=2))
+    tracer = pipeline.tracer()
+    with (
+        tracer.start_as_current_span("agent", attributes={"agent.outcome.value": 1}),
+        tracer.start_as_current_span("desk") as desk,
+    ):
+        desk.set_attribute("agent.cost.currency", "JPY")
+        desk.set_attribute("agent.cost.kind", "human")
+        desk.set_attribute("agent.cost.amount", 900)
+    event = pipeline.event()
+    assert amounts(pipeline) == {"agent.outcome.value": 1}
+    assert event.problems == ["invalid_currency:agent.cost.amount", "attributes_dropped"]
+    assert event.outcome("cost_complete") is False
 
 
 @pytest.mark.parametrize("length", range(1, 40))
@@ -142,7 +169,7 @@ def test_any_text_length_on_spans_and_log_records(monkeypatch: pytest.MonkeyPatc
 
 
 def test_exact_text_that_the_log_record_would_cut_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value given exactly on the span, whose exact text does not fit into the log record: it is left out and named."""
+    """A value given exactly on the span, whose text does not fit into the log record: it is left out and named."""
     whole = Pipeline()
     run(whole, {"agent.outcome.value": LONG_EXACT})
     assert whole.event().outcome("value_decimal") == LONG_EXACT

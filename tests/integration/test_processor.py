@@ -86,11 +86,11 @@ def _raise(*_: object, **__: object) -> NoReturn:
 
 
 class RaisingLogExporter(LogRecordExporter):
-    export = shutdown = force_flush = _raise  # type: ignore[assignment]
+    export = shutdown = force_flush = _raise
 
 
 class RaisingLogProcessor(LogRecordProcessor):
-    on_emit = _raise  # type: ignore[assignment]
+    on_emit = _raise
 
     def shutdown(self) -> None:
         pass
@@ -100,7 +100,7 @@ class RaisingLogProcessor(LogRecordProcessor):
 
 
 class RaisingMetricExporter(MetricExporter):
-    export = _raise  # type: ignore[assignment]
+    export = _raise
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the SDK's signature
         return True
@@ -204,9 +204,7 @@ def test_two_tracer_providers_sharing_a_meter_provider() -> None:
     """Each with a processor of its own: both count, and the totals add up."""
     pipeline = Pipeline()
     other = TracerProvider(shutdown_on_exit=False)
-    other.add_span_processor(
-        AgentOutcomeSpanProcessor(logger_provider=pipeline.logs, meter_provider=pipeline.meters)
-    )
+    other.add_span_processor(AgentOutcomeSpanProcessor(logger_provider=pipeline.logs, meter_provider=pipeline.meters))
     for _ in range(2):
         run_agent(pipeline.tracer(), value=1)
         run_agent(other.get_tracer("app"), value="0.5")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -291,3 +292,15 @@ def test_a_dropped_run_is_counted_where_its_span_would_have_been(dropping: ApiPi
             with agent_run("bot", tracer_provider=pipeline.provider):
                 pass
     assert (dropping.run_count(), other.run_count()) == (2, 3)
+
+
+def test_a_dropped_run_in_a_trace_of_its_own_counts(dropping: ApiPipeline) -> None:
+    """A new trace begun inside a dropped run is no part of it: the agent in it is a run with its own outcome."""
+    with (
+        agent_run("outer", tracer_provider=dropping.provider),
+        dropping.app.start_as_current_span("job", context=Context()),
+        agent_run("inner", tracer_provider=dropping.provider),
+    ):
+        assert record_outcome(label="inner's")
+    labels = {event.attributes["gen_ai.agent.name"]: event.outcome("label") for event in dropping.events()}
+    assert labels == {"outer": None, "inner": "inner's"}

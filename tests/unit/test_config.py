@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, read_settings
@@ -18,9 +18,10 @@ EXPECTED_VARIABLES = {
     "labels_max": "AGENT_OUTCOMES_LABELS_MAX",
     "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
     "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
+    "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
 }
 LIMITS = ["agents_max", "job_types_max", "labels_max"]
-SWITCHES = ["hide_message", "hide_metadata"]
+SWITCHES = ["hide_message", "hide_metadata", "outcome_span"]
 
 
 def read(environ: dict[str, str], **arguments: Any) -> Settings:
@@ -28,8 +29,8 @@ def read(environ: dict[str, str], **arguments: Any) -> Settings:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """100 agents, 50 job types, 50 labels, nothing hidden."""
-    assert read({}) == Settings(100, 50, 50, hide_message=False, hide_metadata=False)
+    """100 agents, 50 job types, 50 labels, nothing hidden, no outcome spans."""
+    assert read({}) == Settings(100, 50, 50, hide_message=False, hide_metadata=False, outcome_span=False)
 
 
 def test_every_setting_has_its_variable() -> None:
@@ -120,6 +121,7 @@ def test_the_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> Non
     assert read_settings().labels_max == 9
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=20))
 def test_any_text_is_a_limit_or_a_settings_error(text: str) -> None:
     """No text makes anything else than a limit in range or the error."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE, Cost, CostPart, Execution, Outcome, Run
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Remedy, Source, State, Status
-from agent_outcomes.stated import STATED_ATTRIBUTES
+from agent_outcomes.stated import RUN_FIELDS, STATED_ATTRIBUTES
 from agent_outcomes.statement import Problem
 from tests.hostile import JUNK, armed
 
@@ -134,7 +134,15 @@ def test_unknown_keyword_raises() -> None:
         Outcome.success(lable="x")  # type: ignore[call-arg]  # as a slip would be
 
 
-@given(st.sampled_from(sorted(STATED_ATTRIBUTES)), JUNK, st.none() | st.just(LookupError()))
+@pytest.mark.parametrize("name", sorted(RUN_FIELDS))
+def test_what_belongs_to_the_run_is_no_field_of_its_outcome(name: str) -> None:
+    """A factory would have to drop it in silence, so it says where it belongs by what it takes."""
+    wrong: Any = {name: "1"}
+    with pytest.raises(TypeError, match=f"unknown outcome field '{name}'; expected one of success, type"):
+        Outcome.success(**wrong)
+
+
+@given(st.sampled_from(sorted(STATED_ATTRIBUTES.keys() - RUN_FIELDS)), JUNK, st.none() | st.just(LookupError()))
 def test_factories_are_total(field: str, value: object, error: BaseException | None) -> None:
     """Whatever is stated, a factory makes an outcome."""
     stated: Any = {field: armed(value)}

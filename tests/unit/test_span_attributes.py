@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common._internal import _encode_attributes
 
@@ -109,6 +109,7 @@ def comparable(statement: Statement) -> Statement:
     return replace(statement, problems=(), refused=(), source=None, evidence=None, metadata=None, raw_status=None)
 
 
+@settings(deadline=None)
 @given(stated=STATED)
 def test_reading_what_was_written_gives_the_statement(stated: Any) -> None:
     """Whatever is stated, the span says the same: no value is gained, lost or changed, and every refusal is listed."""
@@ -121,6 +122,7 @@ def test_reading_what_was_written_gives_the_statement(stated: Any) -> None:
     }
 
 
+@settings(deadline=None)
 @given(stated=STATED)
 def test_what_is_written_is_canonical_and_encodes(stated: Any) -> None:
     """Written once more it stays the same, and OTLP can hold every attribute of it."""
@@ -141,6 +143,7 @@ FACTORIES = [Outcome.success, Outcome.partial, Outcome.timeout, Outcome.cancelle
 OF_OUTCOME = sorted(set(STATED_ATTRIBUTES) - {"status", "cost", "cost_currency", "job_type", "run_id"})
 
 
+@settings(deadline=None)
 @given(factory=st.sampled_from(FACTORIES), stated=st.dictionaries(st.sampled_from(OF_OUTCOME), JUNK))
 def test_an_outcome_reads_back_as_it_is(factory: Any, stated: Any) -> None:
     """Status, reasons and business result of a whole outcome, and the amounts that it refused, survive the span."""

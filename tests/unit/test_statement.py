@@ -205,7 +205,7 @@ def test_stated_attributes() -> None:
 def test_unknown_keyword() -> None:
     """A keyword that is no field is the caller's slip, and the message names those that are."""
     with pytest.raises(TypeError, match="'lable'; expected one of status, success"):
-        stated_attributes({"lable": "x"})  # type: ignore[typeddict-unknown-key]  # as a slip would be
+        stated_attributes({"lable": "x"})  # type: ignore[arg-type]  # as a slip would be
 
 
 def test_cost_kind() -> None:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LogQL over the outcome events, whose attributes Loki keeps as structured metadata with underscores for dots."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent_outcomes import semconv
+from outcome_dashboards.promql import AGENT, ENVIRONMENT, JOB_TYPE, STATUS, label
+
+ID: Final = label(semconv.AGENT_OUTCOME_ID)
+REMEDY: Final = label(semconv.AGENT_OUTCOME_REMEDY)
+STATE: Final = label(semconv.AGENT_OUTCOME_STATE)
+REVISION: Final = label(semconv.AGENT_OUTCOME_REVISION)
+
+# By an attribute that every outcome event has: Loki stores the event's name only from 3.8 on.
+FILTERED: Final = (
+    f'{{service_name=~".+"}} | {ID}!="" | {AGENT}=~"$agent" | {JOB_TYPE}=~"$job_type" | {STATUS}=~"$status" '
+    f'| {ENVIRONMENT}=~"$environment"'
+)
+
+
+def events(*conditions: str) -> str:
+    """The events that the dashboard's filters and further label conditions let through."""
+    return " | ".join((FILTERED, *conditions))
+
+
+def count(stream: str, window: str, *by: str) -> str:
+    """How many lines a stream has per window, per label in `by`."""
+    # `keep` before counting: each trace id would be a series of its own.
+    kept = f" | keep {', '.join(by)}" if by else " | keep service_name"
+    grouping = f" by ({', '.join(by)})" if by else ""
+    return f"sum{grouping} (count_over_time({stream}{kept} [{window}]))"

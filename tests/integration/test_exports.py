@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `import agent_outcomes` gives and what it costs: the public names, and no exporter loaded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import agent_outcomes
+
+IMPORTED_FROM = Path(agent_outcomes.__file__).parent.parent
+HEAVY = ("grpc", "requests", "urllib3", "asyncio", "google.protobuf", "opentelemetry.exporter", "opentelemetry.proto")
+
+
+def test_all_is_what_the_package_defines_publicly() -> None:
+    """`__all__` lists every public name of the package, sorted, each once."""
+    public = {
+        name
+        for name, value in vars(agent_outcomes).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert public | {"__version__"} == set(agent_outcomes.__all__)
+    assert agent_outcomes.__all__ == sorted(set(agent_outcomes.__all__))
+
+
+def test_the_public_names_are_those_of_the_design() -> None:
+    """A name that goes, or a new one, is a decision to make here."""
+    assert set(agent_outcomes.__all__) == {
+        "ActiveRun",
+        "AgentOutcomeSpanProcessor",
+        "Outcome",
+        "OutcomeSampler",
+        "OutcomeType",
+        "Remedy",
+        "SettingsError",
+        "Source",
+        "State",
+        "Status",
+        "__version__",
+        "agent_run",
+        "install",
+        "record_outcome",
+        "record_run",
+        "set_outcome",
+    }
+
+
+def test_every_public_name_is_documented() -> None:
+    """Each public class and function, and each of its public methods, has a docstring of its own."""
+    bare: list[str] = []
+    for name in agent_outcomes.__all__:
+        value = getattr(agent_outcomes, name)
+        if isinstance(value, str):
+            continue
+        if not value.__doc__:
+            bare.append(name)
+        members = vars(value).items() if inspect.isclass(value) else ()
+        bare += [
+            f"{name}.{member}" for member, at in members if inspect.isfunction(at) and _is_bare(member, at.__doc__)
+        ]
+    assert bare == []
+
+
+def test_importing_loads_no_exporter() -> None:
+    """A fresh interpreter that imports the package, and uses its model, has loaded no exporter, gRPC nor asyncio."""
+    script = (
+        "import json, sys, agent_outcomes as a\n"
+        "a.Outcome.failure(ConnectionError(), value='1.50'); a.agent_run('bot', job_type='x')\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(IMPORTED_FROM)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = json.loads(done.stdout)
+    assert "agent_outcomes.processor" in loaded
+    assert [name for name in loaded if any(name == heavy or name.startswith(f"{heavy}.") for heavy in HEAVY)] == []
+    assert done.stderr == ""
+
+
+def _is_bare(member: str, doc: str | None) -> bool:
+    return not member.startswith("_") and not doc

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amounts and currencies, cost and tokens on the run's own span, as statements for each span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes import semconv
+from agent_outcomes.conventions import Role
+from agent_outcomes.money import CURRENCIES, FRACTION_DIGITS_MAX
+from agent_outcomes.semconv import CostKind, TokenType
+from agent_outcomes.statement import DEFAULT_CURRENCY
+from agent_outcomes.usage import _PROPOSED_COST, _PROPOSED_CURRENCY, _SPELLINGS, COST_KEYS, COUNT_MAX, INPUT, OUTPUT
+from agent_outcomes.words import KIND_WORDS
+from tests.tools.metrics_only.ottl import (
+    BLANK,
+    all_of,
+    any_of,
+    assign,
+    attribute,
+    cache,
+    canonical,
+    list_of,
+    look_up,
+    map_of_words,
+    quoted,
+    replace_all,
+)
+from tests.tools.metrics_only.runs import role_of_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Attributes that only live between the transform and the connector.
+COST_PART: Final = "agent_outcomes.cost."
+TOKENS: Final = "agent_outcomes.tokens."
+AMOUNT_TEXT_LENGTH_MAX: Final = 64
+INTEGER_DIGITS_MAX: Final = 15
+# From here on Go writes a double with an exponent.
+SMALLEST_EXPONENT: Final = 7
+
+
+def _exact_amount(*, signed: bool) -> str:
+    """The amounts that are carried: digits enough before and after the point, and doubles that Go writes with `e-`."""
+    digits, fraction = INTEGER_DIGITS_MAX, FRACTION_DIGITS_MAX
+    plain = [rf"0*[0-9]{{1,{digits}}}(?:\.[0-9]{{0,{fraction}}}0*)?", rf"\.[0-9]{{1,{fraction}}}0*"]
+    small = [
+        rf"[0-9](?:\.[0-9]{{1,{fraction - exponent}}})?e-0?{exponent}"
+        for exponent in range(SMALLEST_EXPONENT, fraction)
+    ]
+    sign = "[+-]?" if signed else "[+]?"
+    return f"^{sign}(?:{'|'.join([*plain, *small, f'[0-9]e-{fraction}'])})$"
+
+
+def money(
+    name: str,
+    keys: Iterable[str],
+    currency_key: str,
+    *,
+    where: str = "true",
+    currency_where: str = "true",
+    signed: bool = False,
+) -> Iterator[str]:
+    """An amount as a double and its currency; of several keys the first that is there. Unsigned, none is below 0."""
+    raw, text, currency = cache(f"{name}_raw"), cache(f"{name}_text"), cache(f"{name}_currency")
+    for key in keys:
+        yield assign(raw, attribute(key), all_of(f"{raw} == nil", where))
+    yield assign(text, raw, f"IsString({raw}) and Len({raw}) <= {AMOUNT_TEXT_LENGTH_MAX}")
+    yield assign(text, f"String({raw})", f"IsInt({raw}) or IsDouble({raw})")
+    yield replace_all(text, BLANK, "")
+    with_exponent = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][+-]?[0-9]{1,3}$"
+    yield assign(text, f"String(Double({text}))", f"{text} != nil and IsMatch({text}, {quoted(with_exponent)})")
+    given = attribute(currency_key)
+    yield assign(currency, f"ToUpperCase({given})", all_of(f"IsString({given})", currency_where))
+    yield assign(currency, quoted(DEFAULT_CURRENCY), any_of([f"{given} == nil", f"not {currency_where}"]))
+    yield replace_all(currency, BLANK, "")
+    carried = f"{text} != nil and IsMatch({text}, {quoted(_exact_amount(signed=signed))})"
+    yield assign(cache(name), f"Double({text})", f"{carried} and ContainsValue({cache('currencies')}, {currency})")
+
+
+def currencies() -> Iterator[str]:
+    """The currencies that exist."""
+    yield assign(cache("currencies"), list_of(sorted(CURRENCIES)))
+
+
+def cost() -> Iterator[str]:
+    """The run's cost, by kind and in total."""
+    stated, currency, cost = cache("stated_cost"), cache("cost_currency"), cache("cost")
+    callee = f'(span.kind.string == "Client" and {role_of_span({Role.AGENT})})'
+    yield from money("stated_cost", [semconv.AGENT_OUTCOME_COST], semconv.AGENT_OUTCOME_COST_CURRENCY)
+    yield assign(cache("own_usage"), "true", f"not {callee}")
+    where = f"{cache('own_usage')} == true and {stated} == nil"
+    yield from money("metered", [semconv.AGENT_COST_AMOUNT], semconv.AGENT_COST_CURRENCY, where=where)
+    proposed = f"{attribute(_PROPOSED_COST)} != nil"
+    yield from money("reported", COST_KEYS, _PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})")
+    for name in ("stated_cost", "metered", "reported"):
+        yield assign(currency, cache(f"{name}_currency"), f"{currency} == nil and {cache(name)} != nil")
+    yield f'delete_key(span.cache, "reported") where {currency} != {cache("reported_currency")}'
+    yield assign(cost, "0.0", f"{currency} != nil")
+    for name in ("stated_cost", "metered", "reported"):
+        yield assign(cost, f"{cost} + {cache(name)}", f"{cache(name)} != nil")
+    yield from _cost_by_kind()
+
+
+def _cost_by_kind() -> Iterator[str]:
+    kind, metered, reported = cache("kind"), cache("metered"), cache("reported")
+    llm = cache(COST_PART + CostKind.LLM.value)
+    yield from canonical("kind_word", semconv.AGENT_COST_KIND)
+    yield assign(cache("kinds"), map_of_words({word: one.value for word, one in KIND_WORDS.items()}))
+    yield assign(kind, quoted(CostKind.OTHER.value))
+    yield look_up(kind, cache("kinds"), cache("kind_word"))
+    yield assign(cache(COST_PART + CostKind.OTHER.value), cache("stated_cost"))
+    for one in CostKind:
+        part = cache(COST_PART + one.value)
+        yield assign(part, metered, f"{metered} != nil and {kind} == {quoted(one.value)}")
+    yield assign(llm, "0.0", f"{llm} == nil and {reported} != nil")
+    yield assign(llm, f"{llm} + {reported}", f"{reported} != nil")
+
+
+def tokens() -> Iterator[str]:
+    """Input and output tokens."""
+    for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
+        raw = cache(f"{direction.value}_raw")
+        for key in _SPELLINGS[dimension]:
+            yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true")
+        in_range = f"IsInt({raw}) and {raw} >= 0 and {raw} <= {COUNT_MAX}"
+        yield assign(cache(TOKENS + direction.value), raw, in_range)

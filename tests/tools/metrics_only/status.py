@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a run executed: stated status, error, category, retryability, as statements for each span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes import semconv
+from agent_outcomes.classification import UNNAMED_ERROR, facts_from_name, find_rule
+from agent_outcomes.conventions import FINISH_REASON
+from agent_outcomes.errors_table import (
+    AWAITING_HUMAN,
+    BAD_REQUEST,
+    CATEGORY_RULES,
+    ERROR_RULES,
+    FINISH_REASON_RULES,
+    GRPC_RULES,
+    HTTP_RULES,
+    OTHER,
+    UPSTREAM,
+    Classification,
+)
+from agent_outcomes.normalize import _STATUS_RULES
+from agent_outcomes.record import OTHER_TEXT
+from agent_outcomes.semconv import ErrorCategory, Source, Status
+from agent_outcomes.words import STATUS_WORDS
+from tests.tools.metrics_only.ottl import (
+    IN_ERROR,
+    assign,
+    attribute,
+    boolean_of,
+    cache,
+    first_text,
+    is_one_of,
+    look_up,
+    map_of,
+    map_of_words,
+    quoted,
+    replace_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# An attribute that only lives between two groups of statements.
+EXCEPTION: Final = "agent_outcomes.exception"
+
+
+def event_statements() -> list[str]:
+    """The statements for each span event."""
+    named = 'spanevent.attributes["exception.type"]'
+    where = f'{IN_ERROR} and spanevent.name == "exception" and IsString({named})'
+    return [assign(attribute(EXCEPTION), named, where)]
+
+
+def stated_status() -> Iterator[str]:
+    """What the status word means: a status, a type, a category."""
+    word = cache("word")
+    statuses = {one: found.status.value for one, found in STATUS_WORDS.items() if found.status is not None}
+    types = {one: found.type.value for one, found in STATUS_WORDS.items() if found.type is not None}
+    categories = {one: found.category.value for one, found in STATUS_WORDS.items() if found.category is not None}
+    yield assign(cache("statuses"), map_of_words(statuses), f"{word} != nil")
+    yield assign(cache("word_types"), map_of_words(types), f"{word} != nil")
+    yield assign(cache("word_categories"), map_of_words(categories), f"{word} != nil")
+    yield look_up(cache("stated"), cache("statuses"), word)
+    yield look_up(cache("word_type"), cache("word_types"), word)
+    yield look_up(cache("word_category"), cache("word_categories"), word)
+    unknown = f"{word} != nil and {cache('stated')} == nil and {cache('word_type')} == nil"
+    yield assign(cache("stated"), quoted(Status.UNKNOWN.value), unknown)
+
+
+def _rule_names() -> dict[Classification, str]:
+    """A name for every row of the tables: its category, with the status before it where two rows share one."""
+    rows = [row for row, _ in ERROR_RULES]
+    rows += [*HTTP_RULES.values(), *GRPC_RULES.values(), *FINISH_REASON_RULES.values(), *CATEGORY_RULES.values(), OTHER]
+    names: dict[Classification, str] = {}
+    for row in dict.fromkeys(rows):
+        name = row.category or row.status.value
+        names[row] = f"{row.status.value}_{name}" if name in names.values() else name
+    return names
+
+
+def _rule(row: Classification) -> str:
+    entries = {"status": quoted(row.status.value)}
+    if row.category:
+        entries["category"] = quoted(row.category)
+    if row.retryable is not None:
+        entries["retryable"] = str(row.retryable).lower()
+    if row.paused:
+        entries["paused"] = "true"
+    return map_of(entries)
+
+
+def error_names() -> Iterator[str]:
+    """The rule of the recorded exception, else of the stated error type: by full name or code, then by last segment."""
+    names = _rule_names()
+    full = {str(code): names[row] for code, row in HTTP_RULES.items()}
+    full |= {code: names[row] for code, row in GRPC_RULES.items()}
+    segments: dict[str, str] = {}
+    for row, spelled in ERROR_RULES:
+        for name in spelled:
+            segment = name.rpartition(".")[2]
+            by_segment = find_rule(facts_from_name(segment))
+            if by_segment is not row:
+                full[name] = names[row]
+            if by_segment is not None:
+                segments[segment] = names[by_segment]
+    stated = attribute(semconv.ERROR_TYPE)
+    needed = f"{IN_ERROR} or IsString({stated})"
+    yield assign(cache("rules"), map_of({name: _rule(row) for row, name in names.items()}))
+    yield assign(cache("names"), map_of_words(full), needed)
+    yield assign(cache("segments"), map_of_words(segments), needed)
+    yield assign(cache("recorded"), attribute(EXCEPTION), f"IsString({attribute(EXCEPTION)})")
+    usable = f'IsString({stated}) and {stated} != "" and {stated} != {quoted(UNNAMED_ERROR)}'
+    yield assign(cache("error_type"), stated, usable)
+    for name in ("recorded", "error_type"):
+        yield from _rule_by_name(name, names)
+
+
+def _rule_by_name(name: str, names: Mapping[Classification, str]) -> Iterator[str]:
+    error, segment, rule = cache(name), cache(f"{name}_segment"), cache("rule")
+    open_yet = f"{rule} == nil"
+    yield assign(segment, error)
+    yield replace_all(segment, r"^.*\.", "")
+    yield look_up(rule, cache("names"), error, open_yet)
+    yield look_up(rule, cache("segments"), segment, open_yet)
+    for pattern, row in (("^5[0-9]{2}$", UPSTREAM), ("^4[0-9]{2}$", BAD_REQUEST)):
+        yield assign(rule, quoted(names[row]), f"{open_yet} and {error} != nil and IsMatch({error}, {quoted(pattern)})")
+
+
+def finding() -> Iterator[str]:
+    """The rule by which the run ended, whatever was stated."""
+    names = _rule_names()
+    rule, reason = cache("rule"), attribute(FINISH_REASON)
+    clean = f"not {IN_ERROR} and ({rule} == nil or {rule} != {quoted(names[AWAITING_HUMAN])})"
+    reasons = {one: names[row] for one, row in FINISH_REASON_RULES.items()}
+    yield assign(rule, quoted(names[FINISH_REASON_RULES["completed"]]), clean)
+    yield assign(rule, quoted(names[OTHER]), f"{rule} == nil")
+    yield assign(cache("reasons"), map_of_words(reasons), f"IsString({reason})")
+    yield assign(cache("reason_rule"), cache("reasons", reason), f"IsString({reason})")
+    yield assign(cache("by_error"), "true", f"{IN_ERROR} and {cache('reason_rule')} == nil")
+    yield assign(rule, cache("reason_rule"))
+    yield assign(cache("found"), cache("rules", rule))
+
+
+def execution() -> Iterator[str]:
+    """Status, category, retryability and source."""
+    status, stated, execution = cache("status"), cache("stated"), cache("execution")
+    found_status = cache("found", '"status"')
+    failure, success = quoted(Status.FAILURE.value), quoted(Status.SUCCESS.value)
+    yield assign(status, found_status)
+    yield assign(status, stated)
+    explained = f"({stated} == {failure} and {found_status} != {success} and {cache('by_error')} == true)"
+    yield assign(execution, cache("found"), f"{status} == {found_status} or {explained}")
+    for one, rule in _STATUS_RULES.items():
+        row = Classification(one, rule.category or "", rule.retryable, None)
+        yield assign(execution, _rule(row), f"{execution} == nil and {status} == {quoted(one.value)}")
+    yield look_up(execution, cache("rules"), cache("word_category"))
+    yield from first_text("category", [semconv.AGENT_OUTCOME_ERROR_CATEGORY])
+    names = _rule_names()
+    categories = {category: names[row] for category, row in CATEGORY_RULES.items()}
+    category = cache("category")
+    yield assign(cache("categories"), map_of_words(categories), f"{category} != nil and {status} == {failure}")
+    yield look_up(cache("category_rule"), cache("categories"), category, f"{status} == {failure}")
+    yield look_up(execution, cache("rules"), cache("category_rule"))
+    yield assign(category, cache("execution", '"category"'), f"{category} == nil")
+    known = [one.value for one in ErrorCategory]
+    yield assign(category, quoted(OTHER_TEXT), f"{category} != nil and not {is_one_of(known, category)}")
+    yield assign(cache("retryable"), cache("execution", '"retryable"'))
+    yield from boolean_of("retryable", semconv.AGENT_OUTCOME_RETRYABLE)
+    source = cache("source")
+    inferred = quoted(Source.INFERRED.value)
+    yield assign(source, quoted(Source.EXPLICIT.value), f"{stated} != nil")
+    yield assign(source, inferred, f"{stated} == nil or {attribute(semconv.AGENT_OUTCOME_SOURCE)} == {inferred}")
