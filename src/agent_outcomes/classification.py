@@ -13,16 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from agent_outcomes.errors_table import (
-    BAD_REQUEST,
-    CODE_RULES,
-    ERROR_RULES,
-    GRPC_RULES,
-    HTTP_RULES,
-    OTHER,
-    UPSTREAM,
-    Classification,
-)
+from agent_outcomes.codes_table import CODE_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.errors_table import BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
 from agent_outcomes.semconv import Remedy
 
 if TYPE_CHECKING:

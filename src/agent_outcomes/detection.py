@@ -25,12 +25,14 @@ from agent_outcomes.model import AgentSpan
 from agent_outcomes.otel import SCOPE_NAME
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES
 from agent_outcomes.texts import encodable
-from agent_outcomes.usage import USAGE_KEYS
+from agent_outcomes.usage import USAGE_KEYS, read_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.usage import Tally
 
     IsRun = Callable[[ReadableSpan], bool | None]
 
@@ -98,6 +100,30 @@ def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
     return Standing.NEVER
 
 
+def run_span_of(chain: Iterable[tuple[ReadableSpan | None, bool]], is_run: IsRun | None) -> ReadableSpan | None:
+    """The open span on which an outcome belongs that was stated below; `chain` leads from a span to its root.
+
+    Each link is a span, `None` if it has ended, and whether a run below it has been counted.
+    """
+    found: ReadableSpan | None = None
+    outer: ReadableSpan | None = None
+    nearest: ReadableSpan | None = None
+    may_become = False
+    for span, settled_below in chain:
+        if span is None:
+            continue
+        nearest = nearest or span
+        standing = standing_of(span, is_run)
+        if standing is Standing.RUN:
+            return span
+        if standing is Standing.AGENT and settled_below:
+            outer = span
+        elif standing is Standing.AGENT:
+            found = span
+        may_become = may_become or standing is Standing.MAY_BECOME
+    return found or outer or (nearest if may_become else None)
+
+
 def keys_of(span: ReadableSpan) -> Collection[str]:
     """The span's attribute keys, to iterate over and no more: it is called for every span that ends."""
     # The SDK's property builds a proxy and asks for the length, which costs twice as much as what it is read for;
@@ -131,6 +157,14 @@ def value_length_limit_of(span: ReadableSpan) -> int | None:
     """The provider's limit on attribute text; the SDK has no public way to ask, and cut text must not be believed."""
     limit = getattr(getattr(span, "_attributes", None), "max_value_len", None)
     return limit if isinstance(limit, int) else None
+
+
+def own_usage(span: ReadableSpan, attributes: Mapping[str, Any], role: Role) -> Tally | None:
+    """What the span itself, of this role, reports to have used."""
+    if role is Role.AGENT and span.kind is SpanKind.CLIENT:
+        # The callee, another process, reports what it used.
+        return None
+    return read_usage(attributes, role, value_length_limit_of(span), is_lossy=span.dropped_attributes > 0)
 
 
 def exception_in_flight_id() -> int:

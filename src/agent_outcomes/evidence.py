@@ -20,8 +20,9 @@ from agent_outcomes.classification import (
     is_interruption,
     is_silent,
 )
+from agent_outcomes.codes_table import FINISH_REASON_RULES
 from agent_outcomes.conventions import FINISH_REASON, ends_clean_on_failure
-from agent_outcomes.errors_table import FINISH_REASON_RULES, OTHER, Classification
+from agent_outcomes.errors_table import OTHER, Classification
 from agent_outcomes.model import Execution
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 from agent_outcomes.texts import encodable

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
-from agent_outcomes.errors_table import CATEGORY_RULES
+from agent_outcomes.codes_table import CATEGORY_RULES
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.stated import StatedOutcome, stated_attributes

@@ -58,6 +58,21 @@ class OpenSpan:
         self.was_agent = False
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One revision to emit: `previous` is set when it revises a run that has been counted before.
+
+    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted.
+    """
+
+    run: Run
+    outcome: Outcome
+    context: SpanContext
+    revision: int = 0
+    previous: Outcome | None = None
+    paused: bool = False
+
+
 class Settled:
     """A run that has been counted, as far as an outer span may still need it."""
 

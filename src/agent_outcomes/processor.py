@@ -22,9 +22,10 @@ from agent_outcomes.config import read_settings
 from agent_outcomes.evidence import infer
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.normalize import Below, normalize
+from agent_outcomes.open_spans import Settlement
 from agent_outcomes.otel import global_logger_provider, global_meter_provider
 from agent_outcomes.record import Posting
-from agent_outcomes.runs import RunTracker, Settlement
+from agent_outcomes.runs import RunTracker
 from agent_outcomes.semconv import DropReason, ProblemKind, Source
 from agent_outcomes.sinks import OtelSink
 

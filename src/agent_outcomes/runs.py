@@ -13,12 +13,9 @@ read and no user code runs.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import SpanKind
-
-from agent_outcomes.conventions import Role, role_of
+from agent_outcomes.conventions import role_of
 from agent_outcomes.detection import (
     OUTCOME_KEYS,
     ROOT_SCOPES,
@@ -31,10 +28,11 @@ from agent_outcomes.detection import (
     keys_of,
     likeness_of,
     name_of,
+    own_usage,
+    run_span_of,
     scope_of,
     snapshot,
     standing_of,
-    value_length_limit_of,
 )
 from agent_outcomes.evidence import infer
 from agent_outcomes.normalize import Below, normalize, revise
@@ -43,6 +41,7 @@ from agent_outcomes.open_spans import (
     Gathered,
     OpenSpan,
     Settled,
+    Settlement,
     ancestors,
     close,
     fold_handoff,
@@ -53,37 +52,21 @@ from agent_outcomes.open_spans import (
 )
 from agent_outcomes.semconv import ProblemKind, Source, State
 from agent_outcomes.statement import read_statement
-from agent_outcomes.usage import read_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.detection import IsRun
-    from agent_outcomes.model import AgentSpan, Outcome, Run
+    from agent_outcomes.model import AgentSpan
     from agent_outcomes.statement import Statement
     from agent_outcomes.usage import Tally
 
 OPEN_SPANS_MAX: Final = 10_000
 WAITING_MAX: Final = 1_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """One revision to emit: `previous` is set when it revises a run that has been counted before.
-
-    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted.
-    """
-
-    run: Run
-    outcome: Outcome
-    context: SpanContext
-    revision: int = 0
-    previous: Outcome | None = None
-    paused: bool = False
 
 
 class RunTracker:
@@ -189,23 +172,7 @@ class RunTracker:
         """
         with self._lock:
             chain = [(node.span, node.settled_below) for node in ancestors(self._open.get(context.span_id))]
-        found: ReadableSpan | None = None
-        outer: ReadableSpan | None = None
-        nearest: ReadableSpan | None = None
-        may_become = False
-        for span, settled_below in chain:
-            if span is None:
-                continue
-            nearest = nearest or span
-            standing = standing_of(span, self._is_run)
-            if standing is Standing.RUN:
-                return span
-            if standing is Standing.AGENT and settled_below:
-                outer = span
-            elif standing is Standing.AGENT:
-                found = span
-            may_become = may_become or standing is Standing.MAY_BECOME
-        return found or outer or (nearest if may_become else None)
+        return run_span_of(chain, self._is_run)
 
     def _evict(self, node: OpenSpan) -> list[Settlement]:
         span = node.span
@@ -223,7 +190,7 @@ class RunTracker:
         verdict = self._is_run(span) if self._is_run is not None else None
         role = role_of(attributes)
         likeness = likeness_of(attributes, scope, name, role, verdict=verdict)
-        own = _own_usage(span, attributes, role)
+        own = own_usage(span, attributes, role)
         if likeness is Likeness.NONE:
             return self._end_plain(context, own)
         with self._lock:
@@ -422,10 +389,3 @@ class RunTracker:
 
 def _is_same_local_span(context: SpanContext, parent: SpanContext) -> bool:
     return not parent.is_remote and context.trace_id == parent.trace_id
-
-
-def _own_usage(span: ReadableSpan, attributes: Mapping[str, Any], role: Role) -> Tally | None:
-    if role is Role.AGENT and span.kind is SpanKind.CLIENT:
-        # The callee, another process, reports what it used.
-        return None
-    return read_usage(attributes, role, value_length_limit_of(span), is_lossy=span.dropped_attributes > 0)

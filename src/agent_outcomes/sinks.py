@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
+    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import AttributeValue, Event, Record
-    from agent_outcomes.runs import Settlement
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 

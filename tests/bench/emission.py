@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import Event, LabelValue, Record
-    from agent_outcomes.runs import Settlement
     from agent_outcomes.semconv import Instrument
     from tests.bench.paired import Case
 

@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from agent_outcomes import semconv
+from agent_outcomes.codes_table import FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.conventions import KIND_ROLES, OPERATION_ROLES
-from agent_outcomes.errors_table import ERROR_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.errors_table import ERROR_RULES
 from agent_outcomes.money import CURRENCIES
 from agent_outcomes.otlp_json import from_otlp_json
 from agent_outcomes.semconv import ErrorCategory

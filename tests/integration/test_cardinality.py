@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
+from agent_outcomes import money
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
 from tests.pipeline import Pipeline, delta_reader, numbers, sets_of, total_of
@@ -29,7 +30,7 @@ WARM_UP_COUNT = 20_000
 GROWTH_MAX_BYTES = 8 * 1024 * 1024
 SETS_MAX = 1_000
 INSTRUMENTS = (*(instrument.name for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS)), "agent.run.duration")
-CURRENCIES = ("USD", "EUR", "JPY", "GBP", "CHF", "SEK", "PLN")
+CURRENCIES = sorted(money.CURRENCIES)
 TYPES = ("converted", "escalated", "deflected", "unsuccessful", "custom")
 STATUSES = ("success", "partial", "failure", "timeout", "cancelled", "invalid_output", "no such word")
 KINDS = ("llm", "tool", "human", "other")
@@ -48,13 +49,13 @@ def run_agent(pipeline: Pipeline, index: int) -> None:
             "agent.outcome.label": f"label {index}",
             "agent.outcome.error.category": f"category {index}",
             "agent.outcome.status": STATUSES[index % 7],
-            "agent.outcome.type": TYPES[index % 5],
-            "agent.outcome.success": index % 3 == 0,
+            "agent.outcome.type": TYPES[index // 7 % 5],
+            "agent.outcome.success": index // 35 % 2 == 0,
             "agent.outcome.value": 0.1 if index % 2 else -0.3,
-            "agent.outcome.currency": CURRENCIES[index % 7],
+            "agent.outcome.currency": CURRENCIES[index // 70 % len(CURRENCIES)],
             "agent.cost.amount": "0.01",
-            "agent.cost.currency": CURRENCIES[index % 6],
-            "agent.cost.kind": KINDS[index % 4],
+            "agent.cost.currency": CURRENCIES[index // 7 % len(CURRENCIES)],
+            "agent.cost.kind": KINDS[index // 7 % 4],
             f"agent.outcome.no_such_{index}": 1,
         },
     ).end()

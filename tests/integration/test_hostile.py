@@ -351,6 +351,21 @@ def test_spans_300_deep(caplog: pytest.LogCaptureFixture) -> None:
     assert errors_of(caplog) == []
 
 
+@pytest.mark.parametrize("name", ["agent \ud800", "n" * 5000, FIVE_MEGABYTES])
+def test_hostile_name_of_a_nested_agent(caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """A run without a name has that of the agent below it, which is bounded and encodes."""
+    pipeline = Pipeline()
+    tracer = pipeline.tracer()
+    with (
+        tracer.start_as_current_span("POST", kind=SpanKind.SERVER, attributes={"agent.outcome.value": 1}),
+        tracer.start_as_current_span("x", attributes={**AGENT, "gen_ai.agent.name": name}),
+    ):
+        pass
+    assert 0 < len(pipeline.event().attributes["gen_ai.agent.name"]) <= 256
+    assert lost_on_the_wire(pipeline.memory.get_finished_logs(), pipeline.collect()) == []
+    assert errors_of(caplog) == []
+
+
 def test_objects_that_the_sdk_would_not_let_in(caplog: pytest.LogCaptureFixture) -> None:
     """Spans built by hand, with any object at all as an attribute: one event each, every value exact or listed."""
     rng = random.Random(13)

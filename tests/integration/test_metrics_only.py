@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
 from agent_outcomes import semconv
+from agent_outcomes.codes_table import FINISH_REASON_RULES
 from agent_outcomes.conventions import AGENT_NAME_KEYS, KIND_ROLES
-from agent_outcomes.errors_table import FINISH_REASON_RULES
 from agent_outcomes.otlp_json import from_otlp_json
 from agent_outcomes.semconv import ErrorCategory
 from agent_outcomes.words import KIND_WORDS, STATUS_WORDS, TYPE_WORDS

@@ -187,6 +187,20 @@ def test_second_processor_added_in_the_middle_of_a_run(caplog: pytest.LogCapture
     assert len(warnings_of(caplog)) == 1
 
 
+def test_second_processor_that_began_on_another_provider(caplog: pytest.LogCaptureFixture) -> None:
+    """A processor that was first alone, and then meets another on a second provider, counts nothing twice there."""
+    pipeline = Pipeline()
+    other = TracerProvider(shutdown_on_exit=False)
+    second = AgentOutcomeSpanProcessor(logger_provider=pipeline.logs, meter_provider=pipeline.meters)
+    other.add_span_processor(second)
+    run_agent(other.get_tracer("app"))
+    pipeline.spans.add_span_processor(second)
+    run_agent(pipeline.tracer())
+    run_agent(pipeline.tracer())
+    assert pipeline.run_count() == len(pipeline.events()) == 3
+    assert len(warnings_of(caplog)) == 1
+
+
 def test_problems_count_once_with_two_processors() -> None:
     """Problems that no event can list are not counted by the second processor, either."""
     pipeline = Pipeline()

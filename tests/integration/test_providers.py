@@ -182,7 +182,8 @@ def test_runs_waiting_at_exit_are_counted() -> None:
         @atexit.register
         def last():
             print(json.dumps({"events": len(memory.seen())}))
-        set_logs(); set_meters(); set_spans()
+        # Providers shut down in the reverse of the order in which they were made: the tracer provider last.
+        set_spans(); set_logs(); set_meters()
         outer = trace.get_tracer("openinference.instrumentation.langchain").start_span("chain that is never ended")
         with trace.use_span(outer):
             run_agents(1)

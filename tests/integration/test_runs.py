@@ -76,6 +76,52 @@ def test_agents_below_an_agent_are_handoffs(pipeline: Pipeline) -> None:
     assert pipeline.event().problems == []
 
 
+@pytest.mark.parametrize(("stated", "problems"), [(19, []), (20, []), (21, ["usage_mismatch"])])
+def test_leaves_win_over_an_aggregate(pipeline: Pipeline, stated: int, problems: list[str]) -> None:
+    """What an agent span repeats of its leaves is not counted; a sum beyond theirs is listed, the cost incomplete."""
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as agent:
+        call_model(tracer)
+        call_model(tracer)
+        agent.set_attribute("gen_ai.usage.input_tokens", stated)
+    event = pipeline.event()
+    assert event.attributes["agent.run.input_tokens"] == 20
+    assert event.problems == problems
+    assert event.outcome("cost_complete") is not bool(problems)
+
+
+def test_aggregate_without_leaves_counts(pipeline: Pipeline) -> None:
+    """An agent span that reports usage which no span below it does is where the run's usage comes from."""
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as agent:
+        use(agent, 20, 10, "0.02")
+    assert usage(pipeline) == (1, 20, 10, 0.02)
+
+
+def test_agent_called_as_a_tool(pipeline: Pipeline) -> None:
+    """A tool call that runs an agent is a tool call beside those that the agent makes."""
+    tracer = pipeline.tracer()
+    with (
+        tracer.start_as_current_span("invoke_agent outer", attributes=AGENT),
+        tracer.start_as_current_span("execute_tool ask", attributes=TOOL),
+    ):
+        run_agent(tracer, "inner")
+    assert pipeline.event().attributes["agent.run.tool_calls"] == 2
+    assert usage(pipeline) == (1, 20, 10, 0.02)
+
+
+def test_one_tool_call_seen_by_two_instrumentations(pipeline: Pipeline) -> None:
+    """A tool span inside a tool span is one call."""
+    tracer = pipeline.tracer()
+    with (
+        tracer.start_as_current_span("invoke_agent a", attributes=AGENT),
+        tracer.start_as_current_span("execute_tool t", attributes=TOOL),
+        tracer.start_as_current_span("t", attributes={"openinference.span.kind": "TOOL"}),
+    ):
+        pass
+    assert pipeline.event().attributes["agent.run.tool_calls"] == 1
+
+
 def test_kinds_set_only_at_the_end(pipeline: Pipeline) -> None:
     """OpenInference for LangChain sets the kind as a span ends: the inner agent waits for the outer one to end."""
     tracer = pipeline.tracer(OPENINFERENCE_LANGCHAIN)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Status as SpanStatus
 from opentelemetry.trace import StatusCode
 
-from agent_outcomes.errors_table import FINISH_REASON_RULES
+from agent_outcomes.codes_table import FINISH_REASON_RULES
 from agent_outcomes.otlp_json import from_otlp_json
 from agent_outcomes.semconv import OutcomeType, Status
 from agent_outcomes.words import STATUS_WORDS, TYPE_WORDS

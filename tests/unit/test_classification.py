@@ -25,15 +25,8 @@ from agent_outcomes.classification import (
     is_interruption,
     is_silent,
 )
-from agent_outcomes.errors_table import (
-    CATEGORY_RULES,
-    CODE_RULES,
-    ERROR_RULES,
-    FINISH_REASON_RULES,
-    GRPC_RULES,
-    HTTP_RULES,
-    Classification,
-)
+from agent_outcomes.codes_table import CATEGORY_RULES, CODE_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.errors_table import ERROR_RULES, Classification
 from agent_outcomes.semconv import ErrorCategory
 
 # status, category, retryable, remedy, and whether the run merely pauses

@@ -12,11 +12,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, set_span_in_context
 
-from agent_outcomes.runs import RunTracker, Settlement
+from agent_outcomes.runs import RunTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.semconv import ProblemKind
 
 GENAI_SCOPE = "openinference.instrumentation.langchain"

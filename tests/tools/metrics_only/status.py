@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.classification import UNNAMED_ERROR, facts_from_name, find_rule
+from agent_outcomes.codes_table import CATEGORY_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.conventions import FINISH_REASON
-from agent_outcomes.errors_table import (
-    AWAITING_HUMAN,
-    BAD_REQUEST,
-    CATEGORY_RULES,
-    ERROR_RULES,
-    FINISH_REASON_RULES,
-    GRPC_RULES,
-    HTTP_RULES,
-    OTHER,
-    UPSTREAM,
-    Classification,
-)
+from agent_outcomes.errors_table import AWAITING_HUMAN, BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
 from agent_outcomes.normalize import _STATUS_RULES
 from agent_outcomes.record import OTHER_TEXT
 from agent_outcomes.semconv import ErrorCategory, Source, Status

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The retryability table's codes: HTTP and gRPC statuses, providers' own codes, finish reasons and stated categories.
+
+Data only; the rows are those of `errors_table`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.errors_table import (
+    AUTH,
+    AWAITING_HUMAN,
+    BAD_REQUEST,
+    BUDGET,
+    BUG,
+    CANCELLED,
+    CONTEXT_OVERFLOW,
+    INVALID_OUTPUT,
+    NETWORK,
+    NOT_FOUND,
+    OTHER,
+    POLICY,
+    QUOTA,
+    RATE_LIMIT,
+    RUN_DEADLINE,
+    TERMINATED,
+    TIMEOUT,
+    TOOL_ERROR,
+    TRANSIENT,
+    TRUNCATED,
+    UPSTREAM,
+    Classification,
+)
+from agent_outcomes.semconv import Remedy, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HTTP_RULES: Mapping[int, Classification] = {
+    400: BAD_REQUEST,
+    401: AUTH,
+    402: QUOTA,
+    403: AUTH,
+    404: NOT_FOUND,
+    408: TIMEOUT,
+    409: TRANSIENT,
+    413: CONTEXT_OVERFLOW,
+    422: BAD_REQUEST,
+    425: TRANSIENT,
+    429: RATE_LIMIT,
+    500: UPSTREAM,
+    502: UPSTREAM,
+    503: UPSTREAM,
+    504: UPSTREAM,
+    529: UPSTREAM,
+}
+
+GRPC_RULES: Mapping[str, Classification] = {
+    "CANCELLED": CANCELLED,
+    "UNKNOWN": OTHER,
+    "INVALID_ARGUMENT": BAD_REQUEST,
+    "DEADLINE_EXCEEDED": TIMEOUT,
+    "NOT_FOUND": NOT_FOUND,
+    "ALREADY_EXISTS": BAD_REQUEST,
+    "PERMISSION_DENIED": AUTH,
+    "RESOURCE_EXHAUSTED": RATE_LIMIT,
+    "FAILED_PRECONDITION": BAD_REQUEST,
+    "ABORTED": TRANSIENT,
+    "OUT_OF_RANGE": BAD_REQUEST,
+    "UNIMPLEMENTED": NOT_FOUND,
+    "INTERNAL": UPSTREAM,
+    "UNAVAILABLE": UPSTREAM,
+    "DATA_LOSS": UPSTREAM,
+    "UNAUTHENTICATED": AUTH,
+}
+
+# Codes that providers put beside the HTTP status; they say more than the status does (a 429 with
+# insufficient_quota will not pass by waiting).
+CODE_RULES: Mapping[str, Classification] = {
+    "insufficient_quota": QUOTA,
+    "billing_hard_limit_reached": QUOTA,
+    "context_length_exceeded": CONTEXT_OVERFLOW,
+    "content_filter": POLICY,
+    "rate_limit_exceeded": RATE_LIMIT,
+    "Throttling": RATE_LIMIT,
+    "ThrottlingException": RATE_LIMIT,
+    "ThrottledException": RATE_LIMIT,
+    "RequestThrottled": RATE_LIMIT,
+    "RequestThrottledException": RATE_LIMIT,
+    "TooManyRequestsException": RATE_LIMIT,
+    "ProvisionedThroughputExceededException": RATE_LIMIT,
+    "TransactionInProgressException": RATE_LIMIT,
+    "RequestLimitExceeded": RATE_LIMIT,
+    "BandwidthLimitExceeded": RATE_LIMIT,
+    "LimitExceededException": RATE_LIMIT,
+    "SlowDown": RATE_LIMIT,
+    "EC2ThrottledException": RATE_LIMIT,
+    "RequestTimeout": TIMEOUT,
+    "RequestTimeoutException": TIMEOUT,
+    "PriorRequestNotComplete": TRANSIENT,
+}
+
+# Why a framework says its loop stopped (`gen_ai.agent.finish_reason`); a reason that names no end leaves the status
+# to the other evidence.
+FINISH_REASON_RULES: Mapping[str, Classification] = {
+    "completed": Classification(Status.SUCCESS, "", retryable=False, remedy=Remedy.NONE),
+    "max_iterations": BUDGET,
+    "max_tokens": TRUNCATED,
+    "time_budget": RUN_DEADLINE,
+    "cancelled": CANCELLED,
+    "error": OTHER,
+    "guardrail": POLICY,
+    "tool_failure": TOOL_ERROR,
+}
+
+# What a category stated without an exception says about retrying.
+CATEGORY_RULES: Mapping[str, Classification] = {
+    row.category: row
+    for row in (
+        TIMEOUT,
+        RUN_DEADLINE,
+        CANCELLED,
+        TERMINATED,
+        RATE_LIMIT,
+        QUOTA,
+        UPSTREAM,
+        NETWORK,
+        TRANSIENT,
+        AUTH,
+        NOT_FOUND,
+        BAD_REQUEST,
+        CONTEXT_OVERFLOW,
+        INVALID_OUTPUT,
+        TRUNCATED,
+        BUDGET,
+        POLICY,
+        AWAITING_HUMAN,
+        TOOL_ERROR,
+        BUG,
+        OTHER,
+    )
+}
