@@ -38,7 +38,7 @@ PROMQL_WORDS: Final = {
 LOGQL_WORDS: Final = {"by", "count_over_time", "keep", "service_name", "sort_desc", "sum", "trace_id"}
 ENVIRONMENT: Final = "deployment_environment_name"
 # What Grafana itself fills in.
-GLOBALS: Final = {"__range", "__interval", "__rate_interval", "__auto"}
+GLOBALS: Final = {"__range", "__interval", "__rate_interval"}
 every_dashboard = pytest.mark.parametrize("path", DASHBOARD_FILES, ids=lambda path: path.stem)
 
 
@@ -165,7 +165,7 @@ def test_windows_follow_the_time_range(path: Path) -> None:
         windows = set(re.findall(r"\[([^\]]+)\](?! offset)", query.expression))
         based = re.findall(r"\[([^\]]+)\] offset (\S+?)[)\s]", query.expression)
         if query.source == "loki":
-            assert windows <= {"$__range", "$__auto"}, query
+            assert windows <= {"$__range", "$__interval"}, query
             continue
         window, step = ("$__range", "$__range") if query.instant else ("$__rate_interval", "$__interval")
         assert windows <= {window}, query

@@ -83,7 +83,7 @@ def matches() -> stat.Panel:
 def matches_over_time() -> timeseries.Panel:
     """When they were."""
     about = About("Events over time by status", "Outcome events that match, per step.", empty=NOT_FOUND, decimals=0)
-    query = log_query(count(found(), "$__auto", STATUS), legend=legend(STATUS))
+    query = log_query(count(found(), "$__interval", STATUS), legend=legend(STATUS))
     return columns_over_time(about, query, colors=palette.STATUS)
 
 

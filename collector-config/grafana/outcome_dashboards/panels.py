@@ -28,6 +28,8 @@ MONEY: Final = "locale"
 PROPERTY = dashboard.DynamicConfigValue
 
 Query = builder.Builder[variants.Dataquery]
+COLUMN_WIDTH_MIN_PX: Final = 70
+
 AnyPanel = bargauge.Panel | heatmap.Panel | logs.Panel | stat.Panel | table.Panel | timeseries.Panel
 PanelT = TypeVar("PanelT", bargauge.Panel, heatmap.Panel, logs.Panel, stat.Panel, table.Panel, timeseries.Panel)
 
@@ -202,6 +204,8 @@ def rows(about: About, columns: Sequence[Column], *queries: Query) -> table.Pane
         table.Panel()
         .show_header(show_header=True)
         .cell_height(common_models.TableCellHeight.SM)
+        # Narrower than Grafana's 150, so that the last column, often the one that matters, is seen without scrolling.
+        .min_width(COLUMN_WIDTH_MIN_PX)
         # First without the time, which would otherwise be among the fields that rows are joined by.
         .with_transformation(dashboard.DataTransformerConfig(id_val="filterFieldsByName", options=shown))
         .with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))

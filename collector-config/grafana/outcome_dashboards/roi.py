@@ -221,7 +221,12 @@ def _ratios(about: About, columns: tuple[Column, ...], *by: str) -> table.Panel:
     value_rows = f"{earned} + on ({keys}) group_left ({COST_CURRENCY}) ({spent}) * 0"
     cost_rows = spread(spent, earned, keys, COST_CURRENCY)
     ratio = f"sort_desc({earned} / on ({keys}) group_left ({COST_CURRENCY}) (({spent}) > 0))"
-    bar = [PROPERTY(id_val="custom.cellOptions", value=RATIO_BAR), PROPERTY(id_val="min", value=0)]
+    bar = [
+        PROPERTY(id_val="custom.cellOptions", value=RATIO_BAR),
+        PROPERTY(id_val="min", value=0),
+        # Grafana's own thresholds would paint a high ratio red.
+        PROPERTY(id_val="color", value={"mode": "fixed", "fixedColor": palette.GREEN}),
+    ]
     shown = [
         *columns,
         Column("Value #A", "Value", unit=MONEY, decimals=2),
