@@ -34,7 +34,8 @@ by_name = pytest.mark.parametrize("config", SHIPPED, ids=lambda path: path.name)
 @by_name
 def test_it_starts_with_nothing_else_running(otelcol_binary: Path, tmp_path: Path, config: Path) -> None:
     """The collector becomes ready while no backend and no broker listens."""
-    with Collector(otelcol_binary, tmp_path, (config,)) as collector:
+    env = {"SCRAPE_ENDPOINT": f"127.0.0.1:{free_port()}"}
+    with Collector(otelcol_binary, tmp_path, (config,), env) as collector:
         assert READY in collector.stderr()
 
 
