@@ -31,8 +31,8 @@ USUAL: Final = "7d"
 DAY: Final = "1d"
 # Below this many a rate says nothing.
 RUNS_MIN: Final = 20
-# Grafana takes `$$` in a provisioning file for one `$`.
-NAME: Final = f"{{{{ $$labels.{AGENT} }}}}"
+# One `$`: Grafana fills in variables everywhere in a provisioning file but in annotations, where `$$` would stay.
+NAME: Final = f"{{{{ $labels.{AGENT} }}}}"
 MET: Final = f'{SUCCESS}="true"'
 HEADER: Final = """\
 # Alert rules that Grafana evaluates itself. Written by `python -m outcome_dashboards`; edits here are lost.
