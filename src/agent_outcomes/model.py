@@ -214,10 +214,6 @@ class Outcome:
         theirs = (other.type, other.business_success, other.label, other.value)
         return mine == theirs and (self.value is None or self.currency == other.currency)
 
-    def with_problems(self, *problems: Problem) -> Outcome:
-        """A copy that lists these problems as well."""
-        return replace(self, problems=(*self.problems, *problems)) if problems else self
-
     @classmethod
     def success(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run did what it was asked to; never retryable."""

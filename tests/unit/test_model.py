@@ -172,15 +172,6 @@ def test_same_business() -> None:
     assert Outcome.success(currency="EUR").same_business(Outcome.success(currency="USD"))
 
 
-def test_with_problems() -> None:
-    """Problems are added to a copy."""
-    outcome = Outcome.success()
-    problem = Problem(ProblemKind.ATTRIBUTES_DROPPED)
-    assert outcome.with_problems(problem).problems == (problem,)
-    assert outcome.with_problems() is outcome
-    assert outcome.problems == ()
-
-
 def test_frozen() -> None:
     """What has been made does not change."""
     with pytest.raises(dataclasses.FrozenInstanceError):
