@@ -25,7 +25,8 @@ class Settings:
 
     At most `agents_max` agent names, `job_types_max` job types and `labels_max` outcome labels become metric labels;
     further ones count under `_OTHER`. `hide_message` and `hide_metadata` keep those two texts off events.
-    `outcome_span` adds a zero-length child span with the outcome's attributes to every run.
+    `outcome_span` adds a zero-length child span with the outcome's attributes to every run, `handoffs` an event for
+    every agent called within a run, `evaluation_result` the outcome as events of the GenAI conventions.
     """
 
     agents_max: int = 100
@@ -34,6 +35,8 @@ class Settings:
     hide_message: bool = False
     hide_metadata: bool = False
     outcome_span: bool = False
+    handoffs: bool = False
+    evaluation_result: bool = False
 
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -43,6 +46,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
     "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
     "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
+    "handoffs": "AGENT_OUTCOMES_HANDOFFS",
+    "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
 }
 
 
@@ -54,6 +59,8 @@ def read_settings(
     hide_message: bool | None = None,
     hide_metadata: bool | None = None,
     outcome_span: bool | None = None,
+    handoffs: bool | None = None,
+    evaluation_result: bool | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force: an argument if given, else its variable, else the default.
@@ -69,6 +76,10 @@ def read_settings(
         hide_message=_switch("hide_message", given=hide_message, variables=variables, default=default.hide_message),
         hide_metadata=_switch("hide_metadata", given=hide_metadata, variables=variables, default=default.hide_metadata),
         outcome_span=_switch("outcome_span", given=outcome_span, variables=variables, default=default.outcome_span),
+        handoffs=_switch("handoffs", given=handoffs, variables=variables, default=default.handoffs),
+        evaluation_result=_switch(
+            "evaluation_result", given=evaluation_result, variables=variables, default=default.evaluation_result
+        ),
     )
 
 

@@ -145,7 +145,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of an agent: who, when and how much. Fixed when it ends."""
+    """One execution of an agent: who, when and how much. Fixed when it ends.
+
+    `caller_id` is the span of another process below which it began, as trace and span id in hex joined by a dash.
+    """
 
     trace_id: int
     span_id: int
@@ -159,6 +162,7 @@ class Run:
     duration_s: float | None = None
     usage: Usage = field(default_factory=Usage)
     cost: Cost = field(default_factory=Cost)
+    caller_id: str | None = None
 
     @property
     def id(self) -> str:

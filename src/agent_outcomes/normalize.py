@@ -50,7 +50,8 @@ class Below:
     """What the spans below a run contribute to it.
 
     `stated` are `agent.outcome.*` attributes that were set on a span inside the run; `contradicted` says that two of
-    those spans differed. `agent_name` is that of a nested agent, for a run which has no name of its own.
+    those spans differed. `agent_name` is that of a nested agent, for a run which has no name of its own. `caller_id` is
+    the span of another process above the run, as trace and span id in hex joined by a dash.
     """
 
     tally: Tally | None = None
@@ -60,6 +61,7 @@ class Below:
     agent_name: str | None = None
     is_open: bool = False
     start_seen: bool = True
+    caller_id: str | None = None
 
 
 def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> tuple[Run, Outcome]:
@@ -196,6 +198,7 @@ def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Pro
         duration_s=duration_s if duration_s >= 0 else None,
         usage=totals_of(below.tally),
         cost=cost,
+        caller_id=below.caller_id,
     )
     problems.extend(reader.problems)
     return run

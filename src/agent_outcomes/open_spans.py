@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
+from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.statement import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.evidence import Finding
+    from agent_outcomes.handoffs import Handoff
     from agent_outcomes.model import AgentSpan, Outcome, Run
     from agent_outcomes.usage import Tally
 
@@ -33,11 +35,12 @@ class OpenSpan:
     """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end.
 
     `settled_below` says that a run below, other than by the user's word, has been counted while this span was no agent:
-    it can be no run any more.
+    it can be no run any more. `caller` is the span of another process that this one is below.
     """
 
     __slots__ = (
         "below",
+        "caller",
         "context",
         "exception_id",
         "open_below",
@@ -56,13 +59,15 @@ class OpenSpan:
         self.below: Gathered | None = None
         self.settled_below = False
         self.was_agent = False
+        self.caller: SpanContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """One revision to emit: `previous` is set when it revises a run that has been counted before.
 
-    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted.
+    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted. `handoffs` are the agents
+    below, if they are kept, and `handoffs_lost` how many were too many to keep.
     """
 
     run: Run
@@ -71,6 +76,8 @@ class Settlement:
     revision: int = 0
     previous: Outcome | None = None
     paused: bool = False
+    handoffs: Sequence[Handoff] = ()
+    handoffs_lost: int = 0
 
 
 class Settled:
@@ -92,6 +99,8 @@ class Gathered:
         "agent_name",
         "contradicted",
         "forced_count",
+        "handoffs",
+        "handoffs_lost",
         "nested",
         "settled",
         "settled_count",
@@ -110,6 +119,8 @@ class Gathered:
         self.contradicted = False
         self.nested: Finding | None = None
         self.agent_name: str | None = None
+        self.handoffs: list[Handoff] | None = None
+        self.handoffs_lost = 0
 
     def add_settled(self, settled: Settled | None, count: int, forced_count: int) -> None:
         """Remember a settled run; of several only their number is kept, and how many are runs by the user's word."""
@@ -144,6 +155,14 @@ class Gathered:
             self.nested = other.nested
         if self.agent_name is None:
             self.agent_name = other.agent_name
+        if other.handoffs is not None:
+            self.add_handoffs(other.handoffs, other.handoffs_lost)
+
+    def add_handoffs(self, handoffs: list[Handoff], lost: int) -> None:
+        """Keep agents that ended below, up to a limit."""
+        kept = [*(self.handoffs or ()), *handoffs]
+        self.handoffs = kept[:HANDOFFS_MAX]
+        self.handoffs_lost += lost + len(kept) - len(self.handoffs)
 
     def add_tally(self, tally: Tally) -> None:
         """Add usage; the first tally is taken over as it is."""
@@ -165,6 +184,8 @@ class Candidate:
     own: Tally | None
     is_open: bool
     start_seen: bool
+    handoff: Handoff | None = None
+    caller_id: str | None = None
 
     def tally(self) -> Tally | None:
         """Usage of the span and everything below it, each leaf once."""
@@ -187,6 +208,12 @@ def ancestors(node: OpenSpan | None) -> Iterator[OpenSpan]:
 def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
     """The first of these that is still open."""
     return next((one for one in ancestors(node) if one.span is not None), None)
+
+
+def caller_id_of(node: OpenSpan | None) -> str | None:
+    """The span of another process above this one, as trace and span id in hex joined by a dash."""
+    caller = node.caller if node is not None else None
+    return None if caller is None else f"{caller.trace_id:032x}-{caller.span_id:016x}"
 
 
 def close(node: OpenSpan) -> OpenSpan | None:
@@ -257,6 +284,10 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
     else:
         gathered.nested = candidate.finding
         gathered.agent_name = _agent_name(candidate.span) or gathered.agent_name
+        if candidate.handoff is not None:
+            below = named_by(gathered.handoffs or (), candidate.handoff.callee.agent_name)
+            gathered.handoffs = None
+            gathered.add_handoffs([*below, candidate.handoff], 0)
         if tally is not None:
             # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
             tally.tool_below = False

@@ -66,6 +66,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         hide_message, hide_metadata: keep these two free texts off events.
         outcome_span: add a zero-length child span `agent.outcome` with the outcome's attributes to every run, for trace
             viewers that show no events.
+        handoffs: emit an event `agent.handoff` for every agent called within a run, at most 100 a run, and say on the
+            outcome of a run which span of another process called it.
+        evaluation_result: emit the outcome as `gen_ai.evaluation.result` events, too.
         tracer_provider: where outcome spans are made; the global one if not given.
 
     Raises:
@@ -85,6 +88,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         hide_message: bool | None = None,
         hide_metadata: bool | None = None,
         outcome_span: bool | None = None,
+        handoffs: bool | None = None,
+        evaluation_result: bool | None = None,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
         settings: Settings = read_settings(
@@ -94,12 +99,15 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             hide_message=hide_message,
             hide_metadata=hide_metadata,
             outcome_span=outcome_span,
+            handoffs=handoffs,
+            evaluation_result=evaluation_result,
         )
         self._user_is_run = is_run
         self._tracker = RunTracker(
             on_problem=self._note_problem,
             on_first_wait=self._settle_at_exit,
             is_run=self._is_run if is_run is not None else None,
+            keeps_handoffs=settings.handoffs,
         )
         self._sink = OtelSink(
             _finder(logger_provider, global_logger_provider),

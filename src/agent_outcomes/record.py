@@ -71,7 +71,7 @@ _REVERSAL: Final = _Side(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A log record in OTLP's terms; `severity` is number and text, times are Unix nanoseconds."""
+    """A log record in OTLP's terms; `severity` is number and text, times are Unix nanoseconds, `name` the event's."""
 
     trace_id: int
     span_id: int
@@ -80,6 +80,7 @@ class Event:
     severity: tuple[int, str]
     body: str
     attributes: dict[str, AttributeValue]
+    name: str = semconv.EVENT_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,9 @@ def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | Non
     category = outcome.error_category
     if category is not None and category not in _CATEGORIES:
         category = OTHER_TEXT
-    postings = [Posting(semconv.AGENT_RUNS, (*agent, outcome.retryable, category, _word(outcome.source)), 1)]
+    postings = [Posting(semconv.AGENT_RUNS, (*agent, outcome.retryable, category, word(outcome.source)), 1)]
     for part in run.cost.parts:
-        labels = (*agent, part.currency, _word(part.kind))
+        labels = (*agent, part.currency, word(part.kind))
         postings.append(Posting(semconv.AGENT_RUN_COST, labels, part.amount))
     for token_type, count in ((_INPUT, run.usage.input_tokens), (_OUTPUT, run.usage.output_tokens)):
         if count is not None:
@@ -148,8 +149,8 @@ def _outcome_postings(
     labels = (
         run.agent_name,
         run.job_type,
-        _word(outcome.status),
-        _word(outcome.type),
+        word(outcome.status),
+        word(outcome.type),
         outcome.business_success,
         outcome.label,
     )
@@ -186,24 +187,24 @@ def _event_attributes(
         semconv.AGENT_OUTCOME_METADATA: outcome.metadata,
         semconv.AGENT_OUTCOME_MESSAGE: outcome.message,
         **_run_attributes(run),
-        semconv.AGENT_OUTCOME_REMEDY: _word(outcome.remedy),
+        semconv.AGENT_OUTCOME_REMEDY: word(outcome.remedy),
         semconv.AGENT_OUTCOME_ERROR_CATEGORY: outcome.error_category,
         semconv.ERROR_TYPE: outcome.error_type,
         semconv.AGENT_OUTCOME_RETRYABLE: outcome.retryable,
         semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or None,
-        semconv.AGENT_OUTCOME_SOURCE: _word(outcome.source),
+        semconv.AGENT_OUTCOME_SOURCE: word(outcome.source),
         **_cost_attributes(run.cost, costs),
         semconv.AGENT_OUTCOME_LABEL: outcome.label,
-        semconv.AGENT_OUTCOME_TYPE: _word(outcome.type),
+        semconv.AGENT_OUTCOME_TYPE: word(outcome.type),
         semconv.AGENT_OUTCOME_SUCCESS: outcome.business_success,
         **_value_attributes(outcome),
         semconv.AGENT_OUTCOME_RAW_STATUS: outcome.raw_status,
-        semconv.AGENT_OUTCOME_STATE: _word(outcome.state),
+        semconv.AGENT_OUTCOME_STATE: word(outcome.state),
         semconv.AGENT_OUTCOME_REFUSED: outcome.refused or None,
         semconv.AGENT_OUTCOME_PROBLEMS: tuple(map(str, outcome.problems)) or None,
         semconv.AGENT_OUTCOME_SUPERSEDES: _uid(outcome_id, revision - 1) if revision > 0 else None,
         semconv.AGENT_OUTCOME_REVISION: revision,
-        semconv.AGENT_OUTCOME_STATUS: _word(outcome.status),
+        semconv.AGENT_OUTCOME_STATUS: word(outcome.status),
         semconv.AGENT_OUTCOME_ID: outcome_id,
         semconv.LOG_RECORD_UID: _uid(outcome_id, revision),
     }
@@ -222,6 +223,7 @@ def _run_attributes(run: Run) -> dict[str, AttributeValue | None]:
         semconv.AGENT_RUN_DURATION: run.duration_s,
         semconv.AGENT_OUTCOME_RUN_ID: run.run_id,
         semconv.AGENT_OUTCOME_JOB_TYPE: run.job_type,
+        semconv.AGENT_HANDOFF_CALLER_ID: run.caller_id,
         semconv.GEN_AI_CONVERSATION_ID: run.conversation_id,
         semconv.GEN_AI_AGENT_ID: run.agent_id,
         semconv.GEN_AI_AGENT_NAME: run.agent_name,
@@ -233,7 +235,7 @@ def _cost_attributes(cost: Cost, costs: Mapping[str, Decimal]) -> dict[str, Attr
     if len(cost.parts) > 1:
         parts = (f"{part.kind.value} {plain_text(part.amount)} {part.currency}" for part in cost.parts)
         attributes[semconv.AGENT_OUTCOME_COST_BREAKDOWN] = tuple(parts)
-    attributes[semconv.AGENT_OUTCOME_COST_SOURCE] = _word(cost.source)
+    attributes[semconv.AGENT_OUTCOME_COST_SOURCE] = word(cost.source)
     attributes[semconv.AGENT_OUTCOME_COST_COMPLETE] = cost.complete
     # Amounts in several currencies have no one sum; the breakdown and the counters carry each.
     if len(costs) == 1:
@@ -256,7 +258,8 @@ def _value_attributes(outcome: Outcome) -> dict[str, AttributeValue | None]:
     }
 
 
-def _word(member: StrEnum | None) -> str | None:
+def word(member: StrEnum | None) -> str | None:
+    """The word for a member of the vocabulary, `None` for none."""
     # `value` is a descriptor written in Python, which costs more than all the rest of an attribute.
     return None if member is None else member._value_
 
@@ -270,7 +273,7 @@ def _body(run: Run, outcome: Outcome, costs: Mapping[str, Decimal]) -> str:
     result = outcome.status.value
     for part in (outcome.type.value if outcome.type is not None else None, outcome.label):
         if part is not None:
-            result += "/" + _one_line(part)
+            result += "/" + one_line(part)
     details = []
     if outcome.value is not None:
         details.append(f"worth {plain_text(outcome.value)} {outcome.currency}")
@@ -278,14 +281,15 @@ def _body(run: Run, outcome: Outcome, costs: Mapping[str, Decimal]) -> str:
     if run.duration_s is not None:
         details.append(f"took {run.duration_s:.3f} s")
     if outcome.error_type is not None:
-        details.append(_one_line(outcome.error_type))
+        details.append(one_line(outcome.error_type))
     if outcome.retryable:
         details.append("retryable")
-    text = f"{_one_line(run.agent_name or 'agent')}: {result}"
+    text = f"{one_line(run.agent_name or 'agent')}: {result}"
     return ", ".join([text, *details])[:BODY_LENGTH_MAX]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Text of others made safe for a line of ours, and short."""
     # Control and format characters (line breaks, ANSI, bidirectional overrides) would forge lines in a log viewer.
     cut = text[:_BODY_PART_LENGTH_MAX]
     return cut if cut.isprintable() else "".join(char if char.isprintable() else " " for char in cut)

@@ -35,7 +35,7 @@ from agent_outcomes.detection import (
     standing_of,
 )
 from agent_outcomes.evidence import infer
-from agent_outcomes.normalize import Below, normalize, revise
+from agent_outcomes.normalize import revise
 from agent_outcomes.open_spans import (
     Candidate,
     Gathered,
@@ -43,6 +43,7 @@ from agent_outcomes.open_spans import (
     Settled,
     Settlement,
     ancestors,
+    caller_id_of,
     close,
     fold_handoff,
     fold_plain,
@@ -50,7 +51,8 @@ from agent_outcomes.open_spans import (
     nearest_open,
     note_settled,
 )
-from agent_outcomes.semconv import ProblemKind, Source, State
+from agent_outcomes.semconv import ProblemKind, State
+from agent_outcomes.settling import handoff_of, settlement_of
 from agent_outcomes.statement import read_statement
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class RunTracker:
 
     `start` and `end` are called on whatever thread starts and ends the span; `end` returns the settlements that it
     caused, for the caller to emit. `on_problem` is told of problems that no event can list, `on_first_wait` once, when
-    a run first has to wait for an outer span.
+    a run first has to wait for an outer span. With `keeps_handoffs` a settlement has the agents below it.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class RunTracker:
         on_problem: Callable[[ProblemKind], None],
         on_first_wait: Callable[[], None],
         is_run: IsRun | None = None,
+        keeps_handoffs: bool = False,
     ) -> None:
+        self._keeps_handoffs = keeps_handoffs
         self._on_problem = on_problem
         self._on_first_wait = on_first_wait
         self._has_waited = False
@@ -138,6 +142,8 @@ class RunTracker:
                 if above is not None and (above.context is parent or _is_same_local_span(above.context, parent)):
                     node.parent = above
                     above.open_below += 1
+                if self._keeps_handoffs:
+                    node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
             self._open[span_id] = node
             if len(self._open) > OPEN_SPANS_MAX:
                 evicted = self._open.pop(next(iter(self._open)))
@@ -268,6 +274,8 @@ class RunTracker:
             own=own,
             is_open=is_open,
             start_seen=node is not None,
+            handoff=handoff_of(span, gathered, likeness) if self._keeps_handoffs and parent is not None else None,
+            caller_id=caller_id_of(node),
         )
         if likeness is Likeness.FORCED:
             return self._settle(candidate, parent)
@@ -324,22 +332,12 @@ class RunTracker:
         return []
 
     def _settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        gathered = candidate.gathered
-        below = Below(
-            tally=candidate.tally(),
-            stated=gathered.stated,
-            contradicted=gathered.contradicted,
-            nested=gathered.nested,
-            agent_name=gathered.agent_name if candidate.likeness is not Likeness.BY_MARK else None,
-            is_open=candidate.is_open,
-            start_seen=candidate.start_seen,
-        )
-        run, outcome = normalize(candidate.span, below, candidate.finding)
-        if candidate.finding.paused and outcome.source is Source.INFERRED:
-            return [Settlement(run, outcome, candidate.context, paused=True)]
-        with self._lock:
-            note_settled(Settled(run, outcome, candidate.context), parent, candidate.likeness)
-        return [Settlement(run, outcome, candidate.context)]
+        settlement = settlement_of(candidate)
+        if not settlement.paused:
+            settled = Settled(settlement.run, settlement.outcome, candidate.context)
+            with self._lock:
+                note_settled(settled, parent, candidate.likeness)
+        return [settlement]
 
     def _end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
         """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 EVENT_NAME: Final = "agent.outcome"
+HANDOFF_EVENT_NAME: Final = "agent.handoff"
 LABEL_ALIAS: Final = "agent.outcome"
 METADATA_PREFIX: Final = "agent.outcome.metadata."
 
@@ -80,6 +81,16 @@ AGENT_COST_CURRENCY: Final = "agent.cost.currency"
 """Currency of the amount, as an ISO 4217 code; USD when absent."""
 AGENT_COST_KIND: Final = "agent.cost.kind"
 """What the cost was spent on."""
+AGENT_HANDOFF_ID: Final = "agent.handoff.id"
+"""Identity of the call of the other agent, as `{trace_id}-{span_id}` in hex."""
+AGENT_HANDOFF_FROM: Final = "agent.handoff.from"
+"""Name of the agent that handed the work over."""
+AGENT_HANDOFF_DURATION: Final = "agent.handoff.duration"
+"""How long the other agent took, in seconds."""
+AGENT_HANDOFF_REMOTE: Final = "agent.handoff.remote"
+"""Whether the other agent runs in another process, whose run has an outcome of its own."""
+AGENT_HANDOFF_CALLER_ID: Final = "agent.handoff.caller_id"
+"""Span of another process below which the run began, as `{trace_id}-{span_id}` in hex."""
 AGENT_RUN_DURATION: Final = "agent.run.duration"
 """Duration of the run in seconds."""
 AGENT_RUN_INPUT_TOKENS: Final = "agent.run.input_tokens"
@@ -251,6 +262,7 @@ class DropReason(StrEnum):
     SHUTDOWN = "shutdown"
     ERROR = "error"
     PAUSED = "paused"
+    LIMIT = "limit"
 
 
 class Signal(StrEnum):

@@ -14,9 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
+from agent_outcomes.evaluations import evaluation_events
+from agent_outcomes.handoffs import handoff_event
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
 from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, LogLimits, log_limits, run_context
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
+    from agent_outcomes.model import Outcome
     from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import AttributeValue, Event, Record
 
@@ -89,6 +93,10 @@ class OtelSink:
         context = run_context(settlement.context)
         health = self._emit_event(made.event, context)
         health += self._emit_metrics(made, context)
+        for event in self._further_events(made.event, settlement, outcome):
+            health += self._emit_event(event, run_context(_span_context(event)))
+        if settlement.handoffs_lost:
+            health.append(_dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost))
         if self._settings.outcome_span:
             health += self._emit_span(made.event, context)
         if outcome.problems:
@@ -121,6 +129,12 @@ class OtelSink:
         self._lock = threading.Lock()
         self._early_health.restart()
 
+    def _further_events(self, event: Event, settlement: Settlement, outcome: Outcome) -> list[Event]:
+        events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
+        if self._settings.evaluation_result:
+            events += evaluation_events(event, outcome, settlement.revision)
+        return events
+
     def _emit_event(self, event: Event, context: Context) -> list[Posting]:
         logger = self._find_logger()
         if logger is None:
@@ -141,12 +155,12 @@ class OtelSink:
                 severity_text=event.severity[1],
                 body=event.body,
                 attributes=event.attributes,
-                event_name=EVENT_NAME,
+                event_name=event.name,
             )
         except Exception as error:  # noqa: BLE001 - a log processor or exporter of the application raised
             _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
-        return [_EVENT_HANDED_OVER, *_problem_postings(problems)]
+        return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if event.name == EVENT_NAME else []
 
     def _emit_metrics(self, made: Record, context: Context) -> list[Posting]:
         export = self._find_export()
@@ -247,6 +261,10 @@ def _is_cut(value: AttributeValue, length_max: int) -> bool:
     if isinstance(value, str):
         return len(value) > length_max
     return isinstance(value, tuple) and any(len(text) > length_max for text in value)
+
+
+def _span_context(event: Event) -> SpanContext:
+    return SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=TraceFlags(event.trace_flags))
 
 
 def _dropped(reason: DropReason, signal: Signal, count: int) -> Posting:

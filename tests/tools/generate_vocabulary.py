@@ -24,6 +24,8 @@ LINE_LENGTH = 120
 SEMCONV_PATH = Path("src/agent_outcomes/semconv.py")
 REGISTRY_PATH = Path("src/agent_outcomes/registry")
 README_PATH = Path("README.md")
+# The events in order: each one's constant and the README's marker of its table.
+EVENTS = {"agent.outcome": ("EVENT_NAME", "event"), "agent.handoff": ("HANDOFF_EVENT_NAME", "handoff")}
 ENUM_ORDER = (
     "Status",
     "OutcomeType",
@@ -116,7 +118,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The event: its name, and its attributes with the condition under which each is present."""
+    """An event: its name, and its attributes with the condition under which each is present."""
 
     name: str
     attributes: tuple[tuple[str, str], ...]
@@ -128,7 +130,7 @@ class Registry:
 
     attributes: dict[str, Attribute]
     metrics: tuple[Metric, ...]
-    event: Event
+    events: tuple[Event, ...]
     enums: dict[str, tuple[Member, ...]]
 
     def sole_note(self, key: str) -> str:
@@ -148,13 +150,15 @@ def load_registry(folder: Path) -> Registry:
         if group["type"] == "attribute_group":
             attributes.update({found.name: found for found in map(_attribute, group["attributes"])})
     metrics = tuple(_metric(group) for group in groups if group["type"] == "metric")
-    events = [_event(group) for group in groups if group["type"] == "event"]
+    events = tuple(_event(group) for group in groups if group["type"] == "event")
     uses = [group.get("attributes", []) for group in groups if group["type"] != "attribute_group"]
     used = {entry["ref"] for entries in uses for entry in entries}
-    if len(events) != 1 or not used <= set(attributes):
-        message = f"{len(events)} events, expected one; undefined attributes: {sorted(used - set(attributes))}"
+    if [event.name for event in events] != list(EVENTS) or not used <= set(attributes):
+        message = (
+            f"{len(events)} events, expected {len(EVENTS)}; undefined attributes: {sorted(used - set(attributes))}"
+        )
         raise RegistryError(message)
-    return Registry(attributes, metrics, events[0], _enums(attributes, groups))
+    return Registry(attributes, metrics, events, _enums(attributes, groups))
 
 
 def _groups(path: Path) -> list[dict[str, Any]]:
@@ -230,7 +234,7 @@ def render_semconv(registry: Registry) -> str:
 
 def _names(registry: Registry) -> list[str]:
     lines = [
-        f"EVENT_NAME: Final = {_quoted(registry.event.name)}",
+        *(f"{EVENTS[event.name][0]}: Final = {_quoted(event.name)}" for event in registry.events),
         f"LABEL_ALIAS: Final = {_quoted(registry.sole_note('input_alias'))}",
         f"METADATA_PREFIX: Final = {_quoted(registry.sole_note('flat_input'))}",
         "",
@@ -309,7 +313,10 @@ def render_tables(registry: Registry) -> dict[str, str]:
     health = [metric for metric in registry.metrics if metric.notes.get("health")]
     return {
         "read": _table(("attribute", "type", "meaning"), _read_rows(registry)),
-        "event": _table(("attribute", "type", "present", "meaning"), _event_rows(registry)),
+        **{
+            EVENTS[event.name][1]: _table(("attribute", "type", "present", "meaning"), _event_rows(event, registry))
+            for event in registry.events
+        },
         "metrics": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, outcome)),
         "health": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, health)),
     }
@@ -330,8 +337,8 @@ def _read_rows(registry: Registry) -> Iterator[tuple[str, ...]]:
         yield name, notes.get("read_as", attribute.type), attribute.brief + (f" One of {words}." if words else "")
 
 
-def _event_rows(registry: Registry) -> Iterator[tuple[str, ...]]:
-    for name, present in registry.event.attributes:
+def _event_rows(event: Event, registry: Registry) -> Iterator[tuple[str, ...]]:
+    for name, present in event.attributes:
         attribute = registry.attributes[name]
         yield f"`{name}`", attribute.type, present, attribute.brief
 

@@ -19,9 +19,11 @@ EXPECTED_VARIABLES = {
     "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
     "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
     "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
+    "handoffs": "AGENT_OUTCOMES_HANDOFFS",
+    "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
 }
 LIMITS = ["agents_max", "job_types_max", "labels_max"]
-SWITCHES = ["hide_message", "hide_metadata", "outcome_span"]
+SWITCHES = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_result"]
 
 
 def read(environ: dict[str, str], **arguments: Any) -> Settings:
@@ -29,8 +31,9 @@ def read(environ: dict[str, str], **arguments: Any) -> Settings:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """100 agents, 50 job types, 50 labels, nothing hidden, no outcome spans."""
-    assert read({}) == Settings(100, 50, 50, hide_message=False, hide_metadata=False, outcome_span=False)
+    """100 agents, 50 job types, 50 labels, nothing hidden, nothing emitted beside the outcome."""
+    expected = Settings(100, 50, 50, **dict.fromkeys(SWITCHES, False))
+    assert read({}) == expected
 
 
 def test_every_setting_has_its_variable() -> None:

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "agent_outcomes"
 GENERATOR = ROOT / "tests" / "tools" / "generate_vocabulary.py"
 README = "".join(
-    f"<!-- generated:{name} -->\nold\n<!-- /generated:{name} -->\n" for name in ("read", "event", "metrics", "health")
+    f"<!-- generated:{name} -->\nold\n<!-- /generated:{name} -->\n"
+    for name in ("read", "event", "handoff", "metrics", "health")
 )
 
 RUN_KEYS = ("gen_ai.agent.name", "agent.outcome.job_type", "agent.outcome.status")
@@ -73,6 +74,7 @@ def _definitions() -> dict[str, dict[str, Any]]:
 GROUPS = _groups()
 DEFINITIONS = _definitions()
 METRICS = {group["metric_name"]: group for group in GROUPS if group["type"] == "metric"}
+NO_ATTRIBUTES = {"EVENT_NAME", "HANDOFF_EVENT_NAME", "LABEL_ALIAS", "METADATA_PREFIX"}
 EVENTS = [group for group in GROUPS if group["type"] == "event"]
 
 
@@ -140,14 +142,14 @@ def test_enum_members_are_fully_described() -> None:
 
 
 def test_every_reference_resolves() -> None:
-    """Metrics and the event refer only to attributes that are defined or imported."""
+    """Metrics and events refer only to attributes that are defined or imported."""
     refs = {entry["ref"] for group in [*METRICS.values(), *EVENTS] for entry in group.get("attributes", [])}
     assert refs <= set(DEFINITIONS)
 
 
 def test_every_written_attribute_is_used() -> None:
-    """What is written is on the event, unless it is for metrics only; what is for metrics only is on a metric."""
-    event = {entry["ref"] for entry in EVENTS[0]["attributes"]}
+    """What is written is on an event, unless it is for metrics only; what is for metrics only is on a metric."""
+    event = {entry["ref"] for group in EVENTS for entry in group["attributes"]}
     on_metrics = {entry["ref"] for group in METRICS.values() for entry in group.get("attributes", [])}
     for name, entry in DEFINITIONS.items():
         notes = entry["annotations"]
@@ -160,12 +162,12 @@ def test_every_written_attribute_is_used() -> None:
 
 
 def test_metrics_and_event_are_fully_described() -> None:
-    """Each metric and the one event has a brief and a stability; each event attribute says when it is present."""
-    assert [event["name"] for event in EVENTS] == ["agent.outcome"]
+    """Each metric and each event has a brief and a stability; each event attribute says when it is present."""
+    assert [event["name"] for event in EVENTS] == ["agent.outcome", "agent.handoff"]
     for group in [*METRICS.values(), *EVENTS]:
         assert group["brief"].strip().endswith(".")
         assert group["stability"] == "development"
-    for entry in EVENTS[0]["attributes"]:
+    for entry in (entry for group in EVENTS for entry in group["attributes"]):
         level = entry["requirement_level"]
         assert level == "required" or level["conditionally_required"]
 
@@ -207,7 +209,7 @@ def test_constants_are_the_registry_names() -> None:
     constants = {
         name: value
         for name, value in vars(semconv).items()
-        if isinstance(value, str) and name.isupper() and name not in {"EVENT_NAME", "LABEL_ALIAS", "METADATA_PREFIX"}
+        if isinstance(value, str) and name.isupper() and name not in NO_ATTRIBUTES
     }
     assert constants == {name.upper().replace(".", "_"): name for name in DEFINITIONS}
     assert semconv.EVENT_NAME == "agent.outcome"
@@ -345,11 +347,11 @@ def test_missing_marker_is_named(checkout: Path) -> None:
 
 
 def test_readme_tables_list_the_vocabulary(checkout: Path) -> None:
-    """The tables hold every attribute read, every attribute of the event and every instrument."""
+    """The tables hold every attribute read, every attribute of the events and every instrument."""
     text = (checkout / "README.md").read_text(encoding="utf-8")
     sections = {
         name: text.split(f"<!-- generated:{name} -->")[1].split("<!--")[0]
-        for name in ("read", "event", "metrics", "health")
+        for name in ("read", "event", "handoff", "metrics", "health")
     }
     first_cells = {
         name: [line.split("|")[1].strip().split("`")[1] for line in section.strip().splitlines()[2:]]
@@ -357,4 +359,5 @@ def test_readme_tables_list_the_vocabulary(checkout: Path) -> None:
     }
     assert set(first_cells["read"]) == (semconv.READ_ATTRIBUTES - {"agent.outcome"}) | semconv.COST_ATTRIBUTES
     assert first_cells["event"] == [entry["ref"] for entry in EVENTS[0]["attributes"]]
+    assert first_cells["handoff"] == [entry["ref"] for entry in EVENTS[1]["attributes"]]
     assert first_cells["metrics"] + first_cells["health"] == list(INSTRUMENTS)

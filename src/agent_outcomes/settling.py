@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an ended agent span with what lies below it to what is emitted: a settlement, or a handoff of the run above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.detection import Likeness
+from agent_outcomes.handoffs import Handoff, named_by
+from agent_outcomes.normalize import Below, normalize
+from agent_outcomes.open_spans import Settlement
+from agent_outcomes.semconv import Source
+
+if TYPE_CHECKING:
+    from agent_outcomes.model import AgentSpan
+    from agent_outcomes.open_spans import Candidate, Gathered
+
+
+def settlement_of(candidate: Candidate) -> Settlement:
+    """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
+    gathered = candidate.gathered
+    below = Below(
+        tally=candidate.tally(),
+        stated=gathered.stated,
+        contradicted=gathered.contradicted,
+        nested=gathered.nested,
+        agent_name=gathered.agent_name if candidate.likeness is not Likeness.BY_MARK else None,
+        is_open=candidate.is_open,
+        start_seen=candidate.start_seen,
+        caller_id=candidate.caller_id,
+    )
+    run, outcome = normalize(candidate.span, below, candidate.finding)
+    if candidate.finding.paused and outcome.source is Source.INFERRED:
+        return Settlement(run, outcome, candidate.context, paused=True)
+    handoffs = named_by(gathered.handoffs or (), run.agent_name)
+    return Settlement(run, outcome, candidate.context, handoffs=handoffs, handoffs_lost=gathered.handoffs_lost)
+
+
+def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness) -> Handoff | None:
+    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome."""
+    if likeness is Likeness.BY_OUTCOME:
+        return None
+    callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested))
+    return Handoff(callee, outcome, remote=not span.internal)
