@@ -2,13 +2,14 @@
 """Amounts of money as exact decimals.
 
 A double is taken by its shortest repr (what its writer typed), text by its digits. Whatever cannot be carried
-exactly through every sum and every backend is refused rather than rounded. Never raises.
+exactly through every sum and every backend is refused rather than rounded, where a person states it. What arithmetic
+has made, such as the cost of a model call, is rounded once, where it is read. Never raises.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal, Inexact
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
 
 AMOUNT_LIMIT = Decimal(10) ** 15
 FRACTION_DIGITS_MAX = 12
@@ -17,6 +18,8 @@ _INT_BITS_MAX = 64
 _TEXT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 # Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
 EXACT = Context(prec=60, traps=[Inexact])
+_STEP = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
+_ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])
 _ZERO = Decimal(0)
 _PLAIN_DOUBLE = 1e15
 
@@ -218,6 +221,25 @@ def parse_amount(value: object) -> Decimal | None:
     if amount == _ZERO:
         return _ZERO
     return amount if _fraction_digits(amount) <= FRACTION_DIGITS_MAX else None
+
+
+def parse_calculated_amount(value: object) -> Decimal | None:
+    """As `parse_amount`, but a number of more than 12 fraction digits is rounded to 12, half to even.
+
+    For amounts that arithmetic has made, never for stated ones. Adding prices in binary leaves noise
+    (0.1 + 0.2 = 0.30000000000000004); to refuse the cost for it would leave whole cents out of a sum, where rounding
+    moves a call's cost by at most 5e-13. An amount above nothing never becomes nothing: that is refused. Text was
+    written by somebody, so it has to be exact.
+    """
+    amount = parse_amount(value)
+    if amount is not None or not isinstance(value, float | Decimal):
+        return amount
+    number = _decimal(value)
+    if number is None or not number.is_finite() or number.copy_abs() >= AMOUNT_LIMIT:
+        return None
+    # What is left of an amount too small to be carried is zero, and a number just below the limit reaches it.
+    rounded = number.quantize(_STEP, context=_ROUNDING)
+    return rounded if _ZERO < rounded.copy_abs() < AMOUNT_LIMIT else None
 
 
 def parse_currency(value: object) -> str | None:

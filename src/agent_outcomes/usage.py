@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from agent_outcomes import semconv
 from agent_outcomes.conventions import Role
 from agent_outcomes.model import Cost, CostPart, Usage
-from agent_outcomes.money import EXACT, parse_amount, parse_currency
+from agent_outcomes.money import EXACT, parse_calculated_amount, parse_currency
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
 from agent_outcomes.statement import DEFAULT_CURRENCY, AttributeReader, Problem
 
@@ -329,13 +329,13 @@ def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *
 def _find_cost(attributes: Mapping[str, Any], *, is_lossy: bool) -> tuple[str | None, Decimal | None]:
     for key in COST_KEYS:
         if attributes.get(key) is not None:
-            return key, parse_amount(attributes[key])
+            return key, parse_calculated_amount(attributes[key])
     for pair in SPLIT_COST_KEYS:
         given = [key for key in pair if attributes.get(key) is not None]
         if given and is_lossy and len(given) < len(pair):
             return given[0], None
         if given:
-            amounts = [parse_amount(attributes[key]) for key in given]
+            amounts = [parse_calculated_amount(attributes[key]) for key in given]
             exact = [amount for amount in amounts if amount is not None]
             return given[0], EXACT.add(exact[0], exact[-1] if len(exact) > 1 else _ZERO) if exact == amounts else None
     for key, field in JSON_COST_KEYS.items():
@@ -351,7 +351,7 @@ def _json_cost(text: object, field: str) -> Decimal | None:
         details = json.loads(str.__str__(text), parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError):
         return None
-    return parse_amount(details.get(field)) if isinstance(details, dict) else None
+    return parse_calculated_amount(details.get(field)) if isinstance(details, dict) else None
 
 
 def _read_metered(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *, is_lossy: bool) -> None:

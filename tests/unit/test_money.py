@@ -17,6 +17,7 @@ from agent_outcomes.money import (
     EXACT,
     is_exact_double,
     parse_amount,
+    parse_calculated_amount,
     parse_currency,
     plain_text,
 )
@@ -167,6 +168,69 @@ def test_double_is_its_shortest_repr(value: float) -> None:
     digits = Decimal(repr(value)).normalize(EXACT).as_tuple().exponent
     fits = abs(value) < LIMIT and isinstance(digits, int) and digits >= -12
     assert (parse_amount(value) is not None) is fits
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        (0.1 + 0.2, "0.3"),
+        (0.00015600000000000002, "0.000156"),
+        (1 / 3, "0.333333333333"),
+        (2.5e-12, "0.000000000002"),
+        (3.5e-12, "0.000000000004"),
+        (5.1e-13, "0.000000000001"),
+        (-(0.1 + 0.2), "-0.3"),
+        (Decimal("0.30000000000000004"), "0.3"),
+        (Decimal("0.0000000000025"), "0.000000000002"),
+        (0.3, "0.3"),
+        (7, "7"),
+        ("0.3", "0.3"),
+        (0.0, "0"),
+    ],
+)
+def test_calculated_amount_is_rounded(value: object, amount: str) -> None:
+    """A number that arithmetic made is taken at twelve fraction digits, half to even; one of fewer as it is."""
+    assert parse_calculated_amount(value) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        4e-13,
+        5e-13,
+        5e-324,
+        -4e-13,
+        math.nan,
+        math.inf,
+        1e15,
+        True,
+        "0.30000000000000004",
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("1E-9999999"),
+        Decimal("1E+9999999"),
+        Decimal("999999999999999.9999999999999"),
+        None,
+        object(),
+    ],
+)
+def test_calculated_amount_refused(value: object) -> None:
+    """What would round to nothing or to the limit is refused, and so is text that somebody wrote."""
+    assert parse_calculated_amount(value) is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15, exclude_min=True))
+def test_calculated_amount_is_near(value: float) -> None:
+    """Rounding moves a double by half a step at the most, whatever the application's decimal context is."""
+    with localcontext() as context:
+        context.prec = 3
+        context.traps[Inexact] = True
+        amount = parse_calculated_amount(value)
+    if amount is None:
+        assert abs(value) <= 5e-13 or abs(value) >= LIMIT
+    else:
+        moved = EXACT.subtract(amount, Decimal(repr(value)))
+        assert moved.copy_abs() <= Decimal("5e-13")
 
 
 @given(AMOUNTS)

@@ -38,6 +38,8 @@ AMOUNT_TEXT_LENGTH_MAX: Final = 64
 INTEGER_DIGITS_MAX: Final = 15
 # From here on Go writes a double with an exponent.
 SMALLEST_EXPONENT: Final = 7
+# What is not above it is rounded to nothing.
+HALF_STEP: Final = f"0.{'0' * FRACTION_DIGITS_MAX}5"
 
 
 def _exact_amount(*, signed: bool) -> str:
@@ -60,13 +62,20 @@ def money(
     where: str = "true",
     currency_where: str = "true",
     signed: bool = False,
+    calculated: bool = False,
 ) -> Iterator[str]:
-    """An amount as a double and its currency; of several keys the first that is there. Unsigned, none is below 0."""
+    """An amount as a double and its currency; of several keys the first that is there. Unsigned, none is below 0.
+
+    A double that is `calculated` is rounded to the fraction digits that are carried, if that leaves more than nothing.
+    """
     raw, text, currency = cache(f"{name}_raw"), cache(f"{name}_text"), cache(f"{name}_currency")
     for key in keys:
         yield assign(raw, attribute(key), all_of(f"{raw} == nil", where))
     yield assign(text, raw, f"IsString({raw}) and Len({raw}) <= {AMOUNT_TEXT_LENGTH_MAX}")
     yield assign(text, f"String({raw})", f"IsInt({raw}) or IsDouble({raw})")
+    if calculated:
+        rounded = f'Format("%.{FRACTION_DIGITS_MAX}f", [{raw}])'
+        yield assign(text, rounded, f"IsDouble({raw}) and {raw} > {HALF_STEP}")
     yield replace_all(text, BLANK, "")
     with_exponent = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][+-]?[0-9]{1,3}$"
     yield assign(text, f"String(Double({text}))", f"{text} != nil and IsMatch({text}, {quoted(with_exponent)})")
@@ -92,7 +101,9 @@ def cost() -> Iterator[str]:
     where = f"{cache('own_usage')} == true and {stated} == nil"
     yield from money("metered", [semconv.AGENT_COST_AMOUNT], semconv.AGENT_COST_CURRENCY, where=where)
     proposed = f"{attribute(_PROPOSED_COST)} != nil"
-    yield from money("reported", COST_KEYS, _PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})")
+    yield from money(
+        "reported", COST_KEYS, _PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})", calculated=True
+    )
     for name in ("stated_cost", "metered", "reported"):
         yield assign(currency, cache(f"{name}_currency"), f"{currency} == nil and {cache(name)} != nil")
     yield f'delete_key(span.cache, "reported") where {currency} != {cache("reported_currency")}'
