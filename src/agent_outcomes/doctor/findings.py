@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor looks at, layer by layer along the way of an outcome, and what it says of each. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Layer(StrEnum):
+    """The layers, in the order in which an outcome passes them."""
+
+    SETTINGS = "settings"
+    COMMAND = "command"
+    PROVIDER = "provider"
+    PROCESSOR = "processor"
+    SAMPLING = "sampling"
+    OUTPUTS = "outputs"
+    RUNS = "runs"
+    OUTCOMES = "outcomes"
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    REDIRECT = "redirect"
+    AUTH = "auth"
+    PATH = "path"
+    PIPELINE = "pipeline"
+    ANSWER = "answer"
+    CLOCK = "clock"
+    REJECTED = "rejected"
+
+
+APP_LAYERS: Final = (
+    Layer.COMMAND,
+    Layer.PROVIDER,
+    Layer.PROCESSOR,
+    Layer.SAMPLING,
+    Layer.OUTPUTS,
+    Layer.RUNS,
+    Layer.OUTCOMES,
+)
+NETWORK_LAYERS: Final = (
+    Layer.DNS,
+    Layer.CONNECT,
+    Layer.TLS,
+    Layer.PROTOCOL,
+    Layer.REDIRECT,
+    Layer.AUTH,
+    Layer.PATH,
+    Layer.PIPELINE,
+    Layer.ANSWER,
+    Layer.CLOCK,
+    Layer.REJECTED,
+)
+
+EXIT_CODES: Final[Mapping[Layer, int]] = {
+    Layer.SETTINGS: 10,
+    Layer.COMMAND: 11,
+    Layer.PROVIDER: 12,
+    Layer.PROCESSOR: 13,
+    Layer.SAMPLING: 14,
+    Layer.OUTPUTS: 15,
+    Layer.RUNS: 16,
+    Layer.OUTCOMES: 17,
+    Layer.DNS: 20,
+    Layer.CONNECT: 21,
+    Layer.TLS: 22,
+    Layer.PROTOCOL: 23,
+    Layer.REDIRECT: 24,
+    Layer.AUTH: 25,
+    Layer.PATH: 26,
+    Layer.PIPELINE: 27,
+    Layer.ANSWER: 28,
+    Layer.CLOCK: 29,
+    Layer.REJECTED: 30,
+}
+
+MEANINGS: Final[Mapping[Layer, str]] = {
+    Layer.SETTINGS: "AGENT_OUTCOMES_* and OTEL_* variables have values that can be used",
+    Layer.COMMAND: "the command given after -- runs, and is a Python program",
+    Layer.PROVIDER: "the program sets a tracer provider",
+    Layer.PROCESSOR: "AgentOutcomeSpanProcessor is attached to it, once",
+    Layer.SAMPLING: "no sampler drops runs",
+    Layer.OUTPUTS: "there are a logger and a meter provider to take events and metrics",
+    Layer.RUNS: "spans are seen, and one of them is an agent's",
+    Layer.OUTCOMES: "every run's outcome is handed over",
+    Layer.DNS: "the endpoint's host name resolves",
+    Layer.CONNECT: "something listens on its port",
+    Layer.TLS: "both sides speak TLS, with a certificate that can be trusted, or neither does",
+    Layer.PROTOCOL: "both sides speak gRPC, or both HTTP",
+    Layer.REDIRECT: "the receiver does not send elsewhere",
+    Layer.AUTH: "the receiver lets us in",
+    Layer.PATH: "the URL's path is one that takes OTLP",
+    Layer.PIPELINE: "the receiver takes traces, logs and metrics",
+    Layer.ANSWER: "the receiver accepts the request",
+    Layer.CLOCK: "this machine's clock and the receiver's agree",
+    Layer.REJECTED: "the receiver keeps what it accepted",
+}
+
+
+class State(StrEnum):
+    """What was found out about a layer."""
+
+    OK = "ok"
+    FAIL = "FAIL"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen of one layer and, where it is broken, why that matters and what to change.
+
+    `fix` is for people; `variable` is the environment variable or line that it names, and `value` what to set it to
+    where that is known exactly (an empty text: unset it).
+    """
+
+    layer: Layer
+    state: State
+    seen: str
+    why: str = ""
+    fix: str = ""
+    variable: str = ""
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finding or more per layer, in the order of the layers."""
+
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def broken(self) -> Finding | None:
+        """The finding of the first broken layer; `None` where all is well."""
+        return next((finding for finding in self.findings if finding.state is State.FAIL), None)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the first broken layer's."""
+        broken = self.broken
+        return 0 if broken is None else EXIT_CODES[broken.layer]
+
+
+def ok(layer: Layer, seen: str) -> Finding:
+    """A layer that works."""
+    return Finding(layer, State.OK, seen)
+
+
+def skipped(layer: Layer, because: str) -> Finding:
+    """A layer that could not be looked at."""
+    return Finding(layer, State.SKIPPED, because)
+
+
+def failed(layer: Layer, seen: str, *, why: str, fix: str, variable: str = "", value: str | None = None) -> Finding:
+    """A broken layer."""
+    return Finding(layer, State.FAIL, seen, why, fix, variable, value)
+
+
+def report_of(findings: Iterable[Finding]) -> Report:
+    """The findings in the order of the layers."""
+    order = list(Layer)
+    return Report(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))
