@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes import doctor
+from agent_outcomes import doctor, explain
 from agent_outcomes._version import __version__
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _EPILOG: Final = """\
 examples:
   agent-outcomes doctor                    check the settings and what receives your telemetry
   agent-outcomes doctor -- python app.py   check the application itself as well
+  agent-outcomes explain traces.jsonl      say for each run in exported spans which rule decided what
 
 exit codes: 0 all well, 2 the command line cannot be understood, 130 interrupted; further ones are
 listed by the subcommand's own --help.
@@ -49,6 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    for subcommand in (doctor,):
+    for subcommand in (doctor, explain):
         subcommand.add_parser(subparsers)
     return parser

@@ -480,6 +480,34 @@ AGENT_OUTCOMES_PROCESSOR_ERRORS: Final = Instrument(
     buckets=(),
 )
 
+PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
+    ProblemKind.UNKNOWN_STATUS: "The status is no known word.",
+    ProblemKind.UNKNOWN_TYPE: "The outcome type is no known word.",
+    ProblemKind.UNKNOWN_KIND: "The cost kind is no known word.",
+    ProblemKind.UNKNOWN_ATTRIBUTE: "The vocabulary has no attribute of this name.",
+    ProblemKind.STATUS_NOT_TERMINAL: "The status says that the run still goes on.",
+    ProblemKind.STATUS_IS_ESCALATION: "The status names a hand-over, which was taken as the outcome type.",
+    ProblemKind.STATUS_CONFLICT: "The stated status contradicts what was observed.",
+    ProblemKind.INVALID_AMOUNT: "An amount is no decimal within the limits.",
+    ProblemKind.INVALID_CURRENCY: "A currency is no ISO 4217 code.",
+    ProblemKind.INVALID_BOOLEAN: "A value is neither true nor false.",
+    ProblemKind.INVALID_TEXT: "A value is not text.",
+    ProblemKind.INVALID_COUNT: "A count is no whole number within the limits.",
+    ProblemKind.INVALID_METADATA: "The metadata is no JSON object within the limits.",
+    ProblemKind.TEXT_TRUNCATED: "A text was cut off before or while it was taken.",
+    ProblemKind.TEXT_REPAIRED: "Characters of a text that cannot be encoded were replaced.",
+    ProblemKind.NEGATIVE_COST: "A cost is below zero.",
+    ProblemKind.NEGATIVE_DURATION: "The run ended before it started.",
+    ProblemKind.USAGE_MISMATCH: "A total on an outer span differs from the sum of the spans below it.",
+    ProblemKind.MIXED_CURRENCIES: "The costs are in several currencies, so that there is no one total.",
+    ProblemKind.ATTRIBUTES_DROPPED: "The span lost attributes to a limit of the SDK.",
+    ProblemKind.AMBIGUOUS_OUTCOME: "It is not clear which run an outcome belongs to.",
+    ProblemKind.CONTRADICTING_OUTCOME: "Two spans of one run state different outcomes.",
+    ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
+    ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",
+    ProblemKind.TOO_MANY_PROBLEMS: "There were more problems than are listed.",
+}
+"""What each kind of problem means, as a sentence."""
 OUTCOME_COUNTERS: Final = (
     AGENT_RUNS,
     AGENT_RUN_COST,

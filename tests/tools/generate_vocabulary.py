@@ -279,7 +279,12 @@ def _sets(registry: Registry) -> list[str]:
     read = [each.name for each in registry.attributes.values() if each.notes["direction"] in {"read", "both"}]
     outcome_read = [constant_name(name) for name in read if name.startswith("agent.outcome.")]
     cost_read = [constant_name(name) for name in read if name.startswith("agent.cost.")]
+    problems = registry.enums["ProblemKind"]
     return [
+        "PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {",
+        *(f"    ProblemKind.{problem.name}: {_quoted(problem.brief)}," for problem in problems),
+        "}",
+        '"""What each kind of problem means, as a sentence."""',
         _sequence("OUTCOME_COUNTERS: Final = (", outcome, ")"),
         _sequence("HEALTH_COUNTERS: Final = (", health, ")"),
         "",

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every example as its users run it: a process of its own, its output compared with the one that stands beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+EXAMPLES: Final = ROOT / "examples"
+LINES_MAX: Final = 60
+PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "set_attributes")
+
+
+def folders() -> set[str]:
+    return {path.name for path in EXAMPLES.iterdir() if (path / "output.txt").exists()}
+
+
+def steady(text: str) -> str:
+    """The output without what differs from run to run: durations."""
+    return re.sub(r"took \d+\.\d{3} s", "took 0.001 s", text)
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "AGENT_OUTCOMES_"))}
+    return kept | more
+
+
+def test_every_example_is_tested_and_listed() -> None:
+    """No folder is left out here, and the table in examples/README.md has each."""
+    assert folders() == set(PLAIN)
+    listed = set(re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed >= folders()
+
+
+@pytest.mark.parametrize("name", sorted(folders()))
+def test_an_example_is_short(name: str) -> None:
+    """Each program is under 60 lines."""
+    for path in (EXAMPLES / name).iterdir():
+        if path.suffix in {".py", ".js", ".sh"}:
+            assert len(path.read_text(encoding="utf-8").splitlines()) < LINES_MAX
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_example_prints_its_output(name: str) -> None:
+    """Line by line what output.txt has, nothing on standard error, with warnings as errors."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name / "main.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert steady(done.stdout) == steady((EXAMPLES / name / "output.txt").read_text(encoding="utf-8"))
