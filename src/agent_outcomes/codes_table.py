@@ -6,6 +6,7 @@ Data only; the rows are those of `errors_table`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agent_outcomes.errors_table import (
@@ -113,6 +114,27 @@ FINISH_REASON_RULES: Mapping[str, Classification] = {
     "guardrail": POLICY,
     "tool_failure": TOOL_ERROR,
 }
+
+# Why an instrumentation's own span event says that the run stopped (`conventions.STOP_EVENTS`), as above.
+STOP_RULES: Mapping[str, Classification] = {
+    "span.cancelled": CANCELLED,
+    "cancelled": CANCELLED,
+    "checkpoint": AWAITING_HUMAN,
+    "content_filtered": POLICY,
+    "guardrail_intervened": POLICY,
+    "interrupt": AWAITING_HUMAN,
+    "limit_output_tokens": BUDGET,
+    "limit_total_tokens": BUDGET,
+    "limit_turns": BUDGET,
+    "max_tokens": TRUNCATED,
+}
+
+# Messages of a fixed form, for spans in ERROR that name no class of which anything is known: those of the clients
+# generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, and one framework's.
+TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
+    (re.compile(r"(?:[\w.]+: )?Error code: ([45]\d\d)(?: - |$)"), None),
+    (re.compile(r"(?:[\w.]+: )?Max iterations of \d+ reached!"), BUDGET),
+)
 
 # What a category stated without an exception says about retrying.
 CATEGORY_RULES: Mapping[str, Classification] = {

@@ -21,6 +21,8 @@ TRACELOOP_KIND: Final = "traceloop.span.kind"
 FINISH_REASON: Final = "gen_ai.agent.finish_reason"
 
 AGENT_NAME_KEYS: Final = (
+    # CrewAI puts a hash of the agent's definition into gen_ai.agent.name.
+    "crewai.agent.role",
     semconv.GEN_AI_AGENT_NAME,
     "agent.name",
     "gen_ai.workflow.name",
@@ -64,17 +66,38 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
 }
 
 # Roots that carry no agent mark of their own: (scope, span name). OpenInference calls a LangGraph graph without
-# "agent" in its name a CHAIN, LlamaIndex has no agent span, ADK's first schema and Agent Framework set no operation.
+# "agent" in its name a CHAIN, LlamaIndex has no agent span, ADK's first schema and Agent Framework set no operation,
+# and CrewAI overwrites the operation of a failed agent with that of the model call that failed.
 ROOT_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
     "openinference.instrumentation.langchain": re.compile(r"LangGraph"),
     "openinference.instrumentation.llama_index": re.compile(r"\w*(?:Agent|Workflow)\.run"),
     "openinference.instrumentation.crewai": re.compile(r".+\.kickoff"),
     "agent_framework": re.compile(r"workflow\.run"),
+    "crewai": re.compile(r"execute (?:crew|flow|agent|lite agent)"),
     "gcp.vertex.agent": re.compile(r"invocation"),
 }
 ROOT_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "strands.telemetry.tracer": frozenset({"invoke_graph", "invoke_swarm"}),
 }
+
+# Spans whose marks are not to be believed: CrewAI's failed agents and tasks (as above), the second span that it makes
+# for a tool that failed, and what LlamaIndex does before it calls the model.
+_MISMARKED_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
+    "crewai": re.compile(r"execute .+|tool failure"),
+    "openinference.instrumentation.llama_index": re.compile(r".+\._prepare_chat_with_tools"),
+}
+
+# Instrumentations whose agent spans report the tokens of the agent object's whole life, earlier runs included.
+LIFETIME_TOTALS_SCOPES: Final = frozenset({"strands.telemetry.tracer"})
+
+# Where an instrumentation says why the run stopped, on an event of its span: (event name, attribute with the reason;
+# `None` where the event's name says it all).
+STOP_EVENTS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "openinference.instrumentation.llama_index": ("span.cancelled", None),
+    "strands.telemetry.tracer": ("gen_ai.choice", "finish_reason"),
+}
+# The class of what interrupted a run whose span is left UNSET.
+INTERRUPTION_KEY: Final = "strands.cancellation.type"
 
 _GENAI_SCOPE: Final = re.compile(
     r"""(?:
@@ -109,8 +132,14 @@ _NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
 ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND})
 
 
-def role_of(attributes: Mapping[str, Any]) -> Role:
-    """What the span's own marks say it is; the operation name is the stronger mark."""
+def role_of(attributes: Mapping[str, Any], scope: str = "", name: str = "") -> Role:
+    """What the span's own marks say it is; the operation name is the stronger mark.
+
+    Scope and name tell the spans of which an instrumentation is known to mark wrongly.
+    """
+    mismarked = _MISMARKED_NAMES.get(scope)
+    if mismarked is not None and mismarked.fullmatch(name):
+        return Role.OTHER
     operation = attributes.get(OPERATION)
     if operation is not None:
         role = _lookup(OPERATION_ROLES, operation)

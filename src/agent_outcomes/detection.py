@@ -13,9 +13,11 @@ from opentelemetry.trace import SpanKind, StatusCode
 from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import (
     GENAI_PREFIXES,
+    LIFETIME_TOTALS_SCOPES,
     ROLE_KEYS,
     ROOT_NAMES,
     ROOT_OPERATIONS,
+    STOP_EVENTS,
     Role,
     is_genai_scope,
     is_known_root,
@@ -25,7 +27,7 @@ from agent_outcomes.model import AgentSpan
 from agent_outcomes.otel import SCOPE_NAME
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES
 from agent_outcomes.texts import encodable
-from agent_outcomes.usage import USAGE_KEYS, read_usage
+from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -46,6 +48,7 @@ _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_EVENTS_MAX: Final = 32
 NAME_LENGTH_MAX: Final = 512
+STATUS_TEXT_LENGTH_MAX: Final = 200
 TIME_MAX_NS: Final = 2**63 - 1
 
 
@@ -90,7 +93,8 @@ def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
     attributes = attributes_of(span)
     scope = scope_of(span)
     verdict = is_run(span) if is_run is not None else None
-    likeness = likeness_of(attributes, scope, name_of(span), role_of(attributes), verdict=verdict)
+    name = name_of(span)
+    likeness = likeness_of(attributes, scope, name, role_of(attributes, scope, name), verdict=verdict)
     if likeness is not Likeness.NONE:
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.kind in _EDGE_KINDS:
@@ -164,6 +168,8 @@ def own_usage(span: ReadableSpan, attributes: Mapping[str, Any], role: Role) -> 
     if role is Role.AGENT and span.kind is SpanKind.CLIENT:
         # The callee, another process, reports what it used.
         return None
+    if role is Role.AGENT and scope_of(span) in LIFETIME_TOTALS_SCOPES:
+        attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
     return read_usage(attributes, role, value_length_limit_of(span), is_lossy=span.dropped_attributes > 0)
 
 
@@ -179,12 +185,13 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
     error = sys.exception()
     fresh = error is not None and id(error) != exception_id_at_start
     start_ns, end_ns = _times_ns(span)
+    scope = scope_of(span)
     return AgentSpan(
         trace_id=context.trace_id,
         span_id=context.span_id,
         trace_flags=int(context.trace_flags),
         name=encodable(name_of(span), NAME_LENGTH_MAX),
-        scope=scope_of(span),
+        scope=scope,
         internal=span.kind not in _EDGE_KINDS,
         start_ns=start_ns,
         end_ns=end_ns,
@@ -192,6 +199,8 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
         attributes=attributes,
         dropped_attributes=span.dropped_attributes,
         exception_types=_exception_types(span),
+        stop_reason=_stop_reason(span, scope),
+        status_text=_status_text(span),
         in_flight=facts_from_exception(error) if error is not None and fresh else None,
         value_length_limit=value_length_limit_of(span),
     )
@@ -223,3 +232,19 @@ def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
             if isinstance(exception_type, str):
                 types.append(str.__str__(exception_type))
     return tuple(types)
+
+
+def _stop_reason(span: ReadableSpan, scope: str) -> str | None:
+    if scope not in STOP_EVENTS:
+        return None
+    name, key = STOP_EVENTS[scope]
+    for event in reversed(span.events[-EXCEPTION_EVENTS_MAX:]):
+        if event.name == name:
+            reason = name if key is None else (event.attributes or {}).get(key)
+            return encodable(reason, NAME_LENGTH_MAX) if isinstance(reason, str) else None
+    return None
+
+
+def _status_text(span: ReadableSpan) -> str:
+    text: object = span.status.description
+    return encodable(text, STATUS_TEXT_LENGTH_MAX) if isinstance(text, str) else ""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which evidence decides a run's status, strongest first, and what it is called in `agent.outcome.evidence`.
 
-Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR, an interruption in
-flight on a span left UNSET, span status ERROR; then, for instrumentations that end a failed run clean, any exception
-in flight or the last nested agent's failure; then success. A handled exception (`record_exception` on a span that
-then goes on) is no failure.
+Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class, else a message
+of a known form), why a framework's own event says that the run stopped, an interruption in flight on a span left UNSET;
+then, for instrumentations that end a failed run clean, any exception in flight or the last nested agent's failure; then
+success. A handled exception (`record_exception` on a span that then goes on) is no failure.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from agent_outcomes.classification import (
     is_interruption,
     is_silent,
 )
-from agent_outcomes.codes_table import FINISH_REASON_RULES
-from agent_outcomes.conventions import FINISH_REASON, ends_clean_on_failure
+from agent_outcomes.codes_table import FINISH_REASON_RULES, STOP_RULES, TEXT_RULES
+from agent_outcomes.conventions import FINISH_REASON, INTERRUPTION_KEY, ends_clean_on_failure
 from agent_outcomes.errors_table import OTHER, Classification
 from agent_outcomes.model import Execution
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ENDED_CLEAN: Final = "span_end"
 SPAN_ERROR: Final = "span_status:error"
+STATUS_TEXT: Final = "status_text"
 ANCESTOR: Final = "ancestor"
 DESCENDANT: Final = "descendant"
 STATED: Final = AGENT_OUTCOME_STATUS
@@ -69,12 +70,22 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":
         return _from_error_span(span)
-    return _paused(span) or _from_unset_span(span, nested)
+    return _paused(span) or _stopped(span) or _from_unset_span(span, nested)
+
+
+def _stopped(span: AgentSpan) -> Finding | None:
+    rule = STOP_RULES.get(span.stop_reason) if span.stop_reason is not None else None
+    return _finding(rule, f"finish_reason:{span.stop_reason}", None) if rule is not None else None
 
 
 def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
     if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
         return _from_facts(span.in_flight)
+    interruption = span.attributes.get(INTERRUPTION_KEY)
+    if span.status_code == "unset" and isinstance(interruption, str):
+        facts = facts_from_name(str.__str__(interruption))
+        if find_rule(facts) is not None:
+            return _from_facts(facts)
     if ends_clean_on_failure(span.scope):
         if span.in_flight is not None and not is_silent(span.in_flight):
             return _from_facts(span.in_flight)
@@ -93,13 +104,30 @@ def _paused(span: AgentSpan) -> Finding | None:
 def _from_error_span(span: AgentSpan) -> Finding:
     named = _named_error(span)
     facts = facts_from_name(named) if named else None
-    known = facts is not None and find_rule(facts) is not None
-    # A framework's wrapper says less than the exception in flight, whose causes lead to the class that matters.
-    if not known and span.in_flight is not None and not is_silent(span.in_flight):
-        return _from_facts(span.in_flight)
+    raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
+    if facts is None or find_rule(facts) is None:
+        # A framework's wrapper says less than the exception in flight, whose causes lead to the class that matters,
+        # and that says less than a message of which the form is known.
+        told = _from_status_text(span) if raised is None or find_rule(raised) is None else None
+        if told is not None:
+            return told
+        if raised is not None:
+            return _from_facts(raised)
     if facts is not None and named is not None:
         return _finding(classify(facts), f"exception:{named}", named)
     return _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+
+
+def _from_status_text(span: AgentSpan) -> Finding | None:
+    for pattern, rule in TEXT_RULES:
+        found = pattern.match(span.status_text)
+        if found is None:
+            continue
+        if rule is not None:
+            return _finding(rule, STATUS_TEXT, _named_error(span) or UNNAMED_ERROR)
+        code = found[1]
+        return _finding(classify(facts_from_name(code)), f"{STATUS_TEXT}:{code}", code)
+    return None
 
 
 def _named_error(span: AgentSpan) -> str | None:

@@ -84,7 +84,8 @@ class Execution:
 class AgentSpan:
     """An ended span as the normaliser reads it: plain data, whatever SDK or protocol it came from.
 
-    `status_code` is `unset`, `ok` or `error`. `exception_types` are those of its exception events, in order.
+    `status_code` is `unset`, `ok` or `error`, and `status_text` how its description begins. `exception_types` are those
+    of its exception events, in order; `stop_reason` is why an event of its framework says that the run stopped.
     `in_flight` is the exception that was being raised when the span ended and not yet when it began.
     `value_length_limit` is the provider's limit on attribute text, `None` if there is none.
     """
@@ -101,6 +102,8 @@ class AgentSpan:
     attributes: Mapping[str, Any]
     dropped_attributes: int = 0
     exception_types: tuple[str, ...] = ()
+    stop_reason: str | None = None
+    status_text: str = ""
     in_flight: ErrorFacts | None = None
     value_length_limit: int | None = None
 

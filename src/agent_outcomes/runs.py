@@ -194,7 +194,7 @@ class RunTracker:
         if is_outcome_span(scope, name):
             return self._end_plain(context, None)
         verdict = self._is_run(span) if self._is_run is not None else None
-        role = role_of(attributes)
+        role = role_of(attributes, scope, name)
         likeness = likeness_of(attributes, scope, name, role, verdict=verdict)
         own = own_usage(span, attributes, role)
         if likeness is Likeness.NONE:

@@ -223,6 +223,8 @@ FRAMEWORK_ROOTS: Final = (
     ("openinference.instrumentation.llama_index", "ReActAgent.run_step"),
     ("openinference.instrumentation.crewai", "crew.kickoff"),
     ("agent_framework", "workflow.run"),
+    ("crewai", "execute lite agent"),
+    ("crewai", "execute task"),
     ("gcp.vertex.agent", "invocation"),
     ("gcp.vertex.agent", "invocations"),
 )

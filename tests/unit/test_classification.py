@@ -25,7 +25,14 @@ from agent_outcomes.classification import (
     is_interruption,
     is_silent,
 )
-from agent_outcomes.codes_table import CATEGORY_RULES, CODE_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.codes_table import (
+    CATEGORY_RULES,
+    CODE_RULES,
+    FINISH_REASON_RULES,
+    GRPC_RULES,
+    HTTP_RULES,
+    STOP_RULES,
+)
 from agent_outcomes.errors_table import ERROR_RULES, Classification
 from agent_outcomes.semconv import ErrorCategory
 
@@ -293,6 +300,18 @@ EXPECTED_FINISH: dict[str, Verdict] = {
     "guardrail": POLICY,
     "tool_failure": TOOL_ERROR,
 }
+EXPECTED_STOPS: dict[str, Verdict] = {
+    "span.cancelled": CANCELLED,
+    "cancelled": CANCELLED,
+    "checkpoint": AWAITING_HUMAN,
+    "content_filtered": POLICY,
+    "guardrail_intervened": POLICY,
+    "interrupt": AWAITING_HUMAN,
+    "limit_output_tokens": BUDGET,
+    "limit_total_tokens": BUDGET,
+    "limit_turns": BUDGET,
+    "max_tokens": TRUNCATED,
+}
 EXPECTED_CATEGORIES: dict[str, Verdict] = {
     "timeout": TIMEOUT,
     "run_deadline": RUN_DEADLINE,
@@ -404,9 +423,10 @@ def test_vendor_code_row(code: str, verdict: Verdict) -> None:
         (GRPC_RULES, EXPECTED_GRPC),
         (CODE_RULES, EXPECTED_CODES),
         (FINISH_REASON_RULES, EXPECTED_FINISH),
+        (STOP_RULES, EXPECTED_STOPS),
         (CATEGORY_RULES, EXPECTED_CATEGORIES),
     ],
-    ids=["http", "grpc", "code", "finish_reason", "category"],
+    ids=["http", "grpc", "code", "finish_reason", "stop", "category"],
 )
 def test_table_is_as_expected(table: dict[object, Classification], expected: dict[object, Verdict]) -> None:
     """Each of the other tables holds the rows written here and no more."""

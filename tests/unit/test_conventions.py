@@ -39,6 +39,7 @@ EXPECTED_KINDS = {
     ("traceloop.span.kind", "agent"): Role.AGENT,
     ("traceloop.span.kind", "tool"): Role.TOOL,
 }
+OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
     "openinference.instrumentation.langchain": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
@@ -49,6 +50,10 @@ EXPECTED_ROOTS = {
     "openinference.instrumentation.crewai": (
         ["sales_crew.kickoff", "Crew_1.kickoff"],
         [".kickoff", "Task._execute_core"],
+    ),
+    "crewai": (
+        ["execute crew", "execute flow", "execute agent", "execute lite agent"],
+        ["execute task", "execute agents", "call llm"],
     ),
     "agent_framework": (["workflow.run"], ["workflow.build", "executor.process"]),
     "gcp.vertex.agent": (["invocation"], ["call_llm", "invocation 2"]),
@@ -96,6 +101,23 @@ def test_every_operation_and_kind_is_expected() -> None:
 def test_no_role(attributes: dict[str, Any]) -> None:
     """What is in no table is no mark."""
     assert role_of(attributes) is Role.OTHER
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "mark"),
+    [
+        ("crewai", "execute crew", {"gen_ai.operation.name": "chat"}),
+        ("crewai", "execute agent", {"gen_ai.operation.name": "chat"}),
+        ("crewai", "execute task", {"gen_ai.operation.name": "chat"}),
+        ("crewai", "tool failure", {"gen_ai.operation.name": "execute_tool"}),
+        ("openinference.instrumentation.llama_index", "OpenAI._prepare_chat_with_tools", OPENINFERENCE_LLM),
+    ],
+)
+def test_mismarked(scope: str, name: str, mark: dict[str, Any]) -> None:
+    """A span that its instrumentation is known to mark wrongly has no role; with another scope or name it has."""
+    assert role_of(mark, scope, name) is Role.OTHER
+    assert role_of(mark, "app", name) is not Role.OTHER
+    assert role_of(mark, scope, "call llm") is not Role.OTHER
 
 
 @pytest.mark.parametrize("scope", EXPECTED_ROOTS)

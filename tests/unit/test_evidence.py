@@ -24,6 +24,9 @@ def span(
     in_flight: BaseException | None = None,
     exceptions: tuple[str, ...] = (),
     scope: str = "app",
+    *,
+    stopped: str | None = None,
+    text: str = "",
     **attributes: Any,
 ) -> AgentSpan:
     return AgentSpan(
@@ -38,6 +41,8 @@ def span(
         status_code=status,
         attributes={key.replace("__", "."): value for key, value in attributes.items()},
         exception_types=exceptions,
+        stop_reason=stopped,
+        status_text=text,
         in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
     )
 
@@ -159,6 +164,78 @@ def test_loud_texts() -> None:
     """Texts whose methods raise are read as what they hold."""
     assert inferred(span(gen_ai__agent__finish_reason=LoudText("error")))[1] == "finish_reason:error"
     assert inferred(span("error", error__type=LoudText("TimeoutError")))[0] == "timeout"
+
+
+CODE_TEXT = "Error code: 429 - {'error': {'message': 'slow down'}}"
+STEPS_TEXT = "Max iterations of 3 reached! Either something went wrong, or ..."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CODE_TEXT, ("failure", "status_text:429", "429")),
+        (f"openai.RateLimitError: {CODE_TEXT}", ("failure", "status_text:429", "429")),
+        ("Error code: 503", ("failure", "status_text:503", "503")),
+        (STEPS_TEXT, ("failure", "status_text", "_OTHER")),
+        (f"WorkflowRuntimeError: {STEPS_TEXT}", ("failure", "status_text", "_OTHER")),
+        ("Error code: 200 - {}", ("failure", "span_status:error", "_OTHER")),
+        ("Error code: 4290", ("failure", "span_status:error", "_OTHER")),
+        (f"the tool said: {CODE_TEXT}", ("failure", "span_status:error", "_OTHER")),
+        ("it timed out", ("failure", "span_status:error", "_OTHER")),
+        ("", ("failure", "span_status:error", "_OTHER")),
+    ],
+)
+def test_status_text(text: str, expected: tuple[str, str, str | None]) -> None:
+    """A message of a known form names the error where nothing else does; any other says nothing."""
+    assert inferred(span("error", text=text, error__type="_OTHER")) == expected
+    assert inferred(span("ok", text=text))[1] == "span_end"
+
+
+def test_what_a_status_text_means() -> None:
+    """The code is judged by the table of HTTP codes, the step limit as an exhausted budget."""
+    codes = infer(span("error", text=CODE_TEXT)).execution
+    assert (codes.category, codes.retryable, codes.remedy) == ("rate_limit", True, Remedy.RETRY_LATER)
+    steps = infer(span("error", exceptions=("workflows.errors.WorkflowRuntimeError",), text=STEPS_TEXT))
+    assert (steps.execution.category, steps.error_type) == ("budget_exhausted", "workflows.errors.WorkflowRuntimeError")
+
+
+def test_status_text_is_the_weakest_name() -> None:
+    """A class that the table knows stands before the message, on the span or in flight; any other one after."""
+    assert inferred(span("error", text=CODE_TEXT, error__type="TimeoutError"))[1] == "exception:TimeoutError"
+    assert inferred(span("error", wrapped(TimeoutError()), text=CODE_TEXT))[1] == "exception:framework.AgentError"
+    assert inferred(span("error", wrapped(ValueError()), text=CODE_TEXT))[1] == "status_text:429"
+    assert inferred(span("error", text=CODE_TEXT, error__type="framework.AgentError"))[1] == "status_text:429"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("span.cancelled", ("cancelled", "finish_reason:span.cancelled", None)),
+        ("limit_turns", ("failure", "finish_reason:limit_turns", None)),
+        ("end_turn", ("success", "span_end", None)),
+    ],
+)
+@pytest.mark.parametrize("status", ["ok", "unset"])
+def test_stop_reason(status: str, reason: str, expected: tuple[str, str, str | None]) -> None:
+    """Why a framework's event says that the run stopped decides, if the table knows it, where the span has no error."""
+    assert inferred(span(status, stopped=reason)) == expected
+    assert inferred(span("error", stopped=reason))[1] == "span_status:error"
+
+
+def test_stop_for_a_human_is_a_pause() -> None:
+    """An interrupt told by the framework's event is no outcome."""
+    assert infer(span("ok", stopped="interrupt")).paused
+
+
+def test_interruption_on_the_span() -> None:
+    """The class of what interrupted an unset span is believed, if the table knows it; what is in flight says more."""
+    named = span(strands__cancellation__type="CancelledError")
+    assert inferred(named) == ("cancelled", "exception:CancelledError", "CancelledError")
+    raised = span("unset", asyncio.CancelledError(), strands__cancellation__type="CancelledError")
+    assert inferred(raised)[2] == "asyncio.exceptions.CancelledError"
+    assert inferred(span(strands__cancellation__type="GeneratorExit"))[1] == "span_end"
+    assert inferred(span("ok", strands__cancellation__type="CancelledError"))[1] == "span_end"
+    assert inferred(span(strands__cancellation__type=LoudObject()))[1] == "span_end"
 
 
 def test_paused() -> None:

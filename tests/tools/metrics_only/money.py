@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import Role
+from agent_outcomes.conventions import LIFETIME_TOTALS_SCOPES, Role
 from agent_outcomes.money import CURRENCIES, FRACTION_DIGITS_MAX
 from agent_outcomes.semconv import CostKind, TokenType
 from agent_outcomes.statement import DEFAULT_CURRENCY
@@ -20,6 +20,7 @@ from tests.tools.metrics_only.ottl import (
     attribute,
     cache,
     canonical,
+    is_one_of,
     list_of,
     look_up,
     map_of_words,
@@ -130,9 +131,11 @@ def _cost_by_kind() -> Iterator[str]:
 
 def tokens() -> Iterator[str]:
     """Input and output tokens."""
+    by_scope = is_one_of(sorted(LIFETIME_TOTALS_SCOPES), "scope.name")
+    lifetime = f"({by_scope} and {role_of_span({Role.AGENT})})"
     for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
         raw = cache(f"{direction.value}_raw")
         for key in _SPELLINGS[dimension]:
-            yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true")
+            yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true and not {lifetime}")
         in_range = f"IsInt({raw}) and {raw} >= 0 and {raw} <= {COUNT_MAX}"
         yield assign(cache(TOKENS + direction.value), raw, in_range)

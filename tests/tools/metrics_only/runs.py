@@ -18,7 +18,7 @@ def drop_conditions() -> Iterator[tuple[str, str]]:
     has_outcome = any_of(f"{attribute(key)} != nil" for key in sorted(semconv.READ_ATTRIBUTES))
     # Bit 8 of the flags says that bit 9 is known, bit 9 that the parent is in another process.
     local_parent = "not IsRootSpan() and (span.flags < 768 or span.flags > 1023)"
-    marked = any_of([role_of_span({Role.AGENT}), *_known_roots()])
+    marked = any_of([role_of_span({Role.AGENT}), *known_roots()])
     yield (
         "Neither an outcome nor an agent's mark; or an agent that may be part of another one's run.",
         f"not {has_outcome} and ({local_parent} or not {marked})",
@@ -46,7 +46,8 @@ def _or_unless_known(found: list[str], known: list[str], path: str, weaker: str)
     return f"{is_one_of(found, path)} or (not {is_one_of(known, path)} and ({weaker}))"
 
 
-def _known_roots() -> Iterator[str]:
+def known_roots() -> Iterator[str]:
+    """Conditions for the frameworks' roots that carry no agent mark."""
     for scope, pattern in ROOT_NAMES.items():
         yield f"(scope.name == {quoted(scope)} and IsMatch(span.name, {quoted(f'^(?:{pattern.pattern})$')}))"
     for scope, operations in ROOT_OPERATIONS.items():

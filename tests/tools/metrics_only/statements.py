@@ -31,6 +31,7 @@ from tests.tools.metrics_only.ottl import (
     replace_all,
     shortened,
 )
+from tests.tools.metrics_only.runs import known_roots
 from tests.tools.metrics_only.status import error_names, execution, finding, stated_status
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def _business() -> Iterator[str]:
 def _names() -> Iterator[str]:
     agent, name = cache("agent"), cache("span_name")
     yield from first_text("agent", AGENT_NAME_KEYS)
-    # The name of a server, client or messaging span is that of an endpoint, not of an agent.
+    # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
     edge, operation = is_one_of(EDGES, "span.kind.string"), is_one_of(map(str, OPERATION_ROLES), "span.name")
-    yield assign(name, "span.name", f"{agent} == nil and not {edge} and not {operation}")
+    named = f"(not {edge} or {any_of(known_roots())})"
+    yield assign(name, "span.name", f"{agent} == nil and {named} and not {operation}")
     yield shortened(name)
     for pattern in (_NAME_PREFIX.pattern, _NAME_SUFFIX.pattern, BLANK):
         yield replace_all(name, pattern, "")
