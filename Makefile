@@ -10,7 +10,7 @@ DEMO_OUT ?= demo-out
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack help demo test test-newest test-oldest check lint unit bench generate collector clean
+.PHONY: stack help demo test test-newest test-oldest check lint unit frameworks bench generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ unit: $(VENV)/.dev ## unit tests
 
 stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics on loopback, built once; prints the URLs
 	$(RUN) -m tests.tools.stack
+
+frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, each environment made once, into a cache folder
+	$(VENV)/bin/nox --session frameworks -- $(FRAMEWORKS_ARGS)
 
 bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
 	$(RUN) -m tests.bench

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environments in which agent frameworks are tested, each made once for its lock file, outside the tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+import nox
+
+ENVIRONMENTS: Final = Path("tests/frameworks/environments")
+NAMES: Final = ("genai",)
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "frameworks"
+
+nox.options.default_venv_backend = "none"
+
+
+@nox.session
+@nox.parametrize("environment", NAMES, ids=NAMES)
+def frameworks(session: nox.Session, environment: str) -> None:
+    """Run the scenarios of every framework of an environment; arguments go to pytest."""
+    python = _made(session, environment)
+    variables = {"PYTHONPATH": "src", "FRAMEWORKS_ENVIRONMENT": environment}
+    session.run(python, "-m", "pytest", "tests/frameworks", *session.posargs, env=variables, external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolve the environments anew; needs uv and the network."""
+    for name in NAMES:
+        given, locked = ENVIRONMENTS / f"{name}.in", ENVIRONMENTS / f"{name}.txt"
+        options = ("--universal", "--python-version", "3.11", "--no-annotate", "--no-header", "--no-emit-index-url")
+        arguments = ("--quiet", *options, "pyproject.toml", str(given), "--output-file", str(locked), *session.posargs)
+        session.run("uv", "pip", "compile", *arguments, external=True)
+
+
+def _made(session: nox.Session, name: str) -> str:
+    """The interpreter of the environment, which is made if it is not there."""
+    locked = ENVIRONMENTS / f"{name}.txt"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    digest = hashlib.sha256(locked.read_bytes()).hexdigest()[:12]
+    folder = CACHE / f"{name}-{version}-{digest}"
+    python, complete = str(folder / "bin" / "python"), folder / "complete"
+    if not complete.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run(sys.executable, "-m", "venv", str(folder), external=True)
+        uv = shutil.which("uv")
+        install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+        session.run(*install, "--quiet", "--requirement", str(locked), external=True)
+        complete.touch()
+    return python

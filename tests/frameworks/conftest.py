@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which frameworks are tested here, and one process for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import pytest
+
+from tests.frameworks.expectations import frameworks
+from tests.frameworks.observation import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.frameworks.expectations import Framework
+    from tests.frameworks.scenarios import Scenario
+
+ROOT: Final = Path(__file__).parents[2]
+# Names the environment of `environments/` that this is: none of its frameworks may be missing.
+ENVIRONMENT: Final = "FRAMEWORKS_ENVIRONMENT"
+
+
+class Observe(Protocol):
+    """The user's code in one scenario, as it is or with the footnote's remedy."""
+
+    def __call__(self, framework: Framework, scenario: Scenario, *, remedied: bool = False) -> Observation:
+        """Run the cell, or tell what it showed before."""
+        ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-results", action="store_true", help="write tests/frameworks/results anew")
+
+
+def tested_frameworks() -> list[Framework]:
+    """Those of the environment that is named, whether they are installed or not; else those that are."""
+    environment = os.environ.get(ENVIRONMENT)
+    if environment is None:
+        return [framework for framework in frameworks() if framework.is_installed]
+    demanded = [framework for framework in frameworks() if framework.environment == environment]
+    assert demanded, f"{ENVIRONMENT}={environment}: no file in tests/frameworks/expected names this environment"
+    return demanded
+
+
+# Elsewhere, where no framework is installed, there is nothing to collect.
+collect_ignore = [] if tested_frameworks() else ["test_frameworks.py"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    tested = tested_frameworks()
+    if {"framework", "scenario"} <= set(metafunc.fixturenames):
+        wants_remedy = "remedy" in metafunc.function.__name__
+        cells = [
+            (framework, scenario)
+            for framework in tested
+            for scenario, cell in framework.cells.items()
+            if cell.observation is not None and (cell.remedy is not None or not wants_remedy)
+        ]
+        ids = [f"{framework.id}-{scenario}" for framework, scenario in cells]
+        metafunc.parametrize(("framework", "scenario"), cells, ids=ids)
+    elif "framework" in metafunc.fixturenames:
+        metafunc.parametrize("framework", tested, ids=[framework.id for framework in tested])
+
+
+@pytest.fixture(scope="session")
+def observe() -> Iterator[Observe]:
+    """Observe a cell in its framework's own process; each is observed once a session."""
+    labs: dict[str, subprocess.Popen[str]] = {}
+    known: dict[tuple[str, str, bool], Observation] = {}
+
+    def ask(framework: Framework, scenario: Scenario, *, remedied: bool = False) -> Observation:
+        key = (framework.id, scenario.value, remedied)
+        if key not in known:
+            if framework.id not in labs:
+                labs[framework.id] = _start(framework.id)
+            known[key] = _ask(labs[framework.id], f"{scenario.value} {'remedy' if remedied else ''}")
+        return known[key]
+
+    yield ask
+    for lab in labs.values():
+        lab.communicate(timeout=30)
+
+
+def _start(framework_id: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.frameworks.lab", framework_id],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def _ask(lab: subprocess.Popen[str], request: str) -> Observation:
+    assert lab.stdin is not None
+    assert lab.stdout is not None
+    lab.stdin.write(request + "\n")
+    lab.stdin.flush()
+    answer = lab.stdout.readline()
+    assert answer, f"the lab's process has ended with {lab.wait(30)}; what it said is above"
+    return Observation.from_json(json.loads(answer))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each framework's cells are expected to show, read from `expected/*.yaml`.
+
+A file has `title`, `spans` (whose spans they are), `environment` (of `environments/`), `distributions` (whose versions
+the table shows, the framework first) and `cells`: by scenario what `Observation.as_json` gives, word for word. A cell
+that is not right has a `footnote` that says why; if anything helps, `remedy` is what the user adds, and the adapter's
+`REMEDIES` show that it does. A scenario that a framework cannot express is `{left_out: why}`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from tests.frameworks.observation import Observation
+from tests.frameworks.scenarios import RIGHT, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HERE: Final = Path(__file__).parent
+_NOTES: Final = ("footnote", "remedy", "left_out")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCell:
+    """What one cell shows; `observation` is `None` for a scenario that is left out."""
+
+    observation: Observation | None
+    footnote: str | None = None
+    remedy: str | None = None
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> ExpectedCell:
+        """Read a cell; raises `TypeError` or `KeyError` for one that says something else."""
+        if "left_out" in data:
+            return cls(None, footnote=data["left_out"])
+        seen = {key: value for key, value in data.items() if key not in _NOTES}
+        return cls(Observation.from_json(seen), data.get("footnote"), data.get("remedy"))
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A framework with one of its instrumentations."""
+
+    id: str
+    title: str
+    spans: str
+    environment: str
+    distributions: tuple[str, ...]
+    cells: Mapping[Scenario, ExpectedCell] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The installed versions; raises `PackageNotFoundError` if one is not there."""
+        return {name: importlib.metadata.version(name) for name in self.distributions}
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether all of it can be imported here."""
+        try:
+            return bool(self.versions)
+        except importlib.metadata.PackageNotFoundError:
+            return False
+
+    def is_right(self, scenario: Scenario) -> bool:
+        """Whether the expected cell says what is right, with nothing to be added by the user."""
+        observation = self.cells[scenario].observation
+        return observation is not None and observation.is_right(RIGHT[scenario])
+
+
+@cache
+def frameworks() -> tuple[Framework, ...]:
+    """All frameworks, in the order of their titles."""
+    found = [_read(path) for path in sorted((HERE / "expected").glob("*.yaml"))]
+    return tuple(sorted(found, key=lambda framework: (framework.title.casefold(), framework.spans)))
+
+
+def _read(path: Path) -> Framework:
+    data = yaml.safe_load(path.read_text())
+    return Framework(
+        id=path.stem,
+        title=data["title"],
+        spans=data["spans"],
+        environment=data["environment"],
+        distributions=tuple(data["distributions"]),
+        cells={Scenario(name): ExpectedCell.read(cell) for name, cell in data["cells"].items()},
+    )

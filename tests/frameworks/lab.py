@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the scenarios of one framework in a process of its own: `python -m tests.frameworks.lab FRAMEWORK`.
+
+Reads one request a line (`rate_limited`, or `rate_limited remedy`) and answers each with one line of JSON, an
+`Observation`. The providers are global ones, as in an application, with the processor as anybody adds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
+
+from agent_outcomes import AgentOutcomeSpanProcessor
+from tests.frameworks.model_server import Mode, ModelServer
+from tests.frameworks.observation import Observation, SeenRun, compare_tokens
+from tests.frameworks.scenarios import MODES, Scenario
+from tests.pipeline import EventMemory, SeenEvent, delta_reader, total_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    Cell = Callable[[ModelServer], object]
+    IsRun = Callable[[ReadableSpan], bool | None]
+
+CELL_LIMIT_S: Final = 25.0
+SETTLE_LIMIT_S: Final = 3.0
+STILL_S: Final = 0.3
+POLL_S: Final = 0.01
+OUTCOME_EVENT: Final = "agent.outcome"
+_LOOPBACK: Final = ("127.", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, not bound to
+
+QUIET: Final = {
+    "ANONYMIZED_TELEMETRY": "false",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_DISABLE_TRACKING": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "LANGSMITH_TRACING": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "OPENAI_API_KEY": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_TRACES_EXPORTER": "none",
+    "TRACELOOP_TELEMETRY": "false",
+}
+
+
+class Adapter(Protocol):
+    """One framework, as a module of `tests.frameworks.adapters`.
+
+    `CELLS` has the user's code for every scenario that the framework can express, `REMEDIES` the same with the
+    remedy of the footnote. A remedy may come with an `is_run` for the processor, in `IS_RUN`.
+    """
+
+    CELLS: Mapping[Scenario, Cell]
+    REMEDIES: Mapping[Scenario, Cell]
+    IS_RUN: Mapping[Scenario, IsRun]
+
+    def instrument(self, tracer_provider: TracerProvider) -> None:
+        """Set the instrumentation up, once for the process."""
+
+
+class Lab:
+    """An application's telemetry in memory, and the model server; one per process."""
+
+    def __init__(self, framework: str) -> None:
+        self._is_run: IsRun | None = None
+        self._strangers: list[str] = []
+        self._complaints = _Complaints()
+        logging.getLogger("agent_outcomes").addHandler(self._complaints)
+        sys.addaudithook(self._refuse_network)
+        self._events = EventMemory()  # type: ignore[no-untyped-call]
+        logs = LoggerProvider()
+        logs.add_log_record_processor(SimpleLogRecordProcessor(self._events))
+        set_logger_provider(logs)
+        self._reader = delta_reader()
+        metrics.set_meter_provider(MeterProvider([self._reader]))
+        self._spans = TracerProvider()
+        trace.set_tracer_provider(self._spans)
+        self._processor = AgentOutcomeSpanProcessor(is_run=self._ask)
+        self._spans.add_span_processor(self._processor)
+        self._server = ModelServer()
+        self._adapter = _load(framework)
+        self._adapter.instrument(self._spans)
+
+    def observe(self, scenario: Scenario, *, remedied: bool) -> Observation:
+        """Run the user's code in a fresh thread (a fresh context) and say what came out of it."""
+        cells = self._adapter.REMEDIES if remedied else self._adapter.CELLS
+        self._is_run = getattr(self._adapter, "IS_RUN", {}).get(scenario) if remedied else None
+        self._server.reset(MODES.get(scenario, Mode.ANSWER))
+        self._strangers.clear()
+        raised = self._run(cells[scenario])
+        self._server.release()
+        events = self._wait_for_quiet()
+        self._processor.settle_waiting()
+        all_events = self._outcomes()
+        observation = self._describe(scenario, events, raised, len(all_events) - len(events), len(all_events))
+        self._events.clear()
+        return observation
+
+    def _run(self, cell: Cell) -> str | None:
+        raised: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                cell(self._server)
+            except BaseException as error:  # noqa: BLE001 - what a user's program dies of is what we look at
+                raised.append(error)
+
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        thread.join(CELL_LIMIT_S)
+        if thread.is_alive():
+            return f"still running after {CELL_LIMIT_S} s"
+        return _class_name(raised[0]) if raised else None
+
+    def _wait_for_quiet(self) -> list[SeenEvent]:
+        """Spans may end in other threads after the caller has its result, and some never end."""
+        deadline = time.monotonic() + SETTLE_LIMIT_S
+        last, since = (-1, -1), time.monotonic()
+        while (now := time.monotonic()) < deadline:
+            state = (self._processor._tracker.open_count, len(self._outcomes()))
+            if state[0] == 0 or (state == last and now - since >= STILL_S):
+                break
+            if state != last:
+                last, since = state, now
+            time.sleep(POLL_S)  # nothing announces that no more spans will end
+        return self._outcomes()
+
+    def _describe(
+        self, scenario: Scenario, events: list[SeenEvent], raised: str | None, late_runs: int, count: int
+    ) -> Observation:
+        runs = [SeenRun.of(event.attributes) for event in events]
+        if scenario is Scenario.PARALLEL:
+            runs.sort(key=repr)
+        ledger = self._server.ledger
+        return Observation(
+            runs=tuple(runs),
+            raised=raised,
+            tokens=compare_tokens(ledger, [event.attributes for event in events]),
+            late_runs=late_runs,
+            faults=tuple(self._faults(count)),
+        )
+
+    def _faults(self, events_count: int) -> list[str]:
+        data = self._reader.get_metrics_data()
+        counted = total_of(data, "agent.runs")
+        faults = [f"connected to {host}" for host in sorted(set(self._strangers))]
+        faults += [f"said: {line}" for line in self._complaints.take()]
+        if counted != events_count:
+            faults.append(f"{events_count} events, but agent.runs grew by {counted}")
+        if errors := total_of(data, "agent_outcomes.processor.errors"):
+            faults.append(f"the processor failed {errors} times")
+        return faults
+
+    def _outcomes(self) -> list[SeenEvent]:
+        # Later revisions of a run (an outcome stated on an outer span) replace what the first one said.
+        latest = {event.outcome("id"): event for event in self._events.seen() if event.name == OUTCOME_EVENT}
+        return list(latest.values())
+
+    def _ask(self, span: ReadableSpan) -> bool | None:
+        return None if self._is_run is None else self._is_run(span)
+
+    def _refuse_network(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.connect":
+            address = arguments[1]
+            host = address[0] if isinstance(address, tuple) else ""
+        elif event == "socket.getaddrinfo":
+            host = arguments[0]
+        else:
+            return
+        text = host.decode() if isinstance(host, bytes) else str(host or "")
+        if text and not text.startswith(_LOOPBACK):
+            self._strangers.append(text)
+            msg = f"this lab has no network: {text}"
+            raise OSError(msg)
+
+
+class _Complaints(logging.Handler):
+    """Warnings and errors of our own loggers."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+    def take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+def _load(framework: str) -> Adapter:
+    return cast("Adapter", importlib.import_module(f"tests.frameworks.adapters.{framework}"))
+
+
+def _class_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def serve(framework: str, requests: TextIO, answers: TextIO) -> None:
+    """Answer requests until there are no more."""
+    lab = Lab(framework)
+    for line in requests:
+        name, _, variant = line.strip().partition(" ")
+        observation = lab.observe(Scenario(name), remedied=variant == "remedy")
+        answers.write(json.dumps(observation.as_json()) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    os.environ.update(QUIET)
+    warnings.simplefilter("ignore")  # theirs, not ours: each framework has its own
+    # Frameworks print to standard output; the answers have it for themselves.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(sys.argv[1], sys.stdin, channel)
+    # Threads that a framework leaves behind must not keep the process.
+    os._exit(0)

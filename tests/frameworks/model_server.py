@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fake model provider on loopback: OpenAI chat completions and responses, JSON and SSE, with a ledger of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tests.frameworks.model_answers import Answer, Call, chat_body, responses_body
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MODEL: Final = "gpt-4o-mini"
+FINAL_TEXT: Final = "It is sunny in Paris."
+INVALID_TEXT: Final = "no JSON at all"
+HOLD_LIMIT_S: Final = 1.5
+ASKED_LIMIT_S: Final = 20.0
+RETRY_AFTER_S: Final = 1
+
+
+class Mode(Enum):
+    """How the server answers. `SLOW` holds the answer until the scenario is over, `LOOP` never stops calling tools."""
+
+    ANSWER = auto()
+    RATE_LIMITED = auto()
+    UNAVAILABLE = auto()
+    SLOW = auto()
+    LOOP = auto()
+    INVALID = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Tokens of one answered call; cached ones are part of the input, reasoning ones of the output."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+
+    @classmethod
+    def of_call(cls, number: int) -> Charge:
+        """Different for every call, so that one counted twice or left out shows in any sum."""
+        return cls(101 + 10 * number, 31 + 3 * number, 16 + number, 5 + number)
+
+
+_ERRORS: Final = {
+    Mode.RATE_LIMITED: (429, "rate_limit_error", "rate_limit_exceeded"),
+    Mode.UNAVAILABLE: (503, "server_error", "service_unavailable"),
+}
+
+
+class ModelServer:
+    """Serves on a port of the system's choice until it is closed; every scenario begins with `reset`.
+
+    `url` is what an OpenAI client takes for `base_url`. `mode` may be changed between two runs. A tool whose name is in
+    `final_tools` ends the run (structured output); the others are called once, then the answer is given.
+    `ledger` has one charge per answered call.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = threading.Condition(self._lock)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Exchange)
+        self._http.daemon_threads = True
+        self._http.model_server = self  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        self.reset(Mode.ANSWER)
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def reset(self, mode: Mode) -> None:
+        """Forget the last scenario."""
+        self.mode = mode
+        self.final_tools = {"final_answer", "final_result"}
+        self.requests_count = 0
+        self.ledger: list[Charge] = []
+        self._released = threading.Event()
+        self._meeting: threading.Barrier | None = None
+
+    def release(self) -> None:
+        """Let every held answer go."""
+        self._released.set()
+
+    def meet(self, count: int) -> None:
+        """Hold the first calls until so many have come, so that the runs that make them do overlap."""
+        self._meeting = threading.Barrier(count)
+
+    def wait_until_asked(self, count: int = 1) -> None:
+        """Wait until so many requests have come; raises `TimeoutError` after 20 s."""
+        with self._asked:
+            if not self._asked.wait_for(lambda: self.requests_count >= count, ASKED_LIMIT_S):
+                msg = f"the model server was asked {self.requests_count} times in {ASKED_LIMIT_S} s, not {count}"
+                raise TimeoutError(msg)
+
+    def exchange(self, path: str, request: dict[str, Any]) -> tuple[int, str, bytes]:
+        """HTTP status, content type and body for a request."""
+        with self._asked:
+            self.requests_count += 1
+            number = self.requests_count
+            meeting = self._meeting if self._meeting is not None and number <= self._meeting.parties else None
+            self._asked.notify_all()
+        if meeting is not None:
+            meeting.wait(HOLD_LIMIT_S)
+        mode = self.mode
+        if mode in _ERRORS:
+            return _error_body(mode)
+        if mode is Mode.SLOW:
+            self._released.wait(HOLD_LIMIT_S)
+        call = Call.read(path, request)
+        with self._lock:
+            number = len(self.ledger)
+            charge = Charge.of_call(number)
+            self.ledger.append(charge)
+        answer = self._decide(call, mode)
+        return (responses_body if call.is_responses else chat_body)(call, answer, charge, number)
+
+    def _decide(self, call: Call, mode: Mode) -> Answer:
+        finals = [tool for tool in call.tools if tool.name in self.final_tools]
+        others = [tool for tool in call.tools if tool.name not in self.final_tools]
+        if others and (mode is Mode.LOOP or not call.has_tool_result):
+            return Answer(tool=others[0].name, arguments=others[0].arguments())
+        if finals:
+            arguments = {"unexpected": True} if mode is Mode.INVALID else finals[0].arguments()
+            return Answer(tool=finals[0].name, arguments=arguments)
+        return Answer(text=INVALID_TEXT if mode is Mode.INVALID else call.structured_text() or FINAL_TEXT)
+
+
+def _error_body(mode: Mode) -> tuple[int, str, bytes]:
+    status, kind, code = _ERRORS[mode]
+    error = {"message": f"the fake provider says {status}", "type": kind, "param": None, "code": code}
+    return status, "application/json", json.dumps({"error": error}).encode()
+
+
+class _Exchange(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server: ModelServer = self.server.model_server  # type: ignore[attr-defined]
+        length = int(self.headers.get("content-length") or 0)
+        status, content_type, body = server.exchange(self.path, json.loads(self.rfile.read(length) or b"{}"))
+        try:
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            # One client may be used from several event loops, one after the other.
+            self.send_header("connection", "close")
+            if status in (429, 503):
+                self.send_header("retry-after", str(RETRY_AFTER_S))
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True  # a caller that was cancelled or timed out is gone
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's signature
+        """Say nothing."""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The 13 scenarios that every framework goes through, how the model server answers in each, and what is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from tests.frameworks.model_server import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Scenario(StrEnum):
+    """What a user's agent goes through."""
+
+    TOOL_SUCCESS = "tool_success"
+    TOOL_ERROR = "tool_error"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    INVALID_OUTPUT = "invalid_output"
+    STEP_LIMIT = "step_limit"
+    NESTED = "nested"
+    UNDER_FASTAPI = "under_fastapi"
+    STATED = "stated"
+    PARALLEL = "parallel"
+    AFTER_FAILURE = "after_failure"
+
+
+TITLES: Final[Mapping[Scenario, str]] = {
+    Scenario.TOOL_SUCCESS: "success with a tool",
+    Scenario.TOOL_ERROR: "exception in a tool",
+    Scenario.RATE_LIMITED: "model says 429",
+    Scenario.UNAVAILABLE: "model says 503",
+    Scenario.TIMED_OUT: "time-out",
+    Scenario.CANCELLED: "task cancelled",
+    Scenario.INVALID_OUTPUT: "invalid output",
+    Scenario.STEP_LIMIT: "step limit",
+    Scenario.NESTED: "nested agent",
+    Scenario.UNDER_FASTAPI: "under FastAPI",
+    Scenario.STATED: "outcome stated",
+    Scenario.PARALLEL: "two in parallel",
+    Scenario.AFTER_FAILURE: "run after a failed one",
+}
+
+MODES: Final[Mapping[Scenario, Mode]] = {
+    Scenario.RATE_LIMITED: Mode.RATE_LIMITED,
+    Scenario.UNAVAILABLE: Mode.UNAVAILABLE,
+    Scenario.TIMED_OUT: Mode.SLOW,
+    Scenario.CANCELLED: Mode.SLOW,
+    Scenario.INVALID_OUTPUT: Mode.INVALID,
+    Scenario.STEP_LIMIT: Mode.LOOP,
+    Scenario.AFTER_FAILURE: Mode.RATE_LIMITED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What is right to say about a run; `None` where anything is."""
+
+    status: str
+    category: str | None = None
+    retryable: bool | None = None
+    label: str | None = None
+    value: float | None = None
+
+
+_SUCCESS: Final = Right("success")
+_RATE_LIMITED: Final = Right("failure", "rate_limit", retryable=True)
+
+STATED_TYPE: Final = "deflected"
+STATED_LABEL: Final = "resolved"
+STATED_VALUE: Final = "12.50"
+
+RIGHT: Final[Mapping[Scenario, tuple[Right, ...]]] = {
+    Scenario.TOOL_SUCCESS: (_SUCCESS,),
+    Scenario.TOOL_ERROR: (Right("failure"),),
+    Scenario.RATE_LIMITED: (_RATE_LIMITED,),
+    Scenario.UNAVAILABLE: (Right("failure", "upstream_unavailable", retryable=True),),
+    Scenario.TIMED_OUT: (Right("timeout", "timeout", retryable=True),),
+    Scenario.CANCELLED: (Right("cancelled", "cancelled", retryable=False),),
+    Scenario.INVALID_OUTPUT: (Right("invalid_output", "validation", retryable=True),),
+    Scenario.STEP_LIMIT: (Right("failure", "budget_exhausted", retryable=False),),
+    Scenario.NESTED: (_SUCCESS,),
+    Scenario.UNDER_FASTAPI: (_SUCCESS,),
+    Scenario.STATED: (Right("success", label=STATED_LABEL, value=12.5),),
+    Scenario.PARALLEL: (_SUCCESS, _SUCCESS),
+    Scenario.AFTER_FAILURE: (_RATE_LIMITED, _SUCCESS),
+}
+
+
+class ToolBroke(Exception):  # noqa: N818 - what a user's own exception is called is up to the user
+    """What the tool raises in `tool_error`: a class of the user's that no table knows."""
