@@ -7,6 +7,7 @@ from agent_outcomes.api import agent_run, record_outcome, record_run, set_outcom
 from agent_outcomes.config import SettingsError
 from agent_outcomes.installation import install
 from agent_outcomes.model import Outcome
+from agent_outcomes.pricing import ModelCall
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sampling import OutcomeSampler
 from agent_outcomes.semconv import OutcomeType, Remedy, Source, State, Status
@@ -14,6 +15,7 @@ from agent_outcomes.semconv import OutcomeType, Remedy, Source, State, Status
 __all__ = [
     "ActiveRun",
     "AgentOutcomeSpanProcessor",
+    "ModelCall",
     "Outcome",
     "OutcomeSampler",
     "OutcomeType",

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_outcomes.pricing import Prices
+
 LIMIT_MAX: Final = 500
+GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -27,6 +30,7 @@ class Settings:
     further ones count under `_OTHER`. `hide_message` and `hide_metadata` keep those two texts off events.
     `outcome_span` adds a zero-length child span with the outcome's attributes to every run, `handoffs` an event for
     every agent called within a run, `evaluation_result` the outcome as events of the GenAI conventions.
+    `prices` says what model calls cost that report only tokens: a function, or the word for the package genai-prices.
     """
 
     agents_max: int = 100
@@ -37,6 +41,7 @@ class Settings:
     outcome_span: bool = False
     handoffs: bool = False
     evaluation_result: bool = False
+    prices: Prices | str | None = None
 
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -48,6 +53,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
     "handoffs": "AGENT_OUTCOMES_HANDOFFS",
     "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
+    "prices": "AGENT_OUTCOMES_PRICES",
 }
 
 
@@ -61,6 +67,7 @@ def read_settings(
     outcome_span: bool | None = None,
     handoffs: bool | None = None,
     evaluation_result: bool | None = None,
+    prices: Prices | str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force: an argument if given, else its variable, else the default.
@@ -80,7 +87,18 @@ def read_settings(
         evaluation_result=_switch(
             "evaluation_result", given=evaluation_result, variables=variables, default=default.evaluation_result
         ),
+        prices=_prices(prices, variables),
     )
+
+
+def _prices(given: Prices | str | None, variables: Mapping[str, str]) -> Prices | str | None:
+    name = "prices" if given is not None else VARIABLES["prices"]
+    value = given if given is not None else variables.get(name, "").strip().lower()
+    if value and value != GENAI_PRICES and not callable(value):
+        takes = GENAI_PRICES if given is None else f"{GENAI_PRICES!r} or a function"
+        message = f"{name}={str(value)[:80]} is not usable; give {takes}"
+        raise SettingsError(message)
+    return value or None
 
 
 def _limit(name: str, given: int | None, variables: Mapping[str, str], default: int) -> int:

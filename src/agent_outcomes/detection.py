@@ -25,6 +25,7 @@ from agent_outcomes.conventions import (
 )
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.otel import SCOPE_NAME
+from agent_outcomes.pricing import compute_cost
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES
 from agent_outcomes.texts import encodable
 from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
+    from agent_outcomes.pricing import ModelCall
     from agent_outcomes.usage import Tally
 
     IsRun = Callable[[ReadableSpan], bool | None]
+    PriceOf = Callable[[ModelCall], object]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
@@ -163,14 +166,20 @@ def value_length_limit_of(span: ReadableSpan) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
-def own_usage(span: ReadableSpan, attributes: Mapping[str, Any], role: Role) -> Tally | None:
-    """What the span itself, of this role, reports to have used."""
+def own_usage(
+    span: ReadableSpan, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
+) -> Tally | None:
+    """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost."""
     if role is Role.AGENT and span.kind is SpanKind.CLIENT:
         # The callee, another process, reports what it used.
         return None
     if role is Role.AGENT and scope_of(span) in LIFETIME_TOTALS_SCOPES:
         attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
-    return read_usage(attributes, role, value_length_limit_of(span), is_lossy=span.dropped_attributes > 0)
+    limit = value_length_limit_of(span)
+    tally = read_usage(attributes, role, limit, is_lossy=span.dropped_attributes > 0)
+    if price_of is not None and tally is not None and tally.unpriced:
+        compute_cost(tally, attributes, price_of, started_ns=_time_ns(span.start_time), value_length_limit=limit)
+    return tally
 
 
 def exception_in_flight_id() -> int:

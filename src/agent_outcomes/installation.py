@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from agent_outcomes.detection import IsRun
+    from agent_outcomes.pricing import Prices
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def install(
     logger_provider: LoggerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     is_run: IsRun | None = None,
+    prices: Prices | str | None = None,
 ) -> AgentOutcomeSpanProcessor:
     """Add the processor to the tracer provider given, to the global one, or to every one used from now on.
 
@@ -57,6 +59,7 @@ def install(
                 logger_provider=logger_provider or pipelines.find_logger_provider,
                 meter_provider=meter_provider or pipelines.find_meter_provider,
                 is_run=is_run,
+                prices=prices,
                 tracer_provider=tracer_provider,
             )
         if target is not None:

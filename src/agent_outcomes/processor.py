@@ -21,6 +21,7 @@ from agent_outcomes.claims import CLAIMS, FIRST_SPANS
 from agent_outcomes.config import read_settings
 from agent_outcomes.evidence import infer
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.list_prices import prices_of
 from agent_outcomes.normalize import Below, normalize
 from agent_outcomes.open_spans import Settlement
 from agent_outcomes.otel import global_logger_provider, global_meter_provider
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from agent_outcomes.config import Settings
     from agent_outcomes.detection import IsRun
     from agent_outcomes.model import AgentSpan
+    from agent_outcomes.pricing import ModelCall, Prices
 
 P = TypeVar("P")
 
@@ -69,10 +71,15 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         handoffs: emit an event `agent.handoff` for every agent called within a run, at most 100 a run, and say on the
             outcome of a run which span of another process called it.
         evaluation_result: emit the outcome as `gen_ai.evaluation.result` events, too.
+        prices: what a model call has cost that reports tokens and no cost: a function from a `ModelCall` to an amount
+            and its currency (or `None`), called on the thread that ends the call's span; or "genai-prices" for the
+            prices that the package of that name lists (extra `prices`). An error in the function is counted, and
+            that run's cost is incomplete.
         tracer_provider: where outcome spans are made; the global one if not given.
 
     Raises:
-        SettingsError: an argument or an `AGENT_OUTCOMES_*` variable has a value that cannot be used.
+        SettingsError: an argument or an `AGENT_OUTCOMES_*` variable has a value that cannot be used, or needs a
+            package that is not installed.
 
     """
 
@@ -90,6 +97,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         outcome_span: bool | None = None,
         handoffs: bool | None = None,
         evaluation_result: bool | None = None,
+        prices: Prices | str | None = None,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
         settings: Settings = read_settings(
@@ -101,12 +109,15 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             outcome_span=outcome_span,
             handoffs=handoffs,
             evaluation_result=evaluation_result,
+            prices=prices,
         )
         self._user_is_run = is_run
+        self._prices = prices_of(settings.prices)
         self._tracker = RunTracker(
             on_problem=self._note_problem,
             on_first_wait=self._settle_at_exit,
             is_run=self._is_run if is_run is not None else None,
+            price_of=self._price_of if self._prices is not None else None,
             keeps_handoffs=settings.handoffs,
         )
         self._sink = OtelSink(
@@ -248,6 +259,14 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._failed(error)
             return None
 
+    def _price_of(self, call: ModelCall) -> object:
+        try:
+            return self._prices(call) if self._prices is not None else None
+        except Exception as error:  # noqa: BLE001 - the prices must not cost the application its run
+            self._count_error(error)
+            _log.warning("prices", "the prices of %r raised %r; that run's cost is incomplete", call.model, error)
+            return None
+
     def _note_problem(self, kind: ProblemKind) -> None:
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
         _log.warning(f"problem_{kind.value}", "an agent outcome was not taken: %s", kind.value)
@@ -261,7 +280,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _failed(self, error: BaseException) -> None:
         name = type(error).__qualname__
         _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %r", error)
-        with contextlib.suppress(Exception):  # counting our failure failed; the log line above has to do
+        self._count_error(error)
+
+    def _count_error(self, error: BaseException) -> None:
+        name = type(error).__qualname__
+        with contextlib.suppress(Exception):  # counting our failure failed; the log line has to do
             self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 
 

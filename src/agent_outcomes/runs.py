@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
-    from agent_outcomes.detection import IsRun
+    from agent_outcomes.detection import IsRun, PriceOf
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.statement import Statement
     from agent_outcomes.usage import Tally
@@ -85,8 +85,10 @@ class RunTracker:
         on_problem: Callable[[ProblemKind], None],
         on_first_wait: Callable[[], None],
         is_run: IsRun | None = None,
+        price_of: PriceOf | None = None,
         keeps_handoffs: bool = False,
     ) -> None:
+        self._price_of = price_of
         self._keeps_handoffs = keeps_handoffs
         self._on_problem = on_problem
         self._on_first_wait = on_first_wait
@@ -196,7 +198,7 @@ class RunTracker:
         verdict = self._is_run(span) if self._is_run is not None else None
         role = role_of(attributes, scope, name)
         likeness = likeness_of(attributes, scope, name, role, verdict=verdict)
-        own = own_usage(span, attributes, role)
+        own = own_usage(span, attributes, role, self._price_of)
         if likeness is Likeness.NONE:
             return self._end_plain(context, own)
         with self._lock:

@@ -29,6 +29,7 @@ PROBLEMS_MAX: Final = 32
 
 INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING = range(5)
 _DIMENSIONS: Final = 5
+_PRICED_DIMENSIONS: Final = 2
 
 # Spellings of one token count, most specific convention first; the first one present is read.
 _SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -105,12 +106,14 @@ K = TypeVar("K", bound=Hashable)
 class Tally:
     """Usage of a span and everything below it; mutable, owned by one open span at a time.
 
-    `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported; `unpriced`
-    counts model calls without one. `tool_below` says that a tool span was seen since the last agent span, so that
-    two instrumentations of one tool call count it once.
+    `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported, `computed` to
+    what those that reported none cost by their tokens; `unpriced` counts model calls without either. `tool_below`
+    says that a tool span was seen since the last agent span, so that two instrumentations of one tool call count it
+    once.
     """
 
     __slots__ = (
+        "computed",
         "mismatch",
         "model_calls",
         "parts",
@@ -128,6 +131,7 @@ class Tally:
         self.tool_calls = 0
         self.tool_below = False
         self.reported: dict[str, Decimal] | None = None
+        self.computed: dict[str, Decimal] | None = None
         self.unpriced = 0
         self.parts: dict[tuple[CostKind, str], Decimal] | None = None
         self.mismatch = False
@@ -154,6 +158,8 @@ class Tally:
         self.mismatch = self.mismatch or other.mismatch
         if other.reported is not None:
             self.reported = _add_amounts(self.reported, other.reported)
+        if other.computed is not None:
+            self.computed = _add_amounts(self.computed, other.computed)
         if other.parts is not None:
             self.parts = _add_amounts(self.parts, other.parts)
         if other.problems:
@@ -186,12 +192,23 @@ class Tally:
 
     def _cover_cost(self, own: Tally) -> None:
         if own.reported is None:
-            return
-        if self.reported is None:
+            self._cover_computed(own)
+        elif self.reported is None:
             self.reported = own.reported
+            self.computed = None
             self.unpriced = 0
-        elif any(amount > self.reported.get(currency, _ZERO) for currency, amount in own.reported.items()):
-            self.mismatch = True
+        else:
+            below = _add_amounts(dict(self.reported), self.computed or {})
+            if any(amount > below.get(currency, _ZERO) for currency, amount in own.reported.items()):
+                self.mismatch = True
+
+    def _cover_computed(self, own: Tally) -> None:
+        """Two instrumentations of one call see the same tokens; what only the outer one could price stands for both."""
+        has_cost = self.reported is not None or self.computed is not None
+        same = self.model_calls <= 1 and self.tokens[:_PRICED_DIMENSIONS] == own.tokens[:_PRICED_DIMENSIONS]
+        if own.computed is not None and not has_cost and same:
+            self.computed = own.computed
+            self.unpriced = 0
 
 
 def read_usage(
@@ -255,20 +272,21 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
     if tally is None:
         return Cost(complete=False) if open_below else Cost()
     parts = dict(tally.parts or {})
-    for currency, amount in (tally.reported or {}).items():
-        key = (CostKind.LLM, currency)
-        parts[key] = EXACT.add(parts.get(key, _ZERO), amount)
+    for amounts in (tally.reported, tally.computed):
+        _add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
     complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
+    source = CostSource.REPORTED if tally.computed is None else CostSource.COMPUTED
     return Cost(
         parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
-        source=CostSource.REPORTED if parts else None,
+        source=source if parts else None,
         complete=complete if parts or not complete else None,
     )
 
 
 def _is_unpriced(tally: Tally) -> bool:
     # An aggregate of tokens without model calls below it was spent on calls all the same.
-    return bool(tally.unpriced or (tally.reported is None and (tally.tokens[INPUT] or tally.tokens[OUTPUT])))
+    has_cost = tally.reported is not None or tally.computed is not None
+    return bool(tally.unpriced or (not has_cost and (tally.tokens[INPUT] or tally.tokens[OUTPUT])))
 
 
 def _cost_refused(tally: Tally) -> bool:

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from agent_outcomes import (
     ActiveRun,
     AgentOutcomeSpanProcessor,
+    ModelCall,
     Outcome,
     OutcomeSampler,
     OutcomeType,
@@ -22,6 +23,7 @@ from agent_outcomes import (
     State,
     Status,
     agent_run,
+    install,
     record_outcome,
     record_run,
     set_outcome,
@@ -193,3 +195,22 @@ def set_up(is_run: Callable[[ReadableSpan], bool | None]) -> None:
     AgentOutcomeSpanProcessor(is_run=is_run, agents_max=10, hide_message=True)
     AgentOutcomeSpanProcessor(None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     OutcomeSampler(ALWAYS_ON)
+
+
+def by_table(call: ModelCall) -> tuple[Decimal, str] | None:
+    """A prices function may not know a model; tokens may not have been reported."""
+    assert_type(call.input_tokens, int | None)
+    return (Decimal("0.01"), "USD") if call.provider == "openai" else None
+
+
+def without_currency(call: ModelCall) -> Decimal:
+    """An amount alone says nothing."""
+    return Decimal(call.input_tokens or 0)
+
+
+def prices() -> None:
+    """A function or the name of the list."""
+    AgentOutcomeSpanProcessor(prices=by_table)
+    AgentOutcomeSpanProcessor(prices="genai-prices")
+    install(prices=by_table)
+    AgentOutcomeSpanProcessor(prices=without_currency)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

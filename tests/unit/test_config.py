@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from agent_outcomes.pricing import ModelCall
 
 EXPECTED_VARIABLES = {
     "agents_max": "AGENT_OUTCOMES_AGENTS_MAX",
@@ -21,6 +24,7 @@ EXPECTED_VARIABLES = {
     "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
     "handoffs": "AGENT_OUTCOMES_HANDOFFS",
     "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
+    "prices": "AGENT_OUTCOMES_PRICES",
 }
 LIMITS = ["agents_max", "job_types_max", "labels_max"]
 SWITCHES = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_result"]
@@ -32,8 +36,8 @@ def read(environ: dict[str, str], **arguments: Any) -> Settings:
 
 def test_the_defaults_are_those_of_the_design() -> None:
     """100 agents, 50 job types, 50 labels, nothing hidden, nothing emitted beside the outcome."""
-    expected = Settings(100, 50, 50, **dict.fromkeys(SWITCHES, False))
-    assert read({}) == expected
+    off: dict[str, Any] = dict.fromkeys(SWITCHES, False)
+    assert read({}) == Settings(100, 50, 50, **off, prices=None)
 
 
 def test_every_setting_has_its_variable() -> None:
@@ -110,6 +114,28 @@ def test_a_bad_switch_names_its_argument(name: str, value: Any) -> None:
     """The text "false" is truthy, so only a bool is a switch."""
     with pytest.raises(SettingsError, match=f"^{name}="):
         read({}, **{name: value})
+
+
+def test_prices_by_variable_or_argument() -> None:
+    """A word by either, a function by the argument alone, which wins; nothing is none."""
+
+    def nothing(_: ModelCall) -> None:
+        return None
+
+    variable = {"AGENT_OUTCOMES_PRICES": " GenAI-Prices "}
+    assert read(variable).prices == read({}, prices="genai-prices").prices == "genai-prices"
+    assert read(variable, prices=nothing).prices is nothing
+    assert (read({}).prices, read({"AGENT_OUTCOMES_PRICES": " "}).prices) == (None, None)
+
+
+def test_bad_prices_are_named() -> None:
+    """The error says where they were given and what would do."""
+    with pytest.raises(SettingsError) as caught:
+        read({"AGENT_OUTCOMES_PRICES": "litellm"})
+    assert str(caught.value) == "AGENT_OUTCOMES_PRICES=litellm is not usable; give genai-prices"
+    for value in ("litellm", 5, {"gpt-4o": 2.5}):
+        with pytest.raises(SettingsError, match=r"^prices=.* give 'genai-prices' or a function$"):
+            read({}, prices=value)
 
 
 def test_a_bad_variable_does_not_matter_where_the_argument_is_given() -> None:
