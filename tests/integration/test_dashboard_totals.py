@@ -63,7 +63,7 @@ def test_a_first_sample_counts(evaluate: Callable[..., None]) -> None:
     series = {f'{ENTRY}"true", instance="one"}}': "_x150 7x5"}
     evaluate(
         series,
-        _check(_expression("outcomes", "Reported outcomes"), 7),
+        _check(_expression("outcomes", "Outcomes"), 7),
         _check(_expression("outcomes", "Success rate"), 1),
     )
 
@@ -74,19 +74,19 @@ def test_what_was_there_before_does_not_count(evaluate: Callable[..., None]) -> 
         f'{ENTRY}"true", instance="grows"}}': f"5x{BEFORE + 10} 8x50",
         f'{ENTRY}"true", instance="idle"}}': "40x180",
     }
-    evaluate(series, _check(_expression("outcomes", "Reported outcomes"), 3))
+    evaluate(series, _check(_expression("outcomes", "Outcomes"), 3))
 
 
 def test_a_counter_that_starts_again_counts_on(evaluate: Callable[..., None]) -> None:
     """A process restarted under the same identity: what it counted since then is in, its old total is not taken off."""
     series = {f'{ENTRY}"true"}}': f"20x{BEFORE + 9} 3x50"}
-    evaluate(series, _check(f"round({_expression('outcomes', 'Reported outcomes')})", 3))
+    evaluate(series, _check(f"round({_expression('outcomes', 'Outcomes')})", 3))
 
 
 def test_a_counter_that_starts_again_before_the_range_counts(evaluate: Callable[..., None]) -> None:
     """A process restarted since its last sample before the range counts by what it has now, exactly."""
     series = {f'{ENTRY}"true"}}': f"20x{BEFORE - 10} _x40 1 2 3 _x20"}
-    evaluate(series, _check(_expression("outcomes", "Reported outcomes"), 3))
+    evaluate(series, _check(_expression("outcomes", "Outcomes"), 3))
 
 
 def test_a_correction_moves_an_outcome(evaluate: Callable[..., None]) -> None:
@@ -98,7 +98,7 @@ def test_a_correction_moves_an_outcome(evaluate: Callable[..., None]) -> None:
     }
     evaluate(
         series,
-        _check(_expression("outcomes", "Reported outcomes"), 4),
+        _check(_expression("outcomes", "Outcomes"), 4),
         _check(_expression("outcomes", "Success rate"), 0.75),
     )
 
@@ -112,7 +112,7 @@ def test_a_correction_of_an_older_outcome_is_seen(evaluate: Callable[..., None])
     }
     evaluate(
         series,
-        _check(_expression("outcomes", "Reported outcomes"), 2),
+        _check(_expression("outcomes", "Outcomes"), 2),
         _check(_expression("outcomes", "Success rate"), 0.5),
     )
 
@@ -168,7 +168,7 @@ def test_the_environment_filter_takes_the_resource_attribute(evaluate: Callable[
         f'{ENTRY}"true", deployment_environment_name="test"}}': "_x150 3x30",
         f'{ENTRY}"true"}}': "_x150 1x30",
     }
-    everything = _expression("outcomes", "Reported outcomes")
+    everything = _expression("outcomes", "Outcomes")
     prod = everything.replace('deployment_environment_name=~".*"', 'deployment_environment_name=~"prod"')
     evaluate(series, _check(everything, 9), _check(prod, 5))
 

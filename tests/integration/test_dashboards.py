@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
@@ -187,7 +188,7 @@ def test_outcomes_are_the_demos(shown: Callable[..., Shown], demo: Demo) -> None
     reported = sum(types.values())
     agents = _summed(types, 0)
     met = _summed({key: count for key, count in types.items() if key[1] in ("converted", "deflected")}, 0)
-    assert shown("outcomes", "Reported outcomes").only() == reported
+    assert shown("outcomes", "Outcomes").only() == reported
     assert shown("outcomes", "Pending runs").only() == runs["all"]["runs"] - reported
     assert shown("outcomes", "Success rate").only() == pytest.approx(sum(met.values()) / reported)
     rates = {agent: met[agent] / count for agent, count in agents.items()}
@@ -267,7 +268,7 @@ def test_statuses_are_the_demos(shown: Callable[..., Shown], demo: Demo) -> None
         ("reliability", "Runs by status"),
         ("reliability", "Runs over time by status"),
         ("explorer", "Events by status"),
-        ("explorer", "Events over time by status"),
+        ("explorer", "Events over time"),
     ):
         _same(shown(dashboard, title).by("agent_outcome_status"), printed)
     assert shown("explorer", "Events found").only() == runs
@@ -341,7 +342,12 @@ def test_an_exemplar_of_the_heatmap_leads_to_a_trace(stack: Stack, demo: Demo) -
 
 
 def test_the_table_shows_at_most_its_lines(shown: Callable[..., Shown]) -> None:
-    """The events table gets as many events as it asks for, each with the trace that its link needs."""
+    """The events table gets as many events as it asks for, each with the trace, time and figures that it shows."""
     streams = shown("outcomes", "Outcome events").series
     assert sum(len(stream["values"]) for stream in streams) == 500
-    assert all(stream["stream"]["trace_id"] for stream in streams)
+    for event, ((time_ns, _), *_) in ((stream["stream"], stream["values"]) for stream in streams):
+        assert event["trace_id"]
+        assert datetime.fromisoformat(event["time"]).timestamp() == pytest.approx(int(time_ns) / 1e9, abs=0.002)
+        assert event["value"] == event.get("agent_outcome_value", "-")
+        assert event["cost"] == event.get("agent_outcome_cost", "-")
+        assert event["duration"] == event["agent_run_duration"]

@@ -32,7 +32,7 @@ def build_all() -> dict[str, str]:
     return {
         "dashboards/outcomes.json": _build(
             "agent-outcomes",
-            "Outcomes: do the agents do their job?",
+            "Outcomes: do agents do their job?",
             "Which agents reach their business goal, how, and what one outcome costs.",
             filters(),
             outcomes.panels(),
@@ -53,7 +53,7 @@ def build_all() -> dict[str, str]:
         ),
         "dashboards/explorer.json": _build(
             EXPLORER_UID,
-            "Run explorer: what happened in this run?",
+            "Run explorer: what happened?",
             "Finds runs by anything their outcome event says, and leads to their traces.",
             [*filters(), *explorer.filters()],
             explorer.panels(),
@@ -86,7 +86,7 @@ def _build(uid: str, title: str, description: str, variables: Sequence[Variable]
         .tags([TAG])
         .include_vars(include_vars=True)
         .keep_time(keep_time=True)
-        .as_dropdown(as_dropdown=False)
+        .as_dropdown(as_dropdown=True)
     )
     built = (
         Dashboard(title)

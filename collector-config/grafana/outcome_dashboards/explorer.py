@@ -16,7 +16,7 @@ from outcome_dashboards.panels import (
     LOGS,
     About,
     Column,
-    bars,
+    bars_of_events,
     columns_over_time,
     figures,
     log_query,
@@ -67,7 +67,7 @@ def panels() -> list[AnyPanel]:
     """All panels, laid out."""
     return place(
         (
-            (6, ((matches(), 5), (matches_over_time(), 12), (matches_by_status(), 7))),
+            (7, ((matches(), 5), (matches_over_time(), 7), (matches_by_status(), 12))),
             (14, ((runs(), 24),)),
             (12, ((details(), 24),)),
         )
@@ -82,16 +82,16 @@ def matches() -> stat.Panel:
 
 def matches_over_time() -> timeseries.Panel:
     """When they were."""
-    about = About("Events over time by status", "Outcome events that match, per step.", empty=NOT_FOUND, decimals=0)
+    about = About("Events over time", "Outcome events that match, per step.", empty=NOT_FOUND)
     query = log_query(count(found(), "$__interval", STATUS), legend=legend(STATUS))
-    return columns_over_time(about, query, colors=palette.STATUS)
+    return columns_over_time(about, query, colors=palette.STATUS, legend=False)
 
 
 def matches_by_status() -> bargauge.Panel:
     """How they ended."""
     about = About("Events by status", "Outcome events that match, by how the run ended technically.", empty=NOT_FOUND)
     query = log_query(f"sort_desc({count(found(), '$__range', STATUS)})", "instant", legend(STATUS))
-    return bars(about, query, colors=palette.STATUS)
+    return bars_of_events(about, query, STATUS, colors=palette.STATUS)
 
 
 def runs() -> table.Panel:

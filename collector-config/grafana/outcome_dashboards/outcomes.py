@@ -57,8 +57,9 @@ def panels() -> list[AnyPanel]:
         (
             (5, ((success_rate(), 6), (reported(), 6), (pending(), 6), (cost_per_outcome(), 6))),
             (8, ((success_rate_by_agent(), 8), (success_rate_over_time(), 16))),
-            (9, ((by_type(), 7), (by_label(), 10), (pending_by_agent(), 7))),
-            (9, ((types_over_time(), 12), (cost_table(), 12))),
+            (10, ((by_type(), 8), (by_label(), 16))),
+            (9, ((types_over_time(), 14), (pending_by_agent(), 10))),
+            (11, ((cost_table(), 24),)),
             (12, ((newest_events(), 24),)),
         )
     )
@@ -80,7 +81,7 @@ def success_rate() -> stat.Panel:
 def reported() -> stat.Panel:
     """How many outcomes the rate stands on."""
     about = About(
-        "Reported outcomes",
+        "Outcomes",
         "Runs in this time range whose business result was reported; outcomes that a correction took back are not in.",
         empty=NONE_YET,
     )
@@ -124,7 +125,7 @@ def success_rate_by_agent() -> bargauge.Panel:
         decimals=1,
     )
     rate = share(net(OUTCOMES, AGENT, extra=MET), net(OUTCOMES, AGENT))
-    return bars(about, instant(f"sort_desc({named(rate, AGENT)})", legend(AGENT)))
+    return bars(about, instant(f"sort_desc({named(rate, AGENT)})", legend(AGENT)), name=AGENT)
 
 
 def success_rate_over_time() -> timeseries.Panel:
@@ -144,7 +145,7 @@ def by_type() -> bargauge.Panel:
     """What kind of results there are."""
     about = About("Outcomes by type", "Reported outcomes by the kind of their business result.", empty=NONE_YET)
     expression = f"sort_desc({named(net(OUTCOMES, TYPE), TYPE)})"
-    return bars(about, instant(expression, legend(TYPE)), colors=palette.TYPE)
+    return bars(about, instant(expression, legend(TYPE)), name=TYPE, colors=palette.TYPE)
 
 
 def by_label() -> bargauge.Panel:
@@ -155,7 +156,7 @@ def by_label() -> bargauge.Panel:
         empty="No outcome with a label in this time range",
     )
     labelled = net(OUTCOMES, LABEL, extra=f'{LABEL}!=""')
-    return bars(about, instant(f"sort_desc(topk({LABELS_MAX}, {labelled}))", legend(LABEL)))
+    return bars(about, instant(f"sort_desc(topk({LABELS_MAX}, {labelled}))", legend(LABEL)), name=LABEL)
 
 
 def pending_by_agent() -> bargauge.Panel:
@@ -164,7 +165,7 @@ def pending_by_agent() -> bargauge.Panel:
     runs = total(RUNS, AGENT)
     missing = f"({runs}) - (({net(OUTCOMES, AGENT)}) or ({runs}) * 0)"
     expression = f"sort_desc({named(missing, AGENT)})"
-    return bars(about, instant(expression, legend(AGENT)))
+    return bars(about, instant(expression, legend(AGENT)), name=AGENT)
 
 
 def types_over_time() -> timeseries.Panel:
@@ -173,7 +174,6 @@ def types_over_time() -> timeseries.Panel:
         "Outcomes over time by type",
         "Reported outcomes in each step. The steps add up to the totals of this dashboard.",
         empty=NONE_YET,
-        decimals=0,
     )
     return columns_over_time(
         about, over_time(named(net_per_step(OUTCOMES, TYPE), TYPE), legend(TYPE)), colors=palette.TYPE
@@ -196,7 +196,7 @@ def cost_table() -> table.Panel:
         Column("Value #A", "Outcomes", decimals=0),
         Column("Value #B", "Cost", unit=MONEY, decimals=2),
         Column(COST_CURRENCY, "Currency"),
-        Column("Value #C", "Cost per outcome", unit=MONEY, decimals=4),
+        Column("Value #C", "Average", unit=MONEY, decimals=4),
     ]
     return rows(about, columns, rows_of(counted, "A"), rows_of(cost, "B"), rows_of(f"({cost}) / ({counted} > 0)", "C"))
 

@@ -15,6 +15,7 @@ PINK: Final = "#CC79A7"
 SKY: Final = "#56B4E9"
 VERMILION: Final = "#D55E00"
 YELLOW: Final = "#F0E442"
+NO_COLOR: Final = "transparent"
 
 STATUS: Final = {
     "success": GREEN,

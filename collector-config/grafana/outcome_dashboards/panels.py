@@ -24,6 +24,8 @@ LOGS: Final = common_models.DataSourceRef(type_val="loki", uid="${logs}")
 GRID_WIDTH: Final = 24
 # Few enough that a bar is wide enough to see and holds enough runs to say something.
 POINTS_MAX: Final = 90
+# Whole numbers and money with separators of thousands: Grafana's default would make 1 K of 1,398.
+COUNT: Final = "locale"
 MONEY: Final = "locale"
 PROPERTY = dashboard.DynamicConfigValue
 
@@ -40,7 +42,7 @@ class About:
 
     title: str
     description: str
-    unit: str = "short"
+    unit: str = COUNT
     empty: str = "No runs in this time range"
     decimals: int | None = None
 
@@ -113,14 +115,13 @@ def figures(about: About, query: Query, color: str = BLUE, *, named: bool = Fals
     return _about(panel, about, (query,))
 
 
-def bars(about: About, *queries: Query, colors: Mapping[str, str] | None = None) -> bargauge.Panel:
-    """A horizontal bar per series, in the order of the query's result."""
+def bars(about: About, *queries: Query, name: str = "", colors: Mapping[str, str] | None = None) -> bargauge.Panel:
+    """A horizontal bar per series, in the order of the query's result; `name` is the label that names it."""
     panel = (
         bargauge.Panel()
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
         .value_mode(common_models.BarGaugeValueMode.TEXT)
-        .name_placement(common_models.BarGaugeNamePlacement.LEFT)
         .show_unfilled(show_unfilled=True)
         .sizing(common_models.BarGaugeSizing.AUTO)
         .min_viz_height(16)
@@ -132,18 +133,33 @@ def bars(about: About, *queries: Query, colors: Mapping[str, str] | None = None)
         panel.max(1)
     if about.decimals is not None:
         panel.decimals(about.decimals)
+    if name:
+        # A single bar would have no name.
+        panel.display_name(f"${{__field.labels.{name}}}")
     return _colored(_about(panel, about, queries), colors or {})
 
 
-def columns_over_time(about: About, *queries: Query, colors: Mapping[str, str] | None = None) -> timeseries.Panel:
-    """Stacked columns, one per step: how much came when."""
+def bars_of_events(about: About, query: Query, name: str, colors: Mapping[str, str] | None = None) -> bargauge.Panel:
+    """A horizontal bar per value of the label `name`, from an instant query of events."""
+    panel = bars(about, query, colors=colors)
+    # Grafana's Loki source makes one table of all series; each row has to become a bar with its own name and color.
+    kept = {"include": {"pattern": f"/^({name}|Value.*)$/"}}
+    panel.with_transformation(dashboard.DataTransformerConfig(id_val="filterFieldsByName", options=kept))
+    panel.with_transformation(dashboard.DataTransformerConfig(id_val="rowsToFields", options={}))
+    return panel.display_name("${__field.name}")
+
+
+def columns_over_time(
+    about: About, *queries: Query, colors: Mapping[str, str] | None = None, legend: bool = True
+) -> timeseries.Panel:
+    """Stacked columns, one per step: how much came when; no `legend` only where a panel beside shows these colors."""
     panel = (
         _time_series()
         .draw_style(common_models.GraphDrawStyle.BARS)
         .fill_opacity(90)
         .line_width(0)
         .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
-        .legend(_legend("sum"))
+        .legend(_legend("sum").show_legend(show_legend=legend))
         .min(0)
     )
     if about.decimals is not None:

@@ -12,6 +12,7 @@ from outcome_dashboards.panels import (
     About,
     Column,
     bars,
+    bars_of_events,
     buckets,
     columns_over_time,
     figures,
@@ -68,11 +69,12 @@ def panels() -> list[AnyPanel]:
     return place(
         (
             (5, ((failed_share(), 6), (retryable_share(), 6), (timeouts(), 6), (dropped(), 6))),
-            (9, ((status_over_time(), 16), (statuses(), 8))),
-            (9, ((categories(), 8), (remedies(), 8), (failures_by_agent(), 8))),
+            (9, ((status_over_time(), 12), (statuses(), 12))),
+            (9, ((categories(), 12), (remedies(), 12))),
+            (10, ((failures_by_agent(), 10), (retryable_failures(), 14))),
             (10, ((durations(), 16), (slowest(), 8))),
-            (9, ((retryable_failures(), 12), (timeouts_over_time(), 12))),
-            (7, ((processor_health(), 8), (problems(), 8), (unknown_words(), 8))),
+            (9, ((timeouts_over_time(), 12), (processor_health(), 12))),
+            (7, ((problems(), 12), (unknown_words(), 12))),
         )
     )
 
@@ -124,7 +126,6 @@ def status_over_time() -> timeseries.Panel:
     about = About(
         "Runs over time by status",
         "Runs that ended in each step. The steps add up to the totals of this dashboard.",
-        decimals=0,
     )
     return columns_over_time(about, over_time(per_step(RUNS, STATUS), legend(STATUS)), colors=palette.STATUS)
 
@@ -132,7 +133,7 @@ def status_over_time() -> timeseries.Panel:
 def statuses() -> bargauge.Panel:
     """How runs ended."""
     about = About("Runs by status", "Finished runs by how they ended technically.")
-    return bars(about, instant(f"sort_desc({total(RUNS, STATUS)})", legend(STATUS)), colors=palette.STATUS)
+    return bars(about, instant(f"sort_desc({total(RUNS, STATUS)})", legend(STATUS)), name=STATUS, colors=palette.STATUS)
 
 
 def categories() -> bargauge.Panel:
@@ -144,7 +145,7 @@ def categories() -> bargauge.Panel:
     )
     known = f'{CATEGORY}!=""'
     expression = f"sort_desc({total(RUNS, CATEGORY, extra=known)})"
-    return bars(about, instant(expression, legend(CATEGORY)))
+    return bars(about, instant(expression, legend(CATEGORY)), name=CATEGORY)
 
 
 def remedies() -> bargauge.Panel:
@@ -156,7 +157,8 @@ def remedies() -> bargauge.Panel:
         empty=NOTHING_FAILED,
     )
     stream = events(f'{STATUS}!~"success|partial"', f'{REMEDY}!=""')
-    return bars(about, log_query(f"sort_desc({count(stream, '$__range', REMEDY)})", "instant", legend(REMEDY)))
+    query = log_query(f"sort_desc({count(stream, '$__range', REMEDY)})", "instant", legend(REMEDY))
+    return bars_of_events(about, query, REMEDY)
 
 
 def failures_by_agent() -> bargauge.Panel:
@@ -168,7 +170,7 @@ def failures_by_agent() -> bargauge.Panel:
         decimals=1,
     )
     rate = share(total(RUNS, AGENT, extra=FAILED), total(RUNS, AGENT))
-    return bars(about, instant(f"sort_desc({named(rate, AGENT)})", legend(AGENT)))
+    return bars(about, instant(f"sort_desc({named(rate, AGENT)})", legend(AGENT)), name=AGENT)
 
 
 def durations() -> heatmap.Panel:
@@ -189,7 +191,7 @@ def slowest() -> bargauge.Panel:
         "s",
     )
     expression = f"histogram_quantile(0.95, sum by ({AGENT}, le) ({grown(selector(DURATION_BUCKETS))}))"
-    return bars(about, instant(f"sort_desc({named(expression, AGENT)})", legend(AGENT)))
+    return bars(about, instant(f"sort_desc({named(expression, AGENT)})", legend(AGENT)), name=AGENT)
 
 
 def retryable_failures() -> table.Panel:
@@ -200,10 +202,10 @@ def retryable_failures() -> table.Panel:
         empty="No run failed in a way that a retry could help",
     )
     columns = [
-        Column(AGENT, "Agent"),
+        Column(AGENT, "Agent", width=90),
         Column(STATUS, "Status"),
         Column(CATEGORY, "Error category"),
-        Column("Value", "Runs", decimals=0),
+        Column("Value", "Runs", decimals=0, width=70),
     ]
     worth_a_try = total(RUNS, AGENT, STATUS, CATEGORY, extra=f"{FAILED}, {RETRY}")
     expression = f"sort_desc({worth_a_try} > 0)"
@@ -216,7 +218,6 @@ def timeouts_over_time() -> timeseries.Panel:
         "Timeouts over time by agent",
         "Runs with status timeout that ended in each step.",
         empty="No run timed out in this time range",
-        decimals=0,
     )
     timed_out = per_step(RUNS, AGENT, extra=f'{STATUS}="timeout"')
     return columns_over_time(about, over_time(named(timed_out, AGENT), legend(AGENT)))
@@ -227,11 +228,11 @@ def processor_health() -> bargauge.Panel:
     about = About(
         "Processor health",
         "Outcome events handed on, and what was lost: items dropped, open spans forgotten, errors of the processor "
-        "itself. These should be 0. Runs that wait for a person have no outcome yet. Not filtered by agent, job type "
-        "or status.",
+        "itself. These should be 0. Paused runs wait for a person and have no outcome yet. Not filtered by agent, job "
+        "type or status.",
         empty="No processor reports",
     )
-    colors = {"events": palette.BLUE, "waiting for a person": palette.GREY} | dict.fromkeys(
+    colors = {"events": palette.BLUE, "paused": palette.GREY} | dict.fromkeys(
         ("dropped", "spans forgotten", "errors"), palette.VERMILION
     )
     return bars(
@@ -240,7 +241,7 @@ def processor_health() -> bargauge.Panel:
         instant(or_zero(_health(DROPPED, extra=LOST)), "dropped", "B"),
         instant(or_zero(_health(EVICTED)), "spans forgotten", "C"),
         instant(or_zero(_health(OWN_ERRORS)), "errors", "D"),
-        instant(or_zero(_health(DROPPED, extra=PAUSED)), "waiting for a person", "E"),
+        instant(or_zero(_health(DROPPED, extra=PAUSED)), "paused", "E"),
         colors=colors,
     )
 
@@ -252,7 +253,8 @@ def problems() -> bargauge.Panel:
         "What could not be taken as it was, by kind; `none` while there is nothing. Not filtered by agent, job type or "
         "status.",
     )
-    return bars(about, _by_kind(PROBLEMS, "agent_outcomes_problem"), colors={"none": palette.GREY})
+    kind = "agent_outcomes_problem"
+    return bars(about, _by_kind(PROBLEMS, kind), name=kind, colors={"none": palette.GREY})
 
 
 def unknown_words() -> bargauge.Panel:
@@ -262,7 +264,8 @@ def unknown_words() -> bargauge.Panel:
         "Words that no accepted spelling covers, by the attribute that held them; `none` while there is nothing. Not "
         "filtered by agent, job type or status.",
     )
-    return bars(about, _by_kind(UNKNOWN_WORDS, "agent_outcomes_field"), colors={"none": palette.GREY})
+    kind = "agent_outcomes_field"
+    return bars(about, _by_kind(UNKNOWN_WORDS, kind), name=kind, colors={"none": palette.GREY})
 
 
 def _health(metric: str, *by: str, extra: str = "") -> str:

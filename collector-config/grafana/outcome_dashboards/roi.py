@@ -53,7 +53,8 @@ IN_CURRENCY: Final = f'{COST_CURRENCY}="$cost_currency"'
 HUMAN: Final = f'{COST_KIND}="human"'
 NO_VALUE: Final = "No outcome with a value in this time range"
 NO_COST: Final = "No run with a known cost in this time range"
-RATIO_BAR: Final = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+PAIR: Final = "pair"
+IN_COLOR: Final = {"type": "color-text"}
 
 
 def panels() -> list[AnyPanel]:
@@ -61,9 +62,11 @@ def panels() -> list[AnyPanel]:
     return place(
         (
             (6, ((value_ratio(), 6), (value(), 6), (cost(), 6), (human_cost(), 6))),
-            (11, ((ratio_by_job_type(), 14), (ratio_by_agent(), 10))),
-            (8, ((conversion_funnel(), 8), (avoidance_funnel(), 8), (escalations(), 8))),
+            (6, ((ratio_by_agent(), 24),)),
+            (13, ((ratio_by_job_type(), 24),)),
+            (8, ((conversion_funnel(), 12), (avoidance_funnel(), 12))),
             (9, ((value_over_time(), 12), (cost_over_time(), 12))),
+            (6, ((escalations(), 24),)),
         )
     )
 
@@ -132,7 +135,7 @@ def ratio_by_job_type() -> table.Panel:
         "both. A job type that has cost something and earned nothing yet is listed with the value 0.",
         empty=NO_COST,
     )
-    return _ratios(about, (Column(JOB_TYPE, "Job type"), Column(AGENT, "Agent")), AGENT, JOB_TYPE)
+    return _ratios(about, (Column(JOB_TYPE, "Job type", width=170), Column(AGENT, "Agent")), AGENT, JOB_TYPE)
 
 
 def ratio_by_agent() -> table.Panel:
@@ -180,8 +183,8 @@ def escalations() -> table.Panel:
         Column(AGENT, "Agent"),
         Column("Value #A", "Escalated", decimals=0),
         Column("Value #B", "Human cost", unit=MONEY, decimals=2),
+        Column("Value #C", "Average", unit=MONEY, decimals=2),
         Column(COST_CURRENCY, "Currency"),
-        Column("Value #C", "Per escalation", unit=MONEY, decimals=2),
     ]
     each = f"({human}) / ({counted} > 0)"
     return rows(about, columns, rows_of(counted, "A"), rows_of(human, "B"), rows_of(each, "C"))
@@ -220,23 +223,26 @@ def _ratios(about: About, columns: tuple[Column, ...], *by: str) -> table.Panel:
     earned = f"({net(VALUE, *by, CURRENCY)} or on ({keys}) {nothing})"
     value_rows = f"{earned} + on ({keys}) group_left ({COST_CURRENCY}) ({spent}) * 0"
     cost_rows = spread(spent, earned, keys, COST_CURRENCY)
-    ratio = f"sort_desc({earned} / on ({keys}) group_left ({COST_CURRENCY}) (({spent}) > 0))"
-    bar = [
-        PROPERTY(id_val="custom.cellOptions", value=RATIO_BAR),
-        PROPERTY(id_val="min", value=0),
+    ratio = f"{earned} / on ({keys}) group_left ({COST_CURRENCY}) (({spent}) > 0)"
+    colored = [
+        PROPERTY(id_val="custom.cellOptions", value=IN_COLOR),
         # Grafana's own thresholds would paint a high ratio red.
         PROPERTY(id_val="color", value={"mode": "fixed", "fixedColor": palette.GREEN}),
     ]
     shown = [
         *columns,
         Column("Value #A", "Value", unit=MONEY, decimals=2),
-        Column(CURRENCY, "Currency"),
         Column("Value #B", "Cost", unit=MONEY, decimals=2),
-        Column(COST_CURRENCY, "Cost in"),
-        Column("Value #C", "Value / cost", unit="none", decimals=1, properties=bar),
+        Column("Value #C", "Value / cost", unit=MONEY, decimals=1, properties=colored),
+        Column(PAIR, "Currencies"),
     ]
-    panel = rows(about, shown, rows_of(value_rows, "A"), rows_of(cost_rows, "B"), rows_of(ratio, "C"))
+    value_rows, cost_rows, ratio = (_with_pair(found) for found in (value_rows, cost_rows, ratio))
+    panel = rows(about, shown, rows_of(value_rows, "A"), rows_of(cost_rows, "B"), rows_of(f"sort_desc({ratio})", "C"))
     return panel.sort_by([common.TableSortByFieldState().display_name("Value / cost").desc(desc=True)])
+
+
+def _with_pair(expression: str) -> str:
+    return f'label_join({expression}, "{PAIR}", " / ", "{CURRENCY}", "{COST_CURRENCY}")'
 
 
 def _funnel(about: About, outcome_type: str) -> bargauge.Panel:
