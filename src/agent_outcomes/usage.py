@@ -61,6 +61,7 @@ _SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
     REASONING: (
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ),
 }

@@ -4,7 +4,8 @@
 A file has `title`, `spans` (whose spans they are), `environment` (of `environments/`), `distributions` (whose versions
 the table shows, the framework first) and `cells`: by scenario what `Observation.as_json` gives, word for word. A cell
 that is not right has a `footnote` that says why; if anything helps, `remedy` is what the user adds, and the adapter's
-`REMEDIES` show that it does. A scenario that a framework cannot express is `{left_out: why}`.
+`REMEDIES` show that it does. A scenario that a framework cannot express is `{left_out: why}`. Where costs are not what
+the provider charges, `cost_note` says why.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from tests.frameworks.observation import Observation
+from tests.frameworks.observation import LEDGER, Observation
 from tests.frameworks.scenarios import RIGHT, Scenario
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Framework:
     spans: str
     environment: str
     distributions: tuple[str, ...]
+    cost_note: str | None = None
     cells: Mapping[Scenario, ExpectedCell] = field(default_factory=dict)
 
     @property
@@ -67,6 +69,12 @@ class Framework:
             return bool(self.versions)
         except importlib.metadata.PackageNotFoundError:
             return False
+
+    @property
+    def costs_what_is_charged(self) -> bool:
+        """Whether every cell's cost is the provider's."""
+        seen = [cell.observation for cell in self.cells.values() if cell.observation is not None]
+        return all(observation.cost in (None, LEDGER) for observation in seen)
 
     def is_right(self, scenario: Scenario) -> bool:
         """Whether the expected cell says what is right, with nothing to be added by the user."""
@@ -89,5 +97,6 @@ def _read(path: Path) -> Framework:
         spans=data["spans"],
         environment=data["environment"],
         distributions=tuple(data["distributions"]),
+        cost_note=data.get("cost_note"),
         cells={Scenario(name): ExpectedCell.read(cell) for name, cell in data["cells"].items()},
     )

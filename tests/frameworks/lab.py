@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from agent_outcomes import AgentOutcomeSpanProcessor
 from tests.frameworks.model_server import Mode, ModelServer
-from tests.frameworks.observation import Observation, SeenRun, compare_tokens
+from tests.frameworks.observation import Observation, SeenRun, compare_cost, compare_tokens
 from tests.frameworks.scenarios import MODES, Scenario
 from tests.pipeline import EventMemory, SeenEvent, delta_reader, total_of
 
@@ -95,7 +95,7 @@ class Lab:
         metrics.set_meter_provider(MeterProvider([self._reader]))
         self._spans = TracerProvider()
         trace.set_tracer_provider(self._spans)
-        self._processor = AgentOutcomeSpanProcessor(is_run=self._ask)
+        self._processor = AgentOutcomeSpanProcessor(is_run=self._ask, prices="genai-prices")
         self._spans.add_span_processor(self._processor)
         self._server = ModelServer()
         self._adapter = _load(framework)
@@ -152,10 +152,12 @@ class Lab:
         if scenario is Scenario.PARALLEL:
             runs.sort(key=repr)
         ledger = self._server.ledger
+        attributes = [event.attributes for event in events]
         return Observation(
             runs=tuple(runs),
             raised=raised,
-            tokens=compare_tokens(ledger, [event.attributes for event in events]),
+            tokens=compare_tokens(ledger, attributes),
+            cost=compare_cost(ledger, attributes),
             late_runs=late_runs,
             faults=tuple(self._faults(count)),
         )

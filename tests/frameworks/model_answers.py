@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from tests.frameworks.model_server import Charge
 
+Response = tuple[int, str, bytes]
+"""HTTP status, content type and body."""
+
 CREATED_S: Final = 1_760_000_000
 _FILLING: Final[Mapping[object, object]] = {"integer": 1, "number": 1.0, "boolean": False, "array": [], "object": {}}
 _TOOL_RESULTS: Final = ('"role": "tool"', "function_call_output", "tool-response", "Observation:")
@@ -79,7 +82,7 @@ def filled(schema: Mapping[str, Any]) -> dict[str, object]:
     return {name: _FILLING.get(properties.get(name, {}).get("type"), "Paris") for name in wanted}
 
 
-def chat_body(call: Call, answer: Answer, charge: Charge, number: int) -> tuple[int, str, bytes]:
+def chat_body(call: Call, answer: Answer, charge: Charge, number: int) -> Response:
     """A response of `/chat/completions`."""
     finish = "tool_calls" if answer.tool else "stop"
     message: dict[str, Any] = {"role": "assistant", "content": answer.text}
@@ -108,7 +111,7 @@ def chat_body(call: Call, answer: Answer, charge: Charge, number: int) -> tuple[
     return 200, "text/event-stream", "".join([*lines, "data: [DONE]\n\n"]).encode()
 
 
-def responses_body(call: Call, answer: Answer, charge: Charge, number: int) -> tuple[int, str, bytes]:
+def responses_body(call: Call, answer: Answer, charge: Charge, number: int) -> Response:
     """A response of `/responses`."""
     item = _output_item(answer, number)
     response: dict[str, Any] = {
@@ -179,5 +182,5 @@ def _output_schema(request: Mapping[str, Any], *, is_responses: bool) -> Mapping
     return schema if isinstance(schema, dict) else {}
 
 
-def _json(body: dict[str, Any]) -> tuple[int, str, bytes]:
+def _json(body: dict[str, Any]) -> Response:
     return 200, "application/json", json.dumps(body).encode()

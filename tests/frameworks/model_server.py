@@ -4,18 +4,25 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.frameworks.model_answers import Answer, Call, chat_body, responses_body
+from tests.frameworks.model_answers import Answer, Call, Response, chat_body, responses_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 MODEL: Final = "gpt-4o-mini"
+# What the model's real provider asks for a million tokens.
+INPUT_USD: Final = Decimal("0.15")
+CACHED_INPUT_USD: Final = Decimal("0.075")
+OUTPUT_USD: Final = Decimal("0.60")
 FINAL_TEXT: Final = "It is sunny in Paris."
 INVALID_TEXT: Final = "no JSON at all"
 HOLD_LIMIT_S: Final = 1.5
@@ -47,6 +54,13 @@ class Charge:
     def of_call(cls, number: int) -> Charge:
         """Different for every call, so that one counted twice or left out shows in any sum."""
         return cls(101 + 10 * number, 31 + 3 * number, 16 + number, 5 + number)
+
+    def cost_usd(self, *, discounted: bool = True) -> Decimal:
+        """What the provider's price list says; without the discount cached input costs as much as any."""
+        cached = self.cached_tokens if discounted else 0
+        return (
+            (self.input_tokens - cached) * INPUT_USD + cached * CACHED_INPUT_USD + self.output_tokens * OUTPUT_USD
+        ) / 10**6
 
 
 _ERRORS: Final = {
@@ -107,25 +121,27 @@ class ModelServer:
                 msg = f"the model server was asked {self.requests_count} times in {ASKED_LIMIT_S} s, not {count}"
                 raise TimeoutError(msg)
 
-    def exchange(self, path: str, request: dict[str, Any]) -> tuple[int, str, bytes]:
-        """HTTP status, content type and body for a request."""
+    def exchange(self, path: str, request: dict[str, Any], *, is_gone: Callable[[], bool]) -> Response | None:
+        """What is answered to a request; nothing, at no charge, to a caller who is gone."""
         with self._asked:
+            ledger, released, mode = self.ledger, self._released, self.mode
             self.requests_count += 1
             number = self.requests_count
             meeting = self._meeting if self._meeting is not None and number <= self._meeting.parties else None
             self._asked.notify_all()
         if meeting is not None:
             meeting.wait(HOLD_LIMIT_S)
-        mode = self.mode
         if mode in _ERRORS:
-            return _error_body(mode)
+            return _error_response(mode)
         if mode is Mode.SLOW:
-            self._released.wait(HOLD_LIMIT_S)
+            released.wait(HOLD_LIMIT_S)
+            if is_gone():
+                return None
         call = Call.read(path, request)
         with self._lock:
-            number = len(self.ledger)
+            number = len(ledger)
             charge = Charge.of_call(number)
-            self.ledger.append(charge)
+            ledger.append(charge)
         answer = self._decide(call, mode)
         return (responses_body if call.is_responses else chat_body)(call, answer, charge, number)
 
@@ -140,7 +156,7 @@ class ModelServer:
         return Answer(text=INVALID_TEXT if mode is Mode.INVALID else call.structured_text() or FINAL_TEXT)
 
 
-def _error_body(mode: Mode) -> tuple[int, str, bytes]:
+def _error_response(mode: Mode) -> Response:
     status, kind, code = _ERRORS[mode]
     error = {"message": f"the fake provider says {status}", "type": kind, "param": None, "code": code}
     return status, "application/json", json.dumps({"error": error}).encode()
@@ -152,7 +168,12 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: ModelServer = self.server.model_server  # type: ignore[attr-defined]
         length = int(self.headers.get("content-length") or 0)
-        status, content_type, body = server.exchange(self.path, json.loads(self.rfile.read(length) or b"{}"))
+        request = json.loads(self.rfile.read(length) or b"{}")
+        response = server.exchange(self.path, request, is_gone=self._is_gone)
+        self.close_connection = True
+        if response is None:
+            return
+        status, content_type, body = response
         try:
             self.send_response(status)
             self.send_header("content-type", content_type)
@@ -164,7 +185,18 @@ class _Exchange(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except OSError:
-            self.close_connection = True  # a caller that was cancelled or timed out is gone
+            return  # a caller that was cancelled or timed out is gone
+
+    def _is_gone(self) -> bool:
+        self.connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.setblocking(True)  # noqa: FBT003 - the standard library's signature
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's signature
         """Say nothing."""

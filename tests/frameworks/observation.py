@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from tests.frameworks.model_server import Charge
     from tests.frameworks.scenarios import Right
 
-LEDGER = "ledger"
+LEDGER: Final = "ledger"
+NONE: Final = "none"
+UNDISCOUNTED: Final = "as if nothing was cached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Observation:
     """A cell: its runs, what the caller saw raised, and how usage compares with the provider's ledger.
 
     `tokens` is `ledger` where every kind of token that the provider counted adds up to its figure, `none` where no
-    run reported any, absent where no call was answered, else what is wrong; `cost` likewise. `late_runs` settled
+    run reported any, absent where no call was answered, else what is wrong; `cost` likewise (`as if nothing was cached`
+    where a framework keeps cached tokens to itself). `late_runs` settled
     only when the processor was asked for all that still waits. `faults` are what must never be.
     """
 
@@ -72,8 +76,13 @@ class Observation:
     faults: tuple[str, ...] = ()
 
     def is_right(self, rights: Sequence[Right]) -> bool:
-        """Whether exactly the right runs were counted, with all the tokens that the provider counted."""
+        """Whether exactly the right runs were counted, with all the tokens that the provider counted.
+
+        A cost that is not known, or that lacks the discount, is the framework's matter and told once for it.
+        """
         if len(self.runs) != len(rights) or self.late_runs or self.tokens not in (None, LEDGER):
+            return False
+        if self.cost not in (None, LEDGER, NONE, UNDISCOUNTED):
             return False
         return all(run.is_as(right) for run, right in zip(self.runs, rights, strict=True))
 
@@ -112,7 +121,7 @@ def compare_tokens(ledger: Sequence[Charge], events: Sequence[Mapping[str, Any]]
         for event in events:
             reported.add(kind, event.get(f"agent.run.{kind}_tokens"))
     if not reported.sums:
-        return "none" if ledger else None
+        return NONE if ledger else None
     differing = [
         f"{kind} {count} of {charged.sums.get(kind, 0)}"
         for kind, count in reported.sums.items()
@@ -120,6 +129,27 @@ def compare_tokens(ledger: Sequence[Charge], events: Sequence[Mapping[str, Any]]
     ]
     missing = [kind for kind in ("input", "output") if kind in charged.sums and kind not in reported.sums]
     return "; ".join([*differing, *(f"no {kind}" for kind in missing)]) or LEDGER
+
+
+def compare_cost(ledger: Sequence[Charge], events: Sequence[Mapping[str, Any]]) -> str | None:
+    """How the runs' costs compare with the ledger, in the words of `Observation.cost`."""
+    costs = [event for event in events if "agent.outcome.cost" in event]
+    if not costs:
+        return NONE if ledger else None
+    total = sum((_exact_cost(event) for event in costs), Decimal())
+    charged = sum((charge.cost_usd() for charge in ledger), Decimal())
+    undiscounted = sum((charge.cost_usd(discounted=False) for charge in ledger), Decimal())
+    if total == charged:
+        said = LEDGER
+    elif total == undiscounted:
+        said = UNDISCOUNTED
+    else:
+        said = f"{total} of {charged}"
+    return said if all(event.get("agent.outcome.cost_complete") for event in costs) else f"{said}, incomplete"
+
+
+def _exact_cost(event: Mapping[str, Any]) -> Decimal:
+    return Decimal(event.get("agent.outcome.cost_decimal") or repr(event["agent.outcome.cost"]))
 
 
 def _stated(values: Mapping[str, Any]) -> dict[str, Any]:

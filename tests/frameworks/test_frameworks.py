@@ -25,6 +25,7 @@ def test_what_is_wrong_has_a_footnote(framework: Framework) -> None:
     """A cell is right and needs no footnote, or it is not right and says why."""
     for scenario, cell in framework.cells.items():
         assert framework.is_right(scenario) == (cell.footnote is None), scenario
+    assert framework.costs_what_is_charged == (framework.cost_note is None)
 
 
 def test_cell(framework: Framework, scenario: Scenario, observe: Observe) -> None:

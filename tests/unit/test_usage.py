@@ -65,6 +65,7 @@ EXPECTED_TOKENS = {
     REASONING: [
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ],
 }
