@@ -6,6 +6,7 @@ VENV ?= .venv
 OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
 DEMO_OUT ?= demo-out
+PARALLEL ?= --numprocesses=2 --dist=loadgroup
 
 RUN := $(VENV)/bin/python
 
@@ -19,13 +20,13 @@ demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOI
 	$(RUN) examples/demo.py --out $(DEMO_OUT) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
-test: lint test-newest test-oldest ## everything: linters, types, and all tests on the newest and the oldest supported SDK
+test: lint test-newest test-oldest ## linters, types, all tests on the newest SDK, and on the oldest supported one what it can change
 
 test-newest: $(VENV)/.dev ## all tests on the newest SDK
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(PARALLEL)
 
-test-oldest: $(OLDEST)/.dev ## all tests on the oldest supported SDK
-	$(OLDEST)/bin/python -m pytest
+test-oldest: $(OLDEST)/.dev ## the tests that an SDK can change, on the oldest supported one
+	$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not backends"
 
 check: lint unit ## the fast checks: linters, types, unit tests
 
@@ -39,7 +40,7 @@ lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(RUN) -m tests.tools.generate_metrics_only --check
 
 unit: $(VENV)/.dev ## unit tests
-	$(RUN) -m pytest tests/unit
+	$(RUN) -m pytest $(PARALLEL) tests/unit
 
 stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics on loopback, built once; prints the URLs
 	$(RUN) -m tests.tools.stack

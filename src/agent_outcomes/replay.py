@@ -103,7 +103,8 @@ def parent_id_of(span: ReadableSpan) -> SpanId | None:
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:
-    lines = text.splitlines()
+    # Not splitlines(): strings in the JSON may hold U+2028 and its like.
+    lines = text.split("\n")
     if text.lstrip().startswith("{") and not _is_whole(lines):
         yield 1, text
         return

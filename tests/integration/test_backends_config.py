@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.backends
+
 SHIPPED = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if path.name != "builder-config.yaml")
 VARIANTS = ("loki-before-3.8.yaml", "redaction.yaml", "tail-sampling.yaml")
 VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")

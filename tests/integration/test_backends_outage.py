@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,8 +94,13 @@ def _assert_all_arrived(scene: _Scene, load: Load) -> None:
     assert highest <= load.runs
     assert scene.prometheus.value("sum(agent_outcome_value_total)") == pytest.approx(load.runs / 10, abs=1e-9)
 
-    wait_until(lambda: load.accepted_events <= _events(scene.loki), ARRIVAL_TIMEOUT_S)
-    wait_until(lambda: load.accepted_spans <= _spans(scene.jaeger), ARRIVAL_TIMEOUT_S)
+    # Which ones are missing says more than that some are.
+    with suppress(TimeoutError):
+        wait_until(lambda: load.accepted_events <= _events(scene.loki), ARRIVAL_TIMEOUT_S)
+    assert load.accepted_events - _events(scene.loki) == set()
+    with suppress(TimeoutError):
+        wait_until(lambda: load.accepted_spans <= _spans(scene.jaeger), ARRIVAL_TIMEOUT_S)
+    assert load.accepted_spans - _spans(scene.jaeger) == set()
     assert len(load.accepted_events) > RUNS_MIN
 
 

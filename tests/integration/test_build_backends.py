@@ -16,6 +16,8 @@ from tests.tools.build_backends import BACKENDS, PINS
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.backends
+
 TOOL = [sys.executable, "-m", "tests.tools.build_backends"]
 TOOL_TIMEOUT_S = 60
 EXECUTABLE = 0o700

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace.export import SpanExporter
 
+pytestmark = pytest.mark.backends
+
 MANIFEST = CONFIG_FOLDER / "builder-config.yaml"
 SHIPPED = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if path != MANIFEST)
 OWNER_ONLY = 0o700

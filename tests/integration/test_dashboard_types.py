@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.dashboards import DASHBOARD_FILES, GRAFANA_FOLDER, load, panels
+from tests.integration.npm import TIMEOUT_S, node_modules_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.backends
 
 TYPECHECK: Final = GRAFANA_FOLDER / "typecheck"
-TIMEOUT_S: Final = 240
 SCHEMA: Final = "@grafana/schema/dist/esm/raw/composable"
 # Panel type -> (the schema's module, whether it has field options of its own).
 PANEL_TYPES: Final = {
@@ -32,31 +33,8 @@ PANEL_TYPES: Final = {
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    """The pinned schema and compiler, installed once into the cache; without npm skipped, failed with `CI=true`."""
-    if shutil.which("npm") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("npm is needed to check the dashboards against Grafana's schema", pytrace=False)
-        pytest.skip("npm is not on PATH: install Node.js 18 or later to check the dashboards against Grafana's schema")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "grafana-schema"
-    key = hashlib.sha256((TYPECHECK / "package-lock.json").read_bytes()).hexdigest()[:16]
-    if not (cache / key).exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _install(cache, cache / key)
-    return cache / key / "node_modules"
-
-
-def _install(cache: Path, target: Path) -> None:
-    # Beside the target, so that the last step is a rename: nobody sees half an installation.
-    with tempfile.TemporaryDirectory(prefix="installing-", dir=cache) as work:
-        folder = Path(work) / "new"
-        folder.mkdir()
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(TYPECHECK / name, folder)
-        command = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        assert done.returncode == 0, done.stderr
-        if not target.exists():
-            folder.rename(target)
+    """The pinned schema and compiler."""
+    return node_modules_of(TYPECHECK)
 
 
 def _typescript(dashboard: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,15 @@ from typing import Final
 
 import pytest
 
+from tests.integration.backends import free_port
+from tests.integration.npm import node_modules_of
+from tests.integration.otelcol import CONFIG_FOLDER, Collector
+
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 LINES_MAX: Final = 60
 PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "set_attributes")
+JAVASCRIPT: Final = "other_language"
 
 
 def folders() -> set[str]:
@@ -34,7 +40,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_every_example_is_tested_and_listed() -> None:
     """No folder is left out here, and the table in examples/README.md has each."""
-    assert folders() == set(PLAIN)
+    assert folders() == {*PLAIN, JAVASCRIPT}
     listed = set(re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed >= folders()
 
@@ -55,3 +61,22 @@ def test_an_example_prints_its_output(name: str) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert steady(done.stdout) == steady((EXAMPLES / name / "output.txt").read_text(encoding="utf-8"))
+
+
+def test_metrics_of_an_agent_in_another_language(otelcol_binary: Path, tmp_path: Path) -> None:
+    """The JavaScript agent sends spans to a real collector, and prints the metrics which that made of them."""
+    program = tmp_path / "program"
+    shutil.copytree(EXAMPLES / JAVASCRIPT, program)
+    (program / "node_modules").symlink_to(node_modules_of(EXAMPLES / JAVASCRIPT))
+    scrape = f"127.0.0.1:{free_port()}"
+    config = CONFIG_FOLDER / "metrics-only.yaml"
+    with Collector(otelcol_binary, tmp_path, (config,), {"SCRAPE_ENDPOINT": scrape}) as collector:
+        endpoints = environment(
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.http_endpoint, SCRAPE_URL=f"http://{scrape}/metrics"
+        )
+        command = [shutil.which("node") or "node", "main.js"]
+        done = subprocess.run(
+            command, cwd=program, capture_output=True, text=True, timeout=60, check=False, env=endpoints
+        )
+    assert done.stderr == ""
+    assert done.stdout == (EXAMPLES / JAVASCRIPT / "output.txt").read_text(encoding="utf-8")

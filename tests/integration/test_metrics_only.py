@@ -59,6 +59,8 @@ from tests.integration.metrics_only import (
     stated,
 )
 
+pytestmark = pytest.mark.backends
+
 GENERATE: Final = (sys.executable, "-m", "tests.tools.generate_metrics_only")
 RANDOM_SPANS: Final = 2000
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.integration.backend_stack import Demo
 
+pytestmark = pytest.mark.backends
+
 FOLDER: Final = CONFIG_FOLDER / "prometheus"
 RULES: Final = FOLDER / "agent-outcomes.rules.yaml"
 ALERTS: Final = FOLDER / "agent-outcomes.alerts.yaml"

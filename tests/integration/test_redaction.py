@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.integration.otelcol import Collector
 
+pytestmark = pytest.mark.backends
+
 # Each is one word without quotes, so that a search in the written JSON finds it.
 MARK = "LEAKED"
 SECRETS = (

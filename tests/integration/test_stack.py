@@ -19,6 +19,8 @@ from tests.integration.otelcol import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.backends
+
 BACKENDS = ("prometheus", "victoria-metrics", "loki", "jaeger")
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 60

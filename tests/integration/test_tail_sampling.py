@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from tests.integration.otelcol import Collector
 
+pytestmark = pytest.mark.backends
+
 MessageT = TypeVar("MessageT", bound=Message)
 
 STATUS_ERROR = 2
