@@ -6,17 +6,19 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.config import SettingsError, read_settings
-from agent_outcomes.doctor.findings import EXIT_CODES, MEANINGS, Layer, failed, ok, report_of
+from agent_outcomes.doctor.findings import EXIT_CODES, MEANINGS, Layer, ok, report_of
+from agent_outcomes.doctor.network import check_network
+from agent_outcomes.doctor.reach import Deadline
 from agent_outcomes.doctor.rendering import as_json, as_text
+from agent_outcomes.doctor.settings import read_otel_settings
+from agent_outcomes.doctor.targets import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_outcomes.doctor.findings import Finding, Report
+    from agent_outcomes.doctor.findings import Report
 
 TIMEOUT_S: Final = 10.0
 TIMEOUT_MAX_S: Final = 3600.0
@@ -53,30 +55,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    report = examine(os.environ)
-    print(as_json(report) if arguments.json else as_text(report), file=sys.stdout)  # noqa: T201 - a command's output
+    report = examine(os.environ, arguments.timeout)
+    print(as_json(report) if arguments.json else as_text(report))  # noqa: T201 - a command's output
     return report.exit_code
 
 
-def examine(environ: Mapping[str, str]) -> Report:
+def examine(environ: Mapping[str, str], timeout_s: float) -> Report:
     """Look at every layer that can be seen from here."""
-    return report_of([_check_settings(environ)])
-
-
-def _check_settings(environ: Mapping[str, str]) -> Finding:
-    try:
-        read_settings(environ=environ)
-    except SettingsError as error:
-        variable = str(error).partition("=")[0]
-        return failed(
-            Layer.SETTINGS,
-            str(error),
-            why="AgentOutcomeSpanProcessor() and install() raise SettingsError at this value.",
-            fix=f"Set {variable} to a value as said above, or unset it.",
-            variable=variable,
-            value="",
-        )
-    return ok(Layer.SETTINGS, "all values can be used")
+    deadline = Deadline(timeout_s)
+    settings = read_otel_settings(environ)
+    findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
+    temporality = environ.get(f"{PREFIX}METRICS_TEMPORALITY_PREFERENCE", "")
+    findings += check_network(settings.targets, settings.switched_off, temporality, deadline)
+    return report_of(findings)
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends a probe as the SDK's exporter would, once, and reads everything the receiver has to say to it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zlib
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc  # type: ignore[import-untyped]
+import requests
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from agent_outcomes.doctor.probe import RESPONSES, rejected_by
+from agent_outcomes.doctor.reach import within
+from agent_outcomes.doctor.targets import HTTP, Signal, redacted, shown_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from agent_outcomes.doctor.probe import Request
+    from agent_outcomes.doctor.targets import Target
+
+BODY_MAX_BYTES: Final = 65_536
+TEXT_MAX: Final = 300
+_PROTOBUF: Final = "application/x-protobuf"
+_SUCCESSES: Final = range(200, 300)
+_STUBS: Final[Mapping[Signal, Any]] = {
+    Signal.TRACES: TraceServiceStub,
+    Signal.METRICS: MetricsServiceStub,
+    Signal.LOGS: LogsServiceStub,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; neither status where nothing did, and then `text` says why.
+
+    `clock_offset_s` is how far the receiver's clock is ahead of ours, `None` where the answer has no date.
+    """
+
+    text: str = ""
+    http_status: int | None = None
+    grpc_code: str | None = None
+    is_otlp: bool = True
+    location: str = ""
+    challenge: str = ""
+    clock_offset_s: float | None = None
+    rejected: int = 0
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the receiver took the request, though it may have thrown away what is in it."""
+        return self.is_otlp and (self.grpc_code == "OK" or self.http_status in _SUCCESSES)
+
+
+def send(target: Target, request: Request, limit_s: float) -> Answer:
+    """Send the probe, once, following no redirect. Never raises."""
+    try:
+        ask = _send_http if target.protocol == HTTP else _send_grpc
+        answer = within(limit_s, lambda: ask(target, request, limit_s))
+    except Exception as error:  # noqa: BLE001 - clients raise a dozen classes, and each means: no answer
+        answer = Answer(text=_words(error))
+    return _cleaned(answer, target)
+
+
+def _send_http(target: Target, request: Request, limit_s: float) -> Answer:
+    headers = {"content-type": _PROTOBUF, "user-agent": "agent-outcomes-doctor", **target.headers}
+    body = request.SerializeToString()
+    if target.compression in {"gzip", "deflate"}:
+        headers["content-encoding"] = target.compression
+        body = gzip.compress(body) if target.compression == "gzip" else zlib.compress(body)
+    certificate: tuple[str, str] | str | None = target.client_certificate_file or None
+    if certificate and target.client_key_file:
+        certificate = (target.client_certificate_file, target.client_key_file)
+    with requests.Session() as session:
+        sent_at_s = time.time()
+        response = session.post(
+            target.url,
+            data=body,
+            headers=headers,
+            timeout=limit_s,
+            verify=target.ca_file.value or True,
+            cert=certificate,
+            allow_redirects=False,
+            stream=True,
+        )
+        middle_s = (sent_at_s + time.time()) / 2
+        content = response.raw.read(BODY_MAX_BYTES, decode_content=True)
+    return _http_answer(target.signal, response, content, middle_s)
+
+
+def _http_answer(signal: Signal, response: requests.Response, content: bytes, middle_s: float) -> Answer:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    answer = Answer(
+        text=_body_text(kind, content),
+        http_status=response.status_code,
+        location=response.headers.get("location", ""),
+        challenge=response.headers.get("www-authenticate", ""),
+        clock_offset_s=_offset_s(response.headers.get("date", ""), middle_s),
+    )
+    if response.status_code not in _SUCCESSES:
+        return answer
+    try:
+        rejected, words = _partial_success(signal, kind, content)
+    except (ValueError, TypeError, AttributeError, DecodeError):
+        return replace(answer, is_otlp=False)
+    return replace(answer, text=words, rejected=rejected)
+
+
+def _partial_success(signal: Signal, kind: str, content: bytes) -> tuple[int, str]:
+    """Rejected items and words of a successful answer, in either encoding; raises where it is no OTLP answer."""
+    if not content.strip():
+        return 0, ""
+    if kind == "application/json":
+        partial = json.loads(content).get("partialSuccess") or {}
+        counts = (int(partial.get(name, 0)) for name in ("rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"))
+        return max(counts), str(partial.get("errorMessage", ""))
+    return rejected_by(RESPONSES[signal].FromString(content))
+
+
+def _send_grpc(target: Target, request: Request, limit_s: float) -> Answer:
+    compression = grpc.Compression.Gzip if target.compression == "gzip" else grpc.Compression.NoCompression
+    with _channel(target) as channel:
+        sent_at_s = time.time()
+        try:
+            response, call = _STUBS[target.signal](channel).Export.with_call(
+                request, timeout=limit_s, metadata=tuple(target.headers.items()), compression=compression
+            )
+        except grpc.RpcError as error:
+            return Answer(
+                text=str(error.details() or ""),
+                grpc_code=error.code().name,
+                clock_offset_s=_grpc_offset_s(error, (sent_at_s + time.time()) / 2),
+            )
+        offset_s = _grpc_offset_s(call, (sent_at_s + time.time()) / 2)
+    rejected, words = rejected_by(response)
+    return Answer(words, grpc_code="OK", clock_offset_s=offset_s, rejected=rejected)
+
+
+def _channel(target: Target) -> grpc.Channel:
+    if not target.is_secure:
+        return grpc.insecure_channel(target.url)
+    credentials = grpc.ssl_channel_credentials(
+        _content(target.ca_file.value), _content(target.client_key_file), _content(target.client_certificate_file)
+    )
+    return grpc.secure_channel(target.url, credentials)
+
+
+def _grpc_offset_s(call: Any, middle_s: float) -> float | None:
+    """From a `date` that a proxy may have added: gRPC itself has none."""
+    metadata: Iterable[tuple[str, str | bytes]] = call.initial_metadata() or ()
+    return next((_offset_s(str(value), middle_s) for key, value in metadata if key == "date"), None)
+
+
+def _content(path: str | Path) -> bytes | None:
+    if not path:
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123 - the variable holds a text
+        return file.read()
+
+
+def _offset_s(date: str, middle_s: float) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() - middle_s
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _body_text(kind: str, content: bytes) -> str:
+    """The words in an answer's body: a google.rpc.Status as OTLP prescribes, or whatever text it is."""
+    if kind == _PROTOBUF:
+        try:
+            return str(Status.FromString(content).message)
+        except DecodeError:
+            return ""
+    return content[: TEXT_MAX * 4].decode(errors="replace")
+
+
+def _words(error: BaseException) -> str:
+    """The innermost reason: what wraps it repeats the URL and object addresses."""
+    seen: list[BaseException] = [error]
+    while (inner := seen[-1].__cause__ or seen[-1].__context__) is not None and inner not in seen:
+        seen.append(inner)
+    inmost = seen[-1]
+    return f"{type(inmost).__name__}: {inmost}"
+
+
+def _cleaned(answer: Answer, target: Target) -> Answer:
+    """One line of bounded length, without anything that we had sent as a secret."""
+    text = " ".join(redacted(answer.text, target.secrets).split())
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return replace(
+        answer,
+        text=printable if len(printable) <= TEXT_MAX else f"{printable[:TEXT_MAX]}...",
+        location=shown_url(answer.location),
+        challenge=answer.challenge.partition(" ")[0][:20],
+    )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layer `settings`: variables whose values cannot be used, each with what to write instead."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from opentelemetry.util.re import parse_env_headers
+
+from agent_outcomes.config import SettingsError, read_settings
+from agent_outcomes.doctor.findings import Layer, failed
+from agent_outcomes.doctor.targets import GRPC, HTTP, Given, Signal, first_given, read_target, shown_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.targets import Target
+
+_COMPRESSIONS: Final[Mapping[str, tuple[str, ...]]] = {HTTP: ("none", "gzip", "deflate"), GRPC: ("gzip",)}
+_EXPORTER_PROTOCOLS: Final[Mapping[str, str]] = {"otlp_proto_grpc": GRPC, "otlp_proto_http": HTTP}
+_FILES: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says: where each signal goes, which signals do not go by OTLP and why, what is wrong."""
+
+    targets: tuple[Target, ...]
+    switched_off: Mapping[Signal, str]
+    findings: tuple[Finding, ...]
+
+
+def read_otel_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the environment as the SDK does. Never raises."""
+    targets: list[Target] = []
+    switched_off: dict[Signal, str] = {}
+    findings = [*_package_settings(environ), *_sdk_switch(environ)]
+    for signal in Signal:
+        variable = f"OTEL_{signal.upper()}_EXPORTER"
+        exporters = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()] or ["otlp"]
+        otlp = [name for name in exporters if name == "otlp" or name in _EXPORTER_PROTOCOLS]
+        if not otlp:
+            switched_off[signal] = f"{variable}={','.join(exporters)[:80]}"
+            continue
+        protocol = Given(_EXPORTER_PROTOCOLS[otlp[0]], variable) if otlp[0] != "otlp" else _protocol(environ, signal)
+        problems = list(_problems(environ, signal, protocol))
+        findings += [problem for problem in problems if problem not in findings]
+        if not problems:
+            targets.append(read_target(signal, environ, protocol))
+    return Settings(tuple(targets), switched_off, tuple(findings))
+
+
+def _protocol(environ: Mapping[str, str], signal: Signal) -> Given:
+    return first_given(environ, "PROTOCOL", signal, GRPC)
+
+
+def _package_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        read_settings(environ=environ)
+    except SettingsError as error:
+        variable = str(error).partition("=")[0]
+        yield failed(
+            Layer.SETTINGS,
+            str(error),
+            why="AgentOutcomeSpanProcessor() and install() do not take this value.",
+            fix=f"Set {variable} as said above, or remove it:\n  unset {variable}",
+            variable=variable,
+            value="",
+        )
+
+
+def _sdk_switch(environ: Mapping[str, str]) -> Iterator[Finding]:
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        yield failed(
+            Layer.SETTINGS,
+            "OTEL_SDK_DISABLED=true",
+            why="It switches OpenTelemetry off: no span is recorded, so no run is seen and nothing is sent.",
+            fix="Remove it:\n  unset OTEL_SDK_DISABLED",
+            variable="OTEL_SDK_DISABLED",
+            value="",
+        )
+
+
+def _problems(environ: Mapping[str, str], signal: Signal, protocol: Given) -> Iterator[Finding]:
+    if protocol.value not in (GRPC, HTTP):
+        yield _unusable(
+            protocol,
+            f"there is an exporter for {GRPC} and one for {HTTP}",
+            HTTP if protocol.value.lower().startswith("http") else GRPC,
+        )
+        return
+    yield from _endpoint_problems(first_given(environ, "ENDPOINT", signal), protocol.value)
+    yield from _header_problems(first_given(environ, "HEADERS", signal))
+    timeout = first_given(environ, "TIMEOUT", signal)
+    if timeout.value and not _is_positive_number(timeout.value):
+        yield _unusable(timeout, "it takes a number of seconds, more than 0", "10")
+    compression = first_given(environ, "COMPRESSION", signal)
+    known = _COMPRESSIONS[protocol.value]
+    if compression.value and compression.value.lower() not in known:
+        value = "gzip" if "gz" in compression.value.lower() else ""
+        yield _unusable(compression, f"{protocol.value} takes {' or '.join(known)}; unset means none", value)
+    for name in _FILES:
+        file = first_given(environ, name, signal)
+        if file.value and not os.access(file.value, os.R_OK):
+            yield _unusable(file, "there is no such file, or it cannot be read", None)
+
+
+def _endpoint_problems(endpoint: Given, protocol: str) -> Iterator[Finding]:
+    if not endpoint.value:
+        return
+    try:
+        parts = urlsplit(endpoint.value)
+        is_url = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        yield _unusable(Given("...", endpoint.variable), "it is no URL such as http://localhost:4317", None)
+        return
+    if protocol == HTTP and not (is_url and parts.scheme in {"http", "https"}):
+        given = Given(shown_url(endpoint.value), endpoint.variable)
+        value = None if "://" in endpoint.value else f"http://{endpoint.value}"
+        yield _unusable(given, "a URL for HTTP begins with http:// or https://", value)
+
+
+def _header_problems(headers: Given) -> Iterator[Finding]:
+    """The SDK leaves out what it cannot read, and says so only in the application's log."""
+    parts = [part.strip() for part in headers.value.split(",") if part.strip()]
+    unread = [number for number, part in enumerate(parts, 1) if not parse_env_headers(part, liberal=True)]
+    if not unread:
+        return
+    which = ", ".join(map(str, unread))
+    yield failed(
+        Layer.SETTINGS,
+        f"{headers.variable}: entry {which} of {len(parts)} is not of the form name=value",
+        why="The SDK leaves such an entry out, so the receiver never gets that header.",
+        fix="Write name=value with an equals sign, entries separated by commas, for example:\n"
+        f'  export {headers.variable}="authorization=Bearer YOUR-TOKEN"',
+        variable=headers.variable,
+    )
+
+
+def _unusable(given: Given, reason: str, value: str | None) -> Finding:
+    if value:
+        fix = f"Write:\n  export {given.variable}={value}"
+    elif value is None:
+        fix = f"Correct {given.variable}."
+    else:
+        fix = f"Remove it:\n  unset {given.variable}"
+    return failed(
+        Layer.SETTINGS,
+        f"{given.variable}={given.value[:120]} cannot be used: {reason}",
+        why="The exporter cannot be built with this value, so nothing is sent.",
+        fix=fix,
+        variable=given.variable,
+        value=value,
+    )
+
+
+def _is_positive_number(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
