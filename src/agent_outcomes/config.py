@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agent_outcomes.pricing import Prices
 
+PREFIX: Final = "AGENT_OUTCOMES_"
 LIMIT_MAX: Final = 500
 GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -44,6 +46,20 @@ class Settings:
     prices: Prices | str | None = None
 
 
+class SettingsArguments(TypedDict, total=False):
+    """The settings as keyword arguments; `None` stands for one that is not given."""
+
+    agents_max: int | None
+    job_types_max: int | None
+    labels_max: int | None
+    hide_message: bool | None
+    hide_metadata: bool | None
+    outcome_span: bool | None
+    handoffs: bool | None
+    evaluation_result: bool | None
+    prices: Prices | str | None
+
+
 VARIABLES: Final[Mapping[str, str]] = {
     "agents_max": "AGENT_OUTCOMES_AGENTS_MAX",
     "job_types_max": "AGENT_OUTCOMES_JOB_TYPES_MAX",
@@ -57,59 +73,98 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 
 
-def read_settings(
-    *,
-    agents_max: int | None = None,
-    job_types_max: int | None = None,
-    labels_max: int | None = None,
-    hide_message: bool | None = None,
-    hide_metadata: bool | None = None,
-    outcome_span: bool | None = None,
-    handoffs: bool | None = None,
-    evaluation_result: bool | None = None,
-    prices: Prices | str | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
+def read_settings(*, environ: Mapping[str, str] | None = None, **arguments: Unpack[SettingsArguments]) -> Settings:
     """The settings in force: an argument if given, else its variable, else the default.
 
     Raises `SettingsError` naming the argument or variable if a value cannot be used.
     """
     variables = os.environ if environ is None else environ
-    default = Settings()
+    given: Mapping[str, Any] = arguments
+    return Settings(**{name: _read(name, default, given.get(name), variables) for name, default in _defaults().items()})
+
+
+def lenient_settings(
+    options: Mapping[str, object], complain: Callable[[str], object], environ: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings in force where nobody could catch an error: what cannot be used is named and left out of account.
+
+    An option if it can be used, else its variable, else the default. `complain` gets one sentence for each option or
+    variable that is not usable or not known. Never raises.
+    """
+    variables = os.environ if environ is None else environ
+    for name in options.keys() - VARIABLES.keys():
+        complain(_unknown_message(f"option {name[:80]}", name, VARIABLES.keys()))
+    for name in {name for name in variables if name.startswith(PREFIX)} - set(VARIABLES.values()):
+        complain(_unknown_message(name[:80], name, VARIABLES.values()))
     return Settings(
-        agents_max=_limit("agents_max", agents_max, variables, default.agents_max),
-        job_types_max=_limit("job_types_max", job_types_max, variables, default.job_types_max),
-        labels_max=_limit("labels_max", labels_max, variables, default.labels_max),
-        hide_message=_switch("hide_message", given=hide_message, variables=variables, default=default.hide_message),
-        hide_metadata=_switch("hide_metadata", given=hide_metadata, variables=variables, default=default.hide_metadata),
-        outcome_span=_switch("outcome_span", given=outcome_span, variables=variables, default=default.outcome_span),
-        handoffs=_switch("handoffs", given=handoffs, variables=variables, default=default.handoffs),
-        evaluation_result=_switch(
-            "evaluation_result", given=evaluation_result, variables=variables, default=default.evaluation_result
-        ),
-        prices=_prices(prices, variables),
+        **{
+            name: _usable(name, default, options.get(name), variables, complain)
+            for name, default in _defaults().items()
+        }
     )
 
 
-def _prices(given: Prices | str | None, variables: Mapping[str, str]) -> Prices | str | None:
-    name = "prices" if given is not None else VARIABLES["prices"]
-    value = given if given is not None else variables.get(name, "").strip().lower()
-    if value and value != GENAI_PRICES and not callable(value):
-        takes = GENAI_PRICES if given is None else f"{GENAI_PRICES!r} or a function"
-        message = f"{name}={str(value)[:80]} is not usable; give {takes}"
-        raise SettingsError(message)
-    return value or None
+def _usable(
+    name: str, default: object, given: object, variables: Mapping[str, str], complain: Callable[[str], object]
+) -> Any:
+    used: Any = default
+    messages: list[str] = []
+    for option in (None,) if given is None else (given, None):
+        try:
+            used = _read(name, default, option, variables)
+            break
+        except SettingsError as error:
+            messages.append(str(error))
+    for message in messages:
+        complain(f"{message}; {str(used).lower()} is used")
+    return used
 
 
-def _limit(name: str, given: int | None, variables: Mapping[str, str], default: int) -> int:
-    text = variables.get(VARIABLES[name], "").strip()
+def _unknown_message(what: str, name: str, known: Collection[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    return f"{what} is not known; {hint}"
+
+
+def _defaults() -> Mapping[str, Any]:
+    return {field.name: field.default for field in fields(Settings)}
+
+
+def _read(name: str, default: object, given: object, variables: Mapping[str, str]) -> Any:
+    """One setting: a price list, or else a switch or a limit as its default is."""
+    is_switch = isinstance(default, bool)
     if given is not None:
-        return _checked_limit(name, given)
+        check = _checked_prices if name == "prices" else _checked_switch if is_switch else _checked_limit
+        return check(name, given)
+    variable = VARIABLES[name]
+    text = variables.get(variable, "").strip()
     if not text:
         return default
+    parse = _prices if name == "prices" else _switch if is_switch else _limit
+    return parse(variable, text)
+
+
+def _prices(variable: str, text: str) -> str:
+    word = text.lower()
+    if word != GENAI_PRICES:
+        raise SettingsError(_prices_message(variable, word, GENAI_PRICES))
+    return word
+
+
+def _checked_prices(name: str, prices: object) -> object:
+    if prices != GENAI_PRICES and not callable(prices):
+        raise SettingsError(_prices_message(name, str(prices), f"{GENAI_PRICES!r} or a function"))
+    return prices
+
+
+def _prices_message(name: str, value: str, takes: str) -> str:
+    return f"{name}={value[:80]} is not usable; give {takes}"
+
+
+def _limit(variable: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))):
-        raise SettingsError(_limit_message(VARIABLES[name], text))
-    return _checked_limit(VARIABLES[name], int(text))
+        raise SettingsError(_limit_message(variable, text))
+    return _checked_limit(variable, int(text))
 
 
 def _checked_limit(name: str, limit: object) -> int:
@@ -122,15 +177,11 @@ def _limit_message(name: str, value: str) -> str:
     return f"{name}={value[:80]} is not usable; give a whole number from 0 to {LIMIT_MAX}"
 
 
-def _switch(name: str, *, given: bool | None, variables: Mapping[str, str], default: bool) -> bool:
-    if given is not None:
-        return _checked_switch(name, given)
-    text = variables.get(VARIABLES[name], "").strip().lower()
-    if not text:
-        return default
-    if text not in _TRUE | _FALSE:
-        raise SettingsError(_switch_message(VARIABLES[name], text))
-    return text in _TRUE
+def _switch(variable: str, text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise SettingsError(_switch_message(variable, word))
+    return word in _TRUE
 
 
 def _checked_switch(name: str, switch: object) -> bool:

@@ -2,8 +2,8 @@
 """One `Totals` per meter provider, read out by observable counters, and the duration histogram.
 
 However many processors share a meter provider, they share its totals. After a fork the child starts from nothing
-and observes under a scope with one more attribute, `process.pid`, so that parent and child each report only their
-own increments (opentelemetry-python#3885). The histogram is the SDK's own, for its exemplars, and therefore keeps
+and observes under a scope with one more attribute, `process.pid`, so that parent and child, and the workers of one
+server, each report only their own increments under a name of their own (opentelemetry-python#3885). The histogram is the SDK's own, for its exemplars, and therefore keeps
 in the child what the parent had recorded before the fork.
 """
 
@@ -46,7 +46,7 @@ class MetricExport:
         self._generation = 0
         self._lock = threading.Lock()
         self._histogram: Histogram | None = None
-        self._create(None)
+        self._create()
 
     def after_fork_in_child(self) -> None:
         """Start from nothing; instruments are made anew when something is recorded, not while forking."""
@@ -72,13 +72,15 @@ class MetricExport:
         if self._histogram is None:
             with self._lock:
                 if self._histogram is None:
-                    self._create({"process.pid": os.getpid()})
+                    self._create()
         return self._histogram
 
-    def _create(self, scope_attributes: dict[str, int] | None) -> None:
+    def _create(self) -> None:
         provider = self._provider()
         if provider is None:
             return
+        # Not every SDK, and no YAML file by itself, gives forked workers a `service.instance.id` each.
+        scope_attributes = {"process.pid": os.getpid()} if _state.is_forked else None
         meter = provider.get_meter(SCOPE_NAME, __version__, attributes=scope_attributes)
         for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):
             observe = partial(self._observe, instrument, self._generation)
@@ -110,10 +112,12 @@ def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
 class _State:
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.is_forked = False
         self.exports: weakref.WeakKeyDictionary[MeterProvider, MetricExport] = weakref.WeakKeyDictionary()
 
     def after_fork_in_child(self) -> None:
         self.lock = threading.Lock()
+        self.is_forked = True
         for export in self.exports.values():
             export.after_fork_in_child()
 

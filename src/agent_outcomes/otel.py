@@ -37,6 +37,18 @@ def global_meter_provider() -> MeterProvider | None:
     return None if isinstance(provider, _ProxyMeterProvider | NoOpMeterProvider) else provider
 
 
+def exports_logs(provider: LoggerProvider | None) -> bool:
+    """Whether what is emitted there may arrive anywhere: not with an SDK provider that has no processor."""
+    processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", None)
+    return provider is not None and processors != ()
+
+
+def exports_metrics(provider: MeterProvider | None) -> bool:
+    """Whether what is counted there may arrive anywhere: not with an SDK provider that has no reader."""
+    storages = getattr(getattr(provider, "_measurement_consumer", None), "_reader_storages", None)
+    return provider is not None and storages != {}
+
+
 @dataclass(frozen=True, slots=True)
 class LogLimits:
     """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""

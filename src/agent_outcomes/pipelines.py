@@ -7,9 +7,11 @@ when the first outcome arrives. Exporters are imported here and nowhere else, an
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -17,7 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from agent_outcomes.config import SettingsError
-from agent_outcomes.otel import global_logger_provider, global_meter_provider
+from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,22 +34,42 @@ PROTOCOL_VARIABLE: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 GRPC: Final = "grpc"
 HTTP: Final = "http/protobuf"
 
+_logger: Final = logging.getLogger(__name__)
 
-def check_protocols() -> None:
-    """Raise `SettingsError` if a protocol variable names one that there is no exporter for."""
-    _protocol("LOGS")
-    _protocol("METRICS")
+ProviderT = TypeVar("ProviderT")
+
+
+@dataclass(frozen=True, slots=True)
+class Protocols:
+    """The OTLP protocol of each signal."""
+
+    # What the SDK's own `otlp` exporters default to, so that all three signals go the same way.
+    logs: str = GRPC
+    metrics: str = GRPC
+
+
+def read_protocols(complain: Callable[[str], object] | None = None) -> Protocols:
+    """The protocols that the standard variables name.
+
+    One that there is no exporter for: `complain` gets a sentence and the nearest is taken. Without `complain`,
+    `SettingsError` is raised.
+    """
+    return Protocols(_protocol("LOGS", complain), _protocol("METRICS", complain))
 
 
 class Pipelines:
     """Logger and meter provider: the application's own, or private ones made when first asked for in vain.
 
-    `resource` is asked for the tracer provider's resource at that moment. The private providers flush at exit.
+    An SDK provider without any processor or reader is no pipeline. `resource` is asked for the tracer provider's
+    resource at that moment. The private providers flush at exit.
     """
 
     def __init__(self, resource: Callable[[], Resource | None]) -> None:
+        self.protocols = Protocols()
         self._resource = resource
         self._lock = threading.Lock()
+        self._logs = _Private(self._make_logger_provider, "LOGS", "events")
+        self._metrics = _Private(self._make_meter_provider, "METRICS", "metrics")
         self._logger_provider: ApiLoggerProvider | None = None
         self._meter_provider: ApiMeterProvider | None = None
 
@@ -55,45 +77,92 @@ class Pipelines:
         """The lock may have been held by a thread that the child does not have."""
         self._lock = threading.Lock()
 
-    def find_logger_provider(self) -> ApiLoggerProvider:
-        """The logger provider; makes a private one if the application has none by now."""
+    def find_logger_provider(self) -> ApiLoggerProvider | None:
+        """The logger provider; makes a private one if the application has no logs pipeline by now. Never raises."""
         with self._lock:
             if self._logger_provider is None:
-                self._logger_provider = global_logger_provider() or self._make_logger_provider()
+                found = global_logger_provider()
+                self._logger_provider = found if exports_logs(found) else self._logs.find() or found
             return self._logger_provider
 
-    def find_meter_provider(self) -> ApiMeterProvider:
-        """The meter provider; makes a private one if the application has none by now."""
+    def find_meter_provider(self) -> ApiMeterProvider | None:
+        """The meter provider; makes a private one if the application has no metrics pipeline by now. Never raises."""
         with self._lock:
             if self._meter_provider is None:
-                self._meter_provider = global_meter_provider() or self._make_meter_provider()
+                found = global_meter_provider()
+                self._meter_provider = found if exports_metrics(found) else self._metrics.find() or found
             return self._meter_provider
 
+    def flushes(self, *, private_only: bool) -> list[Callable[[], object]]:
+        """What flushes the providers in use; takes no lock, as the thread that holds it may be the one interrupted."""
+        private = (self._logs.provider, self._metrics.provider)
+        providers = [self._logger_provider, self._meter_provider]
+        return [
+            provider.force_flush
+            for provider in providers
+            if isinstance(provider, LoggerProvider | MeterProvider)
+            and (not private_only or any(provider is one for one in private))
+        ]
+
     def _make_logger_provider(self) -> LoggerProvider:
+        exporter = _log_exporter(self.protocols.logs)
         provider = LoggerProvider(resource=self._resource())
-        provider.add_log_record_processor(BatchLogRecordProcessor(_log_exporter()))
+        provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
         return provider
 
     def _make_meter_provider(self) -> MeterProvider:
-        reader = PeriodicExportingMetricReader(_metric_exporter())
+        reader = PeriodicExportingMetricReader(_metric_exporter(self.protocols.metrics))
         resource = self._resource()
         return MeterProvider([reader], resource) if resource is not None else MeterProvider([reader])
 
 
-def _protocol(signal: str) -> str:
+class _Private(Generic[ProviderT]):
+    """A private provider, made once; if that fails, or the signal is switched off, it is said once and stays so."""
+
+    def __init__(self, make: Callable[[], ProviderT], signal: str, what: str) -> None:
+        self.provider: ProviderT | None = None
+        self._make = make
+        self._signal = signal
+        self._what = what
+        self._tried = False
+
+    def find(self) -> ProviderT | None:
+        if self._tried:
+            return self.provider
+        self._tried = True
+        variable = f"OTEL_{self._signal}_EXPORTER"
+        if os.environ.get(variable, "").strip().lower() == "none":
+            _logger.warning("agent outcome %s are not exported: %s=none", self._what, variable)
+            return None
+        try:
+            self.provider = self._make()
+        except Exception as error:  # noqa: BLE001 - exporters read variables of their own, and the application goes on
+            _logger.warning(
+                "agent outcome %s are not exported: no OTLP exporter could be made: %r; "
+                "look at the OTEL_EXPORTER_OTLP_* and OTEL_*_EXPORT_* variables",
+                self._what,
+                error,
+            )
+        return self.provider
+
+
+def _protocol(signal: str, complain: Callable[[str], object] | None) -> str:
     for variable in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", PROTOCOL_VARIABLE):
         protocol = os.environ.get(variable, "").strip()
         if protocol in (GRPC, HTTP):
             return protocol
         if protocol:
             message = f"{variable}={protocol[:80]} is not supported; give {GRPC} or {HTTP}"
-            raise SettingsError(message)
-    # What the SDK's own `otlp` exporters default to, so that all three signals go the same way.
+            if complain is None:
+                raise SettingsError(message)
+            nearest = HTTP if protocol.lower().startswith("http") else GRPC
+            complain(f"{message}; {nearest} is used")
+            return nearest
     return GRPC
 
 
-def _log_exporter() -> LogRecordExporter:
-    if _protocol("LOGS") == HTTP:
+def _log_exporter(protocol: str) -> LogRecordExporter:
+    if protocol == HTTP:
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpExporter
 
         return HttpExporter()
@@ -102,8 +171,8 @@ def _log_exporter() -> LogRecordExporter:
     return GrpcExporter()
 
 
-def _metric_exporter() -> MetricExporter:
-    if _protocol("METRICS") == HTTP:
+def _metric_exporter(protocol: str) -> MetricExporter:
+    if protocol == HTTP:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 
         return HttpExporter()

@@ -7,10 +7,17 @@ span may be or belong to a run: such spans are recorded for processors, and stil
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
     Decision,
     ParentBased,
     Sampler,
@@ -20,11 +27,15 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, SpanKind, TraceState
     from opentelemetry.util.types import Attributes
+
+_logger: Final = logging.getLogger(__name__)
+
+RATIO_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
 
 
 class OutcomeSampler(Sampler):
@@ -77,3 +88,35 @@ def _may_belong_to_run(parent_context: Context | None) -> bool:
     parent = trace.get_current_span(parent_context)
     context = parent.get_span_context()
     return not context.is_valid or context.is_remote or parent.is_recording()
+
+
+def _named(delegate: Callable[[float], Sampler], ratio_text: str | None = None) -> OutcomeSampler:
+    """Make the sampler of an entry point. Never raises, as OpenTelemetry would go on without sampler or SDK.
+
+    `OTEL_TRACES_SAMPLER` passes the text of `OTEL_TRACES_SAMPLER_ARG`; a YAML file passes nothing, and not its options
+    either, so that the variable is read here.
+    """
+    return OutcomeSampler(delegate(_ratio(os.environ.get(RATIO_VARIABLE) if ratio_text is None else ratio_text)))
+
+
+def _ratio(text: str | None) -> float:
+    """A ratio; 1, as of the SDK's own samplers, where there is none or none that can be used."""
+    if text is None or not text.strip():
+        return 1.0
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if 0 <= ratio <= 1:
+        return ratio
+    _logger.warning("%s=%s is not usable; give a number from 0 to 1; 1 is used", RATIO_VARIABLE, text[:80])
+    return 1.0
+
+
+# The standard samplers, under the standard names with `outcome_` before.
+outcome_always_on = partial(_named, lambda _: ALWAYS_ON)
+outcome_always_off = partial(_named, lambda _: ALWAYS_OFF)
+outcome_traceidratio = partial(_named, TraceIdRatioBased)
+outcome_parentbased_always_on = partial(_named, lambda _: DEFAULT_ON)
+outcome_parentbased_always_off = partial(_named, lambda _: DEFAULT_OFF)
+outcome_parentbased_traceidratio = partial(_named, lambda ratio: ParentBased(TraceIdRatioBased(ratio)))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends of a process at which Python runs no `atexit` function, so that nobody flushes: SIGTERM and forked workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+EXIT_FLUSH_S: Final = 5.0
+
+
+def flush_all(flushes: Sequence[Callable[[], object]], timeout_s: float) -> bool:
+    """Run all of them at once, each in a thread of its own, and say whether all ended well within the time.
+
+    The SDK's own flushes take a timeout and do not keep to it; and a signal may have interrupted the very thread that
+    holds the lock which a flush needs. Never raises.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    done: list[bool] = []
+
+    def run(flush: Callable[[], object]) -> None:
+        with contextlib.suppress(Exception):  # a provider or exporter of the application raised: not done, then
+            done.append(flush() is not False)
+
+    threads = [
+        threading.Thread(target=run, args=(flush,), name="agent-outcomes-flush", daemon=True) for flush in flushes
+    ]
+    for thread in threads:
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends and starts no more threads
+            return False
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    return len(done) == len(flushes) and all(done)
+
+
+def flush_on_sigterm(flush: Callable[[], object]) -> None:
+    """Flush before SIGTERM ends the process, as `docker stop` or Kubernetes do; only where nothing else handles it.
+
+    The process still dies of the signal, so that its exit status stays what it was. Servers that set a handler of
+    their own replace ours. Never raises.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        flush()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    with contextlib.suppress(ValueError):  # signals are the main thread's
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, end)
+
+
+def flush_when_worker_ends(flush: Callable[[], object]) -> None:
+    """In a forked child: flush when it ends as a worker of Celery or of multiprocessing, both by `os._exit`.
+
+    Either library is imported by now if this is one of its workers.
+    """
+    celery_signals = sys.modules.get("celery.signals")
+    if celery_signals is not None:
+
+        def on_shutdown(**_: Any) -> None:
+            flush()
+
+        celery_signals.worker_process_shutdown.connect(on_shutdown, weak=False, dispatch_uid=__name__)
+    multiprocessing_util = sys.modules.get("multiprocessing.util")
+    if multiprocessing_util is not None:
+        # It forgets all finalizers in the child, but only after this, and then calls what is registered here.
+        multiprocessing_util.register_after_fork(
+            flush_when_worker_ends, lambda _: multiprocessing_util.Finalize(None, flush, exitpriority=0)
+        )
