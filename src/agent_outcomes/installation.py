@@ -196,7 +196,8 @@ class _Installation:
         if isinstance(sampler, Sampler) and can_drop_roots(sampler) and not is_sdk_disabled():
             _logger.warning(
                 "the sampler %s may drop agent runs, which then have no outcome; wrap it: "
-                "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...))",
+                "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...)), or put outcome_ before its name: "
+                "OTEL_TRACES_SAMPLER=outcome_parentbased_traceidratio",
                 sampler.get_description(),
             )
 

@@ -3,8 +3,8 @@
 
 However many processors share a meter provider, they share its totals. After a fork the child starts from nothing
 and observes under a scope with one more attribute, `process.pid`, so that parent and child, and the workers of one
-server, each report only their own increments under a name of their own (opentelemetry-python#3885). The histogram is the SDK's own, for its exemplars, and therefore keeps
-in the child what the parent had recorded before the fork.
+server, each report only their own increments under a name of their own (opentelemetry-python#3885). The histogram is
+the SDK's own, for its exemplars, and therefore keeps in the child what the parent had recorded before the fork.
 """
 
 from __future__ import annotations

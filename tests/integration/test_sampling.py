@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import random
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.util.types import Attributes
 
+ROOT = Path(__file__).parents[2]
 RUNS = 1000
 REMOTE_SPAN_ID = 0xABCD
 TENTH = TraceIdRatioBased(0.1)
@@ -223,6 +227,57 @@ def test_the_description_names_the_delegate() -> None:
 def test_which_samplers_can_drop_a_run(sampler: Sampler, expected: bool) -> None:  # noqa: FBT001 - a table's column
     """Samplers that cannot drop a root are known; any other one is taken to."""
     assert can_drop_roots(sampler) is expected
+
+
+# Samplers by name, for OTEL_TRACES_SAMPLER and YAML files
+
+NAMED: dict[str, Callable[[float], Sampler]] = {
+    "outcome_always_on": lambda _: ALWAYS_ON,
+    "outcome_always_off": lambda _: ALWAYS_OFF,
+    "outcome_traceidratio": TraceIdRatioBased,
+    "outcome_parentbased_always_on": lambda _: DEFAULT_ON,
+    "outcome_parentbased_always_off": lambda _: DEFAULT_OFF,
+    "outcome_parentbased_traceidratio": lambda ratio: ParentBased(TraceIdRatioBased(ratio)),
+}
+RATIOS = {None: 1.0, "": 1.0, " ": 1.0, "0": 0.0, "0.25": 0.25, "1": 1.0, " 1e-1 ": 0.1}
+BAD_RATIOS = ["ten", "1.5", "-0.1", "nan", "inf", "0,5", "10%"]
+
+
+def named(name: str, group: str = "opentelemetry_traces_sampler") -> Callable[..., Sampler]:
+    """The factory behind an entry point that pyproject.toml declares."""
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][group]
+    factory: Callable[..., Sampler] = EntryPoint(name, points[name], group).load()
+    return factory
+
+
+@pytest.mark.parametrize("name", list(NAMED))
+@pytest.mark.parametrize("text", list(RATIOS))
+def test_a_named_sampler_wraps_the_standard_one(
+    name: str, text: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the argument given, as OTEL_TRACES_SAMPLER gives it, and read from its variable, as for a YAML file."""
+    expected = OutcomeSampler(NAMED[name](RATIOS[text])).get_description()
+    assert named(name)(text).get_description() == expected
+    if text is not None:
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", text)
+    assert named(name, "opentelemetry_sampler")().get_description() == expected
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("text", BAD_RATIOS)
+def test_a_bad_ratio_is_named_and_one_is_used(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As with the standard sampler all traces are exported then."""
+    sampler = named("outcome_traceidratio")(text)
+    assert sampler.get_description() == "OutcomeSampler{TraceIdRatioBased{1.0}}"
+    message = f"OTEL_TRACES_SAMPLER_ARG={text} is not usable; give a number from 0 to 1; 1 is used"
+    assert [record.getMessage() for record in caplog.records] == [message]
+
+
+def test_both_groups_have_the_same_names() -> None:
+    """The environment and a YAML file offer the six standard samplers under the same names."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert groups["opentelemetry_traces_sampler"] == groups["opentelemetry_sampler"]
+    assert list(groups["opentelemetry_sampler"]) == list(NAMED)
 
 
 # The helper under a sampler that drops

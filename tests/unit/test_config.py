@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, read_settings
+from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, lenient_settings, read_settings
 
 if TYPE_CHECKING:
     from agent_outcomes.pricing import ModelCall
@@ -163,3 +163,72 @@ def test_any_text_is_a_limit_or_a_settings_error(text: str) -> None:
 def test_a_settings_error_is_a_value_error() -> None:
     """Callers that know nothing of us can catch it."""
     assert issubclass(SettingsError, ValueError)
+
+
+# Where nobody could catch an error
+
+
+def read_leniently(options: dict[str, object], environ: dict[str, str]) -> tuple[Settings, list[str]]:
+    complaints: list[str] = []
+    return lenient_settings(options, complaints.append, environ), complaints
+
+
+GOOD: dict[str, tuple[object, str]] = {
+    **dict.fromkeys(LIMITS, (7, "7")),
+    **dict.fromkeys(SWITCHES, (True, "yes")),
+}
+BAD_VALUES: dict[str, list[object]] = {
+    **{name: ["7", -1, 501, 7.0, True, [7], {"is": 7}] for name in LIMITS},
+    **{name: ["true", 1, 0, [True], {}] for name in SWITCHES},
+}
+
+
+@pytest.mark.parametrize("name", list(VARIABLES))
+def test_leniently_a_good_option_or_variable_counts(name: str) -> None:
+    """As strictly: the option before the variable, and nothing is complained of."""
+    value, text = GOOD[name]
+    default = getattr(Settings(), name)
+    assert read_leniently({name: value}, {}) == (Settings(**{name: value}), [])  # type: ignore[arg-type]
+    assert read_leniently({}, {VARIABLES[name]: text}) == (Settings(**{name: value}), [])  # type: ignore[arg-type]
+    assert read_leniently({name: default}, {VARIABLES[name]: text}) == (Settings(), [])
+    assert read_leniently({name: None}, {VARIABLES[name]: " "}) == (Settings(), [])
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in VARIABLES for value in BAD_VALUES[name]])
+def test_leniently_a_bad_option_is_named_and_the_variable_or_default_taken(name: str, value: object) -> None:
+    """One complaint, with what is used; every other option stays in force."""
+    other = "labels_max" if name != "labels_max" else "agents_max"
+    settings, complaints = read_leniently({name: value, other: 3}, {})
+    (complaint,) = complaints
+    default = str(getattr(Settings(), name)).lower()
+    assert complaint.startswith(f"{name}={value!r} is not usable; give ")
+    assert complaint.endswith(f"; {default} is used")
+    assert settings == Settings(**{other: 3})  # type: ignore[arg-type]
+    good, text = GOOD[name]
+    settings, complaints = read_leniently({name: value}, {VARIABLES[name]: text})
+    assert getattr(settings, name) == good
+    assert [complaint.endswith(f"; {str(good).lower()} is used") for complaint in complaints] == [True]
+
+
+@pytest.mark.parametrize("name", list(VARIABLES))
+def test_leniently_a_bad_variable_is_named_once(name: str) -> None:
+    """The variable, what it takes and what is used; both complaints where the option is bad, too."""
+    (complaint,) = read_leniently({}, {VARIABLES[name]: "perhaps"})[1]
+    assert complaint.startswith(f"{VARIABLES[name]}=perhaps is not usable; give ")
+    settings, complaints = read_leniently({name: "perhaps"}, {VARIABLES[name]: "perhaps"})
+    assert (settings, [one.split("=")[0] for one in complaints]) == (Settings(), [name, VARIABLES[name]])
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "expected"),
+    [
+        ({"label_max": 3}, {}, "option label_max is not known; did you mean labels_max?"),
+        ({}, {"AGENT_OUTCOMES_HANDOFF": "1"}, "AGENT_OUTCOMES_HANDOFF is not known; did you mean"),
+        ({"xyz": 3}, {}, "option xyz is not known; known are agents_max, "),
+    ],
+)
+def test_leniently_an_unknown_name_is_said(options: dict[str, object], environ: dict[str, str], expected: str) -> None:
+    """A slip in a name would otherwise switch an option off in silence."""
+    settings, (complaint,) = read_leniently(options, {**environ, "OTHER": "1"})
+    assert complaint.startswith(expected)
+    assert settings == Settings()
