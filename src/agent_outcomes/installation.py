@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes.active_run import is_sdk_disabled
-from agent_outcomes.config import SettingsError, lenient_settings
+from agent_outcomes.config import VARIABLES, SettingsError, lenient_settings
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.pipelines import Pipelines, Protocols, read_protocols
 from agent_outcomes.process_exit import EXIT_FLUSH_S, flush_all, flush_on_sigterm, flush_when_worker_ends
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.config import SettingsArguments
     from agent_outcomes.detection import IsRun
+    from agent_outcomes.pricing import ModelCall
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -116,7 +117,14 @@ def _unattended_settings(options: Mapping[str, object], complain: Callable[[str]
     except SettingsError as error:
         complain(f"{error}; none is used")
         settings = replace(settings, prices=None)
+    if settings.prices is None and VARIABLES["prices"] in os.environ:
+        # As an argument, `None` would have the variable read again, strictly.
+        settings = replace(settings, prices=_no_price)
     return {field.name: getattr(settings, field.name) for field in fields(settings)}
+
+
+def _no_price(call: ModelCall) -> None:
+    del call
 
 
 class _InstalledProcessor(AgentOutcomeSpanProcessor):

@@ -67,6 +67,24 @@ def test_a_bad_setting_is_named_and_the_others_stay_in_force(collector: Collecto
     assert (agents(collector), run_counts(collector)) == (["bot"], [1])
 
 
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("genai-prices", "needs the package genai-prices: pip install 'otel-agent-outcomes[prices]'; none is used"),
+        ("litellm", "agent outcomes: AGENT_OUTCOMES_PRICES=litellm is not usable; give genai-prices; none is used"),
+    ],
+)
+def test_prices_that_cannot_be_had_are_left_out(
+    collector: Collector, app: Application, value: str, complaint: str
+) -> None:
+    """Without the extra's package, and for a name that is none: one line says so, and the outcome arrives."""
+    (app.folder / "genai_prices.py").write_text("raise ModuleNotFoundError(name=__name__)")
+    done = app.run("python", "app.py", AGENT_OUTCOMES_PRICES=value)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(complaint)
+    assert (agents(collector), run_counts(collector)) == (["bot"], [1])
+
+
 # With and without what OpenTelemetry sets up
 
 
