@@ -257,6 +257,13 @@ def test_every_filter_reaches_every_query(path: Path) -> None:
 
 
 @every_dashboard
+def test_only_outcomes_count_as_events(path: Path) -> None:
+    """Handoffs and evaluations carry an outcome's id and status, too; only outcome events have a state."""
+    found = [query.expression for query in queries(path) if query.source == "loki"]
+    assert all('| agent_outcome_state!=""' in expression for expression in found)
+
+
+@every_dashboard
 def test_variables_are_defined_and_used(path: Path) -> None:
     """A query uses no variable that is not there, and no choice is without effect."""
     dashboard = load(path)

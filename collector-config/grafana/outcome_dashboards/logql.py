@@ -8,14 +8,14 @@ from typing import Final
 from agent_outcomes import semconv
 from outcome_dashboards.promql import AGENT, ENVIRONMENT, JOB_TYPE, STATUS, label
 
-ID: Final = label(semconv.AGENT_OUTCOME_ID)
 REMEDY: Final = label(semconv.AGENT_OUTCOME_REMEDY)
 STATE: Final = label(semconv.AGENT_OUTCOME_STATE)
 REVISION: Final = label(semconv.AGENT_OUTCOME_REVISION)
 
-# By an attribute that every outcome event has: Loki stores the event's name only from 3.8 on.
+# By an attribute that every outcome event has, and no handoff or evaluation: Loki stores the event's name only from 3.8
+# on.
 FILTERED: Final = (
-    f'{{service_name=~".+"}} | {ID}!="" | {AGENT}=~"$agent" | {JOB_TYPE}=~"$job_type" | {STATUS}=~"$status" '
+    f'{{service_name=~".+"}} | {STATE}!="" | {AGENT}=~"$agent" | {JOB_TYPE}=~"$job_type" | {STATUS}=~"$status" '
     f'| {ENVIRONMENT}=~"$environment"'
 )
 
