@@ -9,6 +9,7 @@ from agent_outcomes.installation import install
 from agent_outcomes.model import Outcome
 from agent_outcomes.pricing import ModelCall
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
+from agent_outcomes.retry_after import retry_after_s
 from agent_outcomes.sampling import OutcomeSampler
 from agent_outcomes.semconv import OutcomeType, Remedy, Source, State, Status
 
@@ -29,5 +30,6 @@ __all__ = [
     "install",
     "record_outcome",
     "record_run",
+    "retry_after_s",
     "set_outcome",
 ]

@@ -65,7 +65,7 @@ class ErrorFacts:
 
 def facts_from_exception(error: BaseException) -> ErrorFacts:
     """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag."""
-    chain = list(_causes(error))
+    chain = list(causes(error))
     return ErrorFacts(
         lineages=tuple(_lineage(type(one)) for one in chain),
         retryable=_first(_own_retryable(one) for one in chain),
@@ -157,13 +157,14 @@ _BY_NAME = _index_by_name()
 _BY_SEGMENT = _index_by_segment()
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, a few levels deep and each once."""
     seen: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and len(seen) < CAUSE_DEPTH_MAX and all(current is not one for one in seen):
         seen.append(current)
         yield current
-        cause = _look(current, "__cause__")
+        cause = look(current, "__cause__")
         current = cause if isinstance(cause, BaseException) else None
 
 
@@ -177,7 +178,8 @@ def _first(values: Iterator[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _look(error: object, *path: str) -> object:
+def look(error: object, *path: str) -> object:
+    """What a chain of attributes of a foreign object leads to, `None` if it leads nowhere or raises."""
     current: object = error
     for name in path:
         try:
@@ -189,7 +191,7 @@ def _look(error: object, *path: str) -> object:
 
 def _own_retryable(error: BaseException) -> bool | None:
     for name, meaning in (("is_retryable", True), ("retryable", True), ("non_retryable", False)):
-        flag = _look(error, name)
+        flag = look(error, name)
         if isinstance(flag, bool):
             return flag is meaning
     return None
@@ -197,7 +199,7 @@ def _own_retryable(error: BaseException) -> bool | None:
 
 def _http_status(error: BaseException) -> int | None:
     for path in (("status_code",), ("status",), ("response", "status_code"), ("response", "status"), ("code",)):
-        status = _look(error, *path)
+        status = look(error, *path)
         if isinstance(status, int) and not isinstance(status, bool) and int.__int__(status) in _HTTP_CODES:
             return int.__int__(status)
     return None
@@ -205,23 +207,23 @@ def _http_status(error: BaseException) -> int | None:
 
 def _grpc_code(error: BaseException) -> str | None:
     for attribute in ("code", "grpc_status_code"):
-        code = _look(error, attribute)
+        code = look(error, attribute)
         # Only gRPC's own errors: calling an unknown object's method could do anything.
         if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
             try:
                 code = code()
             except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
                 return None
-        name = _known(_look(code, "name"), GRPC_RULES) if isinstance(code, Enum) else None
+        name = _known(look(code, "name"), GRPC_RULES) if isinstance(code, Enum) else None
         if name is not None:
             return name
     return None
 
 
 def _vendor_code(error: BaseException) -> str | None:
-    code = _look(error, "code")
+    code = look(error, "code")
     if not isinstance(code, str):
-        response = _look(error, "response")
+        response = look(error, "response")
         # botocore's ClientError carries the service's code in a plain dict.
         details = dict.get(response, "Error") if isinstance(response, dict) else None
         code = dict.get(details, "Code") if isinstance(details, dict) else None
