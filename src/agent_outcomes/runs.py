@@ -12,12 +12,10 @@ read and no user code runs.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.conventions import role_of
 from agent_outcomes.detection import (
-    OUTCOME_KEYS,
     ROOT_SCOPES,
     WATCHED_KEYS,
     Likeness,
@@ -35,25 +33,19 @@ from agent_outcomes.detection import (
     standing_of,
 )
 from agent_outcomes.evidence import infer
-from agent_outcomes.normalize import revise
 from agent_outcomes.open_spans import (
     Candidate,
     Gathered,
     OpenSpan,
-    Settled,
     Settlement,
     ancestors,
     caller_id_of,
     close,
     fold_handoff,
     fold_plain,
-    gathered_by,
-    nearest_open,
-    note_settled,
 )
-from agent_outcomes.semconv import ProblemKind, State
-from agent_outcomes.settling import handoff_of, settlement_of
-from agent_outcomes.statement import read_statement
+from agent_outcomes.placement import Placement
+from agent_outcomes.settling import handoff_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +55,10 @@ if TYPE_CHECKING:
 
     from agent_outcomes.detection import IsRun, PriceOf
     from agent_outcomes.model import AgentSpan
-    from agent_outcomes.statement import Statement
+    from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.usage import Tally
 
 OPEN_SPANS_MAX: Final = 10_000
-WAITING_MAX: Final = 1_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
 
 
@@ -90,19 +81,17 @@ class RunTracker:
     ) -> None:
         self._price_of = price_of
         self._keeps_handoffs = keeps_handoffs
-        self._on_problem = on_problem
-        self._on_first_wait = on_first_wait
-        self._has_waited = False
+        self._placement = Placement(on_problem=on_problem, on_first_wait=on_first_wait, is_run=is_run)
         self._is_run = is_run
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
         self._restart()
 
     def _restart(self) -> None:
-        self._lock = threading.Lock()
+        self._placement.restart()
+        self._lock = self._placement.lock
         self._open: dict[int, OpenSpan] = {}
         self._repeats: dict[int, int] = {}
-        self._waiting_count = 0
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent, and the lock may have been held."""
@@ -169,8 +158,10 @@ class RunTracker:
     def flush(self) -> list[Settlement]:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
         with self._lock:
-            waiting = [candidate for node in self._open.values() for candidate in self._take_waiting(node.below)]
-        return [settlement for candidate in waiting for settlement in self._settle(candidate, None)]
+            waiting = [
+                candidate for node in self._open.values() for candidate in self._placement.take_waiting(node.below)
+            ]
+        return [settlement for candidate in waiting for settlement in self._placement.settle(candidate, None)]
 
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.
@@ -189,7 +180,7 @@ class RunTracker:
         with self._lock:
             node.was_agent = was_agent and not node.settled_below
             waiting = self._close_plain(node, None)
-        return self._place_all(waiting, node) if waiting else []
+        return self._placement.place_all(waiting, node) if waiting else []
 
     def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
         scope, name = scope_of(span), name_of(span)
@@ -215,7 +206,7 @@ class RunTracker:
             waiting = self._close_plain(node, own)
         finally:
             self._lock.release()
-        return self._place_all(waiting, node.parent) if waiting else []
+        return self._placement.place_all(waiting, node.parent) if waiting else []
 
     def _is_repeat(self, context: SpanContext) -> bool:
         """Whether this end will come once more, as it does to a processor that was added twice."""
@@ -239,13 +230,10 @@ class RunTracker:
         gathered = node.below
         if gathered is None and own is None:
             return None
-        waiting = self._take_waiting(gathered)
+        waiting = self._placement.take_waiting(gathered)
         if above is not None:
             fold_plain(above, gathered, own)
         return waiting
-
-    def _place_all(self, candidates: list[Candidate], parent: OpenSpan | None) -> list[Settlement]:
-        return [settlement for candidate in candidates for settlement in self._place(candidate, parent)]
 
     def _end_agent(
         self, span: AgentSpan, context: SpanContext, likeness: Likeness, own: Tally | None, node: OpenSpan | None
@@ -261,7 +249,7 @@ class RunTracker:
                 is_outer = likeness is not Likeness.FORCED and (node.settled_below or gathered.bars(likeness))
                 node.was_agent = not is_outer
                 close(node)
-                waiting = self._take_waiting(gathered)
+                waiting = self._placement.take_waiting(gathered)
                 if not is_outer:
                     for below in waiting:
                         fold_handoff(gathered, below)
@@ -280,111 +268,10 @@ class RunTracker:
             caller_id=caller_id_of(node),
         )
         if likeness is Likeness.FORCED:
-            return self._settle(candidate, parent)
+            return self._placement.settle(candidate, parent)
         if is_outer:
-            return self._place_all(waiting, parent) + self._end_outer(candidate, parent)
-        return self._place(candidate, parent)
-
-    def _place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
-        while True:
-            agent_above, target = self._look_up(parent)
-            if agent_above:
-                return self._hand_off(candidate, parent)
-            if target is None:
-                return self._settle(candidate, parent)
-            if not self._has_waited:
-                self._has_waited = True
-                self._on_first_wait()
-            with self._lock:
-                if self._waiting_count >= WAITING_MAX:
-                    break
-                # It may have ended since it was looked at; then the rest of the way up is looked at anew.
-                if target.span is not None:
-                    gathered = gathered_by(target)
-                    gathered.waiting = [*(gathered.waiting or ()), candidate]
-                    self._waiting_count += 1
-                    return []
-        return self._settle(candidate, parent)
-
-    def _look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
-        """Whether an agent is above, and the nearest open ancestor that may still become one."""
-        with self._lock:
-            chain = [(node, node.span, node.settled_below) for node in ancestors(parent)]
-        target: OpenSpan | None = None
-        for node, span, settled_below in chain:
-            if span is None:
-                if node.was_agent:
-                    return True, None
-                continue
-            standing = standing_of(span, self._is_run)
-            if standing is Standing.RUN or (standing is Standing.AGENT and not settled_below):
-                return True, None
-            if standing is Standing.MAY_BECOME and not settled_below and target is None:
-                target = node
-        return False, target
-
-    def _hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        with self._lock:
-            above = nearest_open(parent)
-            if above is not None:
-                fold_handoff(gathered_by(above), candidate)
-        if above is None and candidate.likeness is Likeness.BY_OUTCOME:
-            self._on_problem(ProblemKind.NO_CURRENT_RUN)
-        return []
-
-    def _settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        settlement = settlement_of(candidate)
-        if not settlement.paused:
-            settled = Settled(settlement.run, settlement.outcome, candidate.context)
-            with self._lock:
-                note_settled(settled, parent, candidate.likeness)
-        return [settlement]
-
-    def _end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
-        gathered = candidate.gathered
-        attributes = {**(gathered.stated or {}), **candidate.span.attributes}
-        settlements: list[Settlement] = []
-        if not OUTCOME_KEYS.isdisjoint(attributes):
-            statement = read_statement(
-                attributes,
-                value_length_limit=candidate.span.value_length_limit,
-                is_lossy=candidate.span.dropped_attributes > 0,
-            )
-            settlements = self._revise(gathered, statement)
-        gathered.stated = None
-        with self._lock:
-            above = nearest_open(parent)
-            if above is not None:
-                fold_plain(above, gathered, candidate.own)
-        return settlements
-
-    def _revise(self, gathered: Gathered, statement: Statement) -> list[Settlement]:
-        settled = gathered.settled
-        if settled is None:
-            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
-            return []
-        previous = settled.outcome
-        revised = revise(previous, statement)
-        if not statement.is_reported:
-            for problem in revised.problems:
-                self._on_problem(problem.kind)
-            return []
-        if previous.state is State.REPORTED:
-            if not revised.same_business(previous):
-                self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
-            return []
-        settled.outcome = revised
-        settled.revision += 1
-        return [Settlement(settled.run, revised, settled.context, settled.revision, previous)]
-
-    def _take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
-        if gathered is None or gathered.waiting is None:
-            return []
-        waiting, gathered.waiting = gathered.waiting, None
-        self._waiting_count -= len(waiting)
-        return waiting
+            return self._placement.place_all(waiting, parent) + self._placement.end_outer(candidate, parent)
+        return self._placement.place(candidate, parent)
 
 
 def _is_same_local_span(context: SpanContext, parent: SpanContext) -> bool:

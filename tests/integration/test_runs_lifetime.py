@@ -10,8 +10,9 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
+from agent_outcomes.placement import WAITING_MAX
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
-from agent_outcomes.runs import OPEN_SPANS_MAX, WAITING_MAX
+from agent_outcomes.runs import OPEN_SPANS_MAX
 from tests.pipeline import (
     AGENT,
     MODEL,
@@ -151,7 +152,7 @@ def test_agents_that_wait_beside_one_that_could_not(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     """One agent too many to wait has been counted, so the outer span is no run, and those that waited for it are."""
-    monkeypatch.setattr("agent_outcomes.runs.WAITING_MAX", 2)
+    monkeypatch.setattr("agent_outcomes.placement.WAITING_MAX", 2)
     tracer = pipeline.tracer(OPENINFERENCE_LANGCHAIN)
     with tracer.start_as_current_span("chain") as chain:
         for expected in (0, 0, 1):

@@ -193,7 +193,7 @@ class Settling(RuleBasedStateMachine):
             self._end(node)
         self.same_runs()
         assert self.feed.tracker.open_count == 0
-        assert self.feed.tracker._waiting_count == 0
+        assert self.feed.tracker._placement.waiting_count == 0
         assert self.feed.tracker.flush() == []
 
 

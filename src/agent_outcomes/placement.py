@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an ended agent-like span belongs: a run, a handoff of the agent above, or to be decided when that one ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.detection import OUTCOME_KEYS, Likeness, Standing, standing_of
+from agent_outcomes.normalize import revise
+from agent_outcomes.open_spans import (
+    Settled,
+    Settlement,
+    ancestors,
+    fold_handoff,
+    fold_plain,
+    gathered_by,
+    nearest_open,
+    note_settled,
+)
+from agent_outcomes.semconv import ProblemKind, State
+from agent_outcomes.settling import settlement_of
+from agent_outcomes.statement import read_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_outcomes.detection import IsRun
+    from agent_outcomes.open_spans import Candidate, Gathered, OpenSpan
+    from agent_outcomes.statement import Statement
+
+WAITING_MAX: Final = 1_000
+
+
+class Placement:
+    """Places candidates among the spans that are open above them.
+
+    `lock` guards the open spans. `on_problem` is told of problems that no event can list, `on_first_wait` once, when a
+    run first has to wait for an outer span.
+    """
+
+    def __init__(
+        self, *, on_problem: Callable[[ProblemKind], None], on_first_wait: Callable[[], None], is_run: IsRun | None
+    ) -> None:
+        self._on_problem = on_problem
+        self._on_first_wait = on_first_wait
+        self._has_waited = False
+        self._is_run = is_run
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what waits; the lock is made anew."""
+        self.lock = threading.Lock()
+        self.waiting_count = 0
+
+    def place_all(self, candidates: list[Candidate], parent: OpenSpan | None) -> list[Settlement]:
+        """Place each candidate that waited for a span which has ended, below `parent`."""
+        return [settlement for candidate in candidates for settlement in self.place(candidate, parent)]
+
+    def place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
+        while True:
+            agent_above, target = self._look_up(parent)
+            if agent_above:
+                return self._hand_off(candidate, parent)
+            if target is None:
+                return self.settle(candidate, parent)
+            self.expect_exit()
+            with self.lock:
+                if self.waiting_count >= WAITING_MAX:
+                    break
+                # It may have ended since it was looked at; then the rest of the way up is looked at anew.
+                if target.span is not None:
+                    gathered = gathered_by(target)
+                    gathered.waiting = [*(gathered.waiting or ()), candidate]
+                    self.waiting_count += 1
+                    return []
+        return self.settle(candidate, parent)
+
+    def expect_exit(self) -> None:
+        """Say that something may still be open when the process ends, the first time that it may."""
+        if not self._has_waited:
+            self._has_waited = True
+            self._on_first_wait()
+
+    def _look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
+        """Whether an agent is above, and the nearest open ancestor that may still become one."""
+        with self.lock:
+            chain = [(node, node.span, node.settled_below) for node in ancestors(parent)]
+        target: OpenSpan | None = None
+        for node, span, settled_below in chain:
+            if span is None:
+                if node.was_agent:
+                    return True, None
+                continue
+            standing = standing_of(span, self._is_run)
+            if standing is Standing.RUN or (standing is Standing.AGENT and not settled_below):
+                return True, None
+            if standing is Standing.MAY_BECOME and not settled_below and target is None:
+                target = node
+        return False, target
+
+    def _hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        with self.lock:
+            above = nearest_open(parent)
+            if above is not None:
+                fold_handoff(gathered_by(above), candidate)
+        if above is None and candidate.likeness is Likeness.BY_OUTCOME:
+            self._on_problem(ProblemKind.NO_CURRENT_RUN)
+        return []
+
+    def settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """Count the candidate as a run, and tell the open spans above."""
+        settlement = settlement_of(candidate)
+        if not settlement.paused:
+            settled = Settled(settlement.run, settlement.outcome, candidate.context)
+            with self.lock:
+                note_settled(settled, parent, candidate.likeness)
+        return [settlement]
+
+    def end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
+        gathered = candidate.gathered
+        attributes = {**(gathered.stated or {}), **candidate.span.attributes}
+        settlements: list[Settlement] = []
+        if not OUTCOME_KEYS.isdisjoint(attributes):
+            statement = read_statement(
+                attributes,
+                value_length_limit=candidate.span.value_length_limit,
+                is_lossy=candidate.span.dropped_attributes > 0,
+            )
+            settlements = self._revise(gathered, statement)
+        gathered.stated = None
+        with self.lock:
+            above = nearest_open(parent)
+            if above is not None:
+                fold_plain(above, gathered, candidate.own)
+        return settlements
+
+    def _revise(self, gathered: Gathered, statement: Statement) -> list[Settlement]:
+        settled = gathered.settled
+        if settled is None:
+            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+            return []
+        previous = settled.outcome
+        revised = revise(previous, statement)
+        if not statement.is_reported:
+            for problem in revised.problems:
+                self._on_problem(problem.kind)
+            return []
+        if previous.state is State.REPORTED:
+            if not revised.same_business(previous):
+                self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+            return []
+        settled.outcome = revised
+        settled.revision += 1
+        return [Settlement(settled.run, revised, settled.context, settled.revision, previous)]
+
+    def take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
+        """The candidates that waited for a span, which wait no longer; the lock is held."""
+        if gathered is None or gathered.waiting is None:
+            return []
+        waiting, gathered.waiting = gathered.waiting, None
+        self.waiting_count -= len(waiting)
+        return waiting
