@@ -126,6 +126,9 @@ GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "age
 # Instrumentations that end the run's root clean (UNSET or forced to OK) although the run failed.
 _CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents")
 
+# Instrumentations that mark the span of a failed run ERROR and then neither end it nor take it off the context.
+LEAVES_FAILED_OPEN: Final = frozenset({"openinference.instrumentation.smolagents"})
+
 _NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
 _NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
 

@@ -230,6 +230,12 @@ def _time_ns(time: object) -> int | None:
     return None
 
 
+def failed_at_ns(span: ReadableSpan) -> int | None:
+    """When the span's last exception was recorded."""
+    times = [_time_ns(event.timestamp) for event in span.events if event.name == _EXCEPTION_EVENT]
+    return times[-1] if times else None
+
+
 def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
     events = span.events
     if not events:

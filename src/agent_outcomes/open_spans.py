@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
+    from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.evidence import Finding
     from agent_outcomes.handoffs import Handoff
     from agent_outcomes.model import AgentSpan, Outcome, Run
@@ -31,17 +32,34 @@ if TYPE_CHECKING:
 STATED_KEYS_MAX: Final = 64
 
 
+class Doubt:
+    """What is kept of an open span that may never end.
+
+    `failure` is what was in flight when a span right below it ended. `late` is what spans have left that started after
+    it was marked failed: its own if it ends after all, nobody's if not.
+    """
+
+    __slots__ = ("failure", "late")
+
+    def __init__(self) -> None:
+        self.failure: ErrorFacts | None = None
+        self.late: Gathered | None = None
+
+
 class OpenSpan:
     """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end.
 
     `settled_below` says that a run below, other than by the user's word, has been counted while this span was no agent:
-    it can be no run any more. `caller` is the span of another process that this one is below.
+    it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on spans
+    that may never end; `after` is one above that had failed when this one, or one in between, started.
     """
 
     __slots__ = (
+        "after",
         "below",
         "caller",
         "context",
+        "doubt",
         "exception_id",
         "open_below",
         "parent",
@@ -60,6 +78,8 @@ class OpenSpan:
         self.settled_below = False
         self.was_agent = False
         self.caller: SpanContext | None = None
+        self.after: OpenSpan | None = None
+        self.doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +230,12 @@ def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
     return next((one for one in ancestors(node) if one.span is not None), None)
 
 
+def is_local_parent(above: OpenSpan, parent: SpanContext) -> bool:
+    """Whether this open span is the parent meant, and not another process's with the same span id."""
+    # A local parent is nearly always the very context of the span that is open.
+    return above.context is parent or (not parent.is_remote and above.context.trace_id == parent.trace_id)
+
+
 def caller_id_of(node: OpenSpan | None) -> str | None:
     """The span of another process above this one, as trace and span id in hex joined by a dash."""
     caller = node.caller if node is not None else None
@@ -242,6 +268,14 @@ def gathered_by(node: OpenSpan) -> Gathered:
     return node.below
 
 
+def all_gathered(node: OpenSpan) -> Gathered | None:
+    """What an ended span has gathered, with what came after it was marked failed: it was its own after all."""
+    late = node.doubt.late if node.doubt is not None else None
+    if late is not None:
+        gathered_by(node).absorb(late)
+    return node.below
+
+
 def note_settled(settled: Settled, parent: OpenSpan | None, likeness: Likeness) -> None:
     """Tell the open spans above that a run below them has been counted; the nearest keeps it."""
     forced = likeness is Likeness.FORCED
@@ -255,9 +289,13 @@ def note_settled(settled: Settled, parent: OpenSpan | None, likeness: Likeness) 
         gathered_by(nearest).add_settled(settled, 1, int(forced))
 
 
-def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None) -> None:
-    """Fold an ended span that is no agent into the ancestor above it."""
-    above = gathered_by(parent)
+def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None, *, late: bool = False) -> None:
+    """Fold an ended span that is no agent into the ancestor above it; `late` if that had failed when it started."""
+    if late and parent.doubt is not None:
+        parent.doubt.late = parent.doubt.late or Gathered()
+        above = parent.doubt.late
+    else:
+        above = gathered_by(parent)
     if gathered is None:
         if own is not None:
             above.add_tally(own)

@@ -140,8 +140,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             settled = self._tracker.start(span)
             if not self._has_started:
                 self._look_for_another(span.get_span_context())
-            if settled or self._tracker.evicted_count != self._evicted_reported:
+            if self._tracker.evicted_count != self._evicted_reported:
                 self._report_evictions()
+            if settled:
                 self._emit(settled)
         except Exception as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._failed(error)

@@ -14,7 +14,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.conventions import role_of
+from agent_outcomes.abandoned import (
+    Doubtful,
+    failed_above,
+    failed_before,
+    is_marked_failed,
+    may_never_end,
+    note_failure,
+    snapshot_given_up,
+)
+from agent_outcomes.conventions import Role, role_of
 from agent_outcomes.detection import (
     ROOT_SCOPES,
     WATCHED_KEYS,
@@ -38,11 +47,13 @@ from agent_outcomes.open_spans import (
     Gathered,
     OpenSpan,
     Settlement,
+    all_gathered,
     ancestors,
     caller_id_of,
     close,
     fold_handoff,
     fold_plain,
+    is_local_parent,
 )
 from agent_outcomes.placement import Placement
 from agent_outcomes.settling import handoff_of
@@ -60,6 +71,7 @@ if TYPE_CHECKING:
 
 OPEN_SPANS_MAX: Final = 10_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
+_MARKED: Final = frozenset({Likeness.BY_MARK, Likeness.FORCED})
 
 
 class RunTracker:
@@ -92,6 +104,7 @@ class RunTracker:
         self._lock = self._placement.lock
         self._open: dict[int, OpenSpan] = {}
         self._repeats: dict[int, int] = {}
+        self._doubtful = Doubtful()
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent, and the lock may have been held."""
@@ -119,6 +132,7 @@ class RunTracker:
         span_id = context.span_id
         node = OpenSpan(span, context, exception_in_flight_id())
         evicted: OpenSpan | None = None
+        is_doubtful = may_never_end(span)
         # Here and in `_end_plain`, which run for every span, `with` would cost as much as what it guards.
         self._lock.acquire()
         try:
@@ -128,27 +142,36 @@ class RunTracker:
                     self._repeats[span_id] = self._repeats.get(span_id, 0) + 1
                 return []
             if parent is not None:
-                above = self._open.get(parent.span_id)
-                # A local parent is nearly always the very context of the span that is open.
-                if above is not None and (above.context is parent or _is_same_local_span(above.context, parent)):
+                above = self._open.get(parent.span_id) or self._doubtful.above_given_up(parent)
+                if above is not None and is_local_parent(above, parent):
                     node.parent = above
+                    node.after = above.after
                     above.open_below += 1
                 if self._keeps_handoffs:
                     node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
             self._open[span_id] = node
+            if is_doubtful:
+                self._doubtful.add(node)
             if len(self._open) > OPEN_SPANS_MAX:
-                evicted = self._open.pop(next(iter(self._open)))
+                evicted = self._open[next(iter(self._open))]
+                self._take(evicted.context)
                 self._repeats.pop(evicted.context.span_id, None)
                 self.evicted_count += 1
         finally:
             self._lock.release()
-        return self._evict(evicted) if evicted is not None else []
+        settled = self._start_in_doubt(span, node) if self._doubtful else []
+        return [*settled, *self._evict(evicted)] if evicted is not None else settled
 
     def end(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of an ended span; returns what settled by it."""
         context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
         if self._repeats and self._is_repeat(context):
             return []
+        if self._doubtful:
+            return [*self._end_in_doubt(span, context), *self._end_any(span, context)]
+        return self._end_any(span, context)
+
+    def _end_any(self, span: ReadableSpan, context: SpanContext) -> list[Settlement]:
         if WATCHED_KEYS.isdisjoint(keys_of(span)) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
             return self._end_plain(context, None)
         if self._inherited and context.span_id in self._inherited and not self.follows(context):
@@ -157,11 +180,13 @@ class RunTracker:
 
     def flush(self) -> list[Settlement]:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
+        settled = self._give_up_all(self._find_failed(None))
         with self._lock:
             waiting = [
                 candidate for node in self._open.values() for candidate in self._placement.take_waiting(node.below)
             ]
-        return [settlement for candidate in waiting for settlement in self._placement.settle(candidate, None)]
+        settled += [settlement for candidate in waiting for settlement in self._placement.settle(candidate, None)]
+        return settled
 
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.
@@ -170,11 +195,65 @@ class RunTracker:
         where an ancestor may still turn out to be one.
         """
         with self._lock:
-            chain = [(node.span, node.settled_below) for node in ancestors(self._open.get(context.span_id))]
+            nearest = self._open.get(context.span_id) or self._doubtful.above_given_up(context)
+            chain = [(node.span, node.settled_below) for node in ancestors(nearest)]
         return run_span_of(chain, self._is_run)
+
+    def _start_in_doubt(self, span: ReadableSpan, node: OpenSpan) -> list[Settlement]:
+        """An agent that starts below a failed one, whose end has not come, shows that it will not come."""
+        self._placement.expect_exit()
+        attributes = attributes_of(span)
+        node.after = failed_above(node, attributes)
+        if node.after is None or self._role_and_likeness(span, attributes)[1] is Likeness.NONE:
+            return []
+        return self._give_up_all(failed_before(node))
+
+    def _end_in_doubt(self, span: ReadableSpan, context: SpanContext) -> list[Settlement]:
+        """Give up what has failed below this span and has not ended by now."""
+        node = self._open.get(context.span_id)
+        if node is None or node.context is not context:
+            return []
+        note_failure(node)
+        failed = self._find_failed(node)
+        if node.after is not None:
+            # Some spans are marked as agents only as they end.
+            waiting = (node.below.waiting if node.below is not None else None) or ()
+            _, own = self._role_and_likeness(span, attributes_of(span))
+            if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting))):
+                failed += failed_before(node)
+        return self._give_up_all(failed)
+
+    def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
+        with self._lock:
+            doubtful = self._doubtful.open_below(within)
+        return [node for node in doubtful if is_marked_failed(node)]
+
+    def _give_up_all(self, failed: list[OpenSpan]) -> list[Settlement]:
+        with_inner = [one for node in failed for one in (*self._find_failed(node), node)]
+        return [settlement for node in with_inner for settlement in self._give_up(node)]
+
+    def _give_up(self, node: OpenSpan, *, is_open: bool = True) -> list[Settlement]:
+        """End an agent's span that its instrumentation has marked failed and will not end; once, whatever follows."""
+        span = node.span
+        if span is None:
+            return []
+        attributes = attributes_of(span)
+        role, likeness = self._role_and_likeness(span, attributes)
+        if likeness is Likeness.NONE:
+            return []
+        with self._lock:
+            if is_open and self._take(node.context) is not node:
+                return []
+            self._doubtful.give_up(node, self._open.values())
+        own = own_usage(span, attributes, role, self._price_of)
+        return self._end_agent(snapshot_given_up(node, span), node.context, likeness, own, node)
 
     def _evict(self, node: OpenSpan) -> list[Settlement]:
         span = node.span
+        if node.doubt is not None and is_marked_failed(node):
+            settled = self._give_up_all(self._find_failed(node)) + self._give_up(node, is_open=False)
+            if settled:
+                return settled
         # An agent's own end will still count it, so that the agents below it are no runs.
         was_agent = span is not None and standing_of(span, self._is_run) in _AGENTS
         with self._lock:
@@ -183,19 +262,24 @@ class RunTracker:
         return self._placement.place_all(waiting, node) if waiting else []
 
     def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
-        scope, name = scope_of(span), name_of(span)
-        if is_outcome_span(scope, name):
+        if is_outcome_span(scope_of(span), name_of(span)):
             return self._end_plain(context, None)
-        verdict = self._is_run(span) if self._is_run is not None else None
-        role = role_of(attributes, scope, name)
-        likeness = likeness_of(attributes, scope, name, role, verdict=verdict)
+        role, likeness = self._role_and_likeness(span, attributes)
         own = own_usage(span, attributes, role, self._price_of)
         if likeness is Likeness.NONE:
             return self._end_plain(context, own)
         with self._lock:
+            if self._doubtful.has_given_up(context):
+                return []
             node = self._take(context)
         facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
         return self._end_agent(facts, context, likeness, own, node)
+
+    def _role_and_likeness(self, span: ReadableSpan, attributes: dict[str, Any]) -> tuple[Role, Likeness]:
+        verdict = self._is_run(span) if self._is_run is not None else None
+        scope, name = scope_of(span), name_of(span)
+        role = role_of(attributes, scope, name)
+        return role, likeness_of(attributes, scope, name, role, verdict=verdict)
 
     def _end_plain(self, context: SpanContext, own: Tally | None) -> list[Settlement]:
         self._lock.acquire()
@@ -222,17 +306,19 @@ class RunTracker:
         if node is None or node.context is not context:
             return None
         del self._open[context.span_id]
+        if node.doubt is not None:
+            self._doubtful.remove(node)
         return node
 
     def _close_plain(self, node: OpenSpan, own: Tally | None) -> list[Candidate] | None:
         """Fold what the span leaves into the ancestor above; returns what waited for it. The lock is held."""
         above = close(node)
-        gathered = node.below
+        gathered = all_gathered(node)
         if gathered is None and own is None:
             return None
         waiting = self._placement.take_waiting(gathered)
         if above is not None:
-            fold_plain(above, gathered, own)
+            fold_plain(above, gathered, own, late=above is node.after)
         return waiting
 
     def _end_agent(
@@ -245,7 +331,7 @@ class RunTracker:
         if node is not None:
             with self._lock:
                 is_open = node.open_below > 0
-                gathered = node.below or gathered
+                gathered = all_gathered(node) or gathered
                 is_outer = likeness is not Likeness.FORCED and (node.settled_below or gathered.bars(likeness))
                 node.was_agent = not is_outer
                 close(node)
@@ -272,7 +358,3 @@ class RunTracker:
         if is_outer:
             return self._placement.place_all(waiting, parent) + self._placement.end_outer(candidate, parent)
         return self._placement.place(candidate, parent)
-
-
-def _is_same_local_span(context: SpanContext, parent: SpanContext) -> bool:
-    return not parent.is_remote and context.trace_id == parent.trace_id

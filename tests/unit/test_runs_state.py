@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from agent_outcomes.runs import RunTracker
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import ProblemKind
 
 GENAI_SCOPE = "openinference.instrumentation.langchain"
+LEAKING_SCOPE = "openinference.instrumentation.smolagents"
+SCOPES = ("app", GENAI_SCOPE, LEAKING_SCOPE)
+KIND = "openinference.span.kind"
 LEAVES_MAX = 50
 
 
@@ -39,21 +42,42 @@ class Feed(SpanProcessor):
         self.settled += self.tracker.end(span)
 
 
+@dataclass
+class Waiting:
+    """An agent that waits for an outer span."""
+
+    leaves: set[int]
+    is_marked: bool
+
+
 @dataclass(eq=False)
 class Node:
-    """A span as the model sees it; `leaves` are those that ended below it and belong to no run yet."""
+    """A span as the model sees it; `leaves` are those that ended below it and belong to no run yet.
+
+    `after` is the failed one above that it started below, `late` the leaves of those that started so below it.
+    """
 
     span: Any
     parent: Node | None
     is_edge: bool
     may_become: bool
+    leaks: bool = False
     leaf: int | None = None
     is_open: bool = True
-    is_agent: bool = False
+    is_marked: bool = False
+    states_outcome: bool = False
     was_agent: bool = False
     settled_below: bool = False
+    has_failed: bool = False
+    given_up: bool = False
+    after: Node | None = None
     leaves: set[int] = field(default_factory=set)
-    waiting: list[set[int]] = field(default_factory=list)
+    late: set[int] = field(default_factory=set)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    @property
+    def is_agent(self) -> bool:
+        return self.is_marked or self.states_outcome
 
     def path(self) -> Iterator[Node]:
         node: Node | None = self
@@ -67,43 +91,93 @@ class Model:
 
     def __init__(self) -> None:
         self.runs: list[set[int]] = []
+        self.open: list[Node] = []
+
+    def start(self, node: Node, *, is_step: bool) -> None:
+        above = node.parent
+        if above is not None:
+            node.after = above.after
+            if above.leaks and above.has_failed:
+                node.after = above.after if node.leaks and is_step else above
+        self.open.append(node)
+        if node.is_agent:
+            self.give_up_before(node)
 
     def end(self, node: Node) -> None:
+        """A span's own end: what failed below it and is open still will not end any more."""
+        if node.given_up:
+            return
+        self.give_up_below(node)
+        if node.is_marked or any(waiting.is_marked for waiting in node.waiting):
+            self.give_up_before(node)
+        self.close(node)
+
+    def give_up_before(self, node: Node) -> None:
+        failed = node.after
+        while failed is not None:
+            following = failed.after
+            self.give_up_below(failed)
+            self.give_up(failed)
+            failed = following
+
+    def give_up_below(self, node: Node) -> None:
+        for other in reversed(self.open.copy()):
+            if other is not node and other.leaks and other.has_failed and node in other.path():
+                self.give_up(other)
+
+    def give_up(self, node: Node) -> None:
+        """What began below it after it had failed hangs from what is above; then it ends, whatever comes later."""
+        if not (node.is_open and node.is_agent):
+            return
+        for other in self.open:
+            if other.after is node:
+                other.after = node.after
+                other.parent = node.parent if other.parent is node else other.parent
+        self.fold(node.late, node.parent)
+        node.late = set()
+        node.given_up = True
+        self.close(node)
+
+    def close(self, node: Node) -> None:
         node.is_open = False
-        own = set() if node.leaf is None else {node.leaf}
+        self.open.remove(node)
+        own = node.late if node.leaf is None else {*node.late, node.leaf}
         if node.is_agent and not node.settled_below:
             node.was_agent = True
-            self.place(node.leaves.union(own, *node.waiting), node.parent)
+            leaves = node.leaves.union(own, *(waiting.leaves for waiting in node.waiting))
+            self.place(Waiting(leaves, node.is_marked), node.parent)
             return
         # No agent, or one that ended agent-like after a run below it: what waited for it goes further up.
         for candidate in node.waiting:
             self.place(candidate, node.parent)
-        self.fold(node.leaves | own, node.parent)
+        late = node.after if not node.is_agent else None
+        self.fold(node.leaves | own, node.parent, late_below=late)
 
-    def place(self, leaves: set[int], parent: Node | None) -> None:
+    def place(self, candidate: Waiting, parent: Node | None) -> None:
         above = list(parent.path()) if parent is not None else []
         for node in above:
             if node.was_agent or (node.is_open and node.is_agent and not node.settled_below):
-                self.fold(leaves, parent)
+                self.fold(candidate.leaves, parent)
                 return
         for node in above:
             if node.is_open and node.may_become and not node.is_edge and not node.settled_below:
-                node.waiting.append(leaves)
+                node.waiting.append(candidate)
                 return
-        self.runs.append(leaves)
+        self.runs.append(candidate.leaves)
         for node in above:
             node.settled_below = node.settled_below or node.is_open
 
     @staticmethod
-    def fold(leaves: set[int], parent: Node | None) -> None:
-        for node in parent.path() if parent is not None else ():
-            if node.is_open:
-                node.leaves |= leaves
-                return
+    def fold(leaves: set[int], parent: Node | None, late_below: Node | None = None) -> None:
+        nearest = next((node for node in (parent.path() if parent is not None else ()) if node.is_open), None)
+        if nearest is not None and nearest is late_below:
+            nearest.late |= leaves
+        elif nearest is not None:
+            nearest.leaves |= leaves
 
 
 class Settling(RuleBasedStateMachine):
-    """Spans start below any other, are marked as agents at any time and end in any order."""
+    """Spans start below any other, are marked as agents or failed at any time and end in any order, or never."""
 
     nodes = Bundle("nodes")
 
@@ -112,38 +186,51 @@ class Settling(RuleBasedStateMachine):
         self.feed = Feed()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(self.feed)
-        self.tracers = {name: provider.get_tracer(name) for name in ("app", GENAI_SCOPE)}
+        self.tracers = {name: provider.get_tracer(name) for name in SCOPES}
         self.model = Model()
-        self.open: list[Node] = []
         self.leaf_count = 0
 
     def _start(self, parent: Node | None, scope: str, kind: SpanKind, attributes: dict[str, Any]) -> Node:
         context = set_span_in_context(parent.span) if parent is not None else None
         span = self.tracers[scope].start_span("span", context=context, kind=kind, attributes=attributes)
-        # A parent that had ended before is not known any more.
+        # A parent that had ended before is not known any more; one that was given up leaves what is above it.
         known = parent if parent is not None and parent.is_open else None
+        if parent is not None and parent.given_up:
+            known = next((node for node in parent.path() if node.is_open), None)
         node = Node(
             span,
             known,
             is_edge=kind is not SpanKind.INTERNAL,
-            may_become=scope == GENAI_SCOPE or bool(attributes),
+            may_become=scope != "app" or bool(attributes),
+            leaks=scope == LEAKING_SCOPE,
+            is_marked=attributes.get(KIND) == "AGENT",
         )
-        self.open.append(node)
+        self.model.start(node, is_step=KIND not in attributes and "gen_ai.operation.name" not in attributes)
         return node
 
-    @rule(target=nodes, scope=st.sampled_from(["app", GENAI_SCOPE]), kind=st.sampled_from(SpanKind))
+    @rule(target=nodes, scope=st.sampled_from(SCOPES), kind=st.sampled_from(SpanKind))
     def start_root(self, scope: str, kind: SpanKind) -> Node:
         return self._start(None, scope, kind, {})
 
     @rule(
         target=nodes,
         parent=nodes,
-        scope=st.sampled_from(["app", "app", GENAI_SCOPE]),
+        scope=st.sampled_from(["app", "app", GENAI_SCOPE, LEAKING_SCOPE]),
         kind=st.sampled_from([SpanKind.INTERNAL, SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CONSUMER]),
         has_genai_attribute=st.booleans(),
     )
     def start_below(self, parent: Node, scope: str, kind: SpanKind, has_genai_attribute: bool) -> Node:  # noqa: FBT001
         return self._start(parent, scope, kind, {"gen_ai.conversation.id": "c"} if has_genai_attribute else {})
+
+    @rule(target=nodes, parent=nodes, scope=st.sampled_from(SCOPES))
+    def start_agent_below(self, parent: Node, scope: str) -> Node:
+        return self._start(parent, scope, SpanKind.INTERNAL, {KIND: "AGENT"})
+
+    @rule(node=nodes)
+    def fail(self, node: Node) -> None:
+        """Marked failed, as some instrumentations leave a failed run's span."""
+        node.span.set_status(StatusCode.ERROR)
+        node.has_failed = True
 
     @rule(parent=nodes)
     def leaf(self, parent: Node) -> None:
@@ -161,7 +248,8 @@ class Settling(RuleBasedStateMachine):
             return
         key, word = ("agent.outcome.label", "x") if by_outcome else ("gen_ai.operation.name", "invoke_agent")
         node.span.set_attribute(key, word)
-        node.is_agent = True
+        node.states_outcome = node.states_outcome or by_outcome
+        node.is_marked = node.is_marked or not by_outcome
 
     @rule(node=consumes(nodes))
     def end_and_forget(self, node: Node) -> None:
@@ -173,8 +261,7 @@ class Settling(RuleBasedStateMachine):
         self._end(node)
 
     def _end(self, node: Node) -> None:
-        if node.is_open:
-            self.open.remove(node)
+        if node.is_open or node.given_up:
             self.model.end(node)
             node.span.end()
 
@@ -186,10 +273,10 @@ class Settling(RuleBasedStateMachine):
         # Each leaf is a bit of its own, so that leaves in two runs would show in the sum.
         assert sum(tokens) == sum(2**leaf for leaf in set().union(*self.model.runs))
         assert len({run.id for run in seen}) == len(seen)
-        assert self.feed.tracker.open_count == len(self.open)
+        assert self.feed.tracker.open_count == len(self.model.open)
 
     def teardown(self) -> None:
-        for node in list(self.open):
+        for node in self.model.open.copy():
             self._end(node)
         self.same_runs()
         assert self.feed.tracker.open_count == 0

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Failed agent spans that their instrumentation neither ends nor takes off the context.
+
+Such a span stays the current one, so that whatever its thread does next, other runs too, starts below it. It is given
+up, that is treated as ended when it was marked failed, as soon as something shows that nothing of its run follows:
+an agent that starts below it, the end of a span around it, or shutdown. A step that starts right below it shows the
+opposite.
+
+This holds for the instrumentations in `LEAVES_FAILED_OPEN` alone. Nothing on the spans tells such a leak from code
+that marks the current agent's span as failed and then calls another agent on purpose. The price: with an unlisted
+instrumentation that does the same, later runs of the thread count as handoffs of the failed one; `agent_run` around
+the call keeps them apart.
+
+The tracker's lock guards all of it. Given-up spans are remembered, as what they leave current goes on to be used and
+their end may come after all: at most `ABANDONED_MAX`, the oldest are forgotten.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.trace import StatusCode
+
+from agent_outcomes.classification import facts_from_exception, is_silent
+from agent_outcomes.conventions import LEAVES_FAILED_OPEN, Role, role_of
+from agent_outcomes.detection import attributes_of, failed_at_ns, scope_of, snapshot
+from agent_outcomes.open_spans import Doubt, ancestors, fold_plain, is_local_parent, nearest_open
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.model import AgentSpan
+    from agent_outcomes.open_spans import OpenSpan
+
+ABANDONED_MAX: Final = 1_000
+
+
+class Doubtful:
+    """The open spans that may never end, and those that have been given up."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, OpenSpan] = {}
+        self._given_up: dict[int, OpenSpan] = {}
+
+    def __bool__(self) -> bool:
+        """Whether any span is in doubt."""
+        return bool(self._open)
+
+    def add(self, node: OpenSpan) -> None:
+        """Take note of a started span of such an instrumentation."""
+        node.doubt = Doubt()
+        self._open[node.context.span_id] = node
+
+    def remove(self, node: OpenSpan) -> None:
+        """Take note that the span has ended, or is no longer followed."""
+        self._open.pop(node.context.span_id, None)
+
+    def open_below(self, within: OpenSpan | None) -> list[OpenSpan]:
+        """Those still open, innermost first; only those below `within` if that is given."""
+        return [
+            node
+            for node in reversed(self._open.values())
+            if within is None or any(above is within for above in ancestors(node.parent))
+        ]
+
+    def give_up(self, node: OpenSpan, still_open: Iterable[OpenSpan]) -> None:
+        """Whatever started below the span after it had failed hangs from what is above it from now on."""
+        self._given_up[node.context.span_id] = node
+        if len(self._given_up) > ABANDONED_MAX:
+            del self._given_up[next(iter(self._given_up))]
+        above = nearest_open(node.parent)
+        for one in still_open:
+            if one.after is not node:
+                continue
+            one.after = node.after
+            if one.parent is node:
+                one.parent = node.parent
+                node.open_below -= 1
+                if above is not None:
+                    above.open_below += 1
+        doubt = node.doubt
+        if doubt is not None and doubt.late is not None:
+            late, doubt.late = doubt.late, None
+            if above is not None:
+                fold_plain(above, late, None)
+
+    def has_given_up(self, context: SpanContext) -> bool:
+        """Whether the very span that was given this context object has been given up."""
+        node = self._given_up.get(context.span_id)
+        return node is not None and node.context is context
+
+    def above_given_up(self, context: SpanContext) -> OpenSpan | None:
+        """The nearest open span above one that has been given up; `None` if it has not or nothing is above."""
+        node = self._given_up.get(context.span_id)
+        return nearest_open(node.parent) if node is not None and is_local_parent(node, context) else None
+
+
+def may_never_end(span: ReadableSpan) -> bool:
+    """Whether the span's instrumentation is one that leaves failed spans open."""
+    return scope_of(span) in LEAVES_FAILED_OPEN
+
+
+def is_marked_failed(node: OpenSpan) -> bool:
+    """Whether an open span has the status ERROR."""
+    span = node.span
+    return span is not None and span.status.status_code is StatusCode.ERROR
+
+
+def failed_above(node: OpenSpan, attributes: Mapping[str, Any]) -> OpenSpan | None:
+    """The failed span that this one, just started, began below; `None` also where it shows that that one goes on."""
+    above = node.parent
+    if above is None or above.doubt is None or not is_marked_failed(above):
+        return node.after
+    is_step = node.doubt is not None and role_of(attributes) is Role.OTHER
+    return above.after if is_step else above
+
+
+def failed_before(node: OpenSpan) -> list[OpenSpan]:
+    """All failed spans that this one began below, innermost first."""
+    found: list[OpenSpan] = []
+    while node.after is not None:
+        node = node.after
+        found.append(node)
+    return found
+
+
+def note_failure(node: OpenSpan) -> None:
+    """Keep for the span above what is in flight at the end of this one, as its own end will not show it."""
+    error = sys.exception()
+    above = node.parent
+    if error is None or id(error) == node.exception_id or above is None or above.doubt is None:
+        return
+    facts = facts_from_exception(error)
+    if not is_silent(facts):
+        above.doubt.failure = facts
+
+
+def snapshot_given_up(node: OpenSpan, span: ReadableSpan) -> AgentSpan:
+    """A span that will not end as plain data: it ended when its error was recorded, by what its last step failed of."""
+    facts = snapshot(span, attributes_of(span), 0)
+    failure = node.doubt.failure if node.doubt is not None else None
+    same = failure is not None and failure.name is not None and failure.name in facts.exception_types
+    end_ns = failed_at_ns(span) or time.time_ns()
+    return replace(facts, start_ns=span.start_time or end_ns, end_ns=end_ns, in_flight=failure if same else None)
