@@ -129,6 +129,13 @@ _CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents")
 # Instrumentations that mark the span of a failed run ERROR and then neither end it nor take it off the context.
 LEAVES_FAILED_OPEN: Final = frozenset({"openinference.instrumentation.smolagents"})
 
+# Roots whose span name says nothing of the agent. ADK's first schema names it on the agent span below only.
+_UNNAMED_ROOTS: Final = frozenset({("agent_framework", "workflow.run"), ("gcp.vertex.agent", "invocation")})
+_NAMED_BELOW: Final = frozenset({("gcp.vertex.agent", "invocation")})
+_SCOPE_NAME_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"agent_framework": ("workflow.name",)}
+# What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object.
+_GENERATED_NAME: Final = re.compile(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 _NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
 _NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
 
@@ -177,11 +184,27 @@ def ends_clean_on_failure(scope: str) -> bool:
     return _CLEAN_END_SCOPE.match(scope) is not None
 
 
-def agent_name_from_span(name: str) -> str | None:
+def agent_name_keys(scope: str) -> tuple[str, ...]:
+    """The attributes that name the agent on spans of this scope, best first."""
+    return (*AGENT_NAME_KEYS, *_SCOPE_NAME_KEYS[scope]) if scope in _SCOPE_NAME_KEYS else AGENT_NAME_KEYS
+
+
+def is_generated_name(name: str) -> bool:
+    """Whether the name was made up by a framework, so that as a label it would only crowd out real ones."""
+    return _GENERATED_NAME.fullmatch(name) is not None
+
+
+def is_named_below(scope: str, name: str) -> bool:
+    """Whether the agent that the root runs is named on the agent span below it and nowhere else."""
+    return (scope, name) in _NAMED_BELOW
+
+
+def agent_name_from_span(name: str, scope: str = "") -> str | None:
     """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
-    if name in OPERATION_ROLES:
+    if name in OPERATION_ROLES or (scope, name) in _UNNAMED_ROOTS:
         return None
-    return _NAME_SUFFIX.sub("", _NAME_PREFIX.sub("", name, count=1)).strip() or None
+    rest = _NAME_SUFFIX.sub("", _NAME_PREFIX.sub("", name, count=1)).strip()
+    return None if not rest or is_generated_name(rest) else rest
 
 
 def _lookup(roles: Mapping[object, Role], key: object) -> Role | None:

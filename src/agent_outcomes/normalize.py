@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span, is_known_root
+from agent_outcomes.conventions import agent_name_from_span, agent_name_keys, is_generated_name, is_known_root
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
@@ -209,13 +209,13 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
-    for key in AGENT_NAME_KEYS:
+    for key in agent_name_keys(span.scope):
         if key in span.attributes:
             name = reader.text(key)
-            if name is not None:
+            if name is not None and not is_generated_name(name):
                 return name
     if below.agent_name is not None:
         return below.agent_name
     # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
     named = span.internal or is_known_root(span.scope, span.name, span.attributes)
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX]) if named else None
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if named else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import AGENT_NAME_KEYS, agent_name_from_span
+from agent_outcomes.conventions import agent_name_from_span, agent_name_keys, is_generated_name
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
 from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.statement import LABEL_LENGTH_MAX
@@ -334,9 +334,11 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
 
 
 def _agent_name(span: AgentSpan) -> str | None:
-    named = (span.attributes.get(key) for key in AGENT_NAME_KEYS)
-    name = next((name for name in named if isinstance(name, str)), None)
-    return encodable(name, LABEL_LENGTH_MAX) if name else agent_name_from_span(span.name[:LABEL_LENGTH_MAX])
+    named = (span.attributes.get(key) for key in agent_name_keys(span.scope))
+    name = next((name for name in named if isinstance(name, str) and name and not is_generated_name(name)), None)
+    if name is not None:
+        return encodable(name, LABEL_LENGTH_MAX)
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope)
 
 
 def _is_outcome_key(key: str) -> bool:

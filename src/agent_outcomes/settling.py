@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_outcomes.conventions import is_named_below
 from agent_outcomes.detection import Likeness
 from agent_outcomes.handoffs import Handoff, named_by
 from agent_outcomes.normalize import Below, normalize
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 
 def settlement_of(candidate: Candidate) -> Settlement:
     """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
-    gathered = candidate.gathered
+    gathered, span = candidate.gathered, candidate.span
+    named_below = candidate.likeness is not Likeness.BY_MARK or is_named_below(span.scope, span.name)
     below = Below(
         tally=candidate.tally(),
         stated=gathered.stated,
         contradicted=gathered.contradicted,
         nested=gathered.nested,
-        agent_name=gathered.agent_name if candidate.likeness is not Likeness.BY_MARK else None,
+        agent_name=gathered.agent_name if named_below else None,
         is_open=candidate.is_open,
         start_seen=candidate.start_seen,
         caller_id=candidate.caller_id,
     )
-    run, outcome = normalize(candidate.span, below, candidate.finding)
+    run, outcome = normalize(span, below, candidate.finding)
     if candidate.finding.paused and outcome.source is Source.INFERRED:
         return Settlement(run, outcome, candidate.context, paused=True)
     handoffs = named_by(gathered.handoffs or (), run.agent_name)

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from agent_outcomes.conventions import (
+    AGENT_NAME_KEYS,
     KIND_ROLES,
     OPERATION_ROLES,
     ROOT_NAMES,
     ROOT_OPERATIONS,
     Role,
     agent_name_from_span,
+    agent_name_keys,
     ends_clean_on_failure,
     is_genai_scope,
+    is_generated_name,
     is_known_root,
     role_of,
 )
@@ -204,8 +207,45 @@ def test_clean_end(scope: str, *, clean: bool) -> None:
         (".workflow", None),
         ("", None),
         ("  ", None),
+        ("invoke_agent 200de2a4-7673-4f52-94d6-6da03526816c", None),
     ],
 )
 def test_agent_name_from_span(name: str, agent: str | None) -> None:
     """A span's name without what only says that it is a run is the agent's."""
     assert agent_name_from_span(name) == agent
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "agent"),
+    [
+        ("agent_framework", "workflow.run", None),
+        ("gcp.vertex.agent", "invocation", None),
+        ("app", "workflow.run", "workflow"),
+        ("app", "invocation", "invocation"),
+        ("gcp.vertex.agent", "invoke_workflow support", "support"),
+    ],
+)
+def test_roots_that_name_no_agent(scope: str, name: str, agent: str | None) -> None:
+    """The root's name is the framework's own word for it, but only in its own scope."""
+    assert agent_name_from_span(name, scope) == agent
+
+
+@pytest.mark.parametrize(
+    ("name", "generated"),
+    [
+        ("200de2a4-7673-4f52-94d6-6da03526816c", True),
+        ("WorkflowBuilder-db51cf82-d1b7-4412-820e-a6d361fba1ef", True),
+        ("support-200de2a4-7673-4f52-94d6-6da03526816c", False),
+        ("support", False),
+        ("", False),
+    ],
+)
+def test_generated_names(name: str, *, generated: bool) -> None:
+    """What stands in for a name that nobody gave is no name; a name with an id in it is one."""
+    assert is_generated_name(name) is generated
+
+
+def test_name_keys_of_a_scope() -> None:
+    """A scope's own key comes after those of the conventions."""
+    assert agent_name_keys("agent_framework") == (*AGENT_NAME_KEYS, "workflow.name")
+    assert agent_name_keys("app") == AGENT_NAME_KEYS
