@@ -13,7 +13,7 @@ from typing import Final
 import nox
 
 ENVIRONMENTS: Final = Path("tests/frameworks/environments")
-NAMES: Final = ("genai",)
+NAMES: Final = ("genai", "adk")
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "frameworks"
 
 nox.options.default_venv_backend = "none"

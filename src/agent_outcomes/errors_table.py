@@ -135,6 +135,7 @@ ERROR_RULES: tuple[tuple[Classification, tuple[str, ...]], ...] = (
             "strands.types.exceptions.ModelThrottledException",
             "google.api_core.exceptions.TooManyRequests",
             "google.api_core.exceptions.ResourceExhausted",
+            "google.adk.models.google_llm._ResourceExhaustedError",
         ),
     ),
     (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import AGENT_NAME_KEYS, FINISH_REASON, ROLE_KEYS, Role, is_known_root, role_of
+from agent_outcomes.conventions import FINISH_REASON, ROLE_KEYS, Role, agent_name_keys, is_known_root, role_of
 from agent_outcomes.detection import (
     OUTCOME_KEYS,
     Likeness,
@@ -201,10 +201,11 @@ def why_run(span: ReadableSpan) -> str:
 
 
 def _agent_line(run: Run, span: ReadableSpan) -> Line:
+    keys = agent_name_keys(scope_of(span))
     if run.agent_name is None:
-        return Line("agent", "-", f"no {', '.join(AGENT_NAME_KEYS)} on the span, and its name tells none")
+        return Line("agent", "-", f"no {', '.join(keys)} on the span, and its name tells none")
     attributes = attributes_of(span)
-    key = next((key for key in AGENT_NAME_KEYS if attributes.get(key) == run.agent_name), None)
+    key = next((key for key in keys if attributes.get(key) == run.agent_name), None)
     if key is not None:
         return Line("agent", run.agent_name, key)
     of_span = run.agent_name in name_of(span)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fake model provider on loopback: OpenAI chat completions and responses, JSON and SSE, with a ledger of its own."""
+"""A fake model provider on loopback, with a ledger of its own: OpenAI chat completions and responses, and Gemini."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tests.frameworks import gemini_answers
 from tests.frameworks.model_answers import Answer, Call, Response, chat_body, responses_body
 
 if TYPE_CHECKING:
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MODEL: Final = "gpt-4o-mini"
-# What the model's real provider asks for a million tokens.
-INPUT_USD: Final = Decimal("0.15")
-CACHED_INPUT_USD: Final = Decimal("0.075")
-OUTPUT_USD: Final = Decimal("0.60")
+GEMINI: Final = "gemini-2.5-flash"
 FINAL_TEXT: Final = "It is sunny in Paris."
 INVALID_TEXT: Final = "no JSON at all"
 HOLD_LIMIT_S: Final = 1.5
@@ -42,6 +40,21 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model's real provider asks for a million tokens, in US dollars."""
+
+    input_usd: Decimal
+    cached_input_usd: Decimal
+    output_usd: Decimal
+
+
+PRICES: Final = {
+    MODEL: Prices(Decimal("0.15"), Decimal("0.075"), Decimal("0.60")),
+    GEMINI: Prices(Decimal("0.30"), Decimal("0.03"), Decimal("2.50")),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """Tokens of one answered call; cached ones are part of the input, reasoning ones of the output."""
 
@@ -49,18 +62,18 @@ class Charge:
     output_tokens: int
     cached_tokens: int
     reasoning_tokens: int
+    prices: Prices
 
     @classmethod
-    def of_call(cls, number: int) -> Charge:
+    def of_call(cls, number: int, model: str) -> Charge:
         """Different for every call, so that one counted twice or left out shows in any sum."""
-        return cls(101 + 10 * number, 31 + 3 * number, 16 + number, 5 + number)
+        return cls(101 + 10 * number, 31 + 3 * number, 16 + number, 5 + number, PRICES[model])
 
     def cost_usd(self, *, discounted: bool = True) -> Decimal:
         """What the provider's price list says; without the discount cached input costs as much as any."""
-        cached = self.cached_tokens if discounted else 0
-        return (
-            (self.input_tokens - cached) * INPUT_USD + cached * CACHED_INPUT_USD + self.output_tokens * OUTPUT_USD
-        ) / 10**6
+        cached, prices = self.cached_tokens if discounted else 0, self.prices
+        input_usd = (self.input_tokens - cached) * prices.input_usd + cached * prices.cached_input_usd
+        return (input_usd + self.output_tokens * prices.output_usd) / 10**6
 
 
 _ERRORS: Final = {
@@ -72,9 +85,9 @@ _ERRORS: Final = {
 class ModelServer:
     """Serves on a port of the system's choice until it is closed; every scenario begins with `reset`.
 
-    `url` is what an OpenAI client takes for `base_url`. `mode` may be changed between two runs. A tool whose name is in
-    `final_tools` ends the run (structured output); the others are called once, then the answer is given.
-    `ledger` has one charge per answered call.
+    `url` is what an OpenAI client takes for `base_url`, `address` what a Gemini client takes. `mode` may be changed
+    between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are called
+    once, then the answer is given. `ledger` has one charge per answered call.
     """
 
     def __init__(self) -> None:
@@ -83,7 +96,8 @@ class ModelServer:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Exchange)
         self._http.daemon_threads = True
         self._http.model_server = self  # type: ignore[attr-defined]
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        self.address = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.url = f"{self.address}/v1"
         self.reset(Mode.ANSWER)
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -132,17 +146,20 @@ class ModelServer:
         if meeting is not None:
             meeting.wait(HOLD_LIMIT_S)
         if mode in _ERRORS:
-            return _error_response(mode)
+            return _error_response(mode, path)
         if mode is Mode.SLOW:
             released.wait(HOLD_LIMIT_S)
             if is_gone():
                 return None
-        call = Call.read(path, request)
+        is_gemini = gemini_answers.is_gemini(path)
+        call = gemini_answers.read_call(path, request) if is_gemini else Call.read(path, request)
         with self._lock:
             number = len(ledger)
-            charge = Charge.of_call(number)
+            charge = Charge.of_call(number, call.model)
             ledger.append(charge)
         answer = self._decide(call, mode)
+        if is_gemini:
+            return gemini_answers.response_body(call, answer, charge, number)
         return (responses_body if call.is_responses else chat_body)(call, answer, charge, number)
 
     def _decide(self, call: Call, mode: Mode) -> Answer:
@@ -156,8 +173,10 @@ class ModelServer:
         return Answer(text=INVALID_TEXT if mode is Mode.INVALID else call.structured_text() or FINAL_TEXT)
 
 
-def _error_response(mode: Mode) -> Response:
+def _error_response(mode: Mode, path: str) -> Response:
     status, kind, code = _ERRORS[mode]
+    if gemini_answers.is_gemini(path):
+        return gemini_answers.error_body(status)
     error = {"message": f"the fake provider says {status}", "type": kind, "param": None, "code": code}
     return status, "application/json", json.dumps({"error": error}).encode()
 

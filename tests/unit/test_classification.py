@@ -104,6 +104,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         langchain_core.exceptions.ModelRateLimitError langchain_openai.chat_models.base.OpenAIRateLimitError
         pydantic_ai.exceptions.ModelRateLimitError strands.types.exceptions.ModelThrottledException
         google.api_core.exceptions.TooManyRequests google.api_core.exceptions.ResourceExhausted
+        google.adk.models.google_llm._ResourceExhaustedError
         """,
     ),
     (

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Google ADK with its own spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.frameworks.adapters import google_adk_agents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.scenarios import Scenario
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
+    """Nothing: ADK takes the global tracer provider."""
+
+
+CELLS: Final[Mapping[Scenario, Cell]] = google_adk_agents.CELLS
+REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+IS_RUN: Final[Mapping[Scenario, IsRun]] = {}
