@@ -16,12 +16,19 @@ import pytest
 from tests.integration.backends import free_port
 from tests.integration.npm import node_modules_of
 from tests.integration.otelcol import CONFIG_FOLDER, Collector
+from tests.integration.zero_code import Application
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 LINES_MAX: Final = 60
 PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "set_attributes")
 JAVASCRIPT: Final = "other_language"
+ZERO_CODE: Final = "zero_code"
+TO_CONSOLE: Final = {
+    "OTEL_LOGS_EXPORTER": "console",
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+}
 
 
 def folders() -> set[str]:
@@ -29,8 +36,10 @@ def folders() -> set[str]:
 
 
 def steady(text: str) -> str:
-    """The output without what differs from run to run: durations."""
-    return re.sub(r"took \d+\.\d{3} s", "took 0.001 s", text)
+    """The output without what differs from run to run: durations and ids."""
+    text = re.sub(r"took \d+\.\d{3} s", "took 0.001 s", text)
+    text = re.sub(r'("agent.run.duration"): [\d.e-]+', r"\1: 0.001", text)
+    return re.sub(r"\b[0-9a-f]{16,32}\b", "0", text)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -40,7 +49,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_every_example_is_tested_and_listed() -> None:
     """No folder is left out here, and the table in examples/README.md has each."""
-    assert folders() == {*PLAIN, JAVASCRIPT}
+    assert folders() == {*PLAIN, JAVASCRIPT, ZERO_CODE}
     listed = set(re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed >= folders()
 
@@ -61,6 +70,17 @@ def test_an_example_prints_its_output(name: str) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert steady(done.stdout) == steady((EXAMPLES / name / "output.txt").read_text(encoding="utf-8"))
+
+
+def test_an_agent_that_knows_nothing_of_this_package(collector: Collector, tmp_path: Path) -> None:
+    """Under `opentelemetry-instrument` its outcome comes by itself; here to the console, as its head comment says."""
+    folder = EXAMPLES / ZERO_CODE
+    done = Application.made_in(tmp_path, collector).run("python", str(folder / "app.py"), **TO_CONSOLE)
+    assert done.returncode == 0
+    # What follows the attributes is the SDK's own and differs between versions.
+    assert steady(done.stdout).startswith((folder / "output.txt").read_text(encoding="utf-8"))
+    comment = (folder / "app.py").read_text(encoding="utf-8")
+    assert " ".join(f"{key}={value}" for key, value in TO_CONSOLE.items()) in comment
 
 
 def test_metrics_of_an_agent_in_another_language(otelcol_binary: Path, tmp_path: Path) -> None:
