@@ -92,9 +92,9 @@ def lenient_settings(
     variable that is not usable or not known. Never raises.
     """
     variables = os.environ if environ is None else environ
-    for name in options.keys() - VARIABLES.keys():
+    for name in sorted(options.keys() - VARIABLES.keys()):
         complain(_unknown_message(f"option {name[:80]}", name, VARIABLES.keys()))
-    for name in {name for name in variables if name.startswith(PREFIX)} - set(VARIABLES.values()):
+    for name in sorted({name for name in variables if name.startswith(PREFIX)} - set(VARIABLES.values())):
         complain(_unknown_message(name[:80], name, VARIABLES.values()))
     return Settings(
         **{

@@ -273,6 +273,85 @@ def test_private_pipelines_deliver_at_exit(logs_protocol: str, metrics_protocol:
         assert grpc_imported is (GRPC in (logs_protocol, metrics_protocol))
 
 
+@pytest.mark.parametrize("protocol", [GRPC, HTTP])
+def test_force_flush_of_the_tracer_provider_reaches_private_pipelines(protocol: str) -> None:
+    """Serverless functions flush the tracer provider and are frozen: event and metrics have left by then."""
+    script = """
+trace.set_tracer_provider(tracer_provider())
+install()
+run()
+assert trace.get_tracer_provider().force_flush()
+os._exit(0)
+"""
+    with OtlpSink(protocol) as sink:
+        done = python(script, **otlp_environ(sink, sink, protocol, protocol))
+        assert (done.code, done.err) == (0, "")
+        assert len(sink.received.events()) == 1
+        assert [count for _, count, _ in sink.received.points("agent.runs")] == [1]
+
+
+def test_force_flush_keeps_to_its_time() -> None:
+    """A receiver that accepts and never answers: `False` after the timeout, not after the exporters' own."""
+    script = """
+import socket, time
+silent = socket.create_server(("127.0.0.1", 0))
+os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+trace.set_tracer_provider(tracer_provider())
+processor = install()
+assert processor.force_flush(0) and trace.get_tracer_provider().force_flush()
+run()
+started_s = time.monotonic()
+assert not trace.get_tracer_provider().force_flush(timeout_millis=300)
+took_s = time.monotonic() - started_s
+assert 0.2 < took_s < 5, took_s  # the SDK passes on a little less than it got
+print(json.dumps("done"), flush=True)
+os._exit(0)
+"""
+    done = python(script, OTEL_EXPORTER_OTLP_PROTOCOL=HTTP)
+    assert (done.code, done.report) == (0, "done"), done.err
+
+
+def test_force_flush_leaves_the_applications_providers_alone() -> None:
+    """Only what is private is flushed: the application flushes its own as it likes."""
+    script = """
+class Counting(LoggerProvider):
+    flushed = 0
+    def force_flush(self, timeout_millis=30000):
+        Counting.flushed += 1
+        return super().force_flush(timeout_millis)
+
+logs = Counting()
+logs.add_log_record_processor(SimpleLogRecordProcessor(events))
+_logs.set_logger_provider(logs)
+reader_provider = MeterProvider([reader])
+metrics.set_meter_provider(reader_provider)
+set_up.add("reader")
+trace.set_tracer_provider(tracer_provider())
+install()
+run()
+assert trace.get_tracer_provider().force_flush()
+report(flushed=Counting.flushed)
+"""
+    done = python(script)
+    assert (done.code, done.err) == (0, "")
+    assert (done.report["agents"], done.report["flushed"]) == (["bot"], 0)
+
+
+def test_settings_are_arguments_of_install() -> None:
+    """`install(labels_max=...)` is what the processor takes; a bad one raises and leaves nothing installed."""
+    script = """
+try:
+    install(labels_max="many")
+except SettingsError as error:
+    message = str(error)
+assert install(labels_max=7, outcome_span=True)._sink._settings.labels_max == 7
+report(message=message)
+"""
+    done = python(script)
+    assert (done.code, done.err) == (0, "")
+    assert done.report["message"] == "labels_max='many' is not usable; give a whole number from 0 to 500"
+
+
 def test_the_application_can_still_set_its_own_providers() -> None:
     """After private pipelines were used, the app's own `set_*_provider` works without a warning."""
     script = """

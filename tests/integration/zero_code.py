@@ -16,6 +16,8 @@ from tests.integration.otelcol import ROOT
 from tests.integration.otlp_sink import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.integration.otelcol import Collector
 
 DEADLINE_S: Final = 90
@@ -72,12 +74,13 @@ class Application:
             },
         )
 
-    def start(self, *command: str, **environ: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, pass_fds: Sequence[int] = (), **environ: str) -> subprocess.Popen[str]:
         """Start a command under `opentelemetry-instrument`; what it prints comes from the pipes."""
         return subprocess.Popen(
             [str(INSTRUMENT), *command],
             cwd=self.folder,
             env={**self.environ, **environ},
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,7 +89,7 @@ class Application:
 
     def run(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command under `opentelemetry-instrument` to its end."""
-        process = self.start(*command, **environ)
+        process = self.start(*command, pass_fds=(), **environ)
         try:
             out, err = process.communicate(timeout=DEADLINE_S)
         finally:
