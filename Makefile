@@ -11,7 +11,7 @@ PARALLEL ?= --numprocesses=2 --dist=loadgroup
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack help demo test test-newest test-oldest check lint unit frameworks bench generate collector clean
+.PHONY: stack help demo test test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,13 +20,16 @@ demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOI
 	$(RUN) examples/demo.py --out $(DEMO_OUT) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
-test: lint test-newest test-oldest ## linters, types, all tests on the newest SDK, and on the oldest supported one what it can change
+test: lint test-newest test-oldest test-framework ## linters, types, all tests on the newest SDK, on the oldest supported one what it can change, one framework
 
 test-newest: $(VENV)/.dev ## all tests on the newest SDK
 	$(RUN) -m pytest $(PARALLEL)
 
 test-oldest: $(OLDEST)/.dev ## the tests that an SDK can change, on the oldest supported one
 	$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not backends"
+
+test-framework: $(VENV)/.dev ## one agent framework of those that `make frameworks` runs
+	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session "frameworks(genai)" -- -k pydantic
 
 check: lint unit ## the fast checks: linters, types, unit tests
 
@@ -38,6 +41,7 @@ lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(VENV)/bin/lint-imports --no-logo
 	$(RUN) tests/tools/generate_vocabulary.py --check
 	$(RUN) -m tests.tools.generate_metrics_only --check
+	$(RUN) -m tests.tools.generate_compatibility --check
 
 unit: $(VENV)/.dev ## unit tests
 	$(RUN) -m pytest $(PARALLEL) tests/unit
@@ -46,7 +50,7 @@ stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics o
 	$(RUN) -m tests.tools.stack
 
 frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, each environment made once, into a cache folder
-	$(VENV)/bin/nox --session frameworks -- $(FRAMEWORKS_ARGS)
+	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session frameworks -- $(FRAMEWORKS_ARGS)
 
 bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
 	$(RUN) -m tests.bench
@@ -56,6 +60,7 @@ generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(VENV)/bin/ruff format src/agent_outcomes/semconv.py
 	$(RUN) -m tests.tools.generate_metrics_only
 	PYTHONPATH=collector-config/grafana $(RUN) -m outcome_dashboards
+	$(RUN) -m tests.tools.generate_compatibility
 
 collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
 	$(RUN) tests/tools/build_otelcol.py

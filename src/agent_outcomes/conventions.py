@@ -135,6 +135,8 @@ _NAMED_BELOW: Final = frozenset({("gcp.vertex.agent", "invocation")})
 _SCOPE_NAME_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"agent_framework": ("workflow.name",)}
 # What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object.
 _GENERATED_NAME: Final = re.compile(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What the OpenAI Agents SDK calls every run that its user has not named; the first agent in it says more.
+DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
 
 _NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
 _NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
@@ -196,7 +198,7 @@ def is_generated_name(name: str) -> bool:
 
 def is_named_below(scope: str, name: str) -> bool:
     """Whether the agent that the root runs is named on the agent span below it and nowhere else."""
-    return (scope, name) in _NAMED_BELOW
+    return (scope, name) in _NAMED_BELOW or agent_name_from_span(name, scope) in DEFAULT_NAMES
 
 
 def agent_name_from_span(name: str, scope: str = "") -> str | None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import agent_name_from_span, agent_name_keys, is_generated_name, is_known_root
+from agent_outcomes.conventions import (
+    DEFAULT_NAMES,
+    agent_name_from_span,
+    agent_name_keys,
+    is_generated_name,
+    is_known_root,
+)
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
@@ -50,7 +56,7 @@ class Below:
     """What the spans below a run contribute to it.
 
     `stated` are `agent.outcome.*` attributes that were set on a span inside the run; `contradicted` says that two of
-    those spans differed. `agent_name` is that of a nested agent, for a run which has no name of its own. `caller_id` is
+    those spans differed. `agent_name` is that of a nested agent, for a run that nobody has named. `caller_id` is
     the span of another process above the run, as trace and span id in hex joined by a dash.
     """
 
@@ -209,13 +215,12 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
-    for key in agent_name_keys(span.scope):
-        if key in span.attributes:
-            name = reader.text(key)
-            if name is not None and not is_generated_name(name):
-                return name
-    if below.agent_name is not None:
-        return below.agent_name
+    texts = (reader.text(key) for key in agent_name_keys(span.scope) if key in span.attributes)
+    stated = next((name for name in texts if name is not None and not is_generated_name(name)), None)
+    if stated is not None and stated not in DEFAULT_NAMES:
+        return stated
+    if below.agent_name is not None or stated is not None:
+        return below.agent_name or stated
     # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
     named = span.internal or is_known_root(span.scope, span.name, span.attributes)
     return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if named else None

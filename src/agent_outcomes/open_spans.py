@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import agent_name_from_span, agent_name_keys, is_generated_name
+from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span, agent_name_keys, is_generated_name
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
 from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.statement import LABEL_LENGTH_MAX
@@ -321,7 +321,9 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
         gathered.add_stated(stated)
     else:
         gathered.nested = candidate.finding
-        gathered.agent_name = _agent_name(candidate.span) or gathered.agent_name
+        name = _agent_name(candidate.span)
+        if name is not None and (name not in DEFAULT_NAMES or gathered.agent_name is None):
+            gathered.agent_name = name
         if candidate.handoff is not None:
             below = named_by(gathered.handoffs or (), candidate.handoff.callee.agent_name)
             gathered.handoffs = None

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
+from agent_outcomes import agent_run
 from tests.frameworks.scenarios import STATED_LABEL, STATED_TYPE, STATED_VALUE
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ def cancel_when_asked(server: ModelServer, start: Callable[[], Coroutine[Any, An
         await asyncio.to_thread(server.wait_until_asked)
         task.cancel()
         await task
+
+    asyncio.run(main())
+
+
+def limited_from_outside(start: Callable[[], Awaitable[object]]) -> None:
+    """A time limit around the run, which cannot tell it from a cancellation; an `agent_run` outside of it can."""
+
+    async def main() -> None:
+        with agent_run("limited"):
+            async with asyncio.timeout(CLIENT_TIMEOUT_S):
+                await start()
 
     asyncio.run(main())
 

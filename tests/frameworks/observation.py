@@ -153,4 +153,5 @@ def _exact_cost(event: Mapping[str, Any]) -> Decimal:
 
 
 def _stated(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value not in (None, (), 0) or value is False}
+    said = {key: value for key, value in values.items() if value not in (None, (), 0) or value is False}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}

@@ -32,19 +32,19 @@ class Scenario(StrEnum):
 
 
 TITLES: Final[Mapping[Scenario, str]] = {
-    Scenario.TOOL_SUCCESS: "success with a tool",
-    Scenario.TOOL_ERROR: "exception in a tool",
-    Scenario.RATE_LIMITED: "model says 429",
-    Scenario.UNAVAILABLE: "model says 503",
+    Scenario.TOOL_SUCCESS: "tool",
+    Scenario.TOOL_ERROR: "tool fails",
+    Scenario.RATE_LIMITED: "429",
+    Scenario.UNAVAILABLE: "503",
     Scenario.TIMED_OUT: "time-out",
-    Scenario.CANCELLED: "task cancelled",
-    Scenario.INVALID_OUTPUT: "invalid output",
+    Scenario.CANCELLED: "cancel",
+    Scenario.INVALID_OUTPUT: "bad output",
     Scenario.STEP_LIMIT: "step limit",
-    Scenario.NESTED: "nested agent",
-    Scenario.UNDER_FASTAPI: "under FastAPI",
-    Scenario.STATED: "outcome stated",
-    Scenario.PARALLEL: "two in parallel",
-    Scenario.AFTER_FAILURE: "run after a failed one",
+    Scenario.NESTED: "nested",
+    Scenario.UNDER_FASTAPI: "FastAPI",
+    Scenario.STATED: "stated",
+    Scenario.PARALLEL: "two at once",
+    Scenario.AFTER_FAILURE: "next run",
 }
 
 MODES: Final[Mapping[Scenario, Mode]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.pipeline import AGENT, MODEL, TOOL, Pipeline, use
+from tests.pipeline import AGENT, MODEL, OPENAI_AGENTS, TOOL, Pipeline, use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +141,33 @@ def test_strands_graph_is_named(pipeline: Pipeline) -> None:
     with pipeline.tracer().start_as_current_span("POST /agent", kind=SpanKind.CLIENT, attributes=AGENT):
         pass
     assert [event.attributes.get("gen_ai.agent.name") for event in pipeline.events()] == ["invoke_graph", None]
+
+
+@pytest.mark.parametrize("marks", [{"openinference.span.kind": "AGENT"}, {"gen_ai.workflow.name": "Agent workflow"}])
+def test_run_that_nobody_has_named_is_named_by_its_first_agent(pipeline: Pipeline, marks: dict[str, str]) -> None:
+    """The OpenAI Agents SDK calls every run `Agent workflow` unless told otherwise; the first agent says more."""
+    tracer = pipeline.tracer(OPENAI_AGENTS)
+    with tracer.start_as_current_span(
+        "Agent workflow", attributes={"gen_ai.operation.name": "invoke_workflow"} | marks
+    ):
+        with (
+            tracer.start_as_current_span("invoke_agent Triage", attributes=AGENT),
+            tracer.start_as_current_span("Agent workflow", attributes=AGENT),
+            tracer.start_as_current_span("invoke_agent Tool", attributes=AGENT),
+        ):
+            pass
+        with tracer.start_as_current_span("invoke_agent Specialist", attributes=AGENT):
+            pass
+    assert pipeline.event().attributes["gen_ai.agent.name"] == "Triage"
+
+
+def test_workflow_that_its_user_has_named_keeps_its_name(pipeline: Pipeline) -> None:
+    """A name of the user's own stands, and the default one is better than none."""
+    tracer = pipeline.tracer(OPENAI_AGENTS)
+    for name in ("support desk", "Agent workflow"):
+        marks = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": name}
+        with tracer.start_as_current_span(f"invoke_workflow {name}", attributes=marks):
+            if name == "support desk":
+                tracer.start_span("invoke_agent Triage", attributes=AGENT).end()
+    names = [event.attributes["gen_ai.agent.name"] for event in pipeline.events()]
+    assert names == ["support desk", "Agent workflow"]

@@ -17,6 +17,7 @@ from tests.frameworks.driving import (
     CLIENT_TIMEOUT_S,
     behind_fastapi,
     cancel_when_asked,
+    limited_from_outside,
     run_both,
     state_outcome,
 )
@@ -134,5 +135,7 @@ CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.PARALLEL: _parallel,
     Scenario.AFTER_FAILURE: _after_failure,
 }
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {
+    Scenario.TIMED_OUT: lambda server: limited_from_outside(lambda: _ask(server)),
+}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}
