@@ -4,12 +4,12 @@
 Such a span stays the current one, so that whatever its thread does next, other runs too, starts below it. It is given
 up, that is treated as ended when it was marked failed, as soon as something shows that nothing of its run follows:
 an agent that starts below it, the end of a span around it, or shutdown. A step that starts right below it shows the
-opposite.
+opposite. The span of an interrupted run (Ctrl-C) is not even marked; what was in flight at its step's end tells.
 
 This holds for the instrumentations in `LEAVES_FAILED_OPEN` alone. Nothing on the spans tells such a leak from code
 that marks the current agent's span as failed and then calls another agent on purpose. The price: with an unlisted
 instrumentation that does the same, later runs of the thread count as handoffs of the failed one; `agent_run` around
-the call keeps them apart.
+the call keeps them apart. And where nothing follows, a failed run is counted only at shutdown.
 
 The tracker's lock guards all of it. Given-up spans are remembered, as what they leave current goes on to be used and
 their end may come after all: at most `ABANDONED_MAX`, the oldest are forgotten.
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import StatusCode
 
-from agent_outcomes.classification import facts_from_exception, is_silent
+from agent_outcomes.classification import facts_from_exception, is_interruption, is_silent
 from agent_outcomes.conventions import LEAVES_FAILED_OPEN, Role, role_of
 from agent_outcomes.detection import attributes_of, failed_at_ns, scope_of, snapshot
 from agent_outcomes.open_spans import Doubt, ancestors, fold_plain, is_local_parent, nearest_open
@@ -107,19 +107,24 @@ def may_never_end(span: ReadableSpan) -> bool:
     return scope_of(span) in LEAVES_FAILED_OPEN
 
 
-def is_marked_failed(node: OpenSpan) -> bool:
-    """Whether an open span has the status ERROR."""
+def has_failed(node: OpenSpan) -> bool:
+    """Whether an open span has the status ERROR, or was left by an interruption, of which nothing is marked."""
     span = node.span
-    return span is not None and span.status.status_code is StatusCode.ERROR
+    if span is None or node.doubt is None:
+        return False
+    failure = node.doubt.failure
+    return span.status.status_code is StatusCode.ERROR or (failure is not None and is_interruption(failure))
 
 
 def failed_above(node: OpenSpan, attributes: Mapping[str, Any]) -> OpenSpan | None:
     """The failed span that this one, just started, began below; `None` also where it shows that that one goes on."""
     above = node.parent
-    if above is None or above.doubt is None or not is_marked_failed(above):
+    if above is None or above.doubt is None:
         return node.after
-    is_step = node.doubt is not None and role_of(attributes) is Role.OTHER
-    return above.after if is_step else above
+    if node.doubt is not None and role_of(attributes) is Role.OTHER:
+        above.doubt.failure = None
+        return above.after
+    return above if has_failed(above) else node.after
 
 
 def failed_before(node: OpenSpan) -> list[OpenSpan]:
@@ -135,17 +140,19 @@ def note_failure(node: OpenSpan) -> None:
     """Keep for the span above what is in flight at the end of this one, as its own end will not show it."""
     error = sys.exception()
     above = node.parent
-    if error is None or id(error) == node.exception_id or above is None or above.doubt is None:
+    if error is None or id(error) == node.exception_id or above is None or above.doubt is None or node.after is above:
         return
     facts = facts_from_exception(error)
     if not is_silent(facts):
-        above.doubt.failure = facts
+        above.doubt.failure, above.doubt.failed_at_ns = facts, time.time_ns()
 
 
 def snapshot_given_up(node: OpenSpan, span: ReadableSpan) -> AgentSpan:
     """A span that will not end as plain data: it ended when its error was recorded, by what its last step failed of."""
     facts = snapshot(span, attributes_of(span), 0)
-    failure = node.doubt.failure if node.doubt is not None else None
-    same = failure is not None and failure.name is not None and failure.name in facts.exception_types
-    end_ns = failed_at_ns(span) or time.time_ns()
-    return replace(facts, start_ns=span.start_time or end_ns, end_ns=end_ns, in_flight=failure if same else None)
+    doubt = node.doubt or Doubt()
+    failure = doubt.failure
+    if failure is not None and not is_interruption(failure) and failure.name not in facts.exception_types:
+        failure = None
+    end_ns = failed_at_ns(span) or doubt.failed_at_ns or time.time_ns()
+    return replace(facts, start_ns=span.start_time or end_ns, end_ns=end_ns, in_flight=failure)

@@ -123,8 +123,10 @@ _GENAI_SCOPE: Final = re.compile(
 )
 GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "agent.")
 
-# Instrumentations that end the run's root clean (UNSET or forced to OK) although the run failed.
-_CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents")
+# Instrumentations that end the run's root clean (UNSET or forced to OK) although the run failed, which smolagents' one
+# does when it streams; and those of them where the last agent's failure is the run's, as nothing gets over it.
+_CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents|openinference\.instrumentation\.smolagents")
+_LAST_AGENT_SCOPE: Final = re.compile(r".*openai[_.-]agents")
 
 # Instrumentations that mark the span of a failed run ERROR and then neither end it nor take it off the context.
 LEAVES_FAILED_OPEN: Final = frozenset({"openinference.instrumentation.smolagents"})
@@ -184,6 +186,11 @@ def is_genai_scope(scope: str) -> bool:
 def ends_clean_on_failure(scope: str) -> bool:
     """Whether the scope's root spans say nothing of a failure inside."""
     return _CLEAN_END_SCOPE.match(scope) is not None
+
+
+def fails_with_last_agent(scope: str) -> bool:
+    """Whether a run of this scope that ended clean has failed if the last agent in it has."""
+    return _LAST_AGENT_SCOPE.match(scope) is not None
 
 
 def agent_name_keys(scope: str) -> tuple[str, ...]:

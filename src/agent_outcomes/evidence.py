@@ -21,7 +21,7 @@ from agent_outcomes.classification import (
     is_silent,
 )
 from agent_outcomes.codes_table import FINISH_REASON_RULES, STOP_RULES, TEXT_RULES
-from agent_outcomes.conventions import FINISH_REASON, INTERRUPTION_KEY, ends_clean_on_failure
+from agent_outcomes.conventions import FINISH_REASON, INTERRUPTION_KEY, ends_clean_on_failure, fails_with_last_agent
 from agent_outcomes.errors_table import OTHER, Classification
 from agent_outcomes.model import Execution
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
@@ -86,11 +86,10 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None:
             return _from_facts(facts)
-    if ends_clean_on_failure(span.scope):
-        if span.in_flight is not None and not is_silent(span.in_flight):
-            return _from_facts(span.in_flight)
-        if nested is not None and nested.failed:
-            return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
+    if ends_clean_on_failure(span.scope) and span.in_flight is not None and not is_silent(span.in_flight):
+        return _from_facts(span.in_flight)
+    if fails_with_last_agent(span.scope) and nested is not None and nested.failed:
+        return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     return Finding(SUCCESS, ENDED_CLEAN)
 
 

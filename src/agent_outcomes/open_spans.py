@@ -35,14 +35,15 @@ STATED_KEYS_MAX: Final = 64
 class Doubt:
     """What is kept of an open span that may never end.
 
-    `failure` is what was in flight when a span right below it ended. `late` is what spans have left that started after
-    it was marked failed: its own if it ends after all, nobody's if not.
+    `failure` is what was in flight when a span right below it ended, and `failed_at_ns` when that was. `late` is what
+    spans have left that started after it had failed: its own if it ends after all, nobody's if not.
     """
 
-    __slots__ = ("failure", "late")
+    __slots__ = ("failed_at_ns", "failure", "late")
 
     def __init__(self) -> None:
         self.failure: ErrorFacts | None = None
+        self.failed_at_ns: int | None = None
         self.late: Gathered | None = None
 
 

@@ -18,7 +18,7 @@ from agent_outcomes.abandoned import (
     Doubtful,
     failed_above,
     failed_before,
-    is_marked_failed,
+    has_failed,
     may_never_end,
     note_failure,
     snapshot_given_up,
@@ -214,7 +214,7 @@ class RunTracker:
         if node is None or node.context is not context:
             return []
         note_failure(node)
-        failed = self._find_failed(node)
+        failed = self._find_failed(node) if node.open_below else []
         if node.after is not None:
             # Some spans are marked as agents only as they end.
             waiting = (node.below.waiting if node.below is not None else None) or ()
@@ -226,7 +226,7 @@ class RunTracker:
     def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
         with self._lock:
             doubtful = self._doubtful.open_below(within)
-        return [node for node in doubtful if is_marked_failed(node)]
+        return [node for node in doubtful if has_failed(node)]
 
     def _give_up_all(self, failed: list[OpenSpan]) -> list[Settlement]:
         with_inner = [one for node in failed for one in (*self._find_failed(node), node)]
@@ -250,7 +250,7 @@ class RunTracker:
 
     def _evict(self, node: OpenSpan) -> list[Settlement]:
         span = node.span
-        if node.doubt is not None and is_marked_failed(node):
+        if node.doubt is not None and has_failed(node):
             settled = self._give_up_all(self._find_failed(node)) + self._give_up(node, is_open=False)
             if settled:
                 return settled

@@ -135,6 +135,55 @@ def test_step_that_failed_of_something_else_explains_nothing(pipeline: Pipeline)
     assert pipeline.events()[0].outcome("error.category") == "other"
 
 
+@pytest.mark.parametrize(("error", "category"), [(KeyboardInterrupt, "terminated"), (SystemExit, "terminated")])
+def test_interrupted_run(pipeline: Pipeline, error: type[BaseException], category: str) -> None:
+    """Ctrl-C leaves the span open without a mark: the run was cancelled, the next one is its own."""
+    tracer = pipeline.tracer(SMOLAGENTS)
+    span = tracer.start_span("weather.run", attributes=ROOT)
+    context_api.attach(trace.set_span_in_context(span))
+    with (
+        contextlib.suppress(error),
+        tracer.start_as_current_span("Step 1", attributes=STEP),
+        tracer.start_as_current_span("generate", attributes=LLM),
+    ):
+        raise error
+    with pytest.raises(ValueError, match="theirs"), pipeline.tracer().start_as_current_span("job"):
+        raise ValueError("theirs")  # noqa: EM101 - what the application does meanwhile
+    assert pipeline.run_count() == 0
+    run_well(tracer)
+    assert cells(pipeline) == [("weather", "cancelled", None), ("weather", "success", 10)]
+    assert pipeline.events()[0].outcome("error.category") == category
+
+
+def test_interruption_that_the_run_got_over(pipeline: Pipeline) -> None:
+    """A step that follows shows that the run goes on: agents in it are handoffs."""
+    tracer = pipeline.tracer(SMOLAGENTS)
+    with tracer.start_as_current_span("manager.run", attributes=ROOT):
+        with contextlib.suppress(KeyboardInterrupt), tracer.start_as_current_span("Step 1", attributes=STEP):
+            raise KeyboardInterrupt
+        with tracer.start_as_current_span("Step 2", attributes=STEP):
+            run_well(tracer, "helper")
+        run_well(tracer, "another")
+    assert cells(pipeline) == [("manager", "success", 20)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(GenerationError(), "failure"), (KeyboardInterrupt(), "cancelled"), (GeneratorExit(), "success")],
+)
+def test_streamed_run_is_ended_as_if_all_were_well(pipeline: Pipeline, error: BaseException, status: str) -> None:
+    """A streamed run that fails is marked OK; what is in flight tells. A consumer who leaves early is no failure."""
+    tracer = pipeline.tracer(SMOLAGENTS)
+    span = tracer.start_span("weather.run", attributes=ROOT)
+    with contextlib.suppress(BaseException):
+        try:
+            raise error
+        finally:
+            span.set_status(StatusCode.OK)
+            span.end()
+    assert [found for _, found, _ in cells(pipeline)] == [status]
+
+
 def test_every_run_fails(pipeline: Pipeline) -> None:
     """Each starts below the one before; the last is counted at shutdown. Nothing piles up."""
     tracer = pipeline.tracer(SMOLAGENTS)

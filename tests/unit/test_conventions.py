@@ -182,6 +182,7 @@ def test_no_genai_scope(scope: str) -> None:
         ("opentelemetry.instrumentation.openai_agents", True),
         ("opentelemetry.instrumentation.openai-agents", True),
         ("opentelemetry.instrumentation.genai.openai_agents", True),
+        ("openinference.instrumentation.smolagents", True),
         ("openinference.instrumentation.openai", False),
         ("app", False),
         ("", False),

@@ -141,9 +141,10 @@ def test_scope_that_ends_clean(status: str) -> None:
     assert inferred(span(status, GeneratorExit(), scope=CLEAN_END_SCOPE), NESTED_FAILURE)[1] == "nested_agent:E"
 
 
-def test_nested_failure_elsewhere_was_recovered() -> None:
+@pytest.mark.parametrize("scope", ["app", "openinference.instrumentation.smolagents"])
+def test_nested_failure_elsewhere_was_recovered(scope: str) -> None:
     """Under any other scope a nested agent's failure is its own."""
-    assert inferred(span(), NESTED_FAILURE) == ("success", "span_end", None)
+    assert inferred(span(scope=scope), NESTED_FAILURE) == ("success", "span_end", None)
 
 
 def test_finish_reason_comes_first() -> None:
