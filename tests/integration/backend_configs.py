@@ -8,6 +8,7 @@ from typing import Final
 PROMETHEUS_CONFIG: Final = """\
 global: {{scrape_interval: 1s, evaluation_interval: 5s}}
 storage: {{tsdb: {{out_of_order_time_window: 1h}}}}
+otlp: {{promote_scope_metadata: true, promote_resource_attributes: [deployment.environment.name]}}
 scrape_configs: {scrapes}
 rule_files: {rules}
 """

@@ -120,6 +120,8 @@ def test_credentials_go_to_their_backend(otelcol_binary: Path, tmp_path: Path) -
 def test_metrics_can_be_fetched_alone(otelcol_binary: Path, tmp_path: Path) -> None:
     """With `METRICS_EXPORTERS=[prometheus]` metrics and exemplars are shown to whom fetches them, and sent nowhere."""
     env = {"METRICS_EXPORTERS": "[prometheus]", "SCRAPE_ENDPOINT": f"127.0.0.1:{free_port()}"}
+    # Nothing listens there, while a person's own backends may listen at the defaults.
+    env |= {name: f"http://127.0.0.1:{free_port()}" for name in ("LOKI_ENDPOINT", "JAEGER_ENDPOINT")}
     config = (CONFIG_FOLDER / "backends.yaml",)
     with Collector(otelcol_binary, tmp_path, config, env) as collector, Load(collector.http_endpoint) as load:
         wait_until(lambda: load.runs)
