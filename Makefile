@@ -63,7 +63,7 @@ generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(RUN) -m tests.tools.generate_compatibility
 
 collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
-	$(RUN) tests/tools/build_otelcol.py
+	$(RUN) -m tests.tools.build_otelcol
 
 clean: ## remove environments, caches and output
 	rm -rf $(VENV) $(OLDEST) $(DEMO_OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

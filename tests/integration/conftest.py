@@ -15,7 +15,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from tests.integration.backend_stack import Demo, Stack, holds_all_runs, run_demo, running_stack
 from tests.integration.backends import wait_until
-from tests.integration.otelcol import BUILD_TOOL, ROOT, Collector
+from tests.integration.otelcol import ROOT, Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def otelcol_binary() -> Path:
 
     Without any of them and without Go the test is skipped, and with `CI=true` it fails.
     """
-    return _built("collector", str(BUILD_TOOL))
+    return _built("collector", "-m", "tests.tools.build_otelcol")
 
 
 def _built(what: str, *command: str) -> Path:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 ROOT: Final = Path(__file__).parents[2]
-BUILD_TOOL: Final = ROOT / "tests" / "tools" / "build_otelcol.py"
 CONFIG_FOLDER: Final = ROOT / "collector-config"
 PIPELINE: Final = CONFIG_FOLDER / "pipeline.yaml"
 

@@ -35,7 +35,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.integration.otelcol import BUILD_TOOL, CONFIG_FOLDER, PIPELINE, Collector
+from tests.integration.otelcol import CONFIG_FOLDER, PIPELINE, ROOT, Collector
+from tests.tools.build_otelcol import BUILDER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,7 @@ OWNER_ONLY = 0o700
 BEYOND_DOUBLE = 2**53 + 1
 LISTEN_STATE = "0A"
 LOOPBACK = {"tcp": "0100007F", "tcp6": "00000000000000000000000001000000"}
+BUILD_TOOL = (sys.executable, "-m", "tests.tools.build_otelcol")
 TOOL_TIMEOUT_S = 60
 START_ATTEMPTS = 3
 
@@ -279,7 +281,7 @@ def test_manifest_and_build_tool_agree_on_the_version() -> None:
     components = {version for module, version in modules if "/confmap/provider/" not in module}
     providers = {version for module, version in modules if "/confmap/provider/" in module}
     assert (len(components), len(providers)) == (1, 1)
-    assert f'BUILDER_VERSION: Final = "{components.pop()}"' in BUILD_TOOL.read_text()
+    assert components == {BUILDER_VERSION}
 
 
 @pytest.fixture
@@ -300,8 +302,15 @@ def tool_env(tmp_path: Path) -> dict[str, str]:
 
 
 def _run_tool(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BUILD_TOOL), *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False)
+    return subprocess.run(
+        [*BUILD_TOOL, *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=TOOL_TIMEOUT_S,
+        check=False,
+    )
 
 
 def test_build_tool_builds_once_for_all_who_ask(tool_env: dict[str, str], tmp_path: Path) -> None:
@@ -309,8 +318,10 @@ def test_build_tool_builds_once_for_all_who_ask(tool_env: dict[str, str], tmp_pa
     env = tool_env | {"FAKE_PARTNERS": str(tmp_path)}
     with ExitStack() as stack:
         logs = [stack.enter_context((tmp_path / f"{number}.err").open("w")) for number in range(3)]
-        command = [sys.executable, str(BUILD_TOOL)]
-        running = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True) for log in logs]
+        running = [
+            subprocess.Popen(BUILD_TOOL, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+            for log in logs
+        ]
         printed = {process.communicate(timeout=TOOL_TIMEOUT_S)[0] for process in running}
     assert (tmp_path / "count").read_text() == "built\n"
     (path,) = printed
@@ -351,5 +362,5 @@ def test_build_tool_help_shows_an_example(tool_env: dict[str, str]) -> None:
     """`--help` names the environment variable and a command to copy."""
     done = _run_tool(tool_env, "--help")
     assert done.returncode == 0
-    assert "python tests/tools/build_otelcol.py" in done.stdout
+    assert "python -m tests.tools.build_otelcol" in done.stdout
     assert "OTELCOL_BIN" in done.stdout

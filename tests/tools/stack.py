@@ -64,7 +64,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="agent-outcomes-stack-") as passing:
             _run(given.config.absolute(), (given.data or Path(passing)).absolute())
-    except (BuildError, build_otelcol.CollectorBuildError, RuntimeError, TimeoutError) as error:
+    except (BuildError, RuntimeError, TimeoutError) as error:
         say(f"error: {error}")
         return 1
     return 0
