@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -50,6 +51,8 @@ def tested_frameworks() -> list[Framework]:
 
 # Elsewhere, where no framework is installed, there is nothing to collect.
 collect_ignore = [] if tested_frameworks() else ["test_frameworks.py"]
+if find_spec("langgraph") is None and os.environ.get(ENVIRONMENT) != "genai":
+    collect_ignore.append("test_langgraph_example.py")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -21,9 +21,11 @@ from tests.integration.zero_code import Application
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 LINES_MAX: Final = 60
-PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "set_attributes")
+PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "retry_loop", "set_attributes")
 JAVASCRIPT: Final = "other_language"
 ZERO_CODE: Final = "zero_code"
+# Run by tests/frameworks, where LangGraph is installed.
+LANGGRAPH: Final = "langgraph_agent"
 TO_CONSOLE: Final = {
     "OTEL_LOGS_EXPORTER": "console",
     "OTEL_TRACES_EXPORTER": "none",
@@ -49,7 +51,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_every_example_is_tested_and_listed() -> None:
     """No folder is left out here, and the table in examples/README.md has each."""
-    assert folders() == {*PLAIN, JAVASCRIPT, ZERO_CODE}
+    assert folders() == {*PLAIN, JAVASCRIPT, ZERO_CODE, LANGGRAPH}
     listed = set(re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed >= folders()
 
