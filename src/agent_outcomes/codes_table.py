@@ -134,6 +134,9 @@ STOP_RULES: Mapping[str, Classification] = {
 TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
     (re.compile(r"(?:[\w.]+: )?Error code: ([45]\d\d)(?: - |$)"), None),
     (re.compile(r"(?:[\w.]+: )?Max iterations of \d+ reached!"), BUDGET),
+    # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
+    (re.compile(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
+    (re.compile(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),
 )
 
 # What a category stated without an exception says about retrying.

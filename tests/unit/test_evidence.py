@@ -179,6 +179,9 @@ STEPS_TEXT = "Max iterations of 3 reached! Either something went wrong, or ..."
         ("Error code: 503", ("failure", "status_text:503", "503")),
         (STEPS_TEXT, ("failure", "status_text", "_OTHER")),
         (f"WorkflowRuntimeError: {STEPS_TEXT}", ("failure", "status_text", "_OTHER")),
+        ("Max turns exceeded: {'max_turns': 3}", ("failure", "status_text", "_OTHER")),
+        ("{'message': 'Max turns exceeded', 'data': {'max_turns': 3}}", ("failure", "status_text", "_OTHER")),
+        ("Max turns exceeded by far", ("failure", "span_status:error", "_OTHER")),
         ("Error code: 200 - {}", ("failure", "span_status:error", "_OTHER")),
         ("Error code: 4290", ("failure", "span_status:error", "_OTHER")),
         (f"the tool said: {CODE_TEXT}", ("failure", "span_status:error", "_OTHER")),
@@ -193,7 +196,10 @@ def test_status_text(text: str, expected: tuple[str, str, str | None]) -> None:
 
 
 def test_what_a_status_text_means() -> None:
-    """The code is judged by the table of HTTP codes, the step limit as an exhausted budget."""
+    """The code is judged by the table of HTTP codes, step limits as an exhausted budget, a guardrail as policy."""
+    for category, text in (("budget_exhausted", "Max turns exceeded"), ("policy", "Guardrail tripwire triggered")):
+        for form in (f"{text}: {{}}", f"{{'message': '{text}', 'data': {{}}}}"):
+            assert infer(span("error", text=form)).execution.category == category
     codes = infer(span("error", text=CODE_TEXT)).execution
     assert (codes.category, codes.retryable, codes.remedy) == ("rate_limit", True, Remedy.RETRY_LATER)
     steps = infer(span("error", exceptions=("workflows.errors.WorkflowRuntimeError",), text=STEPS_TEXT))
