@@ -126,7 +126,8 @@ def run_demo(endpoint: str, folder: Path, *arguments: str) -> Demo:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AGENT_OUTCOMES_"))}
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo.py"), "--endpoint", endpoint, "--out", str(folder), *arguments],
-        env=inherited | {"PYTHONPATH": str(ROOT / "src")},
+        # One export at the end: a scrape between two of them may come too late for the first one's exemplars.
+        env=inherited | {"PYTHONPATH": str(ROOT / "src"), "OTEL_METRIC_EXPORT_INTERVAL": "600000"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
