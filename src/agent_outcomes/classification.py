@@ -41,6 +41,7 @@ INTERRUPTIONS = frozenset(
     },
 )
 SILENT = frozenset({"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"})
+_SILENT_NAMES = frozenset(name.removeprefix(_BUILTINS) for name in SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ def is_interruption(facts: ErrorFacts) -> bool:
 
 
 def is_silent(facts: ErrorFacts) -> bool:
-    """Whether the error says nothing about how a run went."""
-    return bool(facts.lineages) and not SILENT.isdisjoint(facts.lineages[0])
+    """Whether the error, while it passes through, says nothing about how a run went."""
+    return bool(facts.lineages) and not (SILENT | _SILENT_NAMES).isdisjoint(facts.lineages[0])
 
 
 def _find_lineage(lineage: tuple[str, ...]) -> Classification | None:

@@ -130,13 +130,15 @@ STOP_RULES: Mapping[str, Classification] = {
 }
 
 # Messages of a fixed form, for spans in ERROR that name no class of which anything is known: those of the clients
-# generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, and one framework's.
+# generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, those of two frameworks, and
+# what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
 TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
-    (re.compile(r"(?:[\w.]+: )?Error code: ([45]\d\d)(?: - |$)"), None),
+    (re.compile(r"(?:[\w.]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
     (re.compile(r"(?:[\w.]+: )?Max iterations of \d+ reached!"), BUDGET),
     # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
     (re.compile(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
     (re.compile(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),
+    (re.compile(r"abandoned stream$"), CANCELLED),
 )
 
 # What a category stated without an exception says about retrying.

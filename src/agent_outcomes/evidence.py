@@ -84,7 +84,7 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
     interruption = span.attributes.get(INTERRUPTION_KEY)
     if span.status_code == "unset" and isinstance(interruption, str):
         facts = facts_from_name(str.__str__(interruption))
-        if find_rule(facts) is not None:
+        if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
     if ends_clean_on_failure(span.scope) and span.in_flight is not None and not is_silent(span.in_flight):
         return _from_facts(span.in_flight)

@@ -75,6 +75,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         agents.exceptions.ModelTimeoutError agents.exceptions.ToolTimeoutError
         pydantic_ai.exceptions.ModelTimeoutError google.api_core.exceptions.DeadlineExceeded
         google.api_core.exceptions.GatewayTimeout
+        langchain_openai.chat_models.base.OpenAITimeoutError
         """,
     ),
     (
@@ -92,7 +93,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         concurrent.futures._base.CancelledError trio.Cancelled pydantic_ai.exceptions.RunCancelled
         temporalio.exceptions.CancelledError google.api_core.exceptions.Cancelled
         celery.exceptions.TaskRevokedError agents.exceptions.MCPToolCancellationError
-        workflows.errors.WorkflowCancelledByUser
+        workflows.errors.WorkflowCancelledByUser builtins.GeneratorExit
         """,
     ),
     (NODE_CANCELLED, "langgraph.errors.NodeCancelledError"),
@@ -121,6 +122,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         anthropic.InternalServerError anthropic.ServiceUnavailableError anthropic.BadGatewayError
         litellm.exceptions.InternalServerError litellm.exceptions.ServiceUnavailableError
         litellm.exceptions.BadGatewayError anthropic.OverloadedError langchain_core.exceptions.ModelAPIError
+        langchain_openai.chat_models.base.OpenAIAPIError
         pydantic_ai.exceptions.ModelServerError pydantic_ai.exceptions.ModelUnavailableError
         pydantic_ai.exceptions.ModelOverloadedError google.api_core.exceptions.InternalServerError
         google.api_core.exceptions.ServiceUnavailable
@@ -136,6 +138,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         litellm.exceptions.APIConnectionError langchain_core.exceptions.ModelConnectionError
         pydantic_ai.exceptions.ModelConnectionError botocore.exceptions.ConnectionError
         botocore.exceptions.HTTPClientError
+        langchain_openai.chat_models.base.OpenAIConnectionError
         """,
     ),
     (TRANSIENT, "openai.ConflictError anthropic.ConflictError litellm.exceptions.ConflictError"),
@@ -147,6 +150,8 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         litellm.exceptions.PermissionDeniedError langchain_core.exceptions.ModelAuthenticationError
         langchain_core.exceptions.ModelPermissionDeniedError pydantic_ai.exceptions.ModelAuthenticationError
         google.api_core.exceptions.Unauthenticated google.api_core.exceptions.PermissionDenied
+        langchain_openai.chat_models.base.OpenAIAuthenticationError
+        langchain_openai.chat_models.base.OpenAIPermissionDeniedError
         """,
     ),
     (
@@ -155,6 +160,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         openai.NotFoundError anthropic.NotFoundError litellm.exceptions.NotFoundError
         langchain_core.exceptions.ModelNotFoundError pydantic_ai.exceptions.ModelNotFoundError
         google.api_core.exceptions.NotFound
+        langchain_openai.chat_models.base.OpenAIModelNotFoundError
         """,
     ),
     (
@@ -164,6 +170,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         anthropic.UnprocessableEntityError litellm.exceptions.BadRequestError
         litellm.exceptions.UnprocessableEntityError langchain_core.exceptions.ModelInvalidRequestError
         pydantic_ai.exceptions.ModelRequestRejected google.api_core.exceptions.InvalidArgument
+        langchain_openai.chat_models.base.OpenAIInvalidRequestError
         """,
     ),
     (
@@ -172,6 +179,8 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         litellm.exceptions.ContextWindowExceededError langchain_core.exceptions.ContextOverflowError
         pydantic_ai.exceptions.ModelContextWindowExceededError
         strands.types.exceptions.ContextWindowOverflowException
+        langchain_openai.chat_models.base.OpenAIContextOverflowError
+        langchain_openai.chat_models.base.OpenAIAPIContextOverflowError
         """,
     ),
     (
@@ -183,6 +192,9 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         smolagents.utils.AgentParsingError strands.types.exceptions.StructuredOutputException
         litellm.exceptions.JSONSchemaValidationError openai.APIResponseValidationError
         anthropic.APIResponseValidationError
+        langchain.agents.structured_output.StructuredOutputError
+        langchain.agents.structured_output.MultipleStructuredOutputsError
+        langchain.agents.structured_output.StructuredOutputValidationError
         """,
     ),
     (
@@ -206,6 +218,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         openai.ContentFilterFinishReasonError pydantic_ai.exceptions.ContentFilterError
         litellm.exceptions.ContentPolicyViolationError agents.exceptions.InputGuardrailTripwireTriggered
         agents.exceptions.OutputGuardrailTripwireTriggered langchain_core.exceptions.ModelRefusalError
+        langchain_openai.chat_models.base.OpenAIRefusalError
         """,
     ),
     (

@@ -177,6 +177,8 @@ STEPS_TEXT = "Max iterations of 3 reached! Either something went wrong, or ..."
         (CODE_TEXT, ("failure", "status_text:429", "429")),
         (f"openai.RateLimitError: {CODE_TEXT}", ("failure", "status_text:429", "429")),
         ("Error code: 503", ("failure", "status_text:503", "503")),
+        ("APIError('Error code: 503 - busy')Traceback (most recent call last):", ("failure", "status_text:503", "503")),
+        ("abandoned stream", ("cancelled", "status_text", "_OTHER")),
         (STEPS_TEXT, ("failure", "status_text", "_OTHER")),
         (f"WorkflowRuntimeError: {STEPS_TEXT}", ("failure", "status_text", "_OTHER")),
         ("Max turns exceeded: {'max_turns': 3}", ("failure", "status_text", "_OTHER")),
@@ -193,6 +195,13 @@ def test_status_text(text: str, expected: tuple[str, str, str | None]) -> None:
     """A message of a known form names the error where nothing else does; any other says nothing."""
     assert inferred(span("error", text=text, error__type="_OTHER")) == expected
     assert inferred(span("ok", text=text))[1] == "span_end"
+
+
+def test_stream_whose_consumer_left() -> None:
+    """Marked as an error by some instrumentations, it is no failure of the run: whoever asked has had enough."""
+    assert inferred(span("error", exceptions=("GeneratorExit",)))[0] == "cancelled"
+    assert inferred(span("error", GeneratorExit(), exceptions=("builtins.GeneratorExit",)))[0] == "cancelled"
+    assert inferred(span("unset", GeneratorExit()))[0] == "success"
 
 
 def test_what_a_status_text_means() -> None:
