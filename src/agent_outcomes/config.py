@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "AGENT_OUTCOMES_"
 LIMIT_MAX: Final = 500
+SECONDS_MAX: Final = 604_800
+_SECONDS: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -33,6 +36,7 @@ class Settings:
     `outcome_span` adds a zero-length child span with the outcome's attributes to every run, `handoffs` an event for
     every agent called within a run, `evaluation_result` the outcome as events of the GenAI conventions.
     `prices` says what model calls cost that report only tokens: a function, or the word for the package genai-prices.
+    A run still open after `stale_after_s` seconds is reported as it stands; never if that is 0.
     """
 
     agents_max: int = 100
@@ -44,6 +48,7 @@ class Settings:
     handoffs: bool = False
     evaluation_result: bool = False
     prices: Prices | str | None = None
+    stale_after_s: float = 0.0
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -58,6 +63,7 @@ class SettingsArguments(TypedDict, total=False):
     handoffs: bool | None
     evaluation_result: bool | None
     prices: Prices | str | None
+    stale_after_s: float | None
 
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -70,6 +76,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "handoffs": "AGENT_OUTCOMES_HANDOFFS",
     "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
     "prices": "AGENT_OUTCOMES_PRICES",
+    "stale_after_s": "AGENT_OUTCOMES_STALE_AFTER_S",
 }
 
 
@@ -131,16 +138,14 @@ def _defaults() -> Mapping[str, Any]:
 
 
 def _read(name: str, default: object, given: object, variables: Mapping[str, str]) -> Any:
-    """One setting: a price list, or else a switch or a limit as its default is."""
-    is_switch = isinstance(default, bool)
+    """One setting: a price list, or else a switch, a limit or a time as its default is."""
+    check, parse = _KINDS[type(default)]
     if given is not None:
-        check = _checked_prices if name == "prices" else _checked_switch if is_switch else _checked_limit
         return check(name, given)
     variable = VARIABLES[name]
     text = variables.get(variable, "").strip()
     if not text:
         return default
-    parse = _prices if name == "prices" else _switch if is_switch else _limit
     return parse(variable, text)
 
 
@@ -193,3 +198,29 @@ def _checked_switch(name: str, switch: object) -> bool:
 
 def _switch_message(name: str, value: str) -> str:
     return f"{name}={value[:80]} is not usable; give true or false"
+
+
+def _seconds(variable: str, text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise SettingsError(_seconds_message(variable, text))
+    return _checked_seconds(variable, float(text))
+
+
+def _checked_seconds(name: str, seconds: object) -> float:
+    # The comparison refuses NaN, too.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
+        raise SettingsError(_seconds_message(name, repr(seconds)))
+    return float(seconds)
+
+
+def _seconds_message(name: str, value: str) -> str:
+    return f"{name}={value[:80]} is not usable; give a number of seconds from 0 (off) to {SECONDS_MAX}"
+
+
+# How a setting is checked and how its variable is read, by the type of its default.
+_KINDS: Final[Mapping[type, tuple[Callable[[str, object], Any], Callable[[str, str], Any]]]] = {
+    bool: (_checked_switch, _switch),
+    int: (_checked_limit, _limit),
+    float: (_checked_seconds, _seconds),
+    type(None): (_checked_prices, _prices),
+}

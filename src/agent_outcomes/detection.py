@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +89,14 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
     return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
 
 
+def seen_as(span: ReadableSpan, attributes: Mapping[str, Any], is_run: IsRun | None) -> tuple[Role, Likeness]:
+    """What a span is in a run, and how agent-like it is by now."""
+    scope, name = scope_of(span), name_of(span)
+    verdict = is_run(span) if is_run is not None else None
+    role = role_of(attributes, scope, name)
+    return role, likeness_of(attributes, scope, name, role, verdict=verdict)
+
+
 def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
     """What an open ancestor is now, and whether it can still turn agent-like before it ends.
 
@@ -94,15 +104,12 @@ def standing_of(span: ReadableSpan, is_run: IsRun | None) -> Standing:
     carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span is not held back by it.
     """
     attributes = attributes_of(span)
-    scope = scope_of(span)
-    verdict = is_run(span) if is_run is not None else None
-    name = name_of(span)
-    likeness = likeness_of(attributes, scope, name, role_of(attributes, scope, name), verdict=verdict)
+    _, likeness = seen_as(span, attributes, is_run)
     if likeness is not Likeness.NONE:
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.kind in _EDGE_KINDS:
         return Standing.NEVER
-    if is_genai_scope(scope) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
+    if is_genai_scope(scope_of(span)) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
         return Standing.MAY_BECOME
     return Standing.NEVER
 
@@ -213,6 +220,14 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
         in_flight=facts_from_exception(error) if error is not None and fresh else None,
         value_length_limit=value_length_limit_of(span),
     )
+
+
+def snapshot_open(span: ReadableSpan, attributes: Mapping[str, Any]) -> AgentSpan:
+    """A span that is still open as if it ended now; no exception in flight here is its own."""
+    facts = snapshot(span, attributes, exception_in_flight_id())
+    start_ns = _time_ns(span.start_time)
+    now_ns = time.time_ns()
+    return replace(facts, start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)
 
 
 def _times_ns(span: ReadableSpan) -> tuple[int, int]:

@@ -36,6 +36,7 @@ SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
 ANCESTOR: Final = "ancestor"
 DESCENDANT: Final = "descendant"
+STALE: Final = "stale"
 STATED: Final = AGENT_OUTCOME_STATUS
 ERROR_TYPE_LENGTH_MAX: Final = 200
 
@@ -60,6 +61,9 @@ class Finding:
         return self.execution.status is not Status.SUCCESS
 
 
+_STALE: Final = Finding(Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None), STALE)
+
+
 def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
     """The status of a run nobody stated one for; `nested` is what its last nested agent ended with."""
     reason = span.attributes.get(FINISH_REASON)
@@ -76,6 +80,15 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
 def _stopped(span: AgentSpan) -> Finding | None:
     rule = STOP_RULES.get(span.stop_reason) if span.stop_reason is not None else None
     return _finding(rule, f"finish_reason:{span.stop_reason}", None) if rule is not None else None
+
+
+def infer_open(span: AgentSpan) -> Finding:
+    """The status of a run that has been open for too long: what its span says by now, else unknown, as it may yet end.
+
+    A time-out would say that somebody stopped it.
+    """
+    finding = infer(span)
+    return _STALE if finding.evidence == ENDED_CLEAN else finding
 
 
 def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:

@@ -18,7 +18,7 @@ from agent_outcomes.statement import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
@@ -52,7 +52,9 @@ class OpenSpan:
 
     `settled_below` says that a run below, other than by the user's word, has been counted while this span was no agent:
     it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on spans
-    that may never end; `after` is one above that had failed when this one, or one in between, started.
+    that may never end; `after` is one above that had failed when this one, or one in between, started. `started_s` is
+    on the monotonic clock, if ages are kept. `settled_early` is the run that the span has been counted as before its
+    end; `within_settled` says so of that span and of all that were open below it then.
     """
 
     __slots__ = (
@@ -65,8 +67,11 @@ class OpenSpan:
         "open_below",
         "parent",
         "settled_below",
+        "settled_early",
         "span",
+        "started_s",
         "was_agent",
+        "within_settled",
     )
 
     def __init__(self, span: ReadableSpan, context: SpanContext, exception_id: int) -> None:
@@ -81,6 +86,9 @@ class OpenSpan:
         self.caller: SpanContext | None = None
         self.after: OpenSpan | None = None
         self.doubt: Doubt | None = None
+        self.started_s = 0.0
+        self.settled_early: Settled | None = None
+        self.within_settled = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +296,15 @@ def note_settled(settled: Settled, parent: OpenSpan | None, likeness: Likeness) 
         node.settled_below = node.settled_below or not forced
     if nearest is not None:
         gathered_by(nearest).add_settled(settled, 1, int(forced))
+
+
+def note_settled_early(settled: Settled, node: OpenSpan, open_spans: Iterable[OpenSpan], likeness: Likeness) -> None:
+    """Mark a span as counted before its end: what is open below it by now belongs to it, what starts later does not."""
+    note_settled(settled, node.parent, likeness)
+    node.settled_early = settled
+    node.settled_below = True
+    for one in open_spans:
+        one.within_settled = one.within_settled or any(above is node for above in ancestors(one))
 
 
 def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None, *, late: bool = False) -> None:

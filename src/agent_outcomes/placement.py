@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness, Standing, standing_of
@@ -11,23 +12,25 @@ from agent_outcomes.normalize import revise
 from agent_outcomes.open_spans import (
     Settled,
     Settlement,
+    all_gathered,
     ancestors,
     fold_handoff,
     fold_plain,
     gathered_by,
     nearest_open,
     note_settled,
+    note_settled_early,
 )
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.settling import settlement_of
-from agent_outcomes.statement import read_statement
+from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agent_outcomes.detection import IsRun
+    from agent_outcomes.model import Outcome
     from agent_outcomes.open_spans import Candidate, Gathered, OpenSpan
-    from agent_outcomes.statement import Statement
 
 WAITING_MAX: Final = 1_000
 
@@ -60,9 +63,9 @@ class Placement:
     def place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
         """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
         while True:
-            agent_above, target = self._look_up(parent)
+            agent_above, target = self.look_up(parent)
             if agent_above:
-                return self._hand_off(candidate, parent)
+                return self.hand_off(candidate, parent)
             if target is None:
                 return self.settle(candidate, parent)
             self.expect_exit()
@@ -83,10 +86,11 @@ class Placement:
             self._has_waited = True
             self._on_first_wait()
 
-    def _look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
+    def look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
         """Whether an agent is above, and the nearest open ancestor that may still become one."""
         with self.lock:
-            chain = [(node, node.span, node.settled_below) for node in ancestors(parent)]
+            above = (node for node in ancestors(parent) if node.settled_early is None)
+            chain = [(node, node.span, node.settled_below) for node in above]
         target: OpenSpan | None = None
         for node, span, settled_below in chain:
             if span is None:
@@ -100,7 +104,8 @@ class Placement:
                 target = node
         return False, target
 
-    def _hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+    def hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+        """Fold the candidate into the agent above it."""
         with self.lock:
             above = nearest_open(parent)
             if above is not None:
@@ -118,19 +123,35 @@ class Placement:
                 note_settled(settled, parent, candidate.likeness)
         return [settlement]
 
+    def settle_early(self, candidate: Candidate, node: OpenSpan, open_spans: Iterable[OpenSpan]) -> list[Settlement]:
+        """Count a span that is still open as a run, with what it has gathered so far; the lock is held."""
+        gathered = all_gathered(node) or candidate.gathered
+        node.below = None
+        for below in self.take_waiting(gathered):
+            fold_handoff(gathered, below)
+        candidate.gathered = gathered
+        settlement = settlement_of(candidate)
+        settled = Settled(settlement.run, settlement.outcome, node.context)
+        note_settled_early(settled, node, open_spans, candidate.likeness)
+        return [settlement]
+
+    def end_settled(self, settled: Settled, candidate: Candidate) -> list[Settlement]:
+        """What the end of a run adds that was counted before: its business result; all else stays as counted."""
+        statement = _statement_of(candidate)
+        outcome = settled.outcome
+        if statement is None or not statement.is_reported or outcome.state is State.REPORTED:
+            self._on_problem(ProblemKind.ENDED_AFTER_STALE)
+        if statement is None or not statement.is_reported:
+            return []
+        problems = (*statement.problems, Problem(ProblemKind.ENDED_AFTER_STALE))
+        revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=problems)
+        return self._next_revision(settled, revised)
+
     def end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
         """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
         gathered = candidate.gathered
-        attributes = {**(gathered.stated or {}), **candidate.span.attributes}
-        settlements: list[Settlement] = []
-        if not OUTCOME_KEYS.isdisjoint(attributes):
-            statement = read_statement(
-                attributes,
-                value_length_limit=candidate.span.value_length_limit,
-                is_lossy=candidate.span.dropped_attributes > 0,
-            )
-            settlements = self._revise(gathered, statement)
-        gathered.stated = None
+        statement = _statement_of(candidate)
+        settlements = [] if statement is None else self._revise(gathered, statement)
         with self.lock:
             above = nearest_open(parent)
             if above is not None:
@@ -142,12 +163,15 @@ class Placement:
         if settled is None:
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
             return []
-        previous = settled.outcome
-        revised = revise(previous, statement)
+        revised = revise(settled.outcome, statement)
         if not statement.is_reported:
             for problem in revised.problems:
                 self._on_problem(problem.kind)
             return []
+        return self._next_revision(settled, revised)
+
+    def _next_revision(self, settled: Settled, revised: Outcome) -> list[Settlement]:
+        previous = settled.outcome
         if previous.state is State.REPORTED:
             if not revised.same_business(previous):
                 self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
@@ -163,3 +187,13 @@ class Placement:
         waiting, gathered.waiting = gathered.waiting, None
         self.waiting_count -= len(waiting)
         return waiting
+
+
+def _statement_of(candidate: Candidate) -> Statement | None:
+    """What is stated on a span and, by spans that stated it for their run, below it."""
+    gathered, span = candidate.gathered, candidate.span
+    attributes = {**(gathered.stated or {}), **span.attributes}
+    gathered.stated = None
+    if OUTCOME_KEYS.isdisjoint(attributes):
+        return None
+    return read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=span.dropped_attributes > 0)

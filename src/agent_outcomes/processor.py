@@ -29,6 +29,7 @@ from agent_outcomes.record import Posting
 from agent_outcomes.runs import RunTracker
 from agent_outcomes.semconv import DropReason, ProblemKind, Source
 from agent_outcomes.sinks import OtelSink
+from agent_outcomes.stale_sweep import StaleSweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,6 +76,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             and its currency (or `None`), called on the thread that ends the call's span; or "genai-prices" for the
             prices that the package of that name lists (extra `prices`). An error in the function is counted, and
             that run's cost is incomplete.
+        stale_after_s: report a run that has been open for so many seconds, as it stands: what was stated, else status
+            `unknown` with evidence `stale`. Its end then adds its business result only. A thread looks for such runs
+            while any span is open. 0, the default, never does.
         tracer_provider: where outcome spans are made; the global one if not given.
 
     Raises:
@@ -98,6 +102,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         handoffs: bool | None = None,
         evaluation_result: bool | None = None,
         prices: Prices | str | None = None,
+        stale_after_s: float | None = None,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
         settings: Settings = read_settings(
@@ -110,6 +115,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             handoffs=handoffs,
             evaluation_result=evaluation_result,
             prices=prices,
+            stale_after_s=stale_after_s,
         )
         self._user_is_run = is_run
         self._prices = prices_of(settings.prices)
@@ -119,6 +125,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             is_run=self._is_run if is_run is not None else None,
             price_of=self._price_of if self._prices is not None else None,
             keeps_handoffs=settings.handoffs,
+            keeps_ages=settings.stale_after_s > 0,
+        )
+        self._stale_after_s = settings.stale_after_s
+        self._stale_sweep = (
+            StaleSweep(settings.stale_after_s, self._settle_stale, self._has_open) if settings.stale_after_s else None
         )
         self._sink = OtelSink(
             _finder(logger_provider, global_logger_provider),
@@ -138,6 +149,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             return
         try:
             settled = self._tracker.start(span)
+            if self._stale_sweep is not None:
+                self._stale_sweep.wake()
             if not self._has_started:
                 self._look_for_another(span.get_span_context())
             if self._tracker.evicted_count != self._evicted_reported:
@@ -160,6 +173,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises."""
+        if self._stale_sweep is not None:
+            self._stale_sweep.stop()
+            self._settle_stale()
         self.settle_waiting()
         self._is_shut_down = True
 
@@ -173,6 +189,16 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._emit(self._tracker.flush())
         except Exception as error:  # noqa: BLE001 - outermost edge, as above
             self._failed(error)
+
+    def _settle_stale(self) -> None:
+        try:
+            if not self._disabled:
+                self._emit(self._tracker.settle_stale(self._stale_after_s))
+        except Exception as error:  # noqa: BLE001 - outermost edge, as above
+            self._failed(error)
+
+    def _has_open(self) -> bool:
+        return self._tracker.open_count > 0 and not self._disabled
 
     @property
     def is_enabled(self) -> bool:
@@ -208,6 +234,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         """Forget the parent's open spans and counts; locks are made anew."""
         self._tracker.after_fork_in_child()
         self._sink.after_fork_in_child()
+        if self._stale_sweep is not None:
+            self._stale_sweep.after_fork_in_child()
 
     def _settle_at_exit(self) -> None:
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of

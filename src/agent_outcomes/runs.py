@@ -12,6 +12,7 @@ read and no user code runs.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.abandoned import (
@@ -23,7 +24,6 @@ from agent_outcomes.abandoned import (
     note_failure,
     snapshot_given_up,
 )
-from agent_outcomes.conventions import Role, role_of
 from agent_outcomes.detection import (
     ROOT_SCOPES,
     WATCHED_KEYS,
@@ -33,12 +33,13 @@ from agent_outcomes.detection import (
     exception_in_flight_id,
     is_outcome_span,
     keys_of,
-    likeness_of,
     name_of,
     own_usage,
     run_span_of,
     scope_of,
+    seen_as,
     snapshot,
+    snapshot_open,
     standing_of,
 )
 from agent_outcomes.evidence import infer
@@ -56,7 +57,7 @@ from agent_outcomes.open_spans import (
     is_local_parent,
 )
 from agent_outcomes.placement import Placement
-from agent_outcomes.settling import handoff_of
+from agent_outcomes.settling import handoff_of, open_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,8 @@ class RunTracker:
 
     `start` and `end` are called on whatever thread starts and ends the span; `end` returns the settlements that it
     caused, for the caller to emit. `on_problem` is told of problems that no event can list, `on_first_wait` once, when
-    a run first has to wait for an outer span. With `keeps_handoffs` a settlement has the agents below it.
+    a run first has to wait for an outer span. With `keeps_handoffs` a settlement has the agents below it;
+    with `keeps_ages` runs can be settled that do not end.
     """
 
     def __init__(
@@ -90,9 +92,11 @@ class RunTracker:
         is_run: IsRun | None = None,
         price_of: PriceOf | None = None,
         keeps_handoffs: bool = False,
+        keeps_ages: bool = False,
     ) -> None:
         self._price_of = price_of
         self._keeps_handoffs = keeps_handoffs
+        self._keeps_ages = keeps_ages
         self._placement = Placement(on_problem=on_problem, on_first_wait=on_first_wait, is_run=is_run)
         self._is_run = is_run
         self.evicted_count = 0
@@ -131,6 +135,8 @@ class RunTracker:
         parent = span.parent
         span_id = context.span_id
         node = OpenSpan(span, context, exception_in_flight_id())
+        if self._keeps_ages:
+            node.started_s = time.monotonic()
         evicted: OpenSpan | None = None
         is_doubtful = may_never_end(span)
         # Here and in `_end_plain`, which run for every span, `with` would cost as much as what it guards.
@@ -188,6 +194,13 @@ class RunTracker:
         settled += [settlement for candidate in waiting for settlement in self._placement.settle(candidate, None)]
         return settled
 
+    def settle_stale(self, stale_after_s: float) -> list[Settlement]:
+        """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
+        latest_s = time.monotonic() - stale_after_s
+        with self._lock:
+            old = [node for node in self._open.values() if node.started_s < latest_s and node.settled_early is None]
+        return [settlement for node in old for settlement in self._settle_open(node)]
+
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.
 
@@ -204,7 +217,7 @@ class RunTracker:
         self._placement.expect_exit()
         attributes = attributes_of(span)
         node.after = failed_above(node, attributes)
-        if node.after is None or self._role_and_likeness(span, attributes)[1] is Likeness.NONE:
+        if node.after is None or seen_as(span, attributes, self._is_run)[1] is Likeness.NONE:
             return []
         return self._give_up_all(failed_before(node))
 
@@ -218,7 +231,7 @@ class RunTracker:
         if node.after is not None:
             # Some spans are marked as agents only as they end.
             waiting = (node.below.waiting if node.below is not None else None) or ()
-            _, own = self._role_and_likeness(span, attributes_of(span))
+            _, own = seen_as(span, attributes_of(span), self._is_run)
             if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting))):
                 failed += failed_before(node)
         return self._give_up_all(failed)
@@ -238,7 +251,7 @@ class RunTracker:
         if span is None:
             return []
         attributes = attributes_of(span)
-        role, likeness = self._role_and_likeness(span, attributes)
+        role, likeness = seen_as(span, attributes, self._is_run)
         if likeness is Likeness.NONE:
             return []
         with self._lock:
@@ -247,6 +260,31 @@ class RunTracker:
             self._doubtful.give_up(node, self._open.values())
         own = own_usage(span, attributes, role, self._price_of)
         return self._end_agent(snapshot_given_up(node, span), node.context, likeness, own, node)
+
+    def _settle_open(self, node: OpenSpan) -> list[Settlement]:
+        """Settle what a span holds that has been open for too long: the run that it is, or those that wait for it."""
+        span = node.span
+        if span is None:
+            return []
+        if node.doubt is not None and has_failed(node):
+            return self._give_up_all([node])
+        attributes = attributes_of(span)
+        role, likeness = seen_as(span, attributes, self._is_run)
+        if likeness is Likeness.NONE:
+            with self._lock:
+                waiting = self._placement.take_waiting(node.below)
+            return [settlement for one in waiting for settlement in self._placement.settle(one, node)]
+        is_below = node.within_settled or node.settled_below or self._placement.look_up(node.parent)[0]
+        if is_below and likeness is not Likeness.FORCED:
+            return []
+        own = own_usage(span, attributes, role, self._price_of)
+        candidate = open_candidate(node, snapshot_open(span, attributes), likeness, own)
+        with self._lock:
+            # It may have been settled by now, or be ending; and a run that waits for a human may take its time.
+            is_held = self._open.get(node.context.span_id) is node and node.settled_early is None
+            if not is_held or candidate.finding.paused:
+                return []
+            return self._placement.settle_early(candidate, node, self._open.values())
 
     def _evict(self, node: OpenSpan) -> list[Settlement]:
         span = node.span
@@ -264,7 +302,7 @@ class RunTracker:
     def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
         if is_outcome_span(scope_of(span), name_of(span)):
             return self._end_plain(context, None)
-        role, likeness = self._role_and_likeness(span, attributes)
+        role, likeness = seen_as(span, attributes, self._is_run)
         own = own_usage(span, attributes, role, self._price_of)
         if likeness is Likeness.NONE:
             return self._end_plain(context, own)
@@ -274,12 +312,6 @@ class RunTracker:
             node = self._take(context)
         facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
         return self._end_agent(facts, context, likeness, own, node)
-
-    def _role_and_likeness(self, span: ReadableSpan, attributes: dict[str, Any]) -> tuple[Role, Likeness]:
-        verdict = self._is_run(span) if self._is_run is not None else None
-        scope, name = scope_of(span), name_of(span)
-        role = role_of(attributes, scope, name)
-        return role, likeness_of(attributes, scope, name, role, verdict=verdict)
 
     def _end_plain(self, context: SpanContext, own: Tally | None) -> list[Settlement]:
         self._lock.acquire()
@@ -326,6 +358,7 @@ class RunTracker:
     ) -> list[Settlement]:
         gathered = Gathered()
         parent = node.parent if node is not None else None
+        early = node.settled_early if node is not None else None
         is_open = is_outer = False
         waiting: list[Candidate] = []
         if node is not None:
@@ -333,7 +366,7 @@ class RunTracker:
                 is_open = node.open_below > 0
                 gathered = all_gathered(node) or gathered
                 is_outer = likeness is not Likeness.FORCED and (node.settled_below or gathered.bars(likeness))
-                node.was_agent = not is_outer
+                node.was_agent = not is_outer and early is None
                 close(node)
                 waiting = self._placement.take_waiting(gathered)
                 if not is_outer:
@@ -353,8 +386,12 @@ class RunTracker:
             handoff=handoff_of(span, gathered, likeness) if self._keeps_handoffs and parent is not None else None,
             caller_id=caller_id_of(node),
         )
+        if early is not None:
+            return self._placement.place_all(waiting, parent) + self._placement.end_settled(early, candidate)
         if likeness is Likeness.FORCED:
             return self._placement.settle(candidate, parent)
         if is_outer:
             return self._placement.place_all(waiting, parent) + self._placement.end_outer(candidate, parent)
+        if node is not None and node.within_settled:
+            return self._placement.hand_off(candidate, parent)
         return self._placement.place(candidate, parent)

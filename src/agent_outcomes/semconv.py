@@ -251,6 +251,7 @@ class ProblemKind(StrEnum):
     AMBIGUOUS_OUTCOME = "ambiguous_outcome"
     CONTRADICTING_OUTCOME = "contradicting_outcome"
     NO_CURRENT_RUN = "no_current_run"
+    ENDED_AFTER_STALE = "ended_after_stale"
     START_NOT_SEEN = "start_not_seen"
     TOO_MANY_PROBLEMS = "too_many_problems"
 
@@ -504,6 +505,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.AMBIGUOUS_OUTCOME: "It is not clear which run an outcome belongs to.",
     ProblemKind.CONTRADICTING_OUTCOME: "Two spans of one run state different outcomes.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
+    ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",
     ProblemKind.TOO_MANY_PROBLEMS: "There were more problems than are listed.",
 }

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.conventions import is_named_below
 from agent_outcomes.detection import Likeness
+from agent_outcomes.evidence import infer_open
 from agent_outcomes.handoffs import Handoff, named_by
 from agent_outcomes.normalize import Below, normalize
-from agent_outcomes.open_spans import Settlement
+from agent_outcomes.open_spans import Candidate, Gathered, Settlement, caller_id_of
 from agent_outcomes.semconv import Source
 
 if TYPE_CHECKING:
     from agent_outcomes.model import AgentSpan
-    from agent_outcomes.open_spans import Candidate, Gathered
+    from agent_outcomes.open_spans import OpenSpan
+    from agent_outcomes.usage import Tally
 
 
 def settlement_of(candidate: Candidate) -> Settlement:
@@ -36,6 +38,21 @@ def settlement_of(candidate: Candidate) -> Settlement:
         return Settlement(run, outcome, candidate.context, paused=True)
     handoffs = named_by(gathered.handoffs or (), run.agent_name)
     return Settlement(run, outcome, candidate.context, handoffs=handoffs, handoffs_lost=gathered.handoffs_lost)
+
+
+def open_candidate(node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tally | None) -> Candidate:
+    """A span that has been open for too long as a candidate; it has yet to be given what it has gathered."""
+    return Candidate(
+        span=span,
+        context=node.context,
+        likeness=likeness,
+        finding=infer_open(span),
+        gathered=Gathered(),
+        own=own,
+        is_open=True,
+        start_seen=True,
+        caller_id=caller_id_of(node),
+    )
 
 
 def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness) -> Handoff | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ EXPECTED_VARIABLES = {
     "handoffs": "AGENT_OUTCOMES_HANDOFFS",
     "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
     "prices": "AGENT_OUTCOMES_PRICES",
+    "stale_after_s": "AGENT_OUTCOMES_STALE_AFTER_S",
 }
 LIMITS = ["agents_max", "job_types_max", "labels_max"]
 SWITCHES = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_result"]
@@ -37,7 +39,7 @@ def read(environ: dict[str, str], **arguments: Any) -> Settings:
 def test_the_defaults_are_those_of_the_design() -> None:
     """100 agents, 50 job types, 50 labels, nothing hidden, nothing emitted beside the outcome."""
     off: dict[str, Any] = dict.fromkeys(SWITCHES, False)
-    assert read({}) == Settings(100, 50, 50, **off, prices=None)
+    assert read({}) == Settings(100, 50, 50, **off, prices=None, stale_after_s=0)
 
 
 def test_every_setting_has_its_variable() -> None:
@@ -138,6 +140,31 @@ def test_bad_prices_are_named() -> None:
             read({}, prices=value)
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("900", 900), ("0.5", 0.5), (" 1.25 ", 1.25), ("604800", 604800)]
+)
+def test_a_time_by_variable_or_argument(text: str, seconds: float) -> None:
+    """In seconds and parts of them, as a number of either kind."""
+    assert read({"AGENT_OUTCOMES_STALE_AFTER_S": text}).stale_after_s == seconds
+    assert read({"AGENT_OUTCOMES_STALE_AFTER_S": "7"}, stale_after_s=seconds).stale_after_s == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "604801", "1e3", "nan", "inf", "5 s", "\u0665", "9" * 400])
+def test_a_bad_time_names_its_variable(text: str) -> None:
+    """The error says which variable, what it was and what would do."""
+    with pytest.raises(SettingsError) as caught:
+        read({"AGENT_OUTCOMES_STALE_AFTER_S": text})
+    assert str(caught.value).startswith("AGENT_OUTCOMES_STALE_AFTER_S=")
+    assert str(caught.value).endswith(" is not usable; give a number of seconds from 0 (off) to 604800")
+
+
+@pytest.mark.parametrize("value", [-1, 604801, 2**5000, True, "900", math.nan, math.inf, [5]])
+def test_a_bad_time_names_its_argument(value: Any) -> None:
+    """Text is for variables."""
+    with pytest.raises(SettingsError, match=r"^stale_after_s="):
+        read({}, stale_after_s=value)
+
+
 def test_a_bad_variable_does_not_matter_where_the_argument_is_given() -> None:
     """What is not read is not judged."""
     assert read({"AGENT_OUTCOMES_AGENTS_MAX": "many"}, agents_max=3).agents_max == 3
@@ -177,11 +204,13 @@ GOOD: dict[str, tuple[object, str]] = {
     **dict.fromkeys(LIMITS, (7, "7")),
     **dict.fromkeys(SWITCHES, (True, "yes")),
     "prices": ("genai-prices", "genai-prices"),
+    "stale_after_s": (1.5, "1.5"),
 }
 BAD_VALUES: dict[str, list[object]] = {
     **{name: ["7", -1, 501, 7.0, True, [7], {"is": 7}] for name in LIMITS},
     **{name: ["true", 1, 0, [True], {}] for name in SWITCHES},
     "prices": ["litellm", {"gpt-4o": 2.5}],
+    "stale_after_s": ["900", -1, True, [5]],
 }
 
 
