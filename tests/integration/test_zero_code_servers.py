@@ -6,9 +6,11 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections import Counter
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
 from tests.integration.backends import wait_until
 from tests.integration.zero_code import DEADLINE_S, Application, agents, run_counts
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tests.integration.otelcol import Collector
 
 REQUESTS = 12
+# Before 0.63 (SDK 1.42) `opentelemetry-instrument` leaves processes alone that the program starts anew.
+FOLLOWS_CHILDREN = Version(version("opentelemetry-instrumentation")) >= Version("0.63b0")
 BOTH = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 GRPC = pytest.mark.parametrize("protocol", ["grpc"])
 HTTP = pytest.mark.parametrize("protocol", ["http/protobuf"])
@@ -113,6 +117,9 @@ def test_uvicorn_workers(collector: Collector, app: Application, listening: sock
         code, err = stop(process)
     assert code == 0, err
     found = Counter(agents(collector))
+    if not FOLLOWS_CHILDREN:
+        assert not found
+        return
     assert found["request"] == REQUESTS
     assert len(answered) <= found["startup"] <= 2
     assert sum(run_counts(collector)) == REQUESTS + found["startup"] == len(collector.spans())
@@ -181,6 +188,7 @@ def test_jupyter(collector: Collector, app: Application) -> None:
     """A kernel of a Jupyter started under `opentelemetry-instrument`: cells' runs arrive when it is shut down."""
     done = app.python(NOTEBOOK, HOME=str(app.folder))
     assert done.returncode == 0, done.stderr
-    assert (agents(collector), run_counts(collector)) == (["cell", "cell"], [2])
-    assert len(collector.spans()) == 2
+    cells, counts = (["cell", "cell"], [2]) if FOLLOWS_CHILDREN else ([], [])
+    assert (agents(collector), run_counts(collector)) == (cells, counts)
+    assert len(collector.spans()) == len(cells)
     assert "agent outcomes" not in done.stderr
