@@ -79,7 +79,7 @@ class MetricExport:
         provider = self._provider()
         if provider is None:
             return
-        # Not every SDK, and no YAML file by itself, gives forked workers a `service.instance.id` each.
+        # Older SDKs give forked workers no `service.instance.id` of their own.
         scope_attributes = {"process.pid": os.getpid()} if _state.is_forked else None
         meter = provider.get_meter(SCOPE_NAME, __version__, attributes=scope_attributes)
         for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):

@@ -103,18 +103,3 @@ def test_a_sampler_in_the_file(collector: Collector, app: Application, ratio: st
     assert (done.returncode, complaints(done)) == (0, [])
     assert sorted(span_names(collector)) == exported
     assert (agents(collector), run_counts(collector)) == (["bot"], [1])
-
-
-def test_forked_workers_without_instance_ids_keep_apart(collector: Collector, app: Application) -> None:
-    """A file without `resource` gives forked workers one resource: their counts still have a name of their own."""
-    yaml = "\n".join(line for line in readme_yaml(collector).splitlines() if not line.startswith("resource"))
-    script = """
-import multiprocessing, app
-context = multiprocessing.get_context("fork")
-workers = [context.Process(target=app.run, args=("child",)) for _ in range(2)]
-for worker in workers: worker.start()
-for worker in workers: worker.join()
-"""
-    done = run_with(app, yaml, script)
-    assert (done.returncode, complaints(done)) == (0, [])
-    assert (agents(collector), run_counts(collector)) == (["child", "child"], [1, 1])
