@@ -18,7 +18,13 @@ from agent_outcomes.active_run import is_sdk_disabled
 from agent_outcomes.config import VARIABLES, SettingsError, lenient_settings
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.pipelines import Pipelines, Protocols, read_protocols
-from agent_outcomes.process_exit import EXIT_FLUSH_S, flush_all, flush_on_sigterm, flush_when_worker_ends
+from agent_outcomes.process_exit import (
+    EXIT_FLUSH_S,
+    flush_all,
+    flush_on_sigterm,
+    flush_when_uvicorn_stops,
+    flush_when_worker_ends,
+)
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sampling import can_drop_roots
 
@@ -166,6 +172,7 @@ class _Installation:
             tracer_provider=tracer_provider,
             **settings(),
         )
+        flush_when_uvicorn_stops(self.flush_at_exit)
         return self.processor, True
 
     def resource(self) -> Resource | None:
@@ -178,6 +185,7 @@ class _Installation:
         self.pipelines.after_fork_in_child()
         if self.processor is not None:
             flush_when_worker_ends(self.flush_at_exit)
+            flush_when_uvicorn_stops(self.flush_at_exit)
 
     def flush_at_exit(self) -> None:
         """Settle what waits and flush all that an outcome or its trace went to, in bounded time. Never raises."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends of a process at which Python runs no `atexit` function, so that nobody flushes: SIGTERM and forked workers."""
+"""Ends of a process at which Python runs no `atexit` function, so that nobody flushes: signals and forked workers."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 EXIT_FLUSH_S: Final = 5.0
+_OURS: Final = "__agent_outcomes__"
 
 
 def flush_all(flushes: Sequence[Callable[[], object]], timeout_s: float) -> bool:
@@ -60,6 +62,28 @@ def flush_on_sigterm(flush: Callable[[], object]) -> None:
     with contextlib.suppress(ValueError):  # signals are the main thread's
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, end)
+
+
+def flush_when_uvicorn_stops(flush: Callable[[], object]) -> None:
+    """Flush at the end of a uvicorn server's shutdown, if uvicorn is imported by now.
+
+    It then raises in its own process the signal that stopped it, under the handler of before: mostly the default one,
+    as gunicorn's worker class for uvicorn resets handlers after the fork.
+    """
+    server = getattr(sys.modules.get("uvicorn.server"), "Server", None)
+    shutdown = getattr(server, "shutdown", None)
+    if shutdown is None or hasattr(shutdown, _OURS):
+        return
+
+    @functools.wraps(shutdown)
+    async def flushing(*args: Any, **kwargs: Any) -> None:
+        try:
+            await shutdown(*args, **kwargs)
+        finally:
+            flush()
+
+    setattr(flushing, _OURS, True)
+    setattr(server, "shutdown", flushing)  # noqa: B010 - assigning to a method is what mypy forbids
 
 
 def flush_when_worker_ends(flush: Callable[[], object]) -> None:

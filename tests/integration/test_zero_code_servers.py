@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import urllib.request
 from collections import Counter
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from tests.integration.otelcol import Collector
 
 REQUESTS = 12
+# No provider is set and nothing of ours is started: as if run without `opentelemetry-instrument`.
+DISABLED = {
+    "OTEL_PYTHON_DISTRO": "none",
+    "OTEL_PYTHON_CONFIGURATOR": "none",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*",
+}
 # Before 0.63 (SDK 1.42) `opentelemetry-instrument` leaves processes alone that the program starts anew.
 FOLLOWS_CHILDREN = Version(version("opentelemetry-instrumentation")) >= Version("0.63b0")
 BOTH = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -80,12 +87,18 @@ def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
+GUNICORN = {
+    "preload": ["--preload", "web:wsgi"],
+    "no preload": ["web:wsgi"],
+    "uvicorn worker": ["-k", "uvicorn_worker.UvicornWorker", "web:asgi"],
+}
+
+
 @BOTH
-@pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
-def test_gunicorn(collector: Collector, app: Application, listening: socket.socket, *, preload: bool) -> None:
+@pytest.mark.parametrize("options", list(GUNICORN))
+def test_gunicorn(collector: Collector, app: Application, listening: socket.socket, options: str) -> None:
     """Two forked workers: each counts its own requests, and a run before the fork is the parent's alone."""
-    options = ["--preload"] if preload else []
-    command = ["gunicorn", "-w", "2", "-b", f"fd://{listening.fileno()}", *options, "web:wsgi"]
+    command = ["gunicorn", "-w", "2", "-b", f"fd://{listening.fileno()}", *GUNICORN[options]]
     process = app.start(*command, pass_fds=[listening.fileno()])
     try:
         answered = Counter(ask(listening) for _ in range(REQUESTS))
@@ -94,7 +107,7 @@ def test_gunicorn(collector: Collector, app: Application, listening: socket.sock
     assert code == 0, err
     found = Counter(agents(collector))
     assert found["request"] == REQUESTS
-    if preload:
+    if options == "preload":
         assert found["startup"] == 1
         assert run_counts(collector) == sorted([1, *answered.values()])
     else:
@@ -123,6 +136,33 @@ def test_uvicorn_workers(collector: Collector, app: Application, listening: sock
     assert found["request"] == REQUESTS
     assert len(answered) <= found["startup"] <= 2
     assert sum(run_counts(collector)) == REQUESTS + found["startup"] == len(collector.spans())
+
+
+INSTALLING = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from agent_outcomes import install
+
+trace.set_tracer_provider(TracerProvider())
+install()
+from web import asgi
+"""
+
+
+@HTTP
+def test_install_in_an_application_that_uvicorn_serves(
+    collector: Collector, app: Application, listening: socket.socket
+) -> None:
+    """The application calls `install()` when uvicorn has set its signal handlers already: nothing is lost either."""
+    (app.folder / "installing.py").write_text(INSTALLING)
+    command = ["uvicorn", "--fd", str(listening.fileno()), "installing:asgi"]
+    process = app.start(*command, pass_fds=[listening.fileno()], **DISABLED)
+    try:
+        ask(listening)
+    finally:
+        code, err = stop(process)
+    assert code == -signal.SIGTERM, err
+    assert (agents(collector), run_counts(collector)) == (["startup", "request"], [2])
 
 
 TASKS = """
