@@ -124,6 +124,11 @@ class OtelSink:
                     return
         export.post(postings)
 
+    def health_totals(self) -> Totals:
+        """Where the counters about ourselves stand: the meter provider's totals as soon as it has been needed."""
+        export = self._export
+        return self._early_health if export is None else export.totals
+
     def after_fork_in_child(self) -> None:
         """Forget what the parent will report; the lock may have been held."""
         self._lock = threading.Lock()

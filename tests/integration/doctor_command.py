@@ -54,10 +54,20 @@ def examine(
     environ: Mapping[str, str], *arguments: str, command: Sequence[str] = (), folder: Path | None = None
 ) -> Examined:
     """Run `agent-outcomes doctor` with these variables, around a command if one is given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
     line = [sys.executable, "-m", "agent_outcomes", "doctor", *arguments, *(["--", *command] if command else [])]
     started_s = time.monotonic()
-    done = subprocess.run(
+    done = _run(line, environ, folder)
+    return Examined(done.returncode, done.stdout, done.stderr, time.monotonic() - started_s)
+
+
+def run_python(program: Path, environ: Mapping[str, str]) -> str:
+    """What a program prints that is run with these variables."""
+    return _run([sys.executable, str(program)], environ, program.parent).stdout
+
+
+def _run(line: Sequence[str], environ: Mapping[str, str], folder: Path | None) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
+    return subprocess.run(
         line,
         env={**inherited, "PYTHONPATH": str(ROOT / "src"), **environ},
         cwd=folder,
@@ -66,7 +76,6 @@ def examine(
         check=False,
         timeout=PROCESS_TIMEOUT_S,
     )
-    return Examined(done.returncode, done.stdout, done.stderr, time.monotonic() - started_s)
 
 
 def apply_fix(environ: Mapping[str, str], finding: Mapping[str, Any], filled_in: str | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ The command runs as a user runs it. What a message leaves open (YOUR-TOKEN, PORT
 
 from __future__ import annotations
 
+import gzip
 import socket
 import textwrap
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 import grpc  # type: ignore[import-untyped]
 import pytest
 import yaml
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from agent_outcomes.doctor.findings import EXIT_CODES, NETWORK_LAYERS, Layer
 from tests.integration.doctor_command import apply_fix, examine
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
 
 HTTP = "http/protobuf"
 OTLP = "OTEL_EXPORTER_OTLP"
+# What a process may take on a busy machine to start and to end.
+START_MAX_S = 8
 
 
 @dataclass
@@ -463,3 +470,90 @@ def test_all_is_well_with_a_real_collector(otelcol_binary: Path, tmp_path: Path)
     assert seen.exit_code == 0
     assert {states[layer] for layer in NETWORK_LAYERS} == {"ok"}
     assert seen.stderr == ""
+
+
+def test_nothing_is_sent_but_one_marked_probe_per_signal() -> None:
+    """Three requests, each with one item, all under the doctor's own service and names, compressed as told."""
+    with http_receiver(lambda _: Reply()) as server:
+        environ = {
+            f"{OTLP}_PROTOCOL": HTTP,
+            f"{OTLP}_ENDPOINT": f"http://127.0.0.1:{server.port}",
+            f"{OTLP}_COMPRESSION": "gzip",
+            f"{OTLP}_HEADERS": "x-team=blue",
+            f"{OTLP}_METRICS_TEMPORALITY_PREFERENCE": "delta",
+        }
+        assert examine(environ).exit_code == 0
+        requests = {path: (headers, gzip.decompress(body)) for path, headers, body in server.received.requests}
+        assert len(server.received.requests) == len(requests) == 3
+    assert all(headers["x-team"] == "blue" for headers, _ in requests.values())
+    [spans] = ExportTraceServiceRequest.FromString(requests["/v1/traces"][1]).resource_spans
+    [logs] = ExportLogsServiceRequest.FromString(requests["/v1/logs"][1]).resource_logs
+    [metrics] = ExportMetricsServiceRequest.FromString(requests["/v1/metrics"][1]).resource_metrics
+    for resource in (spans.resource, logs.resource, metrics.resource):
+        assert [attribute.value.string_value for attribute in resource.attributes] == ["agent-outcomes-doctor"]
+    [metric] = metrics.scope_metrics[0].metrics
+    [span], [record] = spans.scope_spans[0].spans, logs.scope_logs[0].log_records
+    assert {span.name, record.event_name, metric.name} == {"agent_outcomes.doctor.probe"}
+    assert metric.sum.aggregation_temporality == AGGREGATION_TEMPORALITY_DELTA
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["text", "json"])
+def test_no_secret_is_printed(arguments: tuple[str, ...]) -> None:
+    """Header values and the URL's user information stay unseen, even where the receiver repeats them."""
+    said = b"who is hunter2-token? not alice:wonderland-pass"
+    with http_receiver(lambda _: Reply(401, {"Content-Type": "text/plain"}, said)) as server:
+        environ = {
+            f"{OTLP}_PROTOCOL": HTTP,
+            f"{OTLP}_ENDPOINT": f"http://alice:wonderland-pass@127.0.0.1:{server.port}?key=query-secret",
+            f"{OTLP}_HEADERS": "x-api-key=Token hunter2-token",
+        }
+        seen = examine(environ, *arguments)
+    assert seen.exit_code == EXIT_CODES[Layer.AUTH], seen.stdout
+    assert "x-api-key" in seen.stdout
+    for secret in ("hunter2", "wonderland", "query-secret", "alice"):
+        assert secret not in seen.stdout + seen.stderr
+
+
+@pytest.mark.parametrize("protocol", ["grpc", HTTP])
+def test_a_receiver_that_hangs_is_not_waited_for(protocol: str) -> None:
+    """Everything together ends near the time limit, and the layer without an answer is named."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        environ = {f"{OTLP}_PROTOCOL": protocol, f"{OTLP}_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        seen = examine(environ, "--json", "--timeout", "3")
+    assert seen.document["broken"] == Layer.ANSWER, seen.stdout
+    assert seen.duration_s < 3 + START_MAX_S
+
+
+def test_the_text_ends_with_what_to_do(tmp_path: Path) -> None:
+    """One line per layer, then what was seen, why it matters and the line to copy."""
+    seen = examine({f"{OTLP}_PROTOCOL": "http"}, folder=tmp_path)
+    lines = seen.stdout.splitlines()
+    assert [line.split()[0] for line in lines[: len(Layer)]] == list(Layer)
+    assert lines[len(Layer) + 1] == "Broken: settings (exit code 10)"
+    assert "          export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in lines
+
+
+def test_signals_that_are_not_sent_are_not_probed(otelcol_binary: Path, tmp_path: Path) -> None:
+    """OTEL_TRACES_EXPORTER=none is a choice: the missing pipeline for traces is none of our business."""
+    with running_collector(otelcol_binary, tmp_path, collector_config(["metrics", "logs"])) as running:
+        environ = {f"{OTLP}_ENDPOINT": running.grpc_endpoint, "OTEL_TRACES_EXPORTER": "none"}
+        seen = examine(environ, "--json")
+    assert seen.exit_code == 0, seen.stdout
+    assert "traces: not sent (OTEL_TRACES_EXPORTER=none)" in seen.stdout
+
+
+def test_a_sampler_in_the_environment_is_seen_without_the_program() -> None:
+    """A ratio below 1 without the wrapper drops runs; the wrapper's own name does not."""
+    with http_receiver(lambda _: Reply()) as server:
+        environ = {
+            f"{OTLP}_PROTOCOL": HTTP,
+            f"{OTLP}_ENDPOINT": f"http://127.0.0.1:{server.port}",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.1",
+        }
+        seen = examine(environ, "--json")
+        assert seen.exit_code == EXIT_CODES[Layer.SAMPLING], seen.stdout
+        assert seen.broken["value"] == "outcome_parentbased_traceidratio"
+        assert examine(apply_fix(environ, seen.broken, None), "--json").exit_code == 0
+        assert examine({**environ, "OTEL_TRACES_SAMPLER_ARG": "1"}, "--json").exit_code == 0

@@ -8,19 +8,24 @@ import math
 import os
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.doctor.findings import EXIT_CODES, MEANINGS, Layer, ok, report_of
+from agent_outcomes.doctor.around import STOP_GRACE_S, check_program
+from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, ok, skipped
+from agent_outcomes.doctor.inside import look
 from agent_outcomes.doctor.network import check_network
+from agent_outcomes.doctor.program_verdicts import judge_environment, judge_program
 from agent_outcomes.doctor.reach import Deadline
-from agent_outcomes.doctor.rendering import as_json, as_text
+from agent_outcomes.doctor.report import as_json, report_of
 from agent_outcomes.doctor.settings import read_otel_settings
 from agent_outcomes.doctor.targets import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from agent_outcomes.doctor.findings import Report
+    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.report import Report
 
 TIMEOUT_S: Final = 10.0
+COMMAND_TIMEOUT_S: Final = 60.0
 TIMEOUT_MAX_S: Final = 3600.0
 
 _DESCRIPTION: Final = """\
@@ -31,6 +36,9 @@ _EXAMPLES: Final = """\
 examples:
   agent-outcomes doctor
   agent-outcomes doctor --json --timeout 5
+  agent-outcomes doctor -- python app.py                         looks into the program, too
+  agent-outcomes doctor -- opentelemetry-instrument python app.py
+  agent-outcomes doctor --timeout 120 -- uvicorn app:app         a server is stopped at the time limit
 """
 
 
@@ -47,27 +55,71 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        default=TIMEOUT_S,
         metavar="SECONDS",
-        help=f"time limit for everything together (default {TIMEOUT_S:g})",
+        help=f"time limit for everything together (default {TIMEOUT_S:g}, with a command {COMMAND_TIMEOUT_S:g})",
+    )
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="your program, to be run and looked into"
     )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    report = examine(os.environ, arguments.timeout)
-    print(as_json(report) if arguments.json else as_text(report))  # noqa: T201 - a command's output
+    command: list[str] = arguments.command
+    if command[:1] == ["--"]:
+        command = command[1:]
+    timeout_s = arguments.timeout or (COMMAND_TIMEOUT_S if command else TIMEOUT_S)
+    report = examine(os.environ, timeout_s, command, output_to_stderr=arguments.json)
+    print(as_json(report) if arguments.json else str(report))  # noqa: T201 - a command's output
     return report.exit_code
 
 
-def examine(environ: Mapping[str, str], timeout_s: float) -> Report:
-    """Look at every layer that can be seen from here."""
+def examine(
+    environ: Mapping[str, str], timeout_s: float, command: Sequence[str] = (), *, output_to_stderr: bool = False
+) -> Report:
+    """Look at every layer that can be seen from here: the way to the receivers first, then the program, if any."""
     deadline = Deadline(timeout_s)
     settings = read_otel_settings(environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
-    temporality = environ.get(f"{PREFIX}METRICS_TEMPORALITY_PREFERENCE", "")
-    findings += check_network(settings.targets, settings.switched_off, temporality, deadline)
+    findings += check_network(settings.targets, settings.switched_off, _temporality(environ), _network_share(deadline))
+    if command:
+        # Two graces are kept for a program that does not end when asked.
+        limit_s = max(1.0, deadline.left_s() - 2 * STOP_GRACE_S)
+        findings += check_program(command, environ, limit_s, output_to_stderr=output_to_stderr)
+    else:
+        findings += _without_program(environ)
     return report_of(findings)
+
+
+def check(timeout_s: float = TIMEOUT_S) -> Report:
+    """Look from inside a program: its settings, its providers, and the way to its receivers. `print` the report.
+
+    Call it after OpenTelemetry is set up, best after a run. Takes at most `timeout_s` seconds and sends one probe
+    per signal. Never raises.
+    """
+    deadline = Deadline(timeout_s)
+    settings = read_otel_settings(os.environ)
+    findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
+    findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look(), os.environ)]
+    findings += check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
+    return report_of(findings)
+
+
+def _network_share(deadline: Deadline) -> Deadline:
+    return Deadline(deadline.left_s(TIMEOUT_S))
+
+
+def _temporality(environ: Mapping[str, str]) -> str:
+    return environ.get(f"{PREFIX}METRICS_TEMPORALITY_PREFERENCE", "")
+
+
+def _without_program(environ: Mapping[str, str]) -> list[Finding]:
+    because = "give your program's command: agent-outcomes doctor -- python app.py"
+    sampling = judge_environment(environ)
+    return [
+        sampling if sampling is not None and layer is Layer.SAMPLING else skipped(layer, because)
+        for layer in APP_LAYERS
+    ]
 
 
 def _seconds(text: str) -> float:

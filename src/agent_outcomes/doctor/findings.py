@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 class Layer(StrEnum):
@@ -128,24 +128,6 @@ class Finding:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One finding or more per layer, in the order of the layers."""
-
-    findings: tuple[Finding, ...] = field(default=())
-
-    @property
-    def broken(self) -> Finding | None:
-        """The finding of the first broken layer; `None` where all is well."""
-        return next((finding for finding in self.findings if finding.state is State.FAIL), None)
-
-    @property
-    def exit_code(self) -> int:
-        """0, or the first broken layer's."""
-        broken = self.broken
-        return 0 if broken is None else EXIT_CODES[broken.layer]
-
-
 def ok(layer: Layer, seen: str) -> Finding:
     """A layer that works."""
     return Finding(layer, State.OK, seen)
@@ -159,9 +141,3 @@ def skipped(layer: Layer, because: str) -> Finding:
 def failed(layer: Layer, seen: str, *, why: str, fix: str, variable: str = "", value: str | None = None) -> Finding:
     """A broken layer."""
     return Finding(layer, State.FAIL, seen, why, fix, variable, value)
-
-
-def report_of(findings: Iterable[Finding]) -> Report:
-    """The findings in the order of the layers."""
-    order = list(Layer)
-    return Report(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))

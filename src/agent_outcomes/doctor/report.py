@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report as text for people and as JSON for programs. Pure."""
+"""All findings together: the first broken layer, its exit code, and the report as text and as JSON. Pure."""
 
 from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
-from agent_outcomes.doctor.findings import EXIT_CODES, Layer
+from agent_outcomes.doctor.findings import EXIT_CODES, Layer, State
 
 if TYPE_CHECKING:
-    from agent_outcomes.doctor.findings import Finding, Report
+    from collections.abc import Iterable
+
+    from agent_outcomes.doctor.findings import Finding
 
 WIDTH: Final = 120
 _LAYER_WIDTH: Final = max(map(len, Layer)) + 2
@@ -19,15 +22,38 @@ _STATE_WIDTH: Final = len("skipped") + 2
 _INDENT: Final = "  "
 
 
-def as_text(report: Report) -> str:
-    """One line per finding, then what is broken first: seen, why, fix."""
-    lines = [_line(finding) for finding in report.findings]
-    broken = report.broken
-    if broken is None:
-        return "\n".join([*lines, "", "No broken layer found."])
-    head = f"Broken: {broken.layer} (exit code {EXIT_CODES[broken.layer]})"
-    parts = (("Seen", broken.seen), ("Why", broken.why), ("Fix", broken.fix))
-    return "\n".join([*lines, "", head, *(_paragraph(title, text) for title, text in parts if text)])
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finding or more per layer, in the order of the layers; as text, it is what the command prints."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> Finding | None:
+        """The finding of the first broken layer; `None` where all is well."""
+        return next((finding for finding in self.findings if finding.state is State.FAIL), None)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the first broken layer's."""
+        broken = self.broken
+        return 0 if broken is None else EXIT_CODES[broken.layer]
+
+    def __str__(self) -> str:
+        """One line per finding, then what is broken first: seen, why, fix."""
+        lines = [_line(finding) for finding in self.findings]
+        broken = self.broken
+        if broken is None:
+            return "\n".join([*lines, "", "No broken layer found."])
+        head = f"Broken: {broken.layer} (exit code {EXIT_CODES[broken.layer]})"
+        parts = (("Seen", broken.seen), ("Why", broken.why), ("Fix", broken.fix))
+        return "\n".join([*lines, "", head, *(_paragraph(title, text) for title, text in parts if text)])
+
+
+def report_of(findings: Iterable[Finding]) -> Report:
+    """The findings in the order of the layers."""
+    order = list(Layer)
+    return Report(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))
 
 
 def as_json(report: Report) -> str:

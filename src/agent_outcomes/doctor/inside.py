@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at the OpenTelemetry set-up of the process it runs in; changes and makes nothing there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace.sampling import Sampler
+
+from agent_outcomes import semconv
+from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
+from agent_outcomes.otel import global_logger_provider, global_meter_provider
+from agent_outcomes.pipelines import Pipelines
+from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
+from agent_outcomes.sampling import can_drop_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from agent_outcomes.doctor.program import SpanSeen
+
+# The processors, or readers, of the SDK's providers; it has no public way to ask.
+_LOG_PROCESSORS: Final = ("_multi_log_record_processor", "_log_record_processors")
+_METRIC_READERS: Final = ("_sdk_config", "metric_readers")
+
+
+def look(
+    providers: Iterable[Any] = (),
+    spans: Iterable[SpanSeen] = (),
+    spans_of: Mapping[int, int] | None = None,
+    places_of: Mapping[int, tuple[str, ...]] | None = None,
+    *,
+    is_watched: bool = False,
+) -> ProgramState:
+    """The state of this process; `spans_of` and `places_of` go by the identity of a provider. Never raises."""
+    known = list(providers)
+    installed = _sdk_global()
+    if installed is not None and not any(installed is one for one in known):
+        known.append(installed)
+    attached = [one for provider in known for one in _attached(provider)]
+    # One that is attached to nothing loses nothing; without any, theirs may be a provider that is not known here.
+    processors = attached or list(PROCESSORS)
+    return ProgramState(
+        pid=os.getpid(),
+        is_watched=is_watched,
+        providers=tuple(
+            _provider_seen(one, (spans_of or {}).get(id(one), 0), (places_of or {}).get(id(one), ())) for one in known
+        ),
+        spans=tuple(spans),
+        logs=_output(processors, "_find_logger_provider", "LOGS", global_logger_provider, _LOG_PROCESSORS),
+        metrics=_output(processors, "_find_meter_provider", "METRICS", global_meter_provider, _METRIC_READERS),
+        events=_count(processors, semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS).get((), 0),
+        drops=tuple(
+            DropSeen(str(labels[0]), str(labels[1]), count)
+            for labels, count in _count(processors, semconv.AGENT_OUTCOMES_PROCESSOR_DROPPED).items()
+        ),
+    )
+
+
+def _sdk_global() -> Any:
+    """The global tracer provider, if one that takes processors has been set."""
+    provider = trace.get_tracer_provider()
+    return provider if hasattr(provider, "add_span_processor") else None
+
+
+def _provider_seen(provider: Any, spans: int, places: tuple[str, ...]) -> ProviderSeen:
+    sampler = getattr(provider, "sampler", None)
+    return ProviderSeen(
+        is_global=trace.get_tracer_provider() is provider,
+        sampler=sampler.get_description() if isinstance(sampler, Sampler) else type(sampler).__name__,
+        can_drop=isinstance(sampler, Sampler) and can_drop_roots(sampler),
+        processors=len(_attached(provider)),
+        places=places,
+        spans=spans,
+    )
+
+
+def _attached(provider: Any) -> list[AgentOutcomeSpanProcessor]:
+    """The outcome processors on a provider, as often as each is on it."""
+    inner = _inner(provider, ("_active_span_processor", "_span_processors")) or ()
+    return [one for one in inner if isinstance(one, AgentOutcomeSpanProcessor)]
+
+
+def _output(
+    processors: list[AgentOutcomeSpanProcessor],
+    finder_name: str,
+    signal: str,
+    find_global: Callable[[], Any],
+    inner: tuple[str, ...],
+) -> Output:
+    """The worst of what the processors would hand over to; looks for no private pipeline, as that would make one."""
+    outputs: list[Output] = []
+    for processor in processors:
+        find = getattr(processor._sink, finder_name)  # noqa: SLF001 - our own
+        is_private = isinstance(getattr(find, "__self__", None), Pipelines)
+        try:
+            provider = find_global() if is_private else find()
+        except Exception:  # noqa: BLE001 - the application's own function
+            provider = None
+        output = Output.MISSING if provider is None else _filled(provider, inner)
+        if is_private and os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none":
+            output = Output.PRESENT
+        outputs.append(output)
+    return max(outputs, key=list(Output).index, default=Output.PRESENT)
+
+
+def _filled(provider: Any, names: tuple[str, ...]) -> Output:
+    inner = _inner(provider, names)
+    return Output.EMPTY if inner is not None and not inner else Output.PRESENT
+
+
+def _inner(provider: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """What is behind two private names; `None` where an SDK has others."""
+    inner = getattr(getattr(provider, names[0], None), names[1], None)
+    return None if inner is None else tuple(inner)
+
+
+def _count(processors: list[AgentOutcomeSpanProcessor], instrument: semconv.Instrument) -> dict[tuple[Any, ...], int]:
+    """Sums of a health counter; processors that share a meter provider share its totals."""
+    # By identity, as processors on one meter provider share its totals.
+    all_totals = {id(totals): totals for totals in (processor._sink.health_totals() for processor in processors)}  # noqa: SLF001 - our own
+    sums: dict[tuple[Any, ...], int] = {}
+    for totals in all_totals.values():
+        for labels, amount in totals.sums(instrument):
+            sums[labels] = sums.get(labels, 0) + int(amount)
+    return sums
