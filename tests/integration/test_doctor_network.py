@@ -151,6 +151,13 @@ SETUPS = [
         "AGENT_OUTCOMES_LABELS_MAX",
     ),
     Setup(
+        "a variable that does not exist",
+        collector,
+        lambda place: over_grpc(place, AGENT_OUTCOMES_HIDE_MESAGE="true"),
+        Layer.SETTINGS,
+        "AGENT_OUTCOMES_HIDE_MESAGE",
+    ),
+    Setup(
         "a protocol without an exporter",
         collector,
         lambda place: over_http(place, OTEL_EXPORTER_OTLP_PROTOCOL="http/json"),

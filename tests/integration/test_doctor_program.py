@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, Layer
-from tests.integration.doctor_command import Examined, examine, run_python
+from tests.integration.doctor_command import Examined, apply_fix, examine, run_python
 from tests.integration.doctor_servers import PROTOBUF, Reply, http_receiver
+from tests.integration.zero_code import INSTRUMENT, Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from tests.integration.otelcol import Collector
 
 OTLP = "OTEL_EXPORTER_OTLP"
 PROVIDER = """\
@@ -285,3 +288,28 @@ def test_the_check_from_inside(tmp_path: Path, receiver: dict[str, str]) -> None
         done = run_python(tmp_path / "app.py", receiver)
         assert word in done
         assert done.endswith(f" {code}\n")
+
+
+@pytest.mark.parametrize(
+    ("layer", "broken"),
+    [
+        (Layer.OUTPUTS, {"OTEL_LOGS_EXPORTER": "none"}),
+        (Layer.OUTPUTS, {"OTEL_METRICS_EXPORTER": "none"}),
+        (Layer.SAMPLING, {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}),
+        (Layer.PROCESSOR, {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "agent_outcomes"}),
+    ],
+    ids=str,
+)
+def test_a_program_under_auto_instrumentation(
+    layer: Layer, broken: dict[str, str], collector: Collector, tmp_path: Path
+) -> None:
+    """The doctor looks into a program that is unchanged, too: the variable is named, and its value mends it."""
+    app = Application.made_in(tmp_path, collector)
+    command = [str(INSTRUMENT), "python", "app.py"]
+    environ = {**app.environ, **broken}
+    seen = examine(environ, "--json", "--timeout", "40", command=command, folder=tmp_path)
+    assert seen.document["broken"] == layer, seen.stdout + seen.stderr
+    assert seen.broken["variable"] in broken
+    fixed = apply_fix(environ, seen.broken, None)
+    mended = examine(fixed, "--json", "--timeout", "40", command=command, folder=tmp_path)
+    assert mended.exit_code == 0, mended.stdout + mended.stderr

@@ -141,3 +141,8 @@ def skipped(layer: Layer, because: str) -> Finding:
 def failed(layer: Layer, seen: str, *, why: str, fix: str, variable: str = "", value: str | None = None) -> Finding:
     """A broken layer."""
     return Finding(layer, State.FAIL, seen, why, fix, variable, value)
+
+
+def export_line(variable: str, value: str) -> str:
+    """A shell line to copy."""
+    return f"  export {variable}={value}"

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes import semconv
 from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
-from agent_outcomes.otel import global_logger_provider, global_meter_provider
+from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
 from agent_outcomes.pipelines import Pipelines
 from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
 from agent_outcomes.sampling import can_drop_roots
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.doctor.program import SpanSeen
 
-# The processors, or readers, of the SDK's providers; it has no public way to ask.
-_LOG_PROCESSORS: Final = ("_multi_log_record_processor", "_log_record_processors")
-_METRIC_READERS: Final = ("_sdk_config", "metric_readers")
+# The SDK has no public way to ask for a provider's processors.
+_SPAN_PROCESSORS: Final = ("_active_span_processor", "_span_processors")
 
 
 def look(
@@ -49,8 +48,8 @@ def look(
             _provider_seen(one, (spans_of or {}).get(id(one), 0), (places_of or {}).get(id(one), ())) for one in known
         ),
         spans=tuple(spans),
-        logs=_output(processors, "_find_logger_provider", "LOGS", global_logger_provider, _LOG_PROCESSORS),
-        metrics=_output(processors, "_find_meter_provider", "METRICS", global_meter_provider, _METRIC_READERS),
+        logs=_output(processors, "_find_logger_provider", "LOGS", global_logger_provider, exports_logs),
+        metrics=_output(processors, "_find_meter_provider", "METRICS", global_meter_provider, exports_metrics),
         events=_count(processors, semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS).get((), 0),
         drops=tuple(
             DropSeen(str(labels[0]), str(labels[1]), count)
@@ -79,8 +78,8 @@ def _provider_seen(provider: Any, spans: int, places: tuple[str, ...]) -> Provid
 
 def _attached(provider: Any) -> list[AgentOutcomeSpanProcessor]:
     """The outcome processors on a provider, as often as each is on it."""
-    inner = _inner(provider, ("_active_span_processor", "_span_processors")) or ()
-    return [one for one in inner if isinstance(one, AgentOutcomeSpanProcessor)]
+    processors = getattr(getattr(provider, _SPAN_PROCESSORS[0], None), _SPAN_PROCESSORS[1], ())
+    return [one for one in processors if isinstance(one, AgentOutcomeSpanProcessor)]
 
 
 def _output(
@@ -88,7 +87,7 @@ def _output(
     finder_name: str,
     signal: str,
     find_global: Callable[[], Any],
-    inner: tuple[str, ...],
+    exports: Callable[[Any], bool],
 ) -> Output:
     """The worst of what the processors would hand over to; looks for no private pipeline, as that would make one."""
     outputs: list[Output] = []
@@ -99,22 +98,11 @@ def _output(
             provider = find_global() if is_private else find()
         except Exception:  # noqa: BLE001 - the application's own function
             provider = None
-        output = Output.MISSING if provider is None else _filled(provider, inner)
+        output = Output.PRESENT if exports(provider) else Output.EMPTY if provider is not None else Output.MISSING
         if is_private and os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none":
             output = Output.PRESENT
         outputs.append(output)
     return max(outputs, key=list(Output).index, default=Output.PRESENT)
-
-
-def _filled(provider: Any, names: tuple[str, ...]) -> Output:
-    inner = _inner(provider, names)
-    return Output.EMPTY if inner is not None and not inner else Output.PRESENT
-
-
-def _inner(provider: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """What is behind two private names; `None` where an SDK has others."""
-    inner = getattr(getattr(provider, names[0], None), names[1], None)
-    return None if inner is None else tuple(inner)
 
 
 def _count(processors: list[AgentOutcomeSpanProcessor], instrument: semconv.Instrument) -> dict[tuple[Any, ...], int]:

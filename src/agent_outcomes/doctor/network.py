@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from agent_outcomes.doctor.findings import NETWORK_LAYERS, Layer, failed, ok, skipped
+from agent_outcomes.doctor.findings import NETWORK_LAYERS, Layer, export_line, failed, ok, skipped
 from agent_outcomes.doctor.probe import request_of
 from agent_outcomes.doctor.reach import (
     CONNECT_MAX_S,
@@ -25,7 +25,7 @@ from agent_outcomes.doctor.reach import (
 )
 from agent_outcomes.doctor.sending import send
 from agent_outcomes.doctor.targets import GRPC, HTTP, PREFIX
-from agent_outcomes.doctor.verdicts import clock_verdict, export_line, refused, rejected_verdict, unanswered
+from agent_outcomes.doctor.verdicts import clock_verdict, refused, rejected_verdict, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.doctor.findings import Layer, State, failed, ok, skipped
+from agent_outcomes.doctor.findings import Layer, State, export_line, failed, ok, skipped
 from agent_outcomes.doctor.program import Output
 from agent_outcomes.semconv import DropReason
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent_outcomes.doctor.program import ProgramState, ProviderSeen
 
 NAMES_SHOWN_MAX: Final = 8
+DISABLED_VARIABLE: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 SAMPLER_VARIABLE: Final = "OTEL_TRACES_SAMPLER"
 _SEE_PROVIDER: Final = "the program has no tracer provider"
 
@@ -103,7 +104,6 @@ def _provider(state: ProgramState, environ: Mapping[str, str]) -> Finding:
 
 
 def _processor(state: ProgramState, environ: Mapping[str, str]) -> Finding:
-    del environ
     used = _used(state)
     if used is None:
         return skipped(Layer.PROCESSOR, _SEE_PROVIDER)
@@ -120,6 +120,20 @@ def _processor(state: ProgramState, environ: Mapping[str, str]) -> Finding:
         )
     if used.processors == 1:
         return ok(Layer.PROCESSOR, f"attached once ({used.places[0]})" if used.places else "attached once")
+    return _unattached(state, environ)
+
+
+def _unattached(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+    disabled = environ.get(DISABLED_VARIABLE, "")
+    if {name.strip() for name in disabled.split(",")} & {"*", "agent_outcomes"}:
+        return failed(
+            Layer.PROCESSOR,
+            f"AgentOutcomeSpanProcessor is not attached: {DISABLED_VARIABLE}={disabled[:120]}",
+            why="It is what turns the spans of an agent into an outcome, and it is switched off by name.",
+            fix=f"Take agent_outcomes, or *, out of that list, or remove it:\n  unset {DISABLED_VARIABLE}",
+            variable=DISABLED_VARIABLE,
+            value="",
+        )
     elsewhere = any(provider.processors for provider in state.providers)
     return failed(
         Layer.PROCESSOR,
@@ -174,7 +188,7 @@ def _outputs(state: ProgramState, environ: Mapping[str, str]) -> Finding:
             Layer.OUTPUTS,
             f"{seen}: {variable}=none",
             why=f"Outcomes are events and metrics: the {lost} are lost.",
-            fix=f"Export them:\n  export {variable}=otlp",
+            fix=f"Export them:\n{export_line(variable, 'otlp')}",
             variable=variable,
             value="otlp",
         )

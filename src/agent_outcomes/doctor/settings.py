@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.util.re import parse_env_headers
 
-from agent_outcomes.config import SettingsError, read_settings
-from agent_outcomes.doctor.findings import Layer, failed
+from agent_outcomes.config import lenient_settings
+from agent_outcomes.doctor.findings import Layer, export_line, failed
 from agent_outcomes.doctor.targets import GRPC, HTTP, Given, Signal, first_given, read_target, shown_url
 
 if TYPE_CHECKING:
@@ -58,19 +59,26 @@ def _protocol(environ: Mapping[str, str], signal: Signal) -> Given:
     return first_given(environ, "PROTOCOL", signal, GRPC)
 
 
-def _package_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
-    try:
-        read_settings(environ=environ)
-    except SettingsError as error:
-        variable = str(error).partition("=")[0]
-        yield failed(
-            Layer.SETTINGS,
-            str(error),
-            why="AgentOutcomeSpanProcessor() and install() do not take this value.",
-            fix=f"Set {variable} as said above, or remove it:\n  unset {variable}",
-            variable=variable,
-            value="",
-        )
+def _package_settings(environ: Mapping[str, str]) -> list[Finding]:
+    complaints: list[str] = []
+    lenient_settings({}, complaints.append, environ)
+    return [_complaint(complaint, environ) for complaint in complaints]
+
+
+def _complaint(complaint: str, environ: Mapping[str, str]) -> Finding:
+    """A variable of ours that cannot be used, or that does not exist; a misspelt one has a name to copy."""
+    variable, _, rest = complaint.replace("=", " ", 1).partition(" ")
+    nearest = re.search(r"did you mean (\w+)", rest)
+    again = export_line(nearest[1], environ.get(variable, "")) if nearest else ""
+    return failed(
+        Layer.SETTINGS,
+        complaint,
+        why="install() and AgentOutcomeSpanProcessor() refuse a bad value; opentelemetry-instrument and unknown names "
+        "just go without it.",
+        fix=f"Write it as said above, or remove it:\n  unset {variable}\n{again}".rstrip(),
+        variable=variable,
+        value="",
+    )
 
 
 def _sdk_switch(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -143,7 +151,7 @@ def _header_problems(headers: Given) -> Iterator[Finding]:
 
 def _unusable(given: Given, reason: str, value: str | None) -> Finding:
     if value:
-        fix = f"Write:\n  export {given.variable}={value}"
+        fix = f"Write:\n{export_line(given.variable, value)}"
     elif value is None:
         fix = f"Correct {given.variable}."
     else:

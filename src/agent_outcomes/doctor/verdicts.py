@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
-from agent_outcomes.doctor.findings import Layer, failed
+from agent_outcomes.doctor.findings import Layer, export_line, failed
 from agent_outcomes.doctor.reach import Language
 from agent_outcomes.doctor.targets import GRPC, HTTP, PREFIX, Signal, shown_url
 
@@ -43,11 +43,6 @@ _REMEDIES: Final[Mapping[int | str, str]] = {
     504: "A proxy answers, the receiver behind it does not: start it, or correct its address in the proxy.",
     "UNAVAILABLE": "The receiver is not ready: read its log.",
 }
-
-
-def export_line(variable: str, value: str) -> str:
-    """A shell line to copy."""
-    return f"  export {variable}={value}"
 
 
 def unanswered(target: Target, answer: Answer, language: Language) -> Finding:
