@@ -129,12 +129,14 @@ STOP_RULES: Mapping[str, Classification] = {
     "max_tokens": TRUNCATED,
 }
 
-# Messages of a fixed form, for spans in ERROR that name no class of which anything is known: those of the clients
-# generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, those of two frameworks, and
-# what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
+# Messages of a fixed form, after what a wrapper may have put before them, for spans in ERROR that name no known class:
+# those of the clients generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, those of
+# Pydantic and of frameworks, and what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
 TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
-    (re.compile(r"(?:[\w.]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
-    (re.compile(r"(?:[\w.]+: )?Max iterations of \d+ reached!"), BUDGET),
+    (re.compile(r"(?:[\w. ]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
+    (re.compile(r"(?:[\w. ]+: )?\d+ validation errors? for \w+"), INVALID_OUTPUT),
+    (re.compile(r"(?:[\w. ]+: )?Max iterations of \d+ reached!"), BUDGET),
+    (re.compile(r"(?:[\w. ]+: )?Task '[\s\S]*' execution timed out after \d+ seconds\."), TIMEOUT),
     # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
     (re.compile(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
     (re.compile(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),

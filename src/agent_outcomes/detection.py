@@ -53,7 +53,7 @@ _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_EVENTS_MAX: Final = 32
 NAME_LENGTH_MAX: Final = 512
-STATUS_TEXT_LENGTH_MAX: Final = 200
+STATUS_TEXT_LENGTH_MAX: Final = 4096
 TIME_MAX_NS: Final = 2**63 - 1
 
 

@@ -243,6 +243,7 @@ ERROR_RULES: tuple[tuple[Classification, tuple[str, ...]], ...] = (
             "langchain.agents.structured_output.MultipleStructuredOutputsError",
             "langchain.agents.structured_output.StructuredOutputValidationError",
             "langchain_core.exceptions.OutputParserException",
+            "crewai.utilities.converter.ConverterError",
             "pydantic_ai.exceptions.UnexpectedModelBehavior",
             "agents.exceptions.ModelBehaviorError",
             "smolagents.utils.AgentParsingError",
@@ -300,7 +301,7 @@ ERROR_RULES: tuple[tuple[Classification, tuple[str, ...]], ...] = (
             "agents.exceptions.ToolOutputGuardrailTripwireTriggered",
             "smolagents.utils.AgentToolExecutionError",
             "google.adk.errors.ToolExecutionError",
-            "crewai.tools.ToolFailure",
+            "crewai.tools.tool_failure.ToolExecutionFailedError",
         ),
     ),
     (

@@ -188,6 +188,7 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         """
         pydantic.ValidationError pydantic_core._pydantic_core.ValidationError json.decoder.JSONDecodeError
         json.JSONDecodeError langchain_core.exceptions.OutputParserException
+        crewai.utilities.converter.ConverterError
         pydantic_ai.exceptions.UnexpectedModelBehavior agents.exceptions.ModelBehaviorError
         smolagents.utils.AgentParsingError strands.types.exceptions.StructuredOutputException
         litellm.exceptions.JSONSchemaValidationError openai.APIResponseValidationError
@@ -232,7 +233,8 @@ EXPECTED_ERRORS: list[tuple[Verdict, str]] = [
         TOOL_ERROR,
         """
         agents.exceptions.ToolInputGuardrailTripwireTriggered agents.exceptions.ToolOutputGuardrailTripwireTriggered
-        smolagents.utils.AgentToolExecutionError google.adk.errors.ToolExecutionError crewai.tools.ToolFailure
+        smolagents.utils.AgentToolExecutionError google.adk.errors.ToolExecutionError
+        crewai.tools.tool_failure.ToolExecutionFailedError
         """,
     ),
     (
