@@ -13,7 +13,9 @@ from typing import Final
 import nox
 
 ENVIRONMENTS: Final = Path("tests/frameworks/environments")
-NAMES: Final = ("genai", "adk")
+NAMES: Final = ("genai", "adk", "classic")
+# CrewAI and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would have to have.
+ONE_PYTHON: Final = frozenset({"classic"})
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "frameworks"
 
 nox.options.default_venv_backend = "none"
@@ -33,7 +35,9 @@ def lock(session: nox.Session) -> None:
     """Resolve the environments anew; needs uv and the network."""
     for name in NAMES:
         given, locked = ENVIRONMENTS / f"{name}.in", ENVIRONMENTS / f"{name}.txt"
-        options = ("--universal", "--python-version", "3.11", "--no-annotate", "--no-header", "--no-emit-index-url")
+        options = ["--python-version", "3.11", "--no-annotate", "--no-header", "--no-emit-index-url"]
+        if name not in ONE_PYTHON:
+            options.append("--universal")
         arguments = ("--quiet", *options, "pyproject.toml", str(given), "--output-file", str(locked), *session.posargs)
         session.run("uv", "pip", "compile", *arguments, external=True)
 

@@ -130,7 +130,7 @@ STOP_RULES: Mapping[str, Classification] = {
 }
 
 # Messages of a fixed form, after what a wrapper may have put before them, for spans in ERROR that name no known class:
-# those of the clients generated for OpenAI's, Anthropic's and others' APIs, where the group is the HTTP status, those of
+# those of the clients generated for APIs such as those of OpenAI and Anthropic, where the group is the HTTP status, of
 # Pydantic and of frameworks, and what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
 TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
     (re.compile(r"(?:[\w. ]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),

@@ -4,8 +4,9 @@
 A file has `title`, `spans` (whose spans they are), `environment` (of `environments/`), `distributions` (whose versions
 the table shows, the framework first) and `cells`: by scenario what `Observation.as_json` gives, word for word. A cell
 that is not right has a `footnote` that says why; if anything helps, `remedy` is what the user adds, and the adapter's
-`REMEDIES` show that it does. A scenario that a framework cannot express is `{left_out: why}`. Where costs are not what
-the provider charges, `cost_note` says why.
+`REMEDIES` show that it does (`remedy_lacks_tokens: true` where what is used after the run's end must stay out of it). A
+scenario that a framework cannot express is `{left_out: why}`. Where costs are not what the provider charges,
+`cost_note` says why; `note` says what holds for the framework as a whole.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HERE: Final = Path(__file__).parent
-_NOTES: Final = ("footnote", "remedy", "left_out")
+_NOTES: Final = ("footnote", "remedy", "remedy_lacks_tokens", "left_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class ExpectedCell:
     observation: Observation | None
     footnote: str | None = None
     remedy: str | None = None
+    remedy_lacks_tokens: bool = False
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> ExpectedCell:
@@ -42,7 +44,8 @@ class ExpectedCell:
         if "left_out" in data:
             return cls(None, footnote=data["left_out"])
         seen = {key: value for key, value in data.items() if key not in _NOTES}
-        return cls(Observation.from_json(seen), data.get("footnote"), data.get("remedy"))
+        lacks_tokens = data.get("remedy_lacks_tokens", False)
+        return cls(Observation.from_json(seen), data.get("footnote"), data.get("remedy"), lacks_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Framework:
     spans: str
     environment: str
     distributions: tuple[str, ...]
+    note: str | None = None
     cost_note: str | None = None
     cells: Mapping[Scenario, ExpectedCell] = field(default_factory=dict)
 
@@ -97,6 +101,7 @@ def _read(path: Path) -> Framework:
         spans=data["spans"],
         environment=data["environment"],
         distributions=tuple(data["distributions"]),
+        note=data.get("note"),
         cost_note=data.get("cost_note"),
         cells={Scenario(name): ExpectedCell.read(cell) for name, cell in data["cells"].items()},
     )

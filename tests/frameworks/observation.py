@@ -75,12 +75,15 @@ class Observation:
     late_runs: int = 0
     faults: tuple[str, ...] = ()
 
-    def is_right(self, rights: Sequence[Right]) -> bool:
+    def is_right(self, rights: Sequence[Right], *, lacks_tokens: bool = False) -> bool:
         """Whether exactly the right runs were counted, with all the tokens that the provider counted.
 
-        A cost that is not known, or that lacks the discount, is the framework's matter and told once for it.
+        `lacks_tokens` says that no run may report any, as nobody can know them. A cost that is not known, or that lacks
+        the discount, is the framework's matter and told once for it.
         """
-        if len(self.runs) != len(rights) or self.late_runs or self.tokens not in (None, LEDGER):
+        if len(self.runs) != len(rights) or self.late_runs:
+            return False
+        if self.tokens not in ((NONE,) if lacks_tokens else (None, LEDGER)):
             return False
         if self.cost not in (None, LEDGER, NONE, UNDISCOUNTED):
             return False
