@@ -80,6 +80,19 @@ ROOT_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "strands.telemetry.tracer": frozenset({"invoke_graph", "invoke_swarm"}),
 }
 
+# Spans that carry no mark at all: by scope, what each name stands for. Logfire names spans by the template of its
+# message.
+NAME_ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
+    "logfire.openai_agents": {
+        "OpenAI Agents trace: {name}": Role.AGENT,
+        "Agent run: {name!r}": Role.AGENT,
+        "Chat completion with {gen_ai.request.model!r}": Role.MODEL,
+        "Responses API": Role.MODEL,
+        "Responses API with {gen_ai.request.model!r}": Role.MODEL,
+        "Function: {name}": Role.TOOL,
+    },
+}
+
 # Spans whose marks are not to be believed: CrewAI's failed agents and tasks (as above), the second span that it makes
 # for a tool that failed, and what LlamaIndex does before it calls the model.
 _MISMARKED_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
@@ -116,6 +129,7 @@ _GENAI_SCOPE: Final = re.compile(
     | crewai
     | semantic_kernel
     | langfuse
+    | logfire\.openai_agents
     | haystack
     | smolagents
     )""",
@@ -134,7 +148,10 @@ LEAVES_FAILED_OPEN: Final = frozenset({"openinference.instrumentation.smolagents
 # Roots whose span name says nothing of the agent. ADK's first schema names it on the agent span below only.
 _UNNAMED_ROOTS: Final = frozenset({("agent_framework", "workflow.run"), ("gcp.vertex.agent", "invocation")})
 _NAMED_BELOW: Final = frozenset({("gcp.vertex.agent", "invocation")})
-_SCOPE_NAME_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"agent_framework": ("workflow.name",)}
+_SCOPE_NAME_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "agent_framework": ("workflow.name",),
+    "logfire.openai_agents": ("name",),
+}
 # What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object.
 _GENERATED_NAME: Final = re.compile(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What the OpenAI Agents SDK calls every run that its user has not named; the first agent in it says more.
@@ -149,7 +166,7 @@ ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND})
 def role_of(attributes: Mapping[str, Any], scope: str = "", name: str = "") -> Role:
     """What the span's own marks say it is; the operation name is the stronger mark.
 
-    Scope and name tell the spans of which an instrumentation is known to mark wrongly.
+    Scope and name tell the spans that an instrumentation is known to mark wrongly, or not at all.
     """
     mismarked = _MISMARKED_NAMES.get(scope)
     if mismarked is not None and mismarked.fullmatch(name):
@@ -165,7 +182,8 @@ def role_of(attributes: Mapping[str, Any], scope: str = "", name: str = "") -> R
             role = _lookup(roles, kind)
             if role is not None:
                 return role
-    return Role.OTHER
+    named = NAME_ROLES.get(scope)
+    return named.get(name, Role.OTHER) if named is not None else Role.OTHER
 
 
 def is_known_root(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:

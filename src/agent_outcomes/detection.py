@@ -16,6 +16,7 @@ from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import (
     GENAI_PREFIXES,
     LIFETIME_TOTALS_SCOPES,
+    NAME_ROLES,
     ROLE_KEYS,
     ROOT_NAMES,
     ROOT_OPERATIONS,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
-ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS})
+ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS, *NAME_ROLES})
 
 _EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
 _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}

@@ -137,7 +137,7 @@ class SpanTree:
 def usage_of(span: ReadableSpan) -> Tally | None:
     """What the span itself reports to have used."""
     attributes = attributes_of(span)
-    return own_usage(span, attributes, role_of(attributes))
+    return own_usage(span, attributes, role_of(attributes, scope_of(span), name_of(span)))
 
 
 def explain_runs(result: Replay) -> list[RunExplanation]:
@@ -192,9 +192,10 @@ def why_run(span: ReadableSpan) -> str:
     """What makes a span agent-like, as a phrase."""
     attributes, scope, name = attributes_of(span), scope_of(span), name_of(span)
     marks = [f"{key}={attributes[key]}" for key in sorted(ROLE_KEYS) if key in attributes]
-    if role_of(attributes) is Role.AGENT:
+    is_agent = role_of(attributes, scope, name) is Role.AGENT
+    if is_agent and marks:
         return f"outermost agent span: {', '.join(marks)}"
-    if is_known_root(scope, name, attributes):
+    if is_agent or is_known_root(scope, name, attributes):
         return f"outermost agent span: scope {scope} is known to name it so"
     found = next(iter(sorted(OUTCOME_KEYS.intersection(attributes))), None)
     return f"outermost span with outcome attributes: {found}" if found else "the span was taken for one"
@@ -296,7 +297,7 @@ def _span_lines(run_id: SpanId, tree: SpanTree, runs: set[SpanId]) -> Iterator[S
 def _role(span: ReadableSpan, run_id: SpanId, tree: SpanTree, runs: set[SpanId]) -> str:
     span_id = id_of(span)
     attributes, scope, name = attributes_of(span), scope_of(span), name_of(span)
-    role = role_of(attributes)
+    role = role_of(attributes, scope, name)
     if span_id == run_id:
         found = "the run"
     elif span_id in runs:
