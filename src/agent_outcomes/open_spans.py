@@ -277,6 +277,22 @@ def gathered_by(node: OpenSpan) -> Gathered:
     return node.below
 
 
+def is_below(node: OpenSpan, above: OpenSpan) -> bool:
+    """Whether the one span is a descendant of the other."""
+    return any(one is above for one in ancestors(node.parent))
+
+
+def take_gathered(node: OpenSpan, below: OpenSpan) -> None:
+    """Take over what a descendant that is still open has gathered so far, but for what waits for its end."""
+    gathered = below.below
+    if gathered is None:
+        return
+    gathered_by(node).absorb(gathered)
+    below.below = None
+    if gathered.waiting is not None:
+        gathered_by(below).waiting = gathered.waiting
+
+
 def all_gathered(node: OpenSpan) -> Gathered | None:
     """What an ended span has gathered, with what came after it was marked failed: it was its own after all."""
     late = node.doubt.late if node.doubt is not None else None

@@ -17,16 +17,18 @@ from agent_outcomes.open_spans import (
     fold_handoff,
     fold_plain,
     gathered_by,
+    is_below,
     nearest_open,
     note_settled,
     note_settled_early,
+    take_gathered,
 )
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.settling import settlement_of
 from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.detection import IsRun
     from agent_outcomes.model import Outcome
@@ -55,6 +57,17 @@ class Placement:
         """Forget what waits; the lock is made anew."""
         self.lock = threading.Lock()
         self.waiting_count = 0
+
+    def take_from_open(self, node: OpenSpan, open_spans: Mapping[int, OpenSpan]) -> None:
+        """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
+        with self.lock:
+            found = [(one, one.span) for one in open_spans.values() if one.below is not None and is_below(one, node)]
+        is_run = self._is_run
+        apart = [one for one, span in found if is_run is not None and span is not None and is_run(span)]
+        with self.lock:
+            for one, _ in found:
+                if one.span is not None and not any(one is run or is_below(one, run) for run in apart):
+                    take_gathered(node, one)
 
     def place_all(self, candidates: list[Candidate], parent: OpenSpan | None) -> list[Settlement]:
         """Place each candidate that waited for a span which has ended, below `parent`."""

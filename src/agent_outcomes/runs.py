@@ -362,6 +362,8 @@ class RunTracker:
         is_open = is_outer = False
         waiting: list[Candidate] = []
         if node is not None:
+            if node.open_below and not node.settled_below:
+                self._placement.take_from_open(node, self._open)
             with self._lock:
                 is_open = node.open_below > 0
                 gathered = all_gathered(node) or gathered

@@ -54,6 +54,51 @@ def test_child_that_ends_after_the_run(pipeline: Pipeline) -> None:
     assert pipeline.open_count() == 0
 
 
+def test_run_that_ends_before_the_spans_around_its_leaves(pipeline: Pipeline) -> None:
+    """What spans that are still open have gathered belongs to the run that ends above them, once."""
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("POST /chat", kind=SpanKind.SERVER):
+        agent = tracer.start_span("invoke_agent a", attributes=AGENT)
+        inner = tracer.start_span("invoke_agent inner", context=child_of(agent), attributes=AGENT)
+        step = tracer.start_span("step", context=child_of(inner))
+        with trace.use_span(step):
+            call_model(tracer)
+            with tracer.start_as_current_span("execute_tool t", attributes=TOOL) as tool:
+                tool.set_attribute("agent.outcome.label", "resolved")
+        with trace.use_span(inner):
+            call_model(tracer)
+        agent.end()
+        step.end()
+        inner.end()
+        assert usage(pipeline) == (1, 20, 10, 0.02)
+        run_agent(tracer, "b")
+    assert usage(pipeline) == (2, 40, 20, 0.04)
+    first, second = pipeline.events()
+    assert (first.outcome("label"), first.outcome("cost_complete")) == ("resolved", False)
+    assert first.attributes["agent.run.tool_calls"] == 1
+    assert (second.outcome("label"), second.outcome("cost_complete")) == (None, True)
+
+
+def test_run_of_its_own_below_a_run_that_ends_before_it() -> None:
+    """What a run by the user's word has gathered stays with it, whatever ends above it."""
+    pipeline = Pipeline(is_run=lambda span: span.name == "job" or None)
+    tracer = pipeline.tracer()
+    agent = tracer.start_span("invoke_agent a", attributes=AGENT)
+    job = tracer.start_span("job", context=child_of(agent))
+    step = tracer.start_span("step", context=child_of(job))
+    with trace.use_span(step):
+        call_model(tracer)
+    with trace.use_span(job):
+        call_model(tracer)
+    agent.end()
+    step.end()
+    job.end()
+    ended_first, ended_last = pipeline.events()
+    assert ended_first.attributes.get("agent.run.model_calls") is None
+    assert ended_last.attributes["agent.run.model_calls"] == 2
+    assert pipeline.error_count() == 0
+
+
 def test_closed_children_leave_the_cost_complete(pipeline: Pipeline) -> None:
     """With every child ended before the run, and every call priced, the cost is complete."""
     run_agent(pipeline.tracer())

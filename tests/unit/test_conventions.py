@@ -10,6 +10,7 @@ import pytest
 from agent_outcomes.conventions import (
     AGENT_NAME_KEYS,
     KIND_ROLES,
+    NAME_ROLES,
     OPERATION_ROLES,
     ROOT_NAMES,
     ROOT_OPERATIONS,
@@ -23,6 +24,14 @@ from agent_outcomes.conventions import (
     role_of,
 )
 
+EXPECTED_NAMES = {
+    ("logfire.openai_agents", "OpenAI Agents trace: {name}"): Role.AGENT,
+    ("logfire.openai_agents", "Agent run: {name!r}"): Role.AGENT,
+    ("logfire.openai_agents", "Chat completion with {gen_ai.request.model!r}"): Role.MODEL,
+    ("logfire.openai_agents", "Responses API"): Role.MODEL,
+    ("logfire.openai_agents", "Responses API with {gen_ai.request.model!r}"): Role.MODEL,
+    ("logfire.openai_agents", "Function: {name}"): Role.TOOL,
+}
 EXPECTED_OPERATIONS = {
     "invoke_agent": Role.AGENT,
     "invoke_workflow": Role.AGENT,
@@ -78,11 +87,22 @@ def test_kind(mark: tuple[str, str], role: Role) -> None:
     assert role_of({key: kind, "gen_ai.operation.name": "plan"}) is role
 
 
+@pytest.mark.parametrize(("span", "role"), EXPECTED_NAMES.items())
+def test_name(span: tuple[str, str], role: Role) -> None:
+    """A span that carries no mark at all is known by scope and name together; a mark is stronger."""
+    scope, name = span
+    assert role_of({}, scope, name) is role
+    assert role_of({}, "app", name) is Role.OTHER
+    assert role_of({}, scope, "Turn {turn}") is Role.OTHER
+    assert role_of({"gen_ai.operation.name": "embeddings"}, scope, name) is Role.MODEL
+
+
 def test_every_operation_and_kind_is_expected() -> None:
     """A row added to a table without a role written here fails."""
     assert set(OPERATION_ROLES) == set(EXPECTED_OPERATIONS)
     assert {(key, kind) for key, kinds in KIND_ROLES.items() for kind in kinds} == set(EXPECTED_KINDS)
     assert set(ROOT_NAMES) == set(EXPECTED_ROOTS)
+    assert {(scope, name) for scope, names in NAME_ROLES.items() for name in names} == set(EXPECTED_NAMES)
     assert {"strands.telemetry.tracer": frozenset({"invoke_graph", "invoke_swarm"})} == ROOT_OPERATIONS
 
 
@@ -249,4 +269,5 @@ def test_generated_names(name: str, *, generated: bool) -> None:
 def test_name_keys_of_a_scope() -> None:
     """A scope's own key comes after those of the conventions."""
     assert agent_name_keys("agent_framework") == (*AGENT_NAME_KEYS, "workflow.name")
+    assert agent_name_keys("logfire.openai_agents") == (*AGENT_NAME_KEYS, "name")
     assert agent_name_keys("app") == AGENT_NAME_KEYS

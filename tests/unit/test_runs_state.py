@@ -144,6 +144,11 @@ class Model:
         own = node.late if node.leaf is None else {*node.late, node.leaf}
         if node.is_agent and not node.settled_below:
             node.was_agent = True
+            # What spans below have that go on after it belongs to it, as far as it is there by now.
+            for other in self.open:
+                if node in other.path():
+                    node.leaves |= other.leaves
+                    other.leaves = set()
             leaves = node.leaves.union(own, *(waiting.leaves for waiting in node.waiting))
             self.place(Waiting(leaves, node.is_marked), node.parent)
             return
