@@ -13,7 +13,7 @@ from typing import Final
 import nox
 
 ENVIRONMENTS: Final = Path("tests/frameworks/environments")
-NAMES: Final = ("genai", "adk", "classic")
+NAMES: Final = ("genai", "adk", "classic", "together")
 # CrewAI and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would have to have.
 ONE_PYTHON: Final = frozenset({"classic"})
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "frameworks"

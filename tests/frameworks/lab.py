@@ -232,7 +232,9 @@ def serve(framework: str, requests: TextIO, answers: TextIO) -> None:
 
 if __name__ == "__main__":
     os.environ.update(QUIET)
-    warnings.simplefilter("ignore")  # theirs, not ours: each framework has its own
+    # Theirs, not ours: each framework and instrumentation has its own to say.
+    warnings.simplefilter("ignore")
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     # Frameworks print to standard output; the answers have it for themselves.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -52,14 +52,16 @@ def table(found: tuple[Framework, ...]) -> str:
     rows = [_row(framework, notes) for framework in found]
     lines = [head, ["---"] * len(head), *rows]
     numbered = [f"{number}. {text}" for number, text in enumerate(notes.texts, 1)]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *numbered, ""])
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *numbered, "", ""])
 
 
 def _row(framework: Framework, notes: Notes) -> list[str]:
     results = _results(framework)
     versions: dict[str, str] = results["versions"]
-    (own, *instrumentation) = versions.values()
-    spans = " ".join([framework.spans, *instrumentation[:1]])
+    (own, *others) = versions.values()
+    spans = framework.spans
+    if others and not spans.startswith("native"):
+        spans = f"{spans} {others[0]}"
     if framework.note is not None:
         spans = f"{spans}, note {notes.number(framework.note)}"
     cells = [_cell(framework.cells[scenario], scenario, results, notes) for scenario in Scenario]

@@ -175,7 +175,7 @@ def test_table_numbers_each_note_once(tmp_path: Path, monkeypatch: pytest.Monkey
     written(tmp_path, made)
     lines = table((made,)).splitlines()
     assert lines[2] == f"| Lab 1.2 | native |{' 1 |' * len(Scenario)} ✓ |"
-    assert lines[4:] == ["1. No tokens are reported."]
+    assert lines[4:] == ["1. No tokens are reported.", ""]
 
 
 def test_table_is_not_made_from_other_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
