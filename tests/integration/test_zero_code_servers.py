@@ -32,7 +32,6 @@ DISABLED = {
 }
 # Before 0.63 (SDK 1.42) `opentelemetry-instrument` leaves processes alone that the program starts anew.
 FOLLOWS_CHILDREN = Version(version("opentelemetry-instrumentation")) >= Version("0.63b0")
-BOTH = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 GRPC = pytest.mark.parametrize("protocol", ["grpc"])
 HTTP = pytest.mark.parametrize("protocol", ["http/protobuf"])
 
@@ -94,8 +93,9 @@ GUNICORN = {
 }
 
 
-@BOTH
-@pytest.mark.parametrize("options", list(GUNICORN))
+@pytest.mark.parametrize(
+    ("options", "protocol"), [*((options, "grpc") for options in GUNICORN), ("preload", "http/protobuf")]
+)
 def test_gunicorn(collector: Collector, app: Application, listening: socket.socket, options: str) -> None:
     """Two forked workers: each counts its own requests, and a run before the fork is the parent's alone."""
     command = ["gunicorn", "-w", "2", "-b", f"fd://{listening.fileno()}", *GUNICORN[options]]
