@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import grpc  # type: ignore[import-untyped]
 import pytest
 import yaml
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from agent_outcomes.doctor.findings import EXIT_CODES, NETWORK_LAYERS, Layer
+from agent_outcomes.otel import untraced
 from tests.integration.doctor_command import apply_fix, examine
 from tests.integration.doctor_servers import (
     SIGNALS,
@@ -372,6 +374,24 @@ SETUPS = [
         filled_in=lambda place: place.http_endpoint,
     ),
     Setup(
+        "a gRPC server that is no receiver",
+        lambda place: grpc_server(
+            place, Reply(grpc_code=grpc.StatusCode.UNIMPLEMENTED, grpc_details="unknown service")
+        ),
+        over_grpc,
+        Layer.PATH,
+        f"{OTLP}_ENDPOINT",
+        filled_in=lambda place: place.grpc_endpoint,
+        mend=right,
+    ),
+    Setup(
+        "a proxy that is not there",
+        collector,
+        lambda place: over_http(place, http_proxy=f"http://127.0.0.1:{closed_port()}"),
+        Layer.CONNECT,
+        "http_proxy",
+    ),
+    Setup(
         "a web page with status 200",
         lambda place: http_server(place, HTML),
         over_http,
@@ -564,3 +584,9 @@ def test_a_sampler_in_the_environment_is_seen_without_the_program() -> None:
         assert seen.broken["value"] == "outcome_parentbased_traceidratio"
         assert examine(apply_fix(environ, seen.broken, None), "--json").exit_code == 0
         assert examine({**environ, "OTEL_TRACES_SAMPLER_ARG": "1"}, "--json").exit_code == 0
+
+
+def test_instrumentations_of_the_program_make_no_span_of_a_probe() -> None:
+    """`check()` runs within programs whose HTTP and gRPC clients may be instrumented."""
+    assert untraced(is_instrumentation_enabled) is False
+    assert is_instrumentation_enabled() is True

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, Layer
 from tests.integration.doctor_command import Examined, apply_fix, examine, run_python
 from tests.integration.doctor_servers import PROTOBUF, Reply, http_receiver
+from tests.integration.otelcol import ROOT
 from tests.integration.zero_code import INSTRUMENT, Application
 
 if TYPE_CHECKING:
@@ -273,6 +275,17 @@ def test_a_forked_worker_is_seen(tmp_path: Path, receiver: dict[str, str]) -> No
     source = f"{PROVIDER}{INSTALL}import os\nif not (pid := os.fork()):\n{worker}os.waitpid(pid, 0)\n"
     seen = around(source, receiver, tmp_path)
     assert seen.exit_code == 0, seen.stdout + seen.stderr
+
+
+def test_what_the_program_would_have_loaded_at_its_start_is_loaded(tmp_path: Path, receiver: dict[str, str]) -> None:
+    """A sitecustomize of the user's own still runs, though the doctor's is found before it."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("print('their own start')\n")
+    environ = {**receiver, "PYTHONPATH": os.pathsep.join([str(own), str(ROOT / "src")])}
+    seen = around(PROVIDER + INSTALL + RUN, environ, tmp_path)
+    assert seen.exit_code == 0, seen.stdout + seen.stderr
+    assert seen.stderr.count("their own start") == 1
 
 
 def test_the_check_from_inside(tmp_path: Path, receiver: dict[str, str]) -> None:

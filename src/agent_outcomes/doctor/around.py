@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.doctor.findings import Finding
 
-STOP_GRACE_S: Final = 3.0
+# The share of the time that is kept for an interrupted program to end by itself, and once more after it was killed.
+STOP_SHARE: Final = 0.15
 
 _MODULE: Final = "_agent_outcomes_doctor"
 # `opentelemetry-instrument` puts a sitecustomize of its own before ours, but calls this entry point.
@@ -51,7 +52,7 @@ class Ended:
 def check_program(
     command: Sequence[str], environ: Mapping[str, str], limit_s: float, *, output_to_stderr: bool
 ) -> list[Finding]:
-    """Run the command, at most `limit_s`, and say of each layer of the program what was seen."""
+    """Run the command, done with it after `limit_s`, and say of each layer of the program what was seen."""
     with tempfile.TemporaryDirectory(prefix="agent-outcomes-doctor-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         path, states_folder = folder / "path", folder / "states"
@@ -88,24 +89,38 @@ def _run(command: Sequence[str], environ: Mapping[str, str], limit_s: float, *, 
     except OSError as error:
         return Ended(None, 0.0, error=f"{command[0]}: {error.strerror}")
     try:
-        process.wait(limit_s)
+        process.wait(limit_s * (1 - 2 * STOP_SHARE))
     except subprocess.TimeoutExpired:
-        _stop(process)
+        _stop(process, limit_s * STOP_SHARE)
         return Ended(None, time.monotonic() - started_s)
     except BaseException:
-        _stop(process)
+        _stop(process, limit_s * STOP_SHARE)
         raise
     return Ended(process.returncode, time.monotonic() - started_s)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], grace_s: float) -> None:
     """Interrupt the program and all it has started, as Ctrl-C would; then end them."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all have gone by themselves
-            os.killpg(process.pid, number)
+    for end in (_interrupt, _kill):
+        with contextlib.suppress(OSError):  # all have gone by themselves
+            end(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_GRACE_S)
+            process.wait(grace_s)
             return
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read(folder: Path) -> list[ProgramState]:

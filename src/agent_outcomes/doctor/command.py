@@ -8,7 +8,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.doctor.around import STOP_GRACE_S, check_program
+from agent_outcomes.doctor.around import check_program
 from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, ok, skipped
 from agent_outcomes.doctor.inside import look
 from agent_outcomes.doctor.network import check_network
@@ -79,13 +79,13 @@ def examine(
 ) -> Report:
     """Look at every layer that can be seen from here: the way to the receivers first, then the program, if any."""
     deadline = Deadline(timeout_s)
+    # What the receivers may take, so that there is time left for the program.
+    way = Deadline(min(TIMEOUT_S, timeout_s / 2)) if command else deadline
     settings = read_otel_settings(environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
-    findings += check_network(settings.targets, settings.switched_off, _temporality(environ), _network_share(deadline))
+    findings += check_network(settings.targets, settings.switched_off, _temporality(environ), way)
     if command:
-        # Two graces are kept for a program that does not end when asked.
-        limit_s = max(1.0, deadline.left_s() - 2 * STOP_GRACE_S)
-        findings += check_program(command, environ, limit_s, output_to_stderr=output_to_stderr)
+        findings += check_program(command, environ, deadline.left_s(), output_to_stderr=output_to_stderr)
     else:
         findings += _without_program(environ)
     return report_of(findings)
@@ -103,10 +103,6 @@ def check(timeout_s: float = TIMEOUT_S) -> Report:
     findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look(), os.environ)]
     findings += check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
     return report_of(findings)
-
-
-def _network_share(deadline: Deadline) -> Deadline:
-    return Deadline(deadline.left_s(TIMEOUT_S))
 
 
 def _temporality(environ: Mapping[str, str]) -> str:

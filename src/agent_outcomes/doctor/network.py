@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -139,7 +138,8 @@ def _judge(contact: _Contact, contacts: Sequence[_Contact], deadline: Deadline) 
 def _rows(contacts: Sequence[_Contact], switched_off: Mapping[Signal, str]) -> list[Finding]:
     """One line per layer; failures of several signals that ask for the same change are one."""
     if not contacts:
-        return [skipped(layer, "no signal is sent by OTLP") for layer in NETWORK_LAYERS]
+        because = "no signal is sent by OTLP" if switched_off else "because settings is broken"
+        return [skipped(layer, because) for layer in NETWORK_LAYERS]
     off = "".join(f"; {signal}: not sent ({why})" for signal, why in switched_off.items())
     failures = _merged(contacts)
     first = min((NETWORK_LAYERS.index(failure.layer) for failure in failures), default=len(NETWORK_LAYERS))
@@ -201,16 +201,27 @@ _DESCRIPTIONS: Final[Mapping[Layer, Callable[[Sequence[_Contact]], str]]] = {
 
 
 def _unresolved(target: Target, proxy: Proxy | None, host: str, error: OSError) -> Finding:
-    variable = proxy.variable if proxy else target.endpoint_variable
-    said = f"{variable} names the proxy" if proxy else target.said_endpoint
     reason = "no answer from the name server" if isinstance(error, TimeoutError) else "it does not resolve"
-    line = export_line(variable, f"http://localhost:{target.port or _USUAL_PORTS[target.protocol]}")
+    if proxy:
+        return _no_proxy(Layer.DNS, proxy, f"{host}: {reason}")
+    line = export_line(target.endpoint_variable, f"http://localhost:{target.port or _USUAL_PORTS[target.protocol]}")
     return failed(
         Layer.DNS,
-        f"{host}: {reason} ({said})",
+        f"{host}: {reason} ({target.said_endpoint})",
         why="The exporter cannot find the receiver. Names of containers resolve only within the containers' network.",
         fix=f"Write a name that this machine can resolve; for a receiver on this machine:\n{line}",
-        variable=variable,
+        variable=target.endpoint_variable,
+    )
+
+
+def _no_proxy(layer: Layer, proxy: Proxy, seen: str) -> Finding:
+    return failed(
+        layer,
+        f"{seen} (the proxy that {proxy.variable} names)",
+        why="The exporter sends by way of that proxy.",
+        fix=f"Give the proxy's right address, or go without it:\n  unset {proxy.variable}",
+        variable=proxy.variable,
+        value="",
     )
 
 
@@ -223,14 +234,15 @@ def _listens(host: str, port: int, limit_s: float) -> bool:
 
 
 def _unconnected(target: Target, proxy: Proxy | None, place: str, error: OSError, *, usual_listens: bool) -> Finding:
-    variable = proxy.variable if proxy else target.endpoint_variable
-    said = f"{variable} names the proxy" if proxy else target.said_endpoint
     if isinstance(error, ConnectionRefusedError):
-        seen, why = f"{place} refuses the connection ({said})", "Nothing listens on that port."
-    elif isinstance(error, TimeoutError | socket.timeout):
-        seen, why = f"{place} does not answer ({said})", "The host is down, or a firewall throws the packets away."
+        seen, why = f"{place} refuses the connection", "Nothing listens on that port."
+    elif isinstance(error, TimeoutError):
+        seen, why = f"{place} does not answer", "The host is down, or a firewall throws the packets away."
     else:
-        seen, why = f"{place} cannot be reached: {_reason(error)} ({said})", "There is no way to that address."
+        seen, why = f"{place} cannot be reached: {_reason(error)}", "There is no way to that address."
+    if proxy:
+        return _no_proxy(Layer.CONNECT, proxy, seen)
+    variable, seen = target.endpoint_variable, f"{seen} ({target.said_endpoint})"
     usual = _USUAL_PORTS[target.protocol]
     value = _at_port(target, usual) if usual_listens else None
     advice = (

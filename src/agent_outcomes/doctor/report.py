@@ -82,7 +82,8 @@ def as_json(report: Report) -> str:
 
 def _line(finding: Finding) -> str:
     first, *_ = finding.seen.splitlines() or [""]
-    return f"{finding.layer:<{_LAYER_WIDTH}}{finding.state:<{_STATE_WIDTH}}{first}".rstrip()
+    line = f"{finding.layer:<{_LAYER_WIDTH}}{finding.state:<{_STATE_WIDTH}}{first}".rstrip()
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
 def _paragraph(title: str, text: str) -> str:

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from agent_outcomes.doctor.probe import RESPONSES, rejected_by
 from agent_outcomes.doctor.reach import within
 from agent_outcomes.doctor.targets import HTTP, Signal, redacted, shown_url
+from agent_outcomes.otel import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ def send(target: Target, request: Request, limit_s: float) -> Answer:
     """Send the probe, once, following no redirect. Never raises."""
     try:
         ask = _send_http if target.protocol == HTTP else _send_grpc
-        answer = within(limit_s, lambda: ask(target, request, limit_s))
+        answer = within(limit_s, lambda: untraced(lambda: ask(target, request, limit_s)))
     except Exception as error:  # noqa: BLE001 - clients raise a dozen classes, and each means: no answer
         answer = Answer(text=_words(error))
     return _cleaned(answer, target)
