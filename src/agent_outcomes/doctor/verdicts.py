@@ -174,7 +174,7 @@ def _redirected(target: Target, answer: Answer) -> Finding:
     return failed(
         Layer.REDIRECT,
         f"{shown_url(target.url)} answers {answer.http_status} and sends on to {location or 'nowhere'}",
-        why="An exporter that follows sends a GET without its data, and takes the answer for a success.",
+        why="Followed, it becomes a GET without the data (301 to 303), and credentials stay behind at another host.",
         fix=f"Give the final address:\n{export_line(target.endpoint_variable, value or 'https://THE-FINAL-ADDRESS')}",
         variable=target.endpoint_variable,
         value=value or None,
