@@ -142,6 +142,9 @@ GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "age
 _CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents|openinference\.instrumentation\.smolagents")
 _LAST_AGENT_SCOPE: Final = re.compile(r".*openai[_.-]agents")
 
+# Instrumentations that record a pause for a human on the step that asked, and end the agent's span clean.
+PAUSE_SCOPES: Final = frozenset({"openinference.instrumentation.langchain", "opentelemetry.instrumentation.langchain"})
+
 # Instrumentations that mark the span of a failed run ERROR and then neither end it nor take it off the context.
 LEAVES_FAILED_OPEN: Final = frozenset({"openinference.instrumentation.smolagents"})
 

@@ -17,6 +17,7 @@ from agent_outcomes.conventions import (
     GENAI_PREFIXES,
     LIFETIME_TOTALS_SCOPES,
     NAME_ROLES,
+    PAUSE_SCOPES,
     ROLE_KEYS,
     ROOT_NAMES,
     ROOT_OPERATIONS,
@@ -26,6 +27,7 @@ from agent_outcomes.conventions import (
     is_known_root,
     role_of,
 )
+from agent_outcomes.evidence import pause_of
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.otel import SCOPE_NAME
 from agent_outcomes.pricing import compute_cost
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
+    from agent_outcomes.evidence import Finding
     from agent_outcomes.pricing import ModelCall
     from agent_outcomes.usage import Tally
 
@@ -244,6 +247,12 @@ def _time_ns(time: object) -> int | None:
     if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= TIME_MAX_NS:
         return int(time)
     return None
+
+
+def pause_in(span: ReadableSpan) -> Finding | None:
+    """The human-in-the-loop interrupt that a step ended with, where its agent's span will not say so."""
+    types = _exception_types(span) if scope_of(span) in PAUSE_SCOPES else ()
+    return pause_of(encodable(types[-1], NAME_LENGTH_MAX)) if types else None
 
 
 def failed_at_ns(span: ReadableSpan) -> int | None:

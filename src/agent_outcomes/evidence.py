@@ -64,8 +64,11 @@ class Finding:
 _STALE: Final = Finding(Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None), STALE)
 
 
-def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
-    """The status of a run nobody stated one for; `nested` is what its last nested agent ended with."""
+def infer(span: AgentSpan, nested: Finding | None = None, pause: Finding | None = None) -> Finding:
+    """The status of a run nobody stated one for.
+
+    `nested` is what its last nested agent ended with, `pause` the interrupt that its last step ended with, if it did.
+    """
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
         reason = str.__str__(reason)
@@ -74,7 +77,7 @@ def infer(span: AgentSpan, nested: Finding | None = None) -> Finding:
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":
         return _from_error_span(span)
-    return _paused(span) or _stopped(span) or _from_unset_span(span, nested)
+    return _paused(span) or pause or _stopped(span) or _from_unset_span(span, nested)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
@@ -109,8 +112,13 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
 def _paused(span: AgentSpan) -> Finding | None:
     """Our own API leaves the span of a run that waits for a human unmarked but for `error.type`."""
     name = span.attributes.get(ERROR_TYPE)
-    rule = find_rule(facts_from_name(str.__str__(name))) if isinstance(name, str) else None
-    return _finding(rule, f"exception:{name}", None) if rule is not None and rule.paused else None
+    return pause_of(str.__str__(name)) if isinstance(name, str) else None
+
+
+def pause_of(error_name: str) -> Finding | None:
+    """What an exception of this class says of a run that waits for a human; `None` if it is no such interrupt."""
+    rule = find_rule(facts_from_name(error_name))
+    return _finding(rule, f"exception:{error_name}", None) if rule is not None and rule.paused else None
 
 
 def _from_error_span(span: AgentSpan) -> Finding:

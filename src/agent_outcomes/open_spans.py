@@ -122,7 +122,10 @@ class Settled:
 
 
 class Gathered:
-    """What ended spans have left with their nearest open ancestor."""
+    """What ended spans have left with their nearest open ancestor.
+
+    `nested` is how the last agent below ended, `pause` that a step right below asked a human and waits for the answer.
+    """
 
     __slots__ = (
         "agent_name",
@@ -131,6 +134,7 @@ class Gathered:
         "handoffs",
         "handoffs_lost",
         "nested",
+        "pause",
         "settled",
         "settled_count",
         "stated",
@@ -147,6 +151,7 @@ class Gathered:
         self.stated: dict[str, Any] | None = None
         self.contradicted = False
         self.nested: Finding | None = None
+        self.pause: Finding | None = None
         self.agent_name: str | None = None
         self.handoffs: list[Handoff] | None = None
         self.handoffs_lost = 0
@@ -355,7 +360,7 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
         gathered.add_stated(stated)
     else:
         gathered.nested = candidate.finding
-        name = _agent_name(candidate.span)
+        name = agent_name_of(candidate.span)
         if name is not None and (name not in DEFAULT_NAMES or gathered.agent_name is None):
             gathered.agent_name = name
         if candidate.handoff is not None:
@@ -369,7 +374,8 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
     above.absorb(gathered)
 
 
-def _agent_name(span: AgentSpan) -> str | None:
+def agent_name_of(span: AgentSpan) -> str | None:
+    """The name of the agent whose span it is, as its attributes or the span's name tell it."""
     named = (span.attributes.get(key) for key in agent_name_keys(span.scope))
     name = next((name for name in named if isinstance(name, str) and name and not is_generated_name(name)), None)
     if name is not None:

@@ -35,6 +35,7 @@ from agent_outcomes.detection import (
     keys_of,
     name_of,
     own_usage,
+    pause_in,
     run_span_of,
     scope_of,
     seen_as,
@@ -42,7 +43,6 @@ from agent_outcomes.detection import (
     snapshot_open,
     standing_of,
 )
-from agent_outcomes.evidence import infer
 from agent_outcomes.open_spans import (
     Candidate,
     Gathered,
@@ -50,14 +50,14 @@ from agent_outcomes.open_spans import (
     Settlement,
     all_gathered,
     ancestors,
-    caller_id_of,
     close,
     fold_handoff,
     fold_plain,
+    gathered_by,
     is_local_parent,
 )
 from agent_outcomes.placement import Placement
-from agent_outcomes.settling import handoff_of, open_candidate
+from agent_outcomes.settling import ended_candidate, open_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.detection import IsRun, PriceOf
+    from agent_outcomes.evidence import Finding
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.usage import Tally
@@ -296,7 +297,7 @@ class RunTracker:
         was_agent = span is not None and standing_of(span, self._is_run) in _AGENTS
         with self._lock:
             node.was_agent = was_agent and not node.settled_below
-            waiting = self._close_plain(node, None)
+            waiting = self._close_plain(node, None, None)
         return self._placement.place_all(waiting, node) if waiting else []
 
     def _end_watched(self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any]) -> list[Settlement]:
@@ -305,7 +306,7 @@ class RunTracker:
         role, likeness = seen_as(span, attributes, self._is_run)
         own = own_usage(span, attributes, role, self._price_of)
         if likeness is Likeness.NONE:
-            return self._end_plain(context, own)
+            return self._end_plain(context, own, pause_in(span))
         with self._lock:
             if self._doubtful.has_given_up(context):
                 return []
@@ -313,13 +314,13 @@ class RunTracker:
         facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
         return self._end_agent(facts, context, likeness, own, node)
 
-    def _end_plain(self, context: SpanContext, own: Tally | None) -> list[Settlement]:
+    def _end_plain(self, context: SpanContext, own: Tally | None, pause: Finding | None = None) -> list[Settlement]:
         self._lock.acquire()
         try:
             node = self._take(context)
             if node is None:
                 return []
-            waiting = self._close_plain(node, own)
+            waiting = self._close_plain(node, own, pause)
         finally:
             self._lock.release()
         return self._placement.place_all(waiting, node.parent) if waiting else []
@@ -342,9 +343,11 @@ class RunTracker:
             self._doubtful.remove(node)
         return node
 
-    def _close_plain(self, node: OpenSpan, own: Tally | None) -> list[Candidate] | None:
+    def _close_plain(self, node: OpenSpan, own: Tally | None, pause: Finding | None) -> list[Candidate] | None:
         """Fold what the span leaves into the ancestor above; returns what waited for it. The lock is held."""
         above = close(node)
+        if pause is not None and above is not None:
+            gathered_by(above).pause = pause
         gathered = all_gathered(node)
         if gathered is None and own is None:
             return None
@@ -376,17 +379,9 @@ class RunTracker:
                         fold_handoff(gathered, below)
                 elif waiting:
                     gathered.add_settled(None, len(waiting), 0)
-        candidate = Candidate(
-            span=span,
-            context=context,
-            likeness=likeness,
-            finding=infer(span, gathered.nested),
-            gathered=gathered,
-            own=own,
-            is_open=is_open,
-            start_seen=node is not None,
-            handoff=handoff_of(span, gathered, likeness) if self._keeps_handoffs and parent is not None else None,
-            caller_id=caller_id_of(node),
+        handoffs = self._keeps_handoffs
+        candidate = ended_candidate(
+            node, span, context, likeness, own, gathered=gathered, is_open=is_open, keeps_handoffs=handoffs
         )
         if early is not None:
             return self._placement.place_all(waiting, parent) + self._placement.end_settled(early, candidate)

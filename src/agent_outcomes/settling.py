@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.conventions import is_named_below
 from agent_outcomes.detection import Likeness
-from agent_outcomes.evidence import infer_open
+from agent_outcomes.evidence import infer, infer_open
 from agent_outcomes.handoffs import Handoff, named_by
 from agent_outcomes.normalize import Below, normalize
-from agent_outcomes.open_spans import Candidate, Gathered, Settlement, caller_id_of
+from agent_outcomes.open_spans import Candidate, Gathered, Settlement, agent_name_of, caller_id_of
 from agent_outcomes.semconv import Source
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.evidence import Finding
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.open_spans import OpenSpan
     from agent_outcomes.usage import Tally
@@ -40,6 +43,42 @@ def settlement_of(candidate: Candidate) -> Settlement:
     return Settlement(run, outcome, candidate.context, handoffs=handoffs, handoffs_lost=gathered.handoffs_lost)
 
 
+def ended_candidate(
+    node: OpenSpan | None,
+    span: AgentSpan,
+    context: SpanContext,
+    likeness: Likeness,
+    own: Tally | None,
+    *,
+    gathered: Gathered,
+    is_open: bool,
+    keeps_handoffs: bool,
+) -> Candidate:
+    """A span that has ended as a candidate, with what it has gathered; it may turn out to be a nested agent."""
+    finding = infer(span, gathered.nested, _pause_below(span, gathered))
+    may_be_nested = keeps_handoffs and node is not None and node.parent is not None
+    return Candidate(
+        span=span,
+        context=context,
+        likeness=likeness,
+        finding=finding,
+        gathered=gathered,
+        own=own,
+        is_open=is_open,
+        start_seen=node is not None,
+        handoff=handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
+        caller_id=caller_id_of(node),
+    )
+
+
+def _pause_below(span: AgentSpan, gathered: Gathered) -> Finding | None:
+    """The pause of a step right below; that of an agent below only if it is the same one, seen twice."""
+    nested = gathered.nested
+    if gathered.pause is None and nested is not None and nested.paused and gathered.agent_name == agent_name_of(span):
+        return nested
+    return gathered.pause
+
+
 def open_candidate(node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tally | None) -> Candidate:
     """A span that has been open for too long as a candidate; it has yet to be given what it has gathered."""
     return Candidate(
@@ -55,9 +94,9 @@ def open_candidate(node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tal
     )
 
 
-def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness) -> Handoff | None:
+def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness, finding: Finding) -> Handoff | None:
     """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome."""
     if likeness is Likeness.BY_OUTCOME:
         return None
-    callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested))
+    callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested), finding)
     return Handoff(callee, outcome, remote=not span.internal)

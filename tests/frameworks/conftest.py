@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.frameworks.expectations import Framework
-    from tests.frameworks.scenarios import Scenario
+    from tests.frameworks.scenarios import Beyond, Scenario
 
 ROOT: Final = Path(__file__).parents[2]
 # Names the environment of `environments/` that this is: none of its frameworks may be missing.
@@ -30,7 +30,7 @@ ENVIRONMENT: Final = "FRAMEWORKS_ENVIRONMENT"
 class Observe(Protocol):
     """The user's code in one scenario, as it is or with the footnote's remedy."""
 
-    def __call__(self, framework: Framework, scenario: Scenario, *, remedied: bool = False) -> Observation:
+    def __call__(self, framework: Framework, scenario: Scenario | Beyond, *, remedied: bool = False) -> Observation:
         """Run the cell, or tell what it showed before."""
         ...
 
@@ -67,13 +67,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         ids = [f"{framework.id}-{scenario}" for framework, scenario in cells]
         metafunc.parametrize(("framework", "scenario"), cells, ids=ids)
+    elif {"framework", "beyond"} <= set(metafunc.fixturenames):
+        more = [(framework, beyond) for framework in tested for beyond in framework.beyond]
+        metafunc.parametrize(("framework", "beyond"), more, ids=[f"{one.id}-{beyond}" for one, beyond in more])
     elif "framework" in metafunc.fixturenames:
         metafunc.parametrize("framework", tested, ids=[framework.id for framework in tested])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where no cell needs a remedy there is no remedy to try, which is no test left out."""
-    without_cells = [item for item in items if item.name == "test_remedy[NOTSET]"]
+    """Where no cell needs a remedy, or none is beyond the table, there is nothing to try, which is no test left out."""
+    without_cells = [item for item in items if item.name in ("test_remedy[NOTSET]", "test_beyond[NOTSET]")]
     if without_cells:
         config.hook.pytest_deselected(items=without_cells)
         items[:] = [item for item in items if item not in without_cells]
@@ -85,7 +88,7 @@ def observe() -> Iterator[Observe]:
     labs: dict[str, subprocess.Popen[str]] = {}
     known: dict[tuple[str, str, bool], Observation] = {}
 
-    def ask(framework: Framework, scenario: Scenario, *, remedied: bool = False) -> Observation:
+    def ask(framework: Framework, scenario: Scenario | Beyond, *, remedied: bool = False) -> Observation:
         key = (framework.id, scenario.value, remedied)
         if key not in known:
             if framework.id not in labs:

@@ -6,7 +6,7 @@ the table shows, the framework first) and `cells`: by scenario what `Observation
 that is not right has a `footnote` that says why; if anything helps, `remedy` is what the user adds, and the adapter's
 `REMEDIES` show that it does (`remedy_lacks_tokens: true` where what is used after the run's end must stay out of it). A
 scenario that a framework cannot express is `{left_out: why}`. Where costs are not what the provider charges,
-`cost_note` says why; `note` says what holds for the framework as a whole.
+`cost_note` says why; `note` says what holds for the framework as a whole. `beyond` has cells that are in no table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.frameworks.observation import LEDGER, Observation
-from tests.frameworks.scenarios import RIGHT, Scenario
+from tests.frameworks.scenarios import RIGHT, Beyond, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +60,7 @@ class Framework:
     note: str | None = None
     cost_note: str | None = None
     cells: Mapping[Scenario, ExpectedCell] = field(default_factory=dict)
+    beyond: Mapping[Beyond, ExpectedCell] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -104,4 +105,5 @@ def _read(path: Path) -> Framework:
         note=data.get("note"),
         cost_note=data.get("cost_note"),
         cells={Scenario(name): ExpectedCell.read(cell) for name, cell in data["cells"].items()},
+        beyond={Beyond(name): ExpectedCell.read(cell) for name, cell in data.get("beyond", {}).items()},
     )

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from agent_outcomes import AgentOutcomeSpanProcessor
 from tests.frameworks.model_server import Mode, ModelServer
 from tests.frameworks.observation import Observation, SeenRun, compare_cost, compare_tokens
-from tests.frameworks.scenarios import MODES, Scenario
+from tests.frameworks.scenarios import MODES, Beyond, Scenario
 from tests.pipeline import EventMemory, SeenEvent, delta_reader, total_of
 
 if TYPE_CHECKING:
@@ -64,13 +64,14 @@ QUIET: Final = {
 
 
 class Adapter(Protocol):
-    """One framework, as a module of `tests.frameworks.adapters`.
+    """One framework, as a module of `tests.frameworks.adapters`; `BEYOND` may be left out.
 
     `CELLS` has the user's code for every scenario that the framework can express, `REMEDIES` the same with the
     remedy of the footnote. A remedy may come with an `is_run` for the processor, in `IS_RUN`.
     """
 
     CELLS: Mapping[Scenario, Cell]
+    BEYOND: Mapping[Beyond, Cell]
     REMEDIES: Mapping[Scenario, Cell]
     IS_RUN: Mapping[Scenario, IsRun]
 
@@ -101,9 +102,11 @@ class Lab:
         self._adapter = _load(framework)
         self._adapter.instrument(self._spans)
 
-    def observe(self, scenario: Scenario, *, remedied: bool) -> Observation:
+    def observe(self, scenario: Scenario | Beyond, *, remedied: bool) -> Observation:
         """Run the user's code in a fresh thread (a fresh context) and say what came out of it."""
-        cells = self._adapter.REMEDIES if remedied else self._adapter.CELLS
+        cells: Mapping[Any, Cell] = self._adapter.REMEDIES if remedied else self._adapter.CELLS
+        if isinstance(scenario, Beyond):
+            cells = self._adapter.BEYOND
         self._is_run = getattr(self._adapter, "IS_RUN", {}).get(scenario) if remedied else None
         self._server.reset(MODES.get(scenario, Mode.ANSWER))
         self._strangers.clear()
@@ -146,7 +149,7 @@ class Lab:
         return self._outcomes()
 
     def _describe(
-        self, scenario: Scenario, events: list[SeenEvent], raised: str | None, late_runs: int, count: int
+        self, scenario: Scenario | Beyond, events: list[SeenEvent], raised: str | None, late_runs: int, count: int
     ) -> Observation:
         runs = [SeenRun.of(event.attributes) for event in events]
         if scenario is Scenario.PARALLEL:
@@ -225,7 +228,8 @@ def serve(framework: str, requests: TextIO, answers: TextIO) -> None:
     lab = Lab(framework)
     for line in requests:
         name, _, variant = line.strip().partition(" ")
-        observation = lab.observe(Scenario(name), remedied=variant == "remedy")
+        scenario = Scenario(name) if name in set(Scenario) else Beyond(name)
+        observation = lab.observe(scenario, remedied=variant == "remedy")
         answers.write(json.dumps(observation.as_json()) + "\n")
         answers.flush()
 

@@ -31,6 +31,15 @@ class Scenario(StrEnum):
     AFTER_FAILURE = "after_failure"
 
 
+class Beyond(StrEnum):
+    """What only some frameworks have, so that the table has no column for it."""
+
+    PAUSED = "paused"
+    STREAM_LEFT = "stream_left"
+    STREAM_FAILED = "stream_failed"
+    INTERRUPTED = "interrupted"
+
+
 TITLES: Final[Mapping[Scenario, str]] = {
     Scenario.TOOL_SUCCESS: "tool",
     Scenario.TOOL_ERROR: "tool fails",
@@ -47,7 +56,7 @@ TITLES: Final[Mapping[Scenario, str]] = {
     Scenario.AFTER_FAILURE: "next run",
 }
 
-MODES: Final[Mapping[Scenario, Mode]] = {
+MODES: Final[Mapping[Scenario | Beyond, Mode]] = {
     Scenario.RATE_LIMITED: Mode.RATE_LIMITED,
     Scenario.UNAVAILABLE: Mode.UNAVAILABLE,
     Scenario.TIMED_OUT: Mode.SLOW,
@@ -55,6 +64,7 @@ MODES: Final[Mapping[Scenario, Mode]] = {
     Scenario.INVALID_OUTPUT: Mode.INVALID,
     Scenario.STEP_LIMIT: Mode.LOOP,
     Scenario.AFTER_FAILURE: Mode.RATE_LIMITED,
+    Beyond.STREAM_FAILED: Mode.RATE_LIMITED,
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tests.frameworks.conftest import Observe
     from tests.frameworks.expectations import Framework
+    from tests.frameworks.scenarios import Beyond
 
 
 def test_all_scenarios_are_there(framework: Framework) -> None:
@@ -42,6 +43,15 @@ def test_remedy(framework: Framework, scenario: Scenario, observe: Observe) -> N
     observation = observe(framework, scenario, remedied=True)
     lacks_tokens = framework.cells[scenario].remedy_lacks_tokens
     assert observation.is_right(RIGHT[scenario], lacks_tokens=lacks_tokens), observation.as_json()
+    assert observation.faults == ()
+
+
+def test_beyond(framework: Framework, beyond: Beyond, observe: Observe) -> None:
+    """What only this framework has is counted as expected, too."""
+    observation = observe(framework, beyond)
+    expected = framework.beyond[beyond].observation
+    assert expected is not None
+    assert observation.as_json() == expected.as_json()
     assert observation.faults == ()
 
 

@@ -14,17 +14,21 @@ from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 from openai import RateLimitError
 from pydantic import BaseModel, SecretStr
 
 from tests.frameworks.driving import CLIENT_TIMEOUT_S, behind_fastapi, cancel_when_asked, run_both, state_outcome
 from tests.frameworks.model_server import MODEL, Mode, ModelServer
-from tests.frameworks.scenarios import Scenario, ToolBroke
+from tests.frameworks.scenarios import Beyond, Scenario, ToolBroke
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from langchain_core.runnables import RunnableConfig
 
     from tests.frameworks.lab import Cell
 
@@ -111,6 +115,34 @@ async def _run(server: ModelServer, timeout_s: float | None = None) -> object:
     return await weather_agent(server, timeout_s=timeout_s).ainvoke(QUESTION)
 
 
+def _paused(server: ModelServer) -> None:
+    """A graph that asks a human before it sends what the model has written, and is resumed with the answer."""
+    model = chat_model(server)
+
+    def approve(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": interrupt("send it?")}]}
+
+    def write(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("approve", approve)
+    graph.add_node("write", write)
+    graph.add_edge(START, "approve")
+    graph.add_edge("approve", "write")
+    graph.add_edge("write", END)
+    agent = graph.compile(name="mail_agent", checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    agent.invoke(QUESTION, thread)
+    agent.invoke(Command(resume="yes"), thread)
+
+
+def _stream_left(server: ModelServer) -> None:
+    for _ in weather_agent(server).stream(QUESTION):
+        break
+
+
+BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.PAUSED: _paused, Beyond.STREAM_LEFT: _stream_left}
 CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.TOOL_SUCCESS: lambda server: asyncio.run(_run(server)),
     Scenario.TOOL_ERROR: lambda server: weather_agent(server, [broken_weather]).invoke(QUESTION),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from openinference.instrumentation.langchain import LangChainInstrumentor
 
 from agent_outcomes import agent_run
-from tests.frameworks.adapters.langgraph_agents import CELLS
+from tests.frameworks.adapters.langgraph_agents import BEYOND, CELLS
 from tests.frameworks.scenarios import Scenario
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.frameworks.lab import Cell, IsRun
     from tests.frameworks.model_server import ModelServer
 
-__all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
+__all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
 
 
 def instrument(tracer_provider: TracerProvider) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 
-from tests.frameworks.adapters.langgraph_agents import CELLS
+from tests.frameworks.adapters.langgraph_agents import BEYOND, CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.frameworks.lab import Cell, IsRun
     from tests.frameworks.scenarios import Scenario
 
-__all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
+__all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
 
 
 def instrument(tracer_provider: TracerProvider) -> None:

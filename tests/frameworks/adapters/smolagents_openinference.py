@@ -13,7 +13,7 @@ from smolagents import AgentError, LogLevel, OpenAIModel, RunResult, ToolCalling
 from agent_outcomes import Outcome, agent_run
 from tests.frameworks.driving import CLIENT_TIMEOUT_S, behind_fastapi_in_thread, in_both_threads, state_outcome
 from tests.frameworks.model_server import MODEL, Mode, ModelServer
-from tests.frameworks.scenarios import Scenario
+from tests.frameworks.scenarios import Beyond, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +95,34 @@ def _after_failure(server: ModelServer) -> None:
     agent.run(QUESTION)
 
 
+def _stream_left(server: ModelServer) -> None:
+    for _ in _agent(server).run(QUESTION, stream=True):
+        break
+
+
+@tool
+def interrupted_weather(city: str) -> str:
+    """Weather of a city.
+
+    Args:
+        city: the city
+
+    """
+    raise KeyboardInterrupt(city)
+
+
+def _interrupted(server: ModelServer) -> None:
+    """Ctrl-C, then another run, as in a notebook."""
+    with contextlib.suppress(KeyboardInterrupt):
+        _agent(server, tools=[interrupted_weather]).run(QUESTION)
+    _ask(server)
+
+
+BEYOND: Final[Mapping[Beyond, Cell]] = {
+    Beyond.STREAM_LEFT: _stream_left,
+    Beyond.STREAM_FAILED: lambda server: list(_agent(server).run(QUESTION, stream=True)),
+    Beyond.INTERRUPTED: _interrupted,
+}
 CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.TOOL_SUCCESS: _ask,
     Scenario.RATE_LIMITED: _ask,
