@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ENDED_CLEAN: Final = "span_end"
 SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
+STOP_REASON: Final = "stop_reason"
 ANCESTOR: Final = "ancestor"
 DESCENDANT: Final = "descendant"
 STALE: Final = "stale"
@@ -82,7 +83,7 @@ def infer(span: AgentSpan, nested: Finding | None = None, pause: Finding | None 
 
 def _stopped(span: AgentSpan) -> Finding | None:
     rule = STOP_RULES.get(span.stop_reason) if span.stop_reason is not None else None
-    return _finding(rule, f"finish_reason:{span.stop_reason}", None) if rule is not None else None
+    return _finding(rule, f"{STOP_REASON}:{span.stop_reason}", None) if rule is not None else None
 
 
 def infer_open(span: AgentSpan) -> Finding:

@@ -18,7 +18,15 @@ from agent_outcomes.detection import (
     own_usage,
     scope_of,
 )
-from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, SPAN_ERROR, STATED
+from agent_outcomes.evidence import (
+    ANCESTOR,
+    DESCENDANT,
+    ENDED_CLEAN,
+    SPAN_ERROR,
+    STATED,
+    STATUS_TEXT,
+    STOP_REASON,
+)
 from agent_outcomes.money import plain_text
 from agent_outcomes.record import record
 from agent_outcomes.replay import id_of, parent_id_of
@@ -43,12 +51,15 @@ _EVIDENCE: Final[Mapping[str, str]] = {
     ENDED_CLEAN: "the span ended without an error, and no stronger evidence speaks against success",
     STATED: f"`{semconv.AGENT_OUTCOME_STATUS}` says so",
     SPAN_ERROR: "the span's status is ERROR, and nothing names the error",
+    STATUS_TEXT: "the span's status is ERROR, and its message has a form that is known",
     ANCESTOR: "an outer span, around this one run, states the business result",
     DESCENDANT: "a span inside the run states the outcome",
 }
 _EVIDENCE_PREFIXES: Final[Mapping[str, str]] = {
     "exception:": "the span's error is {}",
     "finish_reason:": f"`{FINISH_REASON}` is {{}}",
+    f"{STATUS_TEXT}:": "the span's status is ERROR, and its message names HTTP status {}",
+    f"{STOP_REASON}:": "an event of the span says why the framework stopped: {}",
     "nested_agent:": "this instrumentation ends a failed run clean, and the last agent below failed with {}",
 }
 

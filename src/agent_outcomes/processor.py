@@ -251,6 +251,12 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
                 self._sink.drop(DropReason.PAUSED, settlement)
             elif self._is_shut_down:
                 self._sink.drop(DropReason.SHUTDOWN, settlement)
+                _log.warning(
+                    "shutdown",
+                    "an agent outcome is dropped: the run ended after its AgentOutcomeSpanProcessor was shut down. "
+                    "Shut its tracer provider down last. Where a framework makes a provider for each session, "
+                    "add a new processor to each.",
+                )
             else:
                 self._sink.emit(settlement)
 

@@ -148,10 +148,16 @@ def _span(message: SpanMessage, resource: Resource, scope: InstrumentationScope)
         events=[Event(event.name, _attributes(event.attributes), event.time_unix_nano) for event in message.events],
         kind=_KINDS.get(message.kind, SpanKind.INTERNAL),
         instrumentation_scope=scope,
-        status=Status(_STATUSES.get(message.status.code, StatusCode.UNSET)),
+        status=_status(message),
         start_time=message.start_time_unix_nano,
         end_time=message.end_time_unix_nano,
     )
+
+
+def _status(message: SpanMessage) -> Status:
+    code = _STATUSES.get(message.status.code, StatusCode.UNSET)
+    # The SDK takes a description for errors only, and warns of any other.
+    return Status(code, message.status.message or None) if code is StatusCode.ERROR else Status(code)
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> Mapping[str, Any]:

@@ -106,6 +106,29 @@ def test_each_figure_comes_with_its_reason(recorded: Recorded) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Error code: 429 - {}", "the span's status is ERROR, and its message names HTTP status 429"),
+        ("Max iterations of 3 reached!", "the span's status is ERROR, and its message has a form that is known"),
+    ],
+)
+def test_a_message_that_names_the_error(recorded: Recorded, text: str, why: str) -> None:
+    """What was read from a message is said to be."""
+    with recorded.pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT) as span:
+        span.set_status(StatusCode.ERROR, text)
+    assert f"               inferred: {why}" in explain(recorded.text()).stdout.splitlines()
+
+
+def test_an_event_that_says_why_it_stopped(recorded: Recorded) -> None:
+    """What a framework's own span event says is told as it said it."""
+    tracer = recorded.pipeline.tracer("strands.telemetry.tracer")
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as span:
+        span.add_event("gen_ai.choice", {"finish_reason": "limit_turns"})
+    why = "inferred: an event of the span says why the framework stopped: limit_turns"
+    assert f"               {why}" in explain(recorded.text()).stdout.splitlines()
+
+
 def test_the_attributes_are_those_of_the_event(recorded: Recorded) -> None:
     """Replayed from its spans a run has the very attributes that the processor gave its event."""
     fail(recorded)

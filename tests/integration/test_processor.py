@@ -229,7 +229,7 @@ def test_two_tracer_providers_sharing_a_meter_provider() -> None:
     assert total_of(pipeline.delta.get_metrics_data(), "agent.runs") == 4
 
 
-def test_spans_that_end_after_shutdown_are_counted_as_dropped() -> None:
+def test_spans_that_end_after_shutdown_are_counted_as_dropped(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is emitted after shutdown, and nothing vanishes in silence."""
     pipeline = Pipeline()
     tracer = pipeline.tracer()
@@ -242,6 +242,7 @@ def test_spans_that_end_after_shutdown_are_counted_as_dropped() -> None:
     events = pipeline.total("agent_outcomes.processor.dropped", {**shutdown, "agent_outcomes.signal": "event"})
     postings = pipeline.total("agent_outcomes.processor.dropped", {**shutdown, "agent_outcomes.signal": "metric"})
     assert (events, postings) == (1, 3)
+    assert "after its AgentOutcomeSpanProcessor was shut down" in "".join(warnings_of(caplog))
 
 
 def test_shutdown_twice_and_force_flush() -> None:

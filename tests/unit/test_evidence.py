@@ -232,8 +232,8 @@ def test_status_text_is_the_weakest_name() -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("span.cancelled", ("cancelled", "finish_reason:span.cancelled", None)),
-        ("limit_turns", ("failure", "finish_reason:limit_turns", None)),
+        ("span.cancelled", ("cancelled", "stop_reason:span.cancelled", None)),
+        ("limit_turns", ("failure", "stop_reason:limit_turns", None)),
         ("end_turn", ("success", "span_end", None)),
     ],
 )
