@@ -231,7 +231,7 @@ def is_named_below(scope: str, name: str) -> bool:
 
 def agent_name_from_span(name: str, scope: str = "") -> str | None:
     """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
-    if name in OPERATION_ROLES or (scope, name) in _UNNAMED_ROOTS:
+    if name in OPERATION_ROLES or name in ROOT_OPERATIONS.get(scope, ()) or (scope, name) in _UNNAMED_ROOTS:
         return None
     rest = _NAME_SUFFIX.sub("", _NAME_PREFIX.sub("", name, count=1)).strip()
     return None if not rest or is_generated_name(rest) else rest

@@ -145,6 +145,7 @@ def by_collector(binary: Path, folder: Path, spans: Sequence[ReadableSpan]) -> t
     """What the collector makes of the spans, and its log."""
     with running(binary, folder) as collector:
         send(collector, spans)
+        collector.wait_for(lambda _: (folder / "outcomes.json").exists())
         collector.stop()
         return counted(folder / "outcomes.json"), collector.stderr()
 

@@ -33,6 +33,7 @@ def test_the_public_names_are_those_of_the_design() -> None:
     assert set(agent_outcomes.__all__) == {
         "ActiveRun",
         "AgentOutcomeSpanProcessor",
+        "ModelCall",
         "Outcome",
         "OutcomeSampler",
         "OutcomeType",
@@ -46,6 +47,7 @@ def test_the_public_names_are_those_of_the_design() -> None:
         "install",
         "record_outcome",
         "record_run",
+        "retry_after_s",
         "set_outcome",
     }
 
