@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OPERATION: Final = "gen_ai.operation.name"
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
 TRACELOOP_KIND: Final = "traceloop.span.kind"
+LANGFUSE_KIND: Final = "langfuse.observation.type"
 FINISH_REASON: Final = "gen_ai.agent.finish_reason"
 
 AGENT_NAME_KEYS: Final = (
@@ -61,6 +62,12 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
     TRACELOOP_KIND: {
         "workflow": Role.AGENT,
         "agent": Role.AGENT,
+        "tool": Role.TOOL,
+    },
+    LANGFUSE_KIND: {
+        "agent": Role.AGENT,
+        "generation": Role.MODEL,
+        "embedding": Role.MODEL,
         "tool": Role.TOOL,
     },
 }
@@ -163,7 +170,7 @@ DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
 _NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
 _NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
 
-ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND})
+ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND, LANGFUSE_KIND})
 
 
 def role_of(attributes: Mapping[str, Any], scope: str = "", name: str = "") -> Role:

@@ -103,9 +103,12 @@ class MetricExport:
 def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
     """The one export of this meter provider; the first processor's limits hold for it."""
     with _state.lock:
-        export = _state.exports.get(provider)
+        key = id(provider)
+        export = _state.exports.get(key)
         if export is None:
-            export = _state.exports[provider] = MetricExport(provider, settings)
+            export = _state.exports[key] = MetricExport(provider, settings)
+            # By identity, as a provider may compare by value and then has no hash (Logfire's).
+            weakref.finalize(provider, _state.exports.pop, key, None).atexit = False
         return export
 
 
@@ -113,12 +116,12 @@ class _State:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.is_forked = False
-        self.exports: weakref.WeakKeyDictionary[MeterProvider, MetricExport] = weakref.WeakKeyDictionary()
+        self.exports: dict[int, MetricExport] = {}
 
     def after_fork_in_child(self) -> None:
         self.lock = threading.Lock()
         self.is_forked = True
-        for export in self.exports.values():
+        for export in list(self.exports.values()):
             export.after_fork_in_child()
 
 

@@ -29,7 +29,13 @@ NAME_LENGTH_MAX: Final = 256
 # Most specific convention first. A framework's own name may stand where the provider's belongs.
 PROVIDER_KEYS: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
 # What answered, before what was asked for: an alias such as `gpt-4o` or a deployment may stand for several.
-MODEL_KEYS: Final = ("gen_ai.response.model", "llm.response.model", "llm.model_name", "embedding.model_name")
+MODEL_KEYS: Final = (
+    "gen_ai.response.model",
+    "llm.response.model",
+    "llm.model_name",
+    "embedding.model_name",
+    "langfuse.observation.model.name",
+)
 REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model")
 SERVICE_TIER_KEYS: Final = (
     "openai.response.service_tier",

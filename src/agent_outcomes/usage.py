@@ -19,9 +19,10 @@ from agent_outcomes.model import Cost, CostPart, Usage
 from agent_outcomes.money import EXACT, parse_calculated_amount, parse_currency
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
 from agent_outcomes.statement import DEFAULT_CURRENCY, AttributeReader, Problem
+from agent_outcomes.usage_details import USAGE_DETAILS, spelled_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 # Beyond this a double cannot tell neighbours apart, and one integer past 64 bit makes a whole metric export fail.
 COUNT_MAX: Final = 2**53
@@ -97,7 +98,7 @@ JSON_COST_KEYS: Final[Mapping[str, str]] = {
 _COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
 _JSON_COST_LENGTH_MAX: Final = 4096
 
-USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, *_COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
+USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, USAGE_DETAILS, *_COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
 
 _ZERO: Final = Decimal(0)
 
@@ -305,7 +306,13 @@ _LOST_COST: Final = frozenset(
 )
 
 
-def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Iterable[str]) -> None:
+def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Collection[str]) -> None:
+    if USAGE_DETAILS in hits:
+        details = spelled_out(attributes[USAGE_DETAILS])
+        if details is None:
+            tally.note((Problem(ProblemKind.INVALID_COUNT, USAGE_DETAILS),))
+        attributes = {**(details or {}), **attributes}
+        hits = TOKEN_KEYS.keys() & attributes
     best: dict[int, str] = {}
     for key in hits:
         dimension = TOKEN_KEYS.get(key)

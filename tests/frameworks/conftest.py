@@ -27,6 +27,10 @@ ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = "FRAMEWORKS_ENVIRONMENT"
 
 
+# The environment with the telemetry SDKs of others, which `test_together.py` needs.
+TOGETHER: Final = "together"
+
+
 class Observe(Protocol):
     """The user's code in one scenario, as it is or with the footnote's remedy."""
 
@@ -53,6 +57,9 @@ def tested_frameworks() -> list[Framework]:
 collect_ignore = [] if tested_frameworks() else ["test_frameworks.py"]
 if find_spec("langgraph") is None and os.environ.get(ENVIRONMENT) != "genai":
     collect_ignore.append("test_langgraph_example.py")
+
+if find_spec("traceloop") is None and os.environ.get(ENVIRONMENT) != TOGETHER:
+    collect_ignore.append("test_together.py")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -50,6 +50,10 @@ EXPECTED_KINDS = {
     ("traceloop.span.kind", "workflow"): Role.AGENT,
     ("traceloop.span.kind", "agent"): Role.AGENT,
     ("traceloop.span.kind", "tool"): Role.TOOL,
+    ("langfuse.observation.type", "agent"): Role.AGENT,
+    ("langfuse.observation.type", "generation"): Role.MODEL,
+    ("langfuse.observation.type", "embedding"): Role.MODEL,
+    ("langfuse.observation.type", "tool"): Role.TOOL,
 }
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 # scope: names that are roots, names that are none

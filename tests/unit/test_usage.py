@@ -135,7 +135,8 @@ def test_every_key_is_expected() -> None:
     """A spelling added to a table without a row written here fails."""
     assert {key: dimension for dimension, key in SPELLINGS} == TOKEN_KEYS
     assert {*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS} == set(EXPECTED_COSTS)
-    assert {*TOKEN_KEYS, *EXPECTED_COSTS, "agent.cost.amount"} == USAGE_KEYS
+    details = "langfuse.observation.usage_details"
+    assert {*TOKEN_KEYS, details, *EXPECTED_COSTS, "agent.cost.amount"} == USAGE_KEYS
 
 
 def test_cost_keys_rank() -> None:
