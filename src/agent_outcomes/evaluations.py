@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent_outcomes.record import AttributeValue, Event
 
 EVALUATION_EVENT_NAME: Final = "gen_ai.evaluation.result"
-_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 _SCORE: Final = "gen_ai.evaluation.score.value"
 _LABEL: Final = "gen_ai.evaluation.score.label"
 _EXPLANATION: Final = "gen_ai.evaluation.explanation"
@@ -37,14 +37,14 @@ def evaluation_events(event: Event, outcome: Outcome, revision: int) -> list[Eve
             semconv.ERROR_TYPE: outcome.error_type,
             _SCORE: float(outcome.is_success()),
             _LABEL: word(outcome.status),
-            _NAME: semconv.AGENT_OUTCOME_STATUS,
+            EVALUATION_NAME: semconv.AGENT_OUTCOME_STATUS,
         }
         events.append(_evaluation(event, outcome, attributes))
     if outcome.state is State.REPORTED:
         attributes = {
             _SCORE: None if outcome.business_success is None else float(outcome.business_success),
             _LABEL: word(outcome.type) or outcome.label,
-            _NAME: semconv.AGENT_OUTCOME_SUCCESS,
+            EVALUATION_NAME: semconv.AGENT_OUTCOME_SUCCESS,
         }
         events.append(_evaluation(event, outcome, attributes))
     return events

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.evaluations import evaluation_events
+from agent_outcomes.evaluations import EVALUATION_NAME, evaluation_events
 from agent_outcomes.handoffs import handoff_event
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
@@ -233,12 +233,20 @@ _AMOUNT_TEXTS: Final[Mapping[str, str]] = {
     semconv.AGENT_OUTCOME_COST_CURRENCY: semconv.AGENT_OUTCOME_COST,
 }
 
+# Of an outcome, a handoff and an evaluation, in this order.
+_KEPT_LAST: Final = (
+    semconv.AGENT_OUTCOME_STATUS,
+    semconv.LOG_RECORD_UID,
+    semconv.AGENT_HANDOFF_ID,
+    EVALUATION_NAME,
+)
+
 
 def fit(attributes: dict[str, AttributeValue], limits: LogLimits) -> list[Problem]:
     """List in an event's attributes what the logger provider's limits will take from it; returns what was added.
 
     Texts of amounts that would be cut are left out. Over the limit on their number the SDK drops the first attributes,
-    so that problems, status and uid are put last.
+    so that problems, status and what tells events apart are put last.
     """
     problems: list[Problem] = []
     length_max, count_max = limits.text_length_max, limits.attributes_max
@@ -257,8 +265,9 @@ def fit(attributes: dict[str, AttributeValue], limits: LogLimits) -> list[Proble
         listed = attributes.pop(semconv.AGENT_OUTCOME_PROBLEMS, ())
         texts = map(str, problems)
         attributes[semconv.AGENT_OUTCOME_PROBLEMS] = (*listed, *texts) if isinstance(listed, tuple) else tuple(texts)
-        for key in (semconv.AGENT_OUTCOME_STATUS, semconv.LOG_RECORD_UID):
-            attributes[key] = attributes.pop(key)
+        for key in _KEPT_LAST:
+            if key in attributes:
+                attributes[key] = attributes.pop(key)
     return problems
 
 

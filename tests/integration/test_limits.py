@@ -198,6 +198,25 @@ def test_cut_cost_breakdown_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert event.outcome("cost") == 3.75
 
 
+@pytest.mark.parametrize("variable", ["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"])
+@pytest.mark.parametrize("limit", [4, 12])
+def test_further_events_of_a_run_over_a_limit(monkeypatch: pytest.MonkeyPatch, variable: str, limit: int) -> None:
+    """Handoffs and evaluations have other attributes than outcomes; cut or not, none is lost and nothing fails."""
+    monkeypatch.setenv(variable, str(limit))
+    pipeline = Pipeline(handoffs=True, evaluation_result=True, span_limits=SpanLimits(99, max_attribute_length=999))
+    tracer = pipeline.tracer()
+    with (
+        tracer.start_as_current_span("invoke_agent boss", attributes=AGENT),
+        tracer.start_as_current_span("invoke_agent worker-of-a-long-name", attributes=AGENT),
+    ):
+        pass
+    events = pipeline.events()
+    assert [event.name for event in events] == ["agent.outcome", "agent.handoff", "gen_ai.evaluation.result"]
+    kept = ("log.record.uid", "agent.handoff.id", "gen_ai.evaluation.name")
+    assert all(key in event.attributes for event, key in zip(events, kept, strict=True))
+    assert (pipeline.error_count(), pipeline.run_count()) == (0, 1)
+
+
 @pytest.mark.parametrize("count", range(1, 30))
 def test_any_attribute_count_on_spans_and_log_records(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """With the variable that limits both, no amount is wrong and none stands without its currency."""
