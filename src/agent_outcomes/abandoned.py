@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.trace import StatusCode
 
 from agent_outcomes.classification import facts_from_exception, is_interruption, is_silent
-from agent_outcomes.conventions import LEAVES_FAILED_OPEN, Role, role_of
-from agent_outcomes.detection import attributes_of, failed_at_ns, scope_of, snapshot
+from agent_outcomes.conventions import Role, role_of
+from agent_outcomes.detection import attributes_of, failed_at_ns, snapshot
 from agent_outcomes.open_spans import Doubt, ancestors, fold_plain, is_local_parent, nearest_open
 
 if TYPE_CHECKING:
@@ -43,30 +43,29 @@ ABANDONED_MAX: Final = 1_000
 
 
 class Doubtful:
-    """The open spans that may never end, and those that have been given up."""
+    """The open spans that may never end, and those that have been given up.
+
+    `open` are the former by span id; every span that starts or ends asks whether there is one.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[int, OpenSpan] = {}
+        self.open: dict[int, OpenSpan] = {}
         self._given_up: dict[int, OpenSpan] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any span is in doubt."""
-        return bool(self._open)
 
     def add(self, node: OpenSpan) -> None:
         """Take note of a started span of such an instrumentation."""
         node.doubt = Doubt()
-        self._open[node.context.span_id] = node
+        self.open[node.context.span_id] = node
 
     def remove(self, node: OpenSpan) -> None:
         """Take note that the span has ended, or is no longer followed."""
-        self._open.pop(node.context.span_id, None)
+        self.open.pop(node.context.span_id, None)
 
     def open_below(self, within: OpenSpan | None) -> list[OpenSpan]:
         """Those still open, innermost first; only those below `within` if that is given."""
         return [
             node
-            for node in reversed(self._open.values())
+            for node in reversed(self.open.values())
             if within is None or any(above is within for above in ancestors(node.parent))
         ]
 
@@ -100,11 +99,6 @@ class Doubtful:
         """The nearest open span above one that has been given up; `None` if it has not or nothing is above."""
         node = self._given_up.get(context.span_id)
         return nearest_open(node.parent) if node is not None and is_local_parent(node, context) else None
-
-
-def may_never_end(span: ReadableSpan) -> bool:
-    """Whether the span's instrumentation is one that leaves failed spans open."""
-    return scope_of(span) in LEAVES_FAILED_OPEN
 
 
 def has_failed(node: OpenSpan) -> bool:

@@ -246,7 +246,6 @@ def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
 
 def is_local_parent(above: OpenSpan, parent: SpanContext) -> bool:
     """Whether this open span is the parent meant, and not another process's with the same span id."""
-    # A local parent is nearly always the very context of the span that is open.
     return above.context is parent or (not parent.is_remote and above.context.trace_id == parent.trace_id)
 
 

@@ -20,10 +20,10 @@ from agent_outcomes.abandoned import (
     failed_above,
     failed_before,
     has_failed,
-    may_never_end,
     note_failure,
     snapshot_given_up,
 )
+from agent_outcomes.conventions import LEAVES_FAILED_OPEN
 from agent_outcomes.detection import (
     ROOT_SCOPES,
     WATCHED_KEYS,
@@ -133,13 +133,12 @@ class RunTracker:
     def start(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of a started span; settles what an evicted span held back."""
         context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
-        parent = span.parent
-        span_id = context.span_id
+        parent, span_id = span.parent, context.span_id
         node = OpenSpan(span, context, exception_in_flight_id())
         if self._keeps_ages:
             node.started_s = time.monotonic()
-        evicted: OpenSpan | None = None
-        is_doubtful = may_never_end(span)
+        scope = span.instrumentation_scope
+        is_doubtful = scope is not None and scope.name in LEAVES_FAILED_OPEN
         # Here and in `_end_plain`, which run for every span, `with` would cost as much as what it guards.
         self._lock.acquire()
         try:
@@ -150,7 +149,8 @@ class RunTracker:
                 return []
             if parent is not None:
                 above = self._open.get(parent.span_id) or self._doubtful.above_given_up(parent)
-                if above is not None and is_local_parent(above, parent):
+                # A local parent is nearly always the very context of the span that is open.
+                if above is not None and (above.context is parent or is_local_parent(above, parent)):
                     node.parent = above
                     node.after = above.after
                     above.open_below += 1
@@ -159,14 +159,10 @@ class RunTracker:
             self._open[span_id] = node
             if is_doubtful:
                 self._doubtful.add(node)
-            if len(self._open) > OPEN_SPANS_MAX:
-                evicted = self._open[next(iter(self._open))]
-                self._take(evicted.context)
-                self._repeats.pop(evicted.context.span_id, None)
-                self.evicted_count += 1
+            evicted = self._take_oldest() if len(self._open) > OPEN_SPANS_MAX else None
         finally:
             self._lock.release()
-        settled = self._start_in_doubt(span, node) if self._doubtful else []
+        settled = self._start_in_doubt(span, node) if self._doubtful.open else []
         return [*settled, *self._evict(evicted)] if evicted is not None else settled
 
     def end(self, span: ReadableSpan) -> list[Settlement]:
@@ -174,26 +170,23 @@ class RunTracker:
         context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
         if self._repeats and self._is_repeat(context):
             return []
-        if self._doubtful:
-            return [*self._end_in_doubt(span, context), *self._end_any(span, context)]
-        return self._end_any(span, context)
-
-    def _end_any(self, span: ReadableSpan, context: SpanContext) -> list[Settlement]:
-        if WATCHED_KEYS.isdisjoint(keys_of(span)) and self._is_run is None and scope_of(span) not in ROOT_SCOPES:
-            return self._end_plain(context, None)
-        if self._inherited and context.span_id in self._inherited and not self.follows(context):
-            return []
-        return self._end_watched(span, context, attributes_of(span))
+        given_up = self._end_in_doubt(span, context) if self._doubtful.open else None
+        scope = span.instrumentation_scope
+        is_known_scope = scope is not None and scope.name in ROOT_SCOPES
+        if not is_known_scope and self._is_run is None and WATCHED_KEYS.isdisjoint(keys_of(span)):
+            settled = self._end_plain(context, None)
+        elif self._inherited and context.span_id in self._inherited and not self.follows(context):
+            settled = []
+        else:
+            settled = self._end_watched(span, context, attributes_of(span))
+        return [*given_up, *settled] if given_up else settled
 
     def flush(self) -> list[Settlement]:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
         settled = self._give_up_all(self._find_failed(None))
         with self._lock:
-            waiting = [
-                candidate for node in self._open.values() for candidate in self._placement.take_waiting(node.below)
-            ]
-        settled += [settlement for candidate in waiting for settlement in self._placement.settle(candidate, None)]
-        return settled
+            waiting = [one for node in self._open.values() for one in self._placement.take_waiting(node.below)]
+        return [*settled, *(settlement for one in waiting for settlement in self._placement.settle(one, None))]
 
     def settle_stale(self, stale_after_s: float) -> list[Settlement]:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
@@ -287,6 +280,13 @@ class RunTracker:
                 return []
             return self._placement.settle_early(candidate, node, self._open.values())
 
+    def _take_oldest(self) -> OpenSpan:
+        oldest = next(iter(self._open.values()))
+        self._take(oldest.context)
+        self._repeats.pop(oldest.context.span_id, None)
+        self.evicted_count += 1
+        return oldest
+
     def _evict(self, node: OpenSpan) -> list[Settlement]:
         span = node.span
         if node.doubt is not None and has_failed(node):
@@ -348,7 +348,7 @@ class RunTracker:
         above = close(node)
         if pause is not None and above is not None:
             gathered_by(above).pause = pause
-        gathered = all_gathered(node)
+        gathered = node.below if node.doubt is None else all_gathered(node)
         if gathered is None and own is None:
             return None
         waiting = self._placement.take_waiting(gathered)
