@@ -230,8 +230,11 @@ class _Installation:
 
         @functools.wraps(original)
         def attaching(provider: TracerProvider, *args: Any, **kwargs: Any) -> Tracer:
-            with self.lock:
-                self.attach(provider)
+            try:
+                with self.lock:
+                    self.attach(provider)
+            except Exception:  # a provider or sampler of the application raised, and it asks for no more than a tracer
+                _logger.exception("agent outcomes could not be added to a tracer provider")
             return original(provider, *args, **kwargs)
 
         setattr(TracerProvider, "get_tracer", attaching)  # noqa: B010 - assigning to a method is what mypy forbids

@@ -109,11 +109,11 @@ def _trailing_metadata(error: BaseException) -> Iterator[tuple[object, object]]:
 def _from_metadata(name: object, value: bytes) -> Iterator[float]:
     if name not in (GRPC_RETRY_INFO, GRPC_STATUS_DETAILS):
         return
-    # Only errors of gRPC need them; the package says nothing of its types.
-    from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
-    from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
-
     try:
+        # Only errors of gRPC need them; the package says nothing of its types.
+        from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
+        from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
+
         if name == GRPC_RETRY_INFO:
             yield from _from_details([RetryInfo.FromString(value)])
             return
@@ -121,7 +121,7 @@ def _from_metadata(name: object, value: bytes) -> Iterator[float]:
             info = RetryInfo()
             if detail.Unpack(info):
                 yield from _from_details([info])
-    except Exception:  # noqa: BLE001 - bytes that are no such message say nothing
+    except Exception:  # noqa: BLE001 - bytes that are no such message, or that nothing here can read, say nothing
         return
 
 

@@ -532,6 +532,25 @@ def test_a_sampler_set_by_the_environment_is_warned_of() -> None:
     assert (done.code, done.err.count("may drop agent runs")) == (0, 1)
 
 
+def test_a_sampler_that_raises_costs_the_application_no_tracer() -> None:
+    """Only we ask a sampler to describe itself; when that fails, tracers and outcomes come all the same."""
+    script = """
+class Unnamed(sampling.ParentBased):
+    def get_description(self):
+        raise RuntimeError("no name")
+
+install()
+trace.set_tracer_provider(tracer_provider(sampler=Unnamed(sampling.TraceIdRatioBased(0.999))))
+set_logs_and_metrics()
+run()
+report()
+"""
+    done = python(script)
+    assert (done.code, done.report["agents"]) == (0, ["bot"])
+    assert "could not be added" in done.err
+    assert "no name" in done.err
+
+
 def test_a_disabled_sdk_is_left_alone() -> None:
     """With `OTEL_SDK_DISABLED=true` nothing is warned of, built, imported or sent."""
     script = """

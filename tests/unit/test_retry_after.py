@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import UserDict
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes import retry_after_s
-from agent_outcomes.retry_after import ATTRIBUTES, HEADERS, RETRY_AFTER_MAX_S
+from agent_outcomes.retry_after import ATTRIBUTES, GRPC_RETRY_INFO, HEADERS, RETRY_AFTER_MAX_S
 
 SENT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DATE = {"date": format_datetime(SENT, usegmt=True)}
@@ -139,6 +140,19 @@ def test_details_that_a_client_has_read() -> None:
 def test_an_error_that_says_nothing() -> None:
     """Most do not."""
     assert retry_after_s(ValueError("retry after 5 seconds")) is None
+
+
+def test_details_that_nothing_here_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Google's messages cannot be imported, an error of gRPC asks for nothing."""
+
+    class RpcError(Exception):
+        def trailing_metadata(self) -> list[tuple[str, bytes]]:
+            return [(GRPC_RETRY_INFO, RetryInfo().SerializeToString())]
+
+    monkeypatch.setattr(RpcError, "__module__", "grpc")
+    assert retry_after_s(RpcError()) == 0
+    monkeypatch.setitem(sys.modules, "google.rpc.error_details_pb2", None)
+    assert retry_after_s(RpcError()) is None
 
 
 @pytest.mark.parametrize("name", ["retry_after", "response", "headers", "details", "trailing_metadata"])
