@@ -222,21 +222,23 @@ class RunTracker:
             return []
         note_failure(node)
         failed = self._find_failed(node) if node.open_below else []
+        settled = self._give_up_all(failed)
         if node.after is not None:
             # Some spans are marked as agents only as they end.
             waiting = (node.below.waiting if node.below is not None else None) or ()
             _, own = seen_as(span, attributes_of(span), self._is_run)
             if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting))):
-                failed += failed_before(node)
-        return self._give_up_all(failed)
+                settled += self._give_up_all(failed_before(node), ending=node)
+        return settled
 
     def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
         with self._lock:
             doubtful = self._doubtful.open_below(within)
         return [node for node in doubtful if has_failed(node)]
 
-    def _give_up_all(self, failed: list[OpenSpan]) -> list[Settlement]:
-        with_inner = [one for node in failed for one in (*self._find_failed(node), node)]
+    def _give_up_all(self, failed: list[OpenSpan], ending: OpenSpan | None = None) -> list[Settlement]:
+        """Give up these and what has failed below them, but for the span whose own end has come."""
+        with_inner = [one for node in failed for one in (*self._find_failed(node), node) if one is not ending]
         return [settlement for node in with_inner for settlement in self._give_up(node)]
 
     def _give_up(self, node: OpenSpan, *, is_open: bool = True) -> list[Settlement]:

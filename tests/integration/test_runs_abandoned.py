@@ -222,6 +222,19 @@ def test_failed_run_that_ends_by_itself(pipeline: Pipeline) -> None:
     assert cells(pipeline) == [("weather", "failure", 20)]
 
 
+def test_failed_agent_below_a_failed_step_has_its_own_end(pipeline: Pipeline) -> None:
+    """The step above it is looked at as the agent ends; that does not give up the agent, whose end has come."""
+    tracer = pipeline.tracer(SMOLAGENTS)
+    with tracer.start_as_current_span("Step 1", end_on_exit=False) as step:
+        step.set_status(StatusCode.ERROR)
+        span = tracer.start_span("weather.run", attributes=ROOT, start_time=1_000_000_000)
+        span.set_status(StatusCode.ERROR)
+        span.end(3_000_000_000)
+    step.end()
+    assert pipeline.event().attributes["agent.run.duration"] == 2
+    assert pipeline.run_count() == 1
+
+
 def test_model_call_between_two_runs_belongs_to_neither(pipeline: Pipeline) -> None:
     """What the application does on its own, after the failed run and before the next, is in no run."""
     tracer = pipeline.tracer(SMOLAGENTS)

@@ -116,13 +116,13 @@ class Model:
         failed = node.after
         while failed is not None:
             following = failed.after
-            self.give_up_below(failed)
+            self.give_up_below(failed, ending=node)
             self.give_up(failed)
             failed = following
 
-    def give_up_below(self, node: Node) -> None:
+    def give_up_below(self, node: Node, ending: Node | None = None) -> None:
         for other in reversed(self.open.copy()):
-            if other is not node and other.leaks and other.has_failed and node in other.path():
+            if other not in (node, ending) and other.leaks and other.has_failed and node in other.path():
                 self.give_up(other)
 
     def give_up(self, node: Node) -> None:
