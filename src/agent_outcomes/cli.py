@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import doctor, explain
@@ -13,16 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 EXIT_INTERRUPTED: Final = 130
+EXIT_OUTPUT_CLOSED: Final = 141
 
 _DESCRIPTION: Final = "Typed outcomes of agent runs as OpenTelemetry events and metrics."
 _EPILOG: Final = """\
 examples:
   agent-outcomes doctor                    check the settings and what receives your telemetry
   agent-outcomes doctor -- python app.py   check the application itself as well
-  agent-outcomes explain traces.jsonl      say for each run in exported spans which rule decided what
+  agent-outcomes explain traces.json       say for each run in exported spans which rule decided what
 
-exit codes: 0 all well, 2 the command line cannot be understood, 130 interrupted; further ones are
-listed by the subcommand's own --help.
+exit codes: 0 all well, 2 the command line cannot be understood, 130 interrupted, 141 the output was
+closed by its reader; further ones are listed by the subcommand's own --help.
 """
 
 
@@ -36,9 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        return run(parsed)
+        exit_code = run(parsed)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has had enough (`| head`). Python flushes once more at its end, and must find a place for it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OUTPUT_CLOSED
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

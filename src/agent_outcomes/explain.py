@@ -27,10 +27,10 @@ STRANGERS_MAX: Final = 10
 _DESCRIPTION: Final = "Say for each agent run in exported spans which rule decided what."
 _EPILOG: Final = """\
 examples:
-  agent-outcomes explain traces.jsonl               what the collector's file exporter wrote
-  agent-outcomes explain traces.jsonl --run 4bf92f  one run, by the start of its trace id or run id
+  agent-outcomes explain traces.json               what the collector's file exporter wrote
+  agent-outcomes explain traces.json --run 4bf92f  one run, by the start of its trace id or run id
   curl -s $JAEGER/api/v3/traces/4bf92f... | jq .result | agent-outcomes explain -
-  agent-outcomes explain traces.jsonl --json        the same for programs, one object a run
+  agent-outcomes explain traces.json --json        the same for programs, one object a run
 
 exit codes: 0 every run is explained; 1 there is no agent run among the spans; 2 the input cannot be read
 

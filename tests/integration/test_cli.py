@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,14 @@ def test_the_help_lists_every_layer_with_its_exit_code() -> None:
     for layer in Layer:
         assert f"{EXIT_CODES[layer]}  {layer} " in shown
     assert len(set(EXIT_CODES.values())) == len(Layer)
+
+
+@pytest.mark.parametrize("arguments", [("doctor",), ("doctor", "--json", "--timeout", "1")])
+def test_a_reader_that_has_had_enough_ends_it_quietly(arguments: tuple[str, ...]) -> None:
+    """`agent-outcomes ... | head`: no traceback, and the exit code that shells give for it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "agent_outcomes", *arguments]
+    with os.fdopen(writer, "wb") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (141, "")
