@@ -46,6 +46,7 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
     As a decorator it keeps the function's signature and works on functions, coroutine functions and generators of
     both kinds; the run of a generator lasts until it is exhausted or closed. `outcome` is given the result (of a
     generator: its return value) and says what the outcome is, `None` for nothing; an error in it is logged.
+    Raises `TypeError` for an unknown field, and where it is put above a function without the agent's name.
     """
 
     def __init__(
@@ -56,6 +57,9 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         tracer_provider: TracerProvider | None = None,
         **stated: Unpack[Stated],
     ) -> None:
+        if callable(agent):
+            message = '@agent_run needs the agent\'s name: write @agent_run("my-agent") above the function'
+            raise TypeError(message)
         attributes_of_stated(stated)
         self._agent = agent
         self._outcome = outcome
