@@ -541,6 +541,14 @@ def test_no_secret_is_printed(arguments: tuple[str, ...]) -> None:
         assert secret not in seen.stdout + seen.stderr
 
 
+def test_a_header_that_cannot_be_read_is_not_printed() -> None:
+    """A colon for the equals sign: the SDK's own warning about it holds the secret and stays unseen."""
+    seen = examine({f"{OTLP}_HEADERS": "authorization: Bearer hunter2-token"})
+    assert seen.exit_code == EXIT_CODES[Layer.SETTINGS], seen.stdout
+    assert "entry 1 of 1 is not of the form name=value" in seen.stdout
+    assert "hunter2" not in seen.stdout + seen.stderr
+
+
 @pytest.mark.parametrize("protocol", ["grpc", HTTP])
 def test_a_receiver_that_hangs_is_not_waited_for(protocol: str) -> None:
     """Everything together ends near the time limit, and the layer without an answer is named."""

@@ -229,6 +229,14 @@ def test_a_program_that_is_not_there(tmp_path: Path, receiver: dict[str, str]) -
     assert "./no-such-program" in seen.broken["seen"]
 
 
+def test_auto_instrumentation_that_is_not_installed(tmp_path: Path, receiver: dict[str, str]) -> None:
+    """The fix is what installs it, not another way to write the command."""
+    command = [str(tmp_path / "opentelemetry-instrument"), "python", "app.py"]
+    seen = examine(receiver, "--json", command=command, folder=tmp_path)
+    assert seen.exit_code == EXIT_CODES[Layer.COMMAND]
+    assert code_in(seen.broken["fix"]) == "pip install 'otel-agent-outcomes[zero-code]'\n"
+
+
 def test_a_program_that_fails_before_its_first_span(tmp_path: Path, receiver: dict[str, str]) -> None:
     """It is not blamed on OpenTelemetry; what the program said stays visible, beside the JSON."""
     seen = around("print('before')\nraise SystemExit('no key given')\n", receiver, tmp_path)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.doctor import injected
-from agent_outcomes.doctor.findings import APP_LAYERS, Layer, State, failed, ok, skipped
+from agent_outcomes.doctor.findings import APP_LAYERS, INSTALL_ZERO_CODE, Layer, State, failed, ok, skipped
 from agent_outcomes.doctor.program import ProgramState, from_json
 from agent_outcomes.doctor.program_verdicts import judge_program
 
@@ -138,11 +138,14 @@ def _main_state(states: Sequence[ProgramState]) -> ProgramState:
 
 def _judge_command(command: Sequence[str], ended: Ended, states: Sequence[ProgramState]) -> Finding:
     if ended.error:
+        is_uninstalled = Path(command[0]).name == "opentelemetry-instrument"
         return failed(
             Layer.COMMAND,
             f"the program could not be started: {ended.error}",
             why="Nothing can be seen of a program that does not run.",
-            fix="Write it as you would without the doctor:\n  agent-outcomes doctor -- python YOUR-PROGRAM.py",
+            fix=f"Install it beside your program:\n  {INSTALL_ZERO_CODE}"
+            if is_uninstalled
+            else "Write it as you would without the doctor:\n  agent-outcomes doctor -- python YOUR-PROGRAM.py",
             variable="--",
         )
     error = next((state.error for state in states if state.error), "")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 from typing import TYPE_CHECKING, Final
@@ -65,6 +66,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # What reads OTEL_EXPORTER_OTLP_HEADERS logs an entry that it cannot read, secret and all; the finding names it.
+    logging.getLogger("opentelemetry.util.re").disabled = True
     command: list[str] = arguments.command
     if command[:1] == ["--"]:
         command = command[1:]

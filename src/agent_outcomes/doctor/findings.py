@@ -35,6 +35,7 @@ class Layer(StrEnum):
     REJECTED = "rejected"
 
 
+INSTALL_ZERO_CODE: Final = "pip install 'otel-agent-outcomes[zero-code]'"
 APP_LAYERS: Final = (
     Layer.COMMAND,
     Layer.PROVIDER,

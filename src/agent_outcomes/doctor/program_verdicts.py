@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.doctor.findings import Layer, State, export_line, failed, ok, skipped
+from agent_outcomes.doctor.findings import INSTALL_ZERO_CODE, Layer, State, export_line, failed, ok, skipped
 from agent_outcomes.doctor.program import Output
 from agent_outcomes.semconv import DropReason
 
@@ -89,7 +89,8 @@ def _provider(state: ProgramState, environ: Mapping[str, str]) -> Finding:
             "the program sets no tracer provider",
             why="Without one, OpenTelemetry records no span, so there is no run to be seen.",
             fix=f"Before the first span:\n{_SET_PROVIDER}\n"
-            "or, without touching the code, run it as\n  opentelemetry-instrument python YOUR-PROGRAM.py",
+            f"or, without touching the code (after {INSTALL_ZERO_CODE}), run it as\n"
+            "  opentelemetry-instrument python YOUR-PROGRAM.py",
             variable="trace.set_tracer_provider(TracerProvider())",
         )
     if not used.is_global and not used.spans and not state.spans_started:
