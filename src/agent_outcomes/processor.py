@@ -304,7 +304,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _note_problem(self, kind: ProblemKind) -> None:
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
-        _log.warning(f"problem_{kind.value}", "an agent outcome was not taken: %s", kind.value)
+        brief = semconv.PROBLEM_BRIEFS[kind]
+        _log.warning(f"problem_{kind.value}", "an agent outcome was not taken (%s): %s", kind.value, brief)
 
     def _report_evictions(self) -> None:
         count = self._tracker.evicted_count

@@ -52,6 +52,16 @@ _UNKNOWN_WORD_KINDS: Final = frozenset(
         ProblemKind.UNKNOWN_ATTRIBUTE,
     },
 )
+# Mistakes in what the application states; the other kinds are a framework's or the run's own.
+_STATED_WRONGLY: Final = _UNKNOWN_WORD_KINDS | {
+    ProblemKind.STATUS_NOT_TERMINAL,
+    ProblemKind.INVALID_AMOUNT,
+    ProblemKind.INVALID_CURRENCY,
+    ProblemKind.INVALID_BOOLEAN,
+    ProblemKind.INVALID_TEXT,
+    ProblemKind.INVALID_METADATA,
+    ProblemKind.NEGATIVE_COST,
+}
 
 
 class OtelSink:
@@ -101,6 +111,7 @@ class OtelSink:
             health += self._emit_span(made.event, context)
         if outcome.problems:
             health += _problem_postings(outcome.problems)
+            _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
         self.post_health(health)
 
     def prepare(self) -> None:
@@ -289,6 +300,19 @@ def _problem_postings(problems: Sequence[Problem]) -> list[Posting]:
     kinds = [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (problem.kind.value,), 1) for problem in problems]
     words = [problem.attribute for problem in problems if problem.kind in _UNKNOWN_WORD_KINDS]
     return kinds + [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS, (word,), 1) for word in words]
+
+
+def _warn_of_mistakes(agent: str | None, problems: Sequence[Problem]) -> None:
+    """Say once a minute and kind what was stated wrongly; the value is in the event, not in the application's log."""
+    for problem in problems:
+        if problem.kind in _STATED_WRONGLY:
+            _log.warning(
+                f"stated_{problem.kind.value}",
+                "an outcome of agent %r was not taken as stated: %r. %s",
+                agent,
+                str(problem),
+                semconv.PROBLEM_BRIEFS[problem.kind],
+            )
 
 
 def _health_postings(totals: Totals) -> list[Posting]:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from agent_outcomes import processor as processor_module
 from agent_outcomes import sinks
+from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from tests.pipeline import AGENT, OPENINFERENCE_LANGCHAIN, Pipeline, call_model, total_of
 
@@ -280,6 +281,22 @@ def test_health_counts_what_was_handed_over() -> None:
     assert pipeline.problem_count("unknown_status") == pipeline.problem_count("invalid_amount") == 5
     words = {"agent_outcomes.field": "agent.outcome.status"}
     assert pipeline.total("agent_outcomes.processor.unknown_words", words) == 5
+
+
+def test_what_is_stated_wrongly_is_said_once_a_minute_without_the_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt name and an amount that is none: where and why, one line each, never the value."""
+    monkeypatch.setattr(sinks, "_log", LimitedLog(logging.getLogger("agent_outcomes.sinks")))
+    pipeline = Pipeline()
+    for _ in range(3):
+        run_agent(pipeline.tracer(), value="12,50", sucess=True)
+    wrong = "an outcome of agent 'a' was not taken as stated: "
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        f"{wrong}'invalid_amount:agent.outcome.value'. An amount is no decimal within the limits.",
+        f"{wrong}'unknown_attribute:agent.outcome.sucess'. The vocabulary has no attribute of this name.",
+    ]
+    assert pipeline.problem_count("invalid_amount") == 3
 
 
 def test_logging_that_raises_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
