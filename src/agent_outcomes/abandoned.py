@@ -122,11 +122,12 @@ def failed_above(node: OpenSpan, attributes: Mapping[str, Any]) -> OpenSpan | No
 
 
 def failed_before(node: OpenSpan) -> list[OpenSpan]:
-    """All failed spans that this one began below, innermost first."""
+    """All failed spans that this one began below and that are still open, innermost first."""
     found: list[OpenSpan] = []
     while node.after is not None:
         node = node.after
-        found.append(node)
+        if node.span is not None:
+            found.append(node)
     return found
 
 

@@ -228,7 +228,7 @@ class RunTracker:
             waiting = (node.below.waiting if node.below is not None else None) or ()
             _, own = seen_as(span, attributes_of(span), self._is_run)
             if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting))):
-                settled += self._give_up_all(failed_before(node), ending=node)
+                settled += self._give_up_all(failed_before(node))
         return settled
 
     def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
@@ -236,10 +236,11 @@ class RunTracker:
             doubtful = self._doubtful.open_below(within)
         return [node for node in doubtful if has_failed(node)]
 
-    def _give_up_all(self, failed: list[OpenSpan], ending: OpenSpan | None = None) -> list[Settlement]:
-        """Give up these and what has failed below them, but for the span whose own end has come."""
-        with_inner = [one for node in failed for one in (*self._find_failed(node), node) if one is not ending]
-        return [settlement for node in with_inner for settlement in self._give_up(node)]
+    def _give_up_all(self, failed: list[OpenSpan]) -> list[Settlement]:
+        """Give up these, and before each what has failed in it: not what began below it only after that."""
+        within = [[one for one in self._find_failed(node) if node not in failed_before(one)] for node in failed]
+        ordered = [one for node, inner in zip(failed, within, strict=True) for one in (*inner, node)]
+        return [settlement for node in ordered for settlement in self._give_up(node)]
 
     def _give_up(self, node: OpenSpan, *, is_open: bool = True) -> list[Settlement]:
         """End an agent's span that its instrumentation has marked failed and will not end; once, whatever follows."""

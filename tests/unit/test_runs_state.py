@@ -79,6 +79,12 @@ class Node:
     def is_agent(self) -> bool:
         return self.is_marked or self.states_outcome
 
+    def began_below(self) -> Iterator[Node]:
+        node = self.after
+        while node is not None:
+            yield node
+            node = node.after
+
     def path(self) -> Iterator[Node]:
         node: Node | None = self
         while node is not None:
@@ -107,22 +113,24 @@ class Model:
         """A span's own end: what failed below it and is open still will not end any more."""
         if node.given_up:
             return
-        self.give_up_below(node)
+        for other in reversed(self.open.copy()):
+            if other is not node and other.leaks and other.has_failed and node in other.path():
+                self.give_up_below(other)
+                self.give_up(other)
         if node.is_marked or any(waiting.is_marked for waiting in node.waiting):
             self.give_up_before(node)
         self.close(node)
 
     def give_up_before(self, node: Node) -> None:
-        failed = node.after
-        while failed is not None:
-            following = failed.after
-            self.give_up_below(failed, ending=node)
+        for failed in [failed for failed in node.began_below() if failed.is_open]:
+            self.give_up_below(failed)
             self.give_up(failed)
-            failed = following
 
-    def give_up_below(self, node: Node, ending: Node | None = None) -> None:
+    def give_up_below(self, node: Node) -> None:
+        """What failed in it, but for what began below it after it had failed."""
         for other in reversed(self.open.copy()):
-            if other not in (node, ending) and other.leaks and other.has_failed and node in other.path():
+            is_within = node is not other and node in other.path() and node not in other.began_below()
+            if is_within and other.leaks and other.has_failed:
                 self.give_up(other)
 
     def give_up(self, node: Node) -> None:
