@@ -12,7 +12,6 @@ from agent_outcomes.conventions import (
     agent_name_from_span,
     agent_name_keys,
     is_generated_name,
-    is_known_root,
 )
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
@@ -221,6 +220,5 @@ def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str |
         return stated
     if below.agent_name is not None or stated is not None:
         return below.agent_name or stated
-    # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
-    named = span.internal or is_known_root(span.scope, span.name, span.attributes)
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if named else None
+    # The name of a server, client or messaging span is that of an endpoint, not of an agent.
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if span.internal else None

@@ -26,6 +26,7 @@ from agent_outcomes import (
     install,
     record_outcome,
     record_run,
+    retry_after_s,
     set_outcome,
 )
 
@@ -187,6 +188,11 @@ def helpers(span: Span) -> None:
     record_run(agent="cron-bot", success=True, label="resolved", cost="0.0042", duration_s=3.1)
     record_outcome(lable="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     set_outcome("span", success=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def wait(error: BaseException) -> None:
+    """How long an error asks to wait, if it does."""
+    assert_type(retry_after_s(error), float | None)
 
 
 def set_up(is_run: Callable[[ReadableSpan], bool | None]) -> None:

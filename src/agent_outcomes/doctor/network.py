@@ -116,13 +116,7 @@ def _judge(contact: _Contact, contacts: Sequence[_Contact], deadline: Deadline) 
         return None
     if answer.is_accepted:
         return clock_verdict(target, answer) or rejected_verdict(target, answer)
-    is_unanswered = answer.http_status is None and answer.grpc_code in {
-        None,
-        "UNAVAILABLE",
-        "DEADLINE_EXCEEDED",
-        "INTERNAL",
-        "UNKNOWN",
-    }
+    is_unanswered = answer.http_status is None and answer.grpc_code in _MAY_BE_UNANSWERED
     if is_unanswered and target.host and proxy_of(target) is None:
         language = language_of(target.host, target.port, deadline.left_s(LANGUAGE_MAX_S))
         is_other = language is not (Language.HTTP2 if target.protocol == GRPC else Language.HTTP1)
