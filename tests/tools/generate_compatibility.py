@@ -39,10 +39,14 @@ class Notes:
 
     def number(self, why: str, remedy: str | None = None) -> int:
         """The number of the footnote that says why, and what helps."""
-        text = why.strip() if remedy is None else f"{why.strip()} Remedy: {remedy.strip()}"
+        text = _sentence(why) if remedy is None else f"{_sentence(why)} Remedy: {_sentence(remedy)}"
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
+
+
+def _sentence(text: str) -> str:
+    return f"{text.strip().removesuffix('.')}."
 
 
 def table(found: tuple[Framework, ...]) -> str:
