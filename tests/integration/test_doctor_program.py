@@ -334,3 +334,5 @@ def test_a_program_under_auto_instrumentation(
     fixed = apply_fix(environ, seen.broken, None)
     mended = examine(fixed, "--json", "--timeout", "40", command=command, folder=tmp_path)
     assert mended.exit_code == 0, mended.stdout + mended.stderr
+    [attached] = [layer for layer in mended.document["layers"] if layer["layer"] == Layer.PROCESSOR]
+    assert attached["seen"] == "attached once (opentelemetry-instrument)"

@@ -173,5 +173,6 @@ def _place_of_call() -> str:
     while frame.f_back is not None and frame.f_code.co_filename.startswith((*_OWN_FOLDERS, "<")):
         frame = frame.f_back
     name = Path(frame.f_code.co_filename).name
-    # Python itself loads the auto-instrumentation, before any line of the program.
-    return "opentelemetry-instrument" if name in {"site.py", "sitecustomize.py"} else f"{name}:{frame.f_lineno}"
+    # Python itself loads the auto-instrumentation, before any line of the program; its `site` may be a frozen module.
+    is_start = name in {"site.py", "sitecustomize.py"} or name.startswith("<")
+    return "opentelemetry-instrument" if is_start else f"{name}:{frame.f_lineno}"
