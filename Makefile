@@ -6,7 +6,8 @@ VENV ?= .venv
 OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
 DEMO_OUT ?= demo-out
-PARALLEL ?= --numprocesses=2 --dist=loadgroup
+# Three processes on two cores, as some tests wait for minutes; a module's tests stay together for the fixtures they share.
+PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 RUN := $(VENV)/bin/python
 

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent_outcomes import active_run, api, processor, sinks
+from agent_outcomes.processor import PROCESSORS
 from tests.pipeline import Pipeline, SeenEvent
 
 if TYPE_CHECKING:
@@ -21,11 +21,8 @@ PRIVATE_TEXT = "ask for Mrs. Miller, card 4711"
 
 
 def isolate() -> None:
-    """Let no processor of an earlier test answer, and no warning be held back because an earlier test had it."""
-    processor.PROCESSORS.clear()
-    for log in (active_run._log, api._log, processor._log, sinks._log):
-        log._next_at_s.clear()
-        log._held_back.clear()
+    """Let no processor of an earlier test answer."""
+    PROCESSORS.clear()
 
 
 class ApiPipeline(Pipeline):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 TOOL_MISSING_EXIT_CODE = 3
 BUILD_FIXTURES = {"otelcol_binary", "backend_binary"}
 BACKEND_FIXTURES = {"backend_binary", "stack", "demo"}
-STACK_FIXTURES = {"stack", "demo"}
 TEST_TIMEOUT_S = 120
 FILE_CONFIGURATION_SINCE = (1, 43)
 
@@ -37,8 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures they use.
 
     Where one of these may be a build of minutes, tests are timed without them. Tests with a backend are `backends`,
-    like the modules that say so. Of parallel processes one has all tests with the stack, and otherwise a module's tests
-    stay together, so that no fixture is set up twice.
+    like the modules that say so. This comes first, as `-m` selects by these marks.
     """
     for item in items:
         if not isinstance(item, pytest.Function) or "integration" not in item.path.parts:
@@ -48,7 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S, func_only=True))
         if BACKEND_FIXTURES & fixtures:
             item.add_marker(pytest.mark.backends)
-        item.add_marker(pytest.mark.xdist_group("stack" if STACK_FIXTURES & fixtures else item.path.stem))
 
 
 @pytest.fixture(scope="session")

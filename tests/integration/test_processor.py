@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
 from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk._logs.export import LogRecordExporter, SimpleLogRecordProcessor
@@ -16,21 +15,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent_outcomes import processor as processor_module
-from agent_outcomes import sinks
-from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from tests.pipeline import AGENT, OPENINFERENCE_LANGCHAIN, Pipeline, call_model, total_of
 
 if TYPE_CHECKING:
+    import pytest
     from opentelemetry.context import Context
-
-
-@pytest.fixture(autouse=True)
-def _warnings_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test sees its warnings, although they are written once a minute only."""
-    for log in (processor_module._log, sinks._log):
-        monkeypatch.setattr(log, "_next_at_s", {})
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -283,11 +273,8 @@ def test_health_counts_what_was_handed_over() -> None:
     assert pipeline.total("agent_outcomes.processor.unknown_words", words) == 5
 
 
-def test_what_is_stated_wrongly_is_said_once_a_minute_without_the_value(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_stated_wrongly_is_said_once_a_minute_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt name and an amount that is none: where and why, one line each, never the value."""
-    monkeypatch.setattr(sinks, "_log", LimitedLog(logging.getLogger("agent_outcomes.sinks")))
     pipeline = Pipeline()
     for _ in range(3):
         run_agent(pipeline.tracer(), value="12,50", sucess=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from decimal import Decimal, Inexact, getcontext, localcontext
 from typing import Any
@@ -13,7 +12,6 @@ from genai_prices.data_snapshot import get_snapshot
 
 from agent_outcomes import list_prices
 from agent_outcomes.config import SettingsError
-from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import FRAMEWORKS, PROVIDER_IDS, ListPrices, canonical_provider, prices_of
 from agent_outcomes.pricing import ModelCall
 
@@ -207,9 +205,8 @@ def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert listed[0] is None
 
 
-def test_an_unlisted_model_is_named_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlisted_model_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     """The log says which model, and what to do."""
-    monkeypatch.setattr(list_prices, "_log", LimitedLog(logging.getLogger("prices")))
     prices = ListPrices()
     for _ in range(3):
         assert prices(call("home-made", "openai")) is None
