@@ -39,7 +39,12 @@ DEFAULT_CURRENCY: Final = "USD"
 LABEL_LENGTH_MAX: Final = 256
 METADATA_LENGTH_MAX: Final = 16384
 PROBLEMS_MAX: Final = 32
-_OUTCOME_PREFIX: Final = semconv.LABEL_ALIAS + "."
+# `agent.outcomes`, as some metrics are named, is a likely slip.
+_PREFIXES: Final = (
+    f"{semconv.LABEL_ALIAS}.",
+    f"{semconv.AGENT_OUTCOMES.name}.",
+    semconv.AGENT_COST_AMOUNT.removesuffix("amount"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def read_statement(
     provider's limit, may have been cut and is refused. `is_lossy` says that attributes were dropped: a currency that
     is missing then may be any. Never raises.
     """
-    own = {key: value for key, value in attributes.items() if key.startswith(semconv.LABEL_ALIAS)}
+    own = {key: value for key, value in attributes.items() if key == semconv.LABEL_ALIAS or key.startswith(_PREFIXES)}
     if not own:
         return NOTHING_STATED
     reader = AttributeReader(own, value_length_limit, is_lossy=is_lossy)
@@ -283,9 +288,9 @@ class AttributeReader:
         return self._json_dump(key, flat) if flat else None
 
     def note_unknown_attributes(self) -> None:
-        """List attributes in our namespace that the vocabulary does not have, as a typing slip would make."""
+        """List attributes in our namespaces that the vocabulary does not have, as a typing slip would make."""
         for key in self._attributes:
-            if key.startswith(_OUTCOME_PREFIX) and key not in _KNOWN and not key.startswith(semconv.METADATA_PREFIX):
+            if key.startswith(_PREFIXES) and key not in _KNOWN and not key.startswith(semconv.METADATA_PREFIX):
                 self.note(ProblemKind.UNKNOWN_ATTRIBUTE, encodable(key, REFUSED_LENGTH_MAX))
 
     def _is_cut(self, key: str, value: str) -> bool:
@@ -351,6 +356,6 @@ class AttributeReader:
         return text
 
 
-_KNOWN: Final = frozenset(
+_KNOWN: Final = semconv.COST_ATTRIBUTES.union(
     value for name, value in vars(semconv).items() if name.startswith("AGENT_OUTCOME_") and isinstance(value, str)
 )
