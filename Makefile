@@ -12,10 +12,10 @@ PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack help demo test test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
+.PHONY: stack help demo test built test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOINT=http://127.0.0.1:4317 FOR=10m SEED=7)
 	$(RUN) examples/demo.py --out $(DEMO_OUT) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
@@ -23,10 +23,14 @@ demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOI
 
 test: lint test-newest test-oldest test-framework ## linters, types, all tests on the newest SDK, on the oldest supported one what it can change, one framework
 
-test-newest: $(VENV)/.dev ## all tests on the newest SDK
+built: $(VENV)/.dev ## the collector and the backends that tests start, built once; what cannot be built, the tests that need it say
+	-@$(RUN) -m tests.tools.build_otelcol >/dev/null
+	-@$(RUN) -m tests.tools.build_backends >/dev/null
+
+test-newest: $(VENV)/.dev built ## all tests on the newest SDK
 	$(RUN) -m pytest $(PARALLEL)
 
-test-oldest: $(OLDEST)/.dev ## the tests that an SDK can change, on the oldest supported one
+test-oldest: $(OLDEST)/.dev built ## the tests that an SDK can change, on the oldest supported one
 	$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not backends"
 
 test-framework: $(VENV)/.dev ## one agent framework of those that `make frameworks` runs
