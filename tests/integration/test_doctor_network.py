@@ -561,11 +561,11 @@ def test_a_receiver_that_hangs_is_not_waited_for(protocol: str) -> None:
 
 
 def test_the_text_ends_with_what_to_do(tmp_path: Path) -> None:
-    """One line per layer, then what was seen, why it matters and the line to copy."""
+    """Every layer, those skipped for one reason on one line; then what was seen, why that matters, the line to copy."""
     seen = examine({f"{OTLP}_PROTOCOL": "http"}, folder=tmp_path)
     lines = seen.stdout.splitlines()
-    assert [line.split()[0] for line in lines[: len(Layer)]] == list(Layer)
-    assert lines[len(Layer) + 1] == "Broken: settings (exit code 10)"
+    assert [line.split("  ")[0] for line in lines[:4]] == ["settings", "command to outcomes", "dns to rejected", ""]
+    assert lines[4] == "Broken: settings (exit code 10)"
     assert "          export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in lines
 
 

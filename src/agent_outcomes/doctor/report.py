@@ -6,18 +6,18 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
 from agent_outcomes.doctor.findings import EXIT_CODES, Layer, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agent_outcomes.doctor.findings import Finding
 
 WIDTH: Final = 120
-_LAYER_WIDTH: Final = max(map(len, Layer)) + 2
 _STATE_WIDTH: Final = len("skipped") + 2
 _INDENT: Final = "  "
 
@@ -40,8 +40,10 @@ class Report:
         return 0 if broken is None else EXIT_CODES[broken.layer]
 
     def __str__(self) -> str:
-        """One line per finding, then what is broken first: seen, why, fix."""
-        lines = [_line(finding) for finding in self.findings]
+        """One line per finding, or per layers skipped for one reason; then what is broken first: seen, why, fix."""
+        rows = list(_rows(self.findings))
+        width = max((len(name) for name, _ in rows), default=0) + 2
+        lines = [_line(f"{name:<{width}}", finding) for name, finding in rows]
         broken = self.broken
         if broken is None:
             return "\n".join([*lines, "", "No broken layer found."])
@@ -80,9 +82,19 @@ def as_json(report: Report) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _line(finding: Finding) -> str:
+def _rows(findings: Iterable[Finding]) -> Iterator[tuple[str, Finding]]:
+    def reason(numbered: tuple[int, Finding]) -> str | int:
+        number, finding = numbered
+        return finding.seen if finding.state is State.SKIPPED else number
+
+    for _, group in groupby(enumerate(findings), key=reason):
+        (_, first), *others = group
+        yield (f"{first.layer} to {others[-1][1].layer}" if others else first.layer), first
+
+
+def _line(name: str, finding: Finding) -> str:
     first, *_ = finding.seen.splitlines() or [""]
-    line = f"{finding.layer:<{_LAYER_WIDTH}}{finding.state:<{_STATE_WIDTH}}{first}".rstrip()
+    line = f"{name}{finding.state:<{_STATE_WIDTH}}{first}".rstrip()
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
