@@ -47,6 +47,7 @@ def test_meter_providers_that_are_equal_are_not_the_same() -> None:
 def test_a_meter_provider_that_is_gone_leaves_nothing() -> None:
     """Its totals go with it, so that its successor at the same address starts from nothing."""
     settings = read_settings()
+    gc.collect()  # what earlier tests have left may go at any time
     before = len(_state.exports)
     for _ in range(20):
         meters = ComparedByValue(shutdown_on_exit=False)
@@ -56,4 +57,4 @@ def test_a_meter_provider_that_is_gone_leaves_nothing() -> None:
         totals.post([Posting(AGENT_RUNS, ("a", None, "success", None, None, None), 1)])
         del meters
         gc.collect()
-        assert len(_state.exports) == before
+        assert len(_state.exports) <= before
