@@ -141,12 +141,17 @@ def running(binary: Path, folder: Path, *before: Path, overlay: str = "", **vari
         yield collector
 
 
+def stop(collector: Collector, folder: Path) -> None:
+    """Stop it once it has written metrics: SIGTERM in its first moments ends it before it heeds the signal."""
+    collector.wait_for(lambda _: (folder / "outcomes.json").exists())
+    collector.stop()
+
+
 def by_collector(binary: Path, folder: Path, spans: Sequence[ReadableSpan]) -> tuple[Totals, str]:
     """What the collector makes of the spans, and its log."""
     with running(binary, folder) as collector:
         send(collector, spans)
-        collector.wait_for(lambda _: (folder / "outcomes.json").exists())
-        collector.stop()
+        stop(collector, folder)
         return counted(folder / "outcomes.json"), collector.stderr()
 
 

@@ -65,7 +65,8 @@ def in_child(work):
 def report_of(script: str) -> dict[str, Any]:
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
+        # From 3.12 on Python warns of every fork of a process with threads, which is what is tested.
+        [sys.executable, "-W", "ignore:This process", "-c", PRELUDE + textwrap.dedent(script)],
         capture_output=True,
         text=True,
         timeout=60,

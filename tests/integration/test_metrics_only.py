@@ -57,6 +57,7 @@ from tests.integration.metrics_only import (
     scalar,
     send,
     stated,
+    stop,
 )
 
 pytestmark = pytest.mark.backends
@@ -187,7 +188,7 @@ def test_totals_of_the_demo(otelcol_binary: Path, tmp_path: Path) -> None:
     """
     with running(otelcol_binary, tmp_path, PIPELINE) as collector:
         demo = run_demo(collector.grpc_endpoint, tmp_path / "demo")
-        collector.stop()
+        stop(collector, tmp_path)
     expected, found = counted(demo.folder / "metrics.json"), counted(tmp_path / "outcomes.json")
     unseen = unseen_by_the_collector(collector)
     assert len(unseen) == DEMO_CANCELLED_UNSEEN
@@ -222,7 +223,7 @@ def test_a_pipeline_beside_keeps_the_spans_as_they_are(otelcol_binary: Path, tmp
     _, spans = record([Case(stated(status="OK", value="2.50"))])
     with running(otelcol_binary, tmp_path, PIPELINE) as collector:
         send(collector, spans)
-        collector.stop()
+        stop(collector, tmp_path)
         assert collector.traces() == [encode_spans(spans)]
     assert sum(counted(tmp_path / "outcomes.json")["agent.outcome.value"].values()) == 2.5
 
@@ -248,7 +249,7 @@ def test_names_units_and_kinds_are_the_packages(otelcol_binary: Path, tmp_path: 
     )
     with running(otelcol_binary, tmp_path) as collector:
         send(collector, spans)
-        collector.stop()
+        stop(collector, tmp_path)
     (line,) = (tmp_path / "outcomes.json").read_text().splitlines()
     (resource,) = from_otlp_json(line, ExportMetricsServiceRequest).resource_metrics
     metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
@@ -275,7 +276,7 @@ def test_requests_at_once_are_all_counted(otelcol_binary: Path, tmp_path: Path) 
         with ThreadPoolExecutor(SENDERS) as pool:
             for sent in [pool.submit(send_often, collector, spans) for _ in range(SENDERS)]:
                 sent.result()
-        collector.stop()
+        stop(collector, tmp_path)
     assert sum(counted(tmp_path / "outcomes.json")["agent.runs"].values()) == SENDERS * REQUESTS
 
 
