@@ -43,7 +43,7 @@ SETTLE_LIMIT_S: Final = 3.0
 STILL_S: Final = 0.3
 POLL_S: Final = 0.01
 OUTCOME_EVENT: Final = "agent.outcome"
-_LOOPBACK: Final = ("127.", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, not bound to
+_LOOPBACK: Final = ("127.", "localhost", "::1")
 
 QUIET: Final = {
     "ANONYMIZED_TELEMETRY": "false",
@@ -84,10 +84,10 @@ class Lab:
 
     def __init__(self, framework: str) -> None:
         self._is_run: IsRun | None = None
-        self._strangers: list[str] = []
-        self._complaints = _Complaints()
+        self._strangers = Strangers()
+        self._complaints = Complaints()
         logging.getLogger("agent_outcomes").addHandler(self._complaints)
-        sys.addaudithook(self._refuse_network)
+        sys.addaudithook(self._strangers.refuse)
         self._events = EventMemory()  # type: ignore[no-untyped-call]
         logs = LoggerProvider()
         logs.add_log_record_processor(SimpleLogRecordProcessor(self._events))
@@ -109,7 +109,7 @@ class Lab:
             cells = self._adapter.BEYOND
         self._is_run = getattr(self._adapter, "IS_RUN", {}).get(scenario) if remedied else None
         self._server.reset(MODES.get(scenario, Mode.ANSWER))
-        self._strangers.clear()
+        self._strangers.hosts.clear()
         raised = self._run(cells[scenario])
         self._server.release()
         events = self._wait_for_quiet()
@@ -168,7 +168,7 @@ class Lab:
     def _faults(self, events_count: int) -> list[str]:
         data = self._reader.get_metrics_data()
         counted = total_of(data, "agent.runs")
-        faults = [f"connected to {host}" for host in sorted(set(self._strangers))]
+        faults = [f"connected to {host}" for host in sorted(set(self._strangers.hosts))]
         faults += [f"said: {line}" for line in self._complaints.take()]
         if counted != events_count:
             faults.append(f"{events_count} events, but agent.runs grew by {counted}")
@@ -184,7 +184,14 @@ class Lab:
     def _ask(self, span: ReadableSpan) -> bool | None:
         return None if self._is_run is None else self._is_run(span)
 
-    def _refuse_network(self, event: str, arguments: tuple[object, ...]) -> None:
+
+class Strangers:
+    """Hosts elsewhere that somebody tried to reach; `refuse` is an audit hook, by which nothing leaves this machine."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+
+    def refuse(self, event: str, arguments: tuple[object, ...]) -> None:
         if event == "socket.connect":
             address = arguments[1]
             host = address[0] if isinstance(address, tuple) else ""
@@ -194,12 +201,12 @@ class Lab:
             return
         text = host.decode() if isinstance(host, bytes) else str(host or "")
         if text and not text.startswith(_LOOPBACK):
-            self._strangers.append(text)
+            self.hosts.append(text)
             msg = f"this lab has no network: {text}"
             raise OSError(msg)
 
 
-class _Complaints(logging.Handler):
+class Complaints(logging.Handler):
     """Warnings and errors of our own loggers."""
 
     def __init__(self) -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.frameworks.conftest import Observe
-    from tests.frameworks.expectations import Framework
+    from tests.frameworks.expectations import ExpectedCell, Framework
+    from tests.frameworks.observation import Observation
     from tests.frameworks.scenarios import Beyond
 
 
@@ -29,13 +30,15 @@ def test_what_is_wrong_has_a_footnote(framework: Framework) -> None:
     assert framework.costs_what_is_charged == (framework.cost_note is None)
 
 
+def assert_as_expected(observation: Observation, cell: ExpectedCell) -> None:
+    assert cell.observation is not None
+    assert observation.as_json() == cell.observation.as_json()
+    assert observation.faults == ()
+
+
 def test_cell(framework: Framework, scenario: Scenario, observe: Observe) -> None:
     """The user's code as it is: runs, status, retryability, category, evidence and tokens as expected."""
-    observation = observe(framework, scenario)
-    expected = framework.cells[scenario].observation
-    assert expected is not None
-    assert observation.as_json() == expected.as_json()
-    assert observation.faults == ()
+    assert_as_expected(observe(framework, scenario), framework.cells[scenario])
 
 
 def test_remedy(framework: Framework, scenario: Scenario, observe: Observe) -> None:
@@ -48,11 +51,7 @@ def test_remedy(framework: Framework, scenario: Scenario, observe: Observe) -> N
 
 def test_beyond(framework: Framework, beyond: Beyond, observe: Observe) -> None:
     """What only this framework has is counted as expected, too."""
-    observation = observe(framework, beyond)
-    expected = framework.beyond[beyond].observation
-    assert expected is not None
-    assert observation.as_json() == expected.as_json()
-    assert observation.faults == ()
+    assert_as_expected(observe(framework, beyond), framework.beyond[beyond])
 
 
 def test_results_are_current(framework: Framework, observe: Observe, request: pytest.FixtureRequest) -> None:

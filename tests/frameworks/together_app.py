@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import agents
 from agent_outcomes import agent_run, install
-from tests.frameworks.lab import QUIET
+from tests.frameworks.lab import QUIET, Complaints, Strangers
 from tests.frameworks.model_server import MODEL, Mode, ModelServer
 from tests.frameworks.observation import SeenRun, compare_tokens
 from tests.pipeline import EventMemory, delta_reader, total_of
@@ -43,7 +43,6 @@ QUESTION: Final = "How is the weather in Paris?"
 EVENTS: Final = EventMemory()  # type: ignore[no-untyped-call]
 READER: Final = delta_reader()
 THEIR_SPANS: Final = InMemorySpanExporter()
-STRANGERS: Final[list[str]] = []
 
 
 def set_up_logfire() -> None:
@@ -108,17 +107,6 @@ def set_up_own_pipelines() -> None:
     metrics.set_meter_provider(MeterProvider([READER]))
 
 
-def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """Nothing leaves this machine: an audit hook."""
-    if event not in ("socket.connect", "socket.getaddrinfo"):
-        return
-    target = arguments[1] if event == "socket.connect" else arguments
-    host = str(target[0]) if isinstance(target, tuple) else ""
-    if host and not host.startswith(("127.", "localhost", "::1", "None")):
-        STRANGERS.append(host)
-        raise OSError(host)
-
-
 @agents.function_tool
 def weather(city: str) -> str:
     """The weather of a city."""
@@ -163,22 +151,11 @@ def observe(run: Coroutine[Any, Any, None], server: ModelServer, mode: Mode) -> 
     }
 
 
-class Said(logging.Handler):
-    """Warnings and errors of our loggers."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
 def main(sdk: str, order: str) -> dict[str, Any]:
     """Set both up, run the agents and tell."""
-    said = Said()
-    logging.getLogger("agent_outcomes").addHandler(said)
-    sys.addaudithook(refuse_network)
+    complaints, strangers = Complaints(), Strangers()
+    logging.getLogger("agent_outcomes").addHandler(complaints)
+    sys.addaudithook(strangers.refuse)
     # OpenAI's own exporter would send every run to OpenAI.
     agents.set_trace_processors([])
     if sdk != "logfire":
@@ -191,7 +168,7 @@ def main(sdk: str, order: str) -> dict[str, Any]:
         for name, ask in (("framework", ask_agents_sdk), ("own", ask_own_agent)):
             for mode in (Mode.ANSWER, Mode.RATE_LIMITED):
                 answers[f"{name} {mode.name}"] = observe(ask(server), server, mode)
-    return {"answers": answers, "said": said.lines, "strangers": STRANGERS}
+    return {"answers": answers, "said": complaints.take(), "strangers": strangers.hosts}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that start a real collector and real backends."""
+"""Fixtures that start a real collector and real backends, and the pipeline in memory that most tests of runs use."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 from tests.integration.backend_stack import Demo, Stack, holds_all_runs, run_demo, running_stack
 from tests.integration.backends import wait_until
 from tests.integration.otelcol import ROOT, Collector
+from tests.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,3 +99,11 @@ def demo(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = run_demo(stack.collector.grpc_endpoint, tmp_path_factory.mktemp("demo"))
     wait_until(lambda: holds_all_runs(stack), timeout_s=60)
     return done
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    """A pipeline in which, whatever a test did, nothing of ours failed."""
+    made = Pipeline()
+    yield made
+    assert made.error_count() == 0

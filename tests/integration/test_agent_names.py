@@ -3,26 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.pipeline import AGENT, MODEL, TOOL, Pipeline, usage, use
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ADK = "gcp.vertex.agent"
 AGENT_FRAMEWORK = "agent_framework"
 MADE_UP = "db51cf82-d1b7-4412-820e-a6d361fba1ef"
-
-
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
-    yield made
-    assert made.error_count() == 0
 
 
 def invoke_first_schema(pipeline: Pipeline, agent: str, *, nested: str | None = None) -> None:

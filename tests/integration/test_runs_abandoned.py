@@ -37,14 +37,6 @@ class GenerationError(Exception):
     """What the framework raises from it; unknown."""
 
 
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
-    yield made
-    assert made.error_count() == 0
-
-
 @pytest.fixture(autouse=True)
 def _own_context() -> Iterator[None]:
     """What a test leaves current goes when it is over."""

@@ -11,8 +11,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.pipeline import AGENT, MODEL, OPENAI_AGENTS, TOOL, Pipeline, use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from opentelemetry.trace import Span
 
 CREWAI = "crewai"
@@ -20,14 +18,6 @@ LLAMA_INDEX = "openinference.instrumentation.llama_index"
 STRANDS = "strands.telemetry.tracer"
 CHAIN = {"openinference.span.kind": "CHAIN"}
 LLM = {"openinference.span.kind": "LLM"}
-
-
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
-    yield made
-    assert made.error_count() == 0
 
 
 def fail(span: Span, text: str) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import trace
@@ -25,17 +24,6 @@ from tests.pipeline import (
     usage,
     use,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
-    yield made
-    assert made.error_count() == 0
 
 
 def test_child_that_ends_after_the_run(pipeline: Pipeline) -> None:

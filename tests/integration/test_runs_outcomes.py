@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -18,17 +16,6 @@ from tests.pipeline import (
     usage,
     use,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
-    yield made
-    assert made.error_count() == 0
 
 
 def test_outcome_set_on_the_server_span_at_its_start(pipeline: Pipeline) -> None:
