@@ -12,7 +12,7 @@ PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack help demo test built test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
+.PHONY: stack help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +23,16 @@ demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOI
 
 test: lint test-newest test-oldest test-framework ## linters, types, all tests on the newest SDK, on the oldest supported one what it can change, one framework
 
-built: $(VENV)/.dev ## the collector and the backends that tests start, built once; what cannot be built, the tests that need it say
+built-collector: $(VENV)/.dev
 	-@$(RUN) -m tests.tools.build_otelcol >/dev/null
+
+built: built-collector ## the collector and the backends that tests start, built once; what cannot be built, the tests that need it say
 	-@$(RUN) -m tests.tools.build_backends >/dev/null
 
 test-newest: $(VENV)/.dev built ## all tests on the newest SDK
 	$(RUN) -m pytest $(PARALLEL)
 
-test-oldest: $(OLDEST)/.dev built ## the tests that an SDK can change, on the oldest supported one
+test-oldest: $(OLDEST)/.dev built-collector ## the tests that an SDK can change, on the oldest supported one
 	$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not backends"
 
 test-framework: $(VENV)/.dev ## one agent framework of those that `make frameworks` runs
