@@ -27,17 +27,16 @@ from opentelemetry.trace import StatusCode
 from agent_outcomes.classification import facts_from_exception, is_interruption, is_silent
 from agent_outcomes.conventions import Role, role_of
 from agent_outcomes.detection import attributes_of, failed_at_ns, snapshot
-from agent_outcomes.open_spans import Doubt, ancestors, fold_plain, is_local_parent, nearest_open
+from agent_outcomes.open_spans import Doubt, OpenSpan, ancestors, close, fold_plain, is_local_parent, nearest_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.model import AgentSpan
-    from agent_outcomes.open_spans import OpenSpan
 
 ABANDONED_MAX: Final = 1_000
 
@@ -60,6 +59,7 @@ class Doubtful:
     def remove(self, node: OpenSpan) -> None:
         """Take note that the span has ended, or is no longer followed."""
         self.open.pop(node.context.span_id, None)
+        end_aftermath(node)
 
     def open_below(self, within: OpenSpan | None) -> list[OpenSpan]:
         """Those still open, innermost first; only those below `within` if that is given."""
@@ -69,26 +69,15 @@ class Doubtful:
             if within is None or any(above is within for above in ancestors(node.parent))
         ]
 
-    def give_up(self, node: OpenSpan, still_open: Iterable[OpenSpan]) -> None:
+    def give_up(self, node: OpenSpan) -> None:
         """Whatever started below the span after it had failed hangs from what is above it from now on."""
         self._given_up[node.context.span_id] = node
         if len(self._given_up) > ABANDONED_MAX:
             del self._given_up[next(iter(self._given_up))]
-        above = nearest_open(node.parent)
-        for one in still_open:
-            if one.after is not node:
-                continue
-            one.after = node.after
-            if one.parent is node:
-                one.parent = node.parent
-                node.open_below -= 1
-                if above is not None:
-                    above.open_below += 1
         doubt = node.doubt
-        if doubt is not None and doubt.late is not None:
-            late, doubt.late = doubt.late, None
-            if above is not None:
-                fold_plain(above, late, None)
+        if doubt is not None and doubt.aftermath is not None:
+            doubt.aftermath.parent = node.parent
+            end_aftermath(node)
 
     def has_given_up(self, context: SpanContext) -> bool:
         """Whether the very span that was given this context object has been given up."""
@@ -110,32 +99,44 @@ def has_failed(node: OpenSpan) -> bool:
     return span.status.status_code is StatusCode.ERROR or (failure is not None and is_interruption(failure))
 
 
-def failed_above(node: OpenSpan, attributes: Mapping[str, Any]) -> OpenSpan | None:
-    """The failed span that this one, just started, began below; `None` also where it shows that that one goes on."""
+def place_after(node: OpenSpan, attributes: Mapping[str, Any]) -> None:
+    """Put a span that has just started below a failed one behind it, unless it shows that that one goes on."""
     above = node.parent
-    if above is None or above.doubt is None:
-        return node.after
+    if above is None or above.doubt is None or above.span is None:
+        return
     if node.doubt is not None and role_of(attributes) is Role.OTHER:
         above.doubt.failure = None
-        return above.after
-    return above if has_failed(above) else node.after
+    elif has_failed(above):
+        if above.doubt.aftermath is None:
+            above.doubt.aftermath = OpenSpan(None, above.context, 0)
+            above.doubt.aftermath.parent, above.doubt.aftermath.after = above, above
+            above.doubt.aftermath.open_below = 1
+        node.parent = above.doubt.aftermath
+        above.open_below -= 1
+        node.parent.open_below += 1
+
+
+def end_aftermath(node: OpenSpan) -> None:
+    """Fold what came after the failure into what it hangs from: the span itself, or what is above it."""
+    aftermath = node.doubt.aftermath if node.doubt is not None else None
+    if node.doubt is None or aftermath is None:
+        return
+    node.doubt.aftermath = None
+    above = close(aftermath)
+    if above is not None and aftermath.below is not None:
+        fold_plain(above, aftermath.below, None)
 
 
 def failed_before(node: OpenSpan) -> list[OpenSpan]:
     """All failed spans that this one began below and that are still open, innermost first."""
-    found: list[OpenSpan] = []
-    while node.after is not None:
-        node = node.after
-        if node.span is not None:
-            found.append(node)
-    return found
+    return [one.after for one in ancestors(node.parent) if one.after is not None and one.after.span is not None]
 
 
 def note_failure(node: OpenSpan) -> None:
     """Keep for the span above what is in flight at the end of this one, as its own end will not show it."""
     error = sys.exception()
     above = node.parent
-    if error is None or id(error) == node.exception_id or above is None or above.doubt is None or node.after is above:
+    if error is None or id(error) == node.exception_id or above is None or above.doubt is None:
         return
     facts = facts_from_exception(error)
     if not is_silent(facts):

@@ -18,7 +18,7 @@ from agent_outcomes.statement import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
@@ -35,26 +35,27 @@ STATED_KEYS_MAX: Final = 64
 class Doubt:
     """What is kept of an open span that may never end.
 
-    `failure` is what was in flight when a span right below it ended, and `failed_at_ns` when that was. `late` is what
-    spans have left that started after it had failed: its own if it ends after all, nobody's if not.
+    `failure` is what was in flight when a span right below it ended, and `failed_at_ns` when that was. `aftermath` is
+    from what the spans hang that started after it had failed: it is the span's own if that ends after all, and hangs
+    from what is above if not.
     """
 
-    __slots__ = ("failed_at_ns", "failure", "late")
+    __slots__ = ("aftermath", "failed_at_ns", "failure")
 
     def __init__(self) -> None:
         self.failure: ErrorFacts | None = None
         self.failed_at_ns: int | None = None
-        self.late: Gathered | None = None
+        self.aftermath: OpenSpan | None = None
 
 
 class OpenSpan:
     """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end.
 
-    `settled_below` says that a run below, other than by the user's word, has been counted while this span was no agent:
-    it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on spans
-    that may never end; `after` is one above that had failed when this one, or one in between, started. `started_s` is
+    `runs_below` counts the runs below that have been counted while this span was no agent, `forced_below` those of them
+    that are runs by the user's word, and `run_below` is the only one: with any other it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on spans
+    that may never end. A node without a span of its own stands `after` a failed one. `started_s` is
     on the monotonic clock, if ages are kept. `settled_early` is the run that the span has been counted as before its
-    end; `within_settled` says so of that span and of all that were open below it then.
+    end.
     """
 
     __slots__ = (
@@ -64,31 +65,50 @@ class OpenSpan:
         "context",
         "doubt",
         "exception_id",
+        "forced_below",
+        "is_open",
         "open_below",
         "parent",
-        "settled_below",
+        "run_below",
+        "runs_below",
         "settled_early",
         "span",
         "started_s",
         "was_agent",
-        "within_settled",
     )
 
-    def __init__(self, span: ReadableSpan, context: SpanContext, exception_id: int) -> None:
-        self.span: ReadableSpan | None = span
+    def __init__(self, span: ReadableSpan | None, context: SpanContext, exception_id: int) -> None:
+        self.span = span
+        self.is_open = True
         self.context = context
         self.exception_id = exception_id
         self.parent: OpenSpan | None = None
         self.open_below = 0
         self.below: Gathered | None = None
-        self.settled_below = False
+        self.run_below: Settled | None = None
+        self.runs_below = 0
+        self.forced_below = 0
         self.was_agent = False
         self.caller: SpanContext | None = None
         self.after: OpenSpan | None = None
         self.doubt: Doubt | None = None
         self.started_s = 0.0
         self.settled_early: Settled | None = None
-        self.within_settled = False
+
+    @property
+    def settled_below(self) -> bool:
+        """Whether a run below, other than by the user's word, has been counted, or the span itself before its end."""
+        return self.settled_early is not None or self.runs_below > self.forced_below
+
+    def bars(self, likeness: Likeness) -> bool:
+        """Whether the runs counted below keep the span from becoming one; those that the user asked for do not."""
+        return self.settled_below or (likeness is Likeness.BY_OUTCOME and self.runs_below > 0)
+
+    def add_run(self, settled: Settled | None, *, forced: bool = False) -> None:
+        """Take note of a run counted below; of several only their number is kept."""
+        self.runs_below += 1
+        self.forced_below += forced
+        self.run_below = settled if self.runs_below == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +132,14 @@ class Settlement:
 class Settled:
     """A run that has been counted, as far as an outer span may still need it."""
 
-    __slots__ = ("context", "outcome", "revision", "run")
+    __slots__ = ("context", "early_s", "outcome", "revision", "run")
 
     def __init__(self, run: Run, outcome: Outcome, context: SpanContext) -> None:
         self.run = run
         self.context = context
         self.outcome = outcome
         self.revision = 0
+        self.early_s = 0.0
 
 
 class Gathered:
@@ -130,13 +151,10 @@ class Gathered:
     __slots__ = (
         "agent_name",
         "contradicted",
-        "forced_count",
         "handoffs",
         "handoffs_lost",
         "nested",
         "pause",
-        "settled",
-        "settled_count",
         "stated",
         "tally",
         "waiting",
@@ -145,9 +163,6 @@ class Gathered:
     def __init__(self) -> None:
         self.tally: Tally | None = None
         self.waiting: list[Candidate] | None = None
-        self.settled: Settled | None = None
-        self.settled_count = 0
-        self.forced_count = 0
         self.stated: dict[str, Any] | None = None
         self.contradicted = False
         self.nested: Finding | None = None
@@ -155,16 +170,6 @@ class Gathered:
         self.agent_name: str | None = None
         self.handoffs: list[Handoff] | None = None
         self.handoffs_lost = 0
-
-    def add_settled(self, settled: Settled | None, count: int, forced_count: int) -> None:
-        """Remember a settled run; of several only their number is kept, and how many are runs by the user's word."""
-        self.settled_count += count
-        self.forced_count += forced_count
-        self.settled = settled if self.settled_count == 1 else None
-
-    def bars(self, likeness: Likeness) -> bool:
-        """Whether the runs settled below keep a span from becoming a run; those that the user asked for do not."""
-        return self.settled_count > (self.forced_count if likeness is Likeness.BY_MARK else 0)
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
@@ -181,8 +186,6 @@ class Gathered:
         """Take over what a span that ended had gathered (its waiting candidates are placed one by one)."""
         if other.tally is not None:
             self.add_tally(other.tally)
-        if other.settled_count:
-            self.add_settled(other.settled, other.settled_count, other.forced_count)
         if other.stated is not None:
             self.add_stated(other.stated, contradicted=other.contradicted)
         if other.nested is not None:
@@ -241,7 +244,7 @@ def ancestors(node: OpenSpan | None) -> Iterator[OpenSpan]:
 
 def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
     """The first of these that is still open."""
-    return next((one for one in ancestors(node) if one.span is not None), None)
+    return next((one for one in ancestors(node) if one.is_open), None)
 
 
 def is_local_parent(above: OpenSpan, parent: SpanContext) -> bool:
@@ -258,8 +261,9 @@ def caller_id_of(node: OpenSpan | None) -> str | None:
 def close(node: OpenSpan) -> OpenSpan | None:
     """Mark the span ended and pass its open descendants on; returns the nearest open ancestor."""
     node.span = None
+    node.is_open = False
     parent = node.parent
-    if parent is not None and parent.span is None:
+    if parent is not None and not parent.is_open:
         node.parent = _shortened(node, parent)
         parent = nearest_open(parent)
     if parent is not None:
@@ -269,7 +273,7 @@ def close(node: OpenSpan) -> OpenSpan | None:
 
 def _shortened(node: OpenSpan, above: OpenSpan | None) -> OpenSpan | None:
     """The next node above that still says something: spans which overlap in an endless chain must not pile up."""
-    while above is not None and above.span is None and (node.was_agent or not above.was_agent):
+    while above is not None and not above.is_open and _says_nothing(above, node):
         above = above.parent
     return above
 
@@ -297,43 +301,33 @@ def take_gathered(node: OpenSpan, below: OpenSpan) -> None:
         gathered_by(below).waiting = gathered.waiting
 
 
-def all_gathered(node: OpenSpan) -> Gathered | None:
-    """What an ended span has gathered, with what came after it was marked failed: it was its own after all."""
-    late = node.doubt.late if node.doubt is not None else None
-    if late is not None:
-        gathered_by(node).absorb(late)
-    return node.below
-
-
 def note_settled(settled: Settled, parent: OpenSpan | None, likeness: Likeness) -> None:
-    """Tell the open spans above that a run below them has been counted; the nearest keeps it."""
-    forced = likeness is Likeness.FORCED
-    nearest: OpenSpan | None = None
+    """Tell the open spans above that a run below them has been counted."""
     for node in ancestors(parent):
-        if node.span is None:
-            continue
-        nearest = nearest or node
-        node.settled_below = node.settled_below or not forced
-    if nearest is not None:
-        gathered_by(nearest).add_settled(settled, 1, int(forced))
+        if node.is_open:
+            node.add_run(settled, forced=likeness is Likeness.FORCED)
 
 
-def note_settled_early(settled: Settled, node: OpenSpan, open_spans: Iterable[OpenSpan], likeness: Likeness) -> None:
+def note_settled_early(settled: Settled, node: OpenSpan, now_s: float, likeness: Likeness) -> None:
     """Mark a span as counted before its end: what is open below it by now belongs to it, what starts later does not."""
     note_settled(settled, node.parent, likeness)
+    settled.early_s = now_s
     node.settled_early = settled
-    node.settled_below = True
-    for one in open_spans:
-        one.within_settled = one.within_settled or any(above is node for above in ancestors(one))
 
 
-def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None, *, late: bool = False) -> None:
-    """Fold an ended span that is no agent into the ancestor above it; `late` if that had failed when it started."""
-    if late and parent.doubt is not None:
-        parent.doubt.late = parent.doubt.late or Gathered()
-        above = parent.doubt.late
-    else:
-        above = gathered_by(parent)
+def is_within_settled(node: OpenSpan) -> bool:
+    """Whether the span was open below one when that was counted before its end."""
+    above = (one.settled_early for one in ancestors(node.parent))
+    return any(settled is not None and node.started_s <= settled.early_s for settled in above)
+
+
+def _says_nothing(above: OpenSpan, node: OpenSpan) -> bool:
+    return above.settled_early is None and (node.was_agent or not above.was_agent)
+
+
+def fold_plain(parent: OpenSpan, gathered: Gathered | None, own: Tally | None) -> None:
+    """Fold an ended span that is no agent into the ancestor above it."""
+    above = gathered_by(parent)
     if gathered is None:
         if own is not None:
             above.add_tally(own)

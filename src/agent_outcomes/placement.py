@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,6 @@ from agent_outcomes.normalize import revise
 from agent_outcomes.open_spans import (
     Settled,
     Settlement,
-    all_gathered,
     ancestors,
     fold_handoff,
     fold_plain,
@@ -28,7 +28,7 @@ from agent_outcomes.settling import settlement_of
 from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from agent_outcomes.detection import IsRun
     from agent_outcomes.model import Outcome
@@ -136,16 +136,16 @@ class Placement:
                 note_settled(settled, parent, candidate.likeness)
         return [settlement]
 
-    def settle_early(self, candidate: Candidate, node: OpenSpan, open_spans: Iterable[OpenSpan]) -> list[Settlement]:
+    def settle_early(self, candidate: Candidate, node: OpenSpan) -> list[Settlement]:
         """Count a span that is still open as a run, with what it has gathered so far; the lock is held."""
-        gathered = all_gathered(node) or candidate.gathered
+        gathered = node.below or candidate.gathered
         node.below = None
         for below in self.take_waiting(gathered):
             fold_handoff(gathered, below)
         candidate.gathered = gathered
         settlement = settlement_of(candidate)
         settled = Settled(settlement.run, settlement.outcome, node.context)
-        note_settled_early(settled, node, open_spans, candidate.likeness)
+        note_settled_early(settled, node, time.monotonic(), candidate.likeness)
         return [settlement]
 
     def end_settled(self, settled: Settled, candidate: Candidate) -> list[Settlement]:
@@ -160,19 +160,20 @@ class Placement:
         revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=problems)
         return self._next_revision(settled, revised)
 
-    def end_outer(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+    def end_outer(
+        self, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None
+    ) -> list[Settlement]:
         """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
         gathered = candidate.gathered
         statement = _statement_of(candidate)
-        settlements = [] if statement is None else self._revise(gathered, statement)
+        settlements = [] if statement is None else self._revise(settled, statement)
         with self.lock:
             above = nearest_open(parent)
             if above is not None:
                 fold_plain(above, gathered, candidate.own)
         return settlements
 
-    def _revise(self, gathered: Gathered, statement: Statement) -> list[Settlement]:
-        settled = gathered.settled
+    def _revise(self, settled: Settled | None, statement: Statement) -> list[Settlement]:
         if settled is None:
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
             return []
@@ -184,14 +185,19 @@ class Placement:
         return self._next_revision(settled, revised)
 
     def _next_revision(self, settled: Settled, revised: Outcome) -> list[Settlement]:
-        previous = settled.outcome
-        if previous.state is State.REPORTED:
-            if not revised.same_business(previous):
-                self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
-            return []
-        settled.outcome = revised
-        settled.revision += 1
-        return [Settlement(settled.run, revised, settled.context, settled.revision, previous)]
+        # Two spans may end at once; each revision is made once.
+        with self.lock:
+            previous = settled.outcome
+            is_new = previous.state is not State.REPORTED
+            if is_new:
+                settled.outcome = revised
+                settled.revision += 1
+                revision = settled.revision
+        if is_new:
+            return [Settlement(settled.run, revised, settled.context, revision, previous)]
+        if not revised.same_business(previous):
+            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+        return []
 
     def take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
         """The candidates that waited for a span, which wait no longer; the lock is held."""

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.abandoned import (
     Doubtful,
-    failed_above,
+    end_aftermath,
     failed_before,
     has_failed,
     note_failure,
+    place_after,
     snapshot_given_up,
 )
 from agent_outcomes.conventions import LEAVES_FAILED_OPEN
@@ -48,13 +49,13 @@ from agent_outcomes.open_spans import (
     Gathered,
     OpenSpan,
     Settlement,
-    all_gathered,
     ancestors,
     close,
     fold_handoff,
     fold_plain,
     gathered_by,
     is_local_parent,
+    is_within_settled,
 )
 from agent_outcomes.placement import Placement
 from agent_outcomes.settling import ended_candidate, open_candidate
@@ -152,7 +153,6 @@ class RunTracker:
                 # A local parent is nearly always the very context of the span that is open.
                 if above is not None and (above.context is parent or is_local_parent(above, parent)):
                     node.parent = above
-                    node.after = above.after
                     above.open_below += 1
                 if self._keeps_handoffs:
                     node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
@@ -210,10 +210,12 @@ class RunTracker:
         """An agent that starts below a failed one, whose end has not come, shows that it will not come."""
         self._placement.expect_exit()
         attributes = attributes_of(span)
-        node.after = failed_above(node, attributes)
-        if node.after is None or seen_as(span, attributes, self._is_run)[1] is Likeness.NONE:
+        with self._lock:
+            place_after(node, attributes)
+        failed = failed_before(node)
+        if not failed or seen_as(span, attributes, self._is_run)[1] is Likeness.NONE:
             return []
-        return self._give_up_all(failed_before(node))
+        return self._give_up_all(failed)
 
     def _end_in_doubt(self, span: ReadableSpan, context: SpanContext) -> list[Settlement]:
         """Give up what has failed below this span and has not ended by now."""
@@ -221,14 +223,16 @@ class RunTracker:
         if node is None or node.context is not context:
             return []
         note_failure(node)
-        failed = self._find_failed(node) if node.open_below else []
-        settled = self._give_up_all(failed)
-        if node.after is not None:
+        with self._lock:
+            end_aftermath(node)
+        settled = self._give_up_all(self._find_failed(node) if node.open_below else [])
+        before = failed_before(node)
+        if before:
             # Some spans are marked as agents only as they end.
             waiting = (node.below.waiting if node.below is not None else None) or ()
             _, own = seen_as(span, attributes_of(span), self._is_run)
             if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting))):
-                settled += self._give_up_all(failed_before(node))
+                settled += self._give_up_all(before)
         return settled
 
     def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
@@ -252,9 +256,10 @@ class RunTracker:
         if likeness is Likeness.NONE:
             return []
         with self._lock:
-            if is_open and self._take(node.context) is not node:
+            if is_open and self._open.get(node.context.span_id) is not node:
                 return []
-            self._doubtful.give_up(node, self._open.values())
+            self._doubtful.give_up(node)
+            self._take(node.context)
         own = own_usage(span, attributes, role, self._price_of)
         return self._end_agent(snapshot_given_up(node, span), node.context, likeness, own, node)
 
@@ -271,7 +276,7 @@ class RunTracker:
             with self._lock:
                 waiting = self._placement.take_waiting(node.below)
             return [settlement for one in waiting for settlement in self._placement.settle(one, node)]
-        is_below = node.within_settled or node.settled_below or self._placement.look_up(node.parent)[0]
+        is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]
         if is_below and likeness is not Likeness.FORCED:
             return []
         own = own_usage(span, attributes, role, self._price_of)
@@ -281,7 +286,7 @@ class RunTracker:
             is_held = self._open.get(node.context.span_id) is node and node.settled_early is None
             if not is_held or candidate.finding.paused:
                 return []
-            return self._placement.settle_early(candidate, node, self._open.values())
+            return self._placement.settle_early(candidate, node)
 
     def _take_oldest(self) -> OpenSpan:
         oldest = next(iter(self._open.values()))
@@ -351,12 +356,12 @@ class RunTracker:
         above = close(node)
         if pause is not None and above is not None:
             gathered_by(above).pause = pause
-        gathered = node.below if node.doubt is None else all_gathered(node)
+        gathered = node.below
         if gathered is None and own is None:
             return None
         waiting = self._placement.take_waiting(gathered)
         if above is not None:
-            fold_plain(above, gathered, own, late=above is node.after)
+            fold_plain(above, gathered, own)
         return waiting
 
     def _end_agent(
@@ -372,8 +377,8 @@ class RunTracker:
                 self._placement.take_from_open(node, self._open)
             with self._lock:
                 is_open = node.open_below > 0
-                gathered = all_gathered(node) or gathered
-                is_outer = likeness is not Likeness.FORCED and (node.settled_below or gathered.bars(likeness))
+                gathered = node.below or gathered
+                is_outer = likeness is not Likeness.FORCED and node.bars(likeness)
                 node.was_agent = not is_outer and early is None
                 close(node)
                 waiting = self._placement.take_waiting(gathered)
@@ -381,7 +386,7 @@ class RunTracker:
                     for below in waiting:
                         fold_handoff(gathered, below)
                 elif waiting:
-                    gathered.add_settled(None, len(waiting), 0)
+                    node.run_below = None
         handoffs = self._keeps_handoffs
         candidate = ended_candidate(
             node, span, context, likeness, own, gathered=gathered, is_open=is_open, keeps_handoffs=handoffs
@@ -390,8 +395,9 @@ class RunTracker:
             return self._placement.place_all(waiting, parent) + self._placement.end_settled(early, candidate)
         if likeness is Likeness.FORCED:
             return self._placement.settle(candidate, parent)
-        if is_outer:
-            return self._placement.place_all(waiting, parent) + self._placement.end_outer(candidate, parent)
-        if node is not None and node.within_settled:
+        if is_outer and node is not None:
+            placed = self._placement.place_all(waiting, parent)
+            return placed + self._placement.end_outer(candidate, parent, node.run_below)
+        if node is not None and is_within_settled(node):
             return self._placement.hand_off(candidate, parent)
         return self._placement.place(candidate, parent)
