@@ -108,12 +108,10 @@ def place_after(node: OpenSpan, attributes: Mapping[str, Any]) -> None:
         above.doubt.failure = None
     elif has_failed(above):
         if above.doubt.aftermath is None:
-            above.doubt.aftermath = OpenSpan(None, above.context, 0)
-            above.doubt.aftermath.parent, above.doubt.aftermath.after = above, above
-            above.doubt.aftermath.open_below = 1
+            aftermath = above.doubt.aftermath = OpenSpan()
+            aftermath.span, aftermath.context = None, above.context
+            aftermath.parent = aftermath.after = above
         node.parent = above.doubt.aftermath
-        above.open_below -= 1
-        node.parent.open_below += 1
 
 
 def end_aftermath(node: OpenSpan) -> None:

@@ -8,10 +8,10 @@ retryability. Nothing here raises, whatever the exception object does when looke
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import NamedTuple, TYPE_CHECKING, TypeVar
 
 from agent_outcomes.codes_table import CODE_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.errors_table import BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
@@ -44,8 +44,7 @@ SILENT = frozenset({"builtins.GeneratorExit", "builtins.StopAsyncIteration", "bu
 _SILENT_NAMES = frozenset(name.removeprefix(_BUILTINS) for name in SILENT)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorFacts:
+class ErrorFacts(NamedTuple):
     """What is known of an error, from its object or from what a span says.
 
     `lineages` holds one tuple per exception, itself first and then its causes: its class name and its parents', fully
@@ -92,7 +91,7 @@ def classify(facts: ErrorFacts) -> Classification:
     if facts.retryable is None or facts.retryable is found.retryable:
         return found
     remedy = (found.remedy or Remedy.RETRY) if facts.retryable else None
-    return replace(found, retryable=facts.retryable, remedy=remedy)
+    return found._replace(retryable=facts.retryable, remedy=remedy)
 
 
 @lru_cache(maxsize=1024)

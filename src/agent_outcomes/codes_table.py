@@ -6,9 +6,9 @@ Data only; the rows are those of `errors_table`.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from agent_outcomes.patterns import Pattern
 from agent_outcomes.errors_table import (
     AUTH,
     AWAITING_HUMAN,
@@ -132,15 +132,15 @@ STOP_RULES: Mapping[str, Classification] = {
 # Messages of a fixed form, after what a wrapper may have put before them, for spans in ERROR that name no known class:
 # those of the clients generated for APIs such as those of OpenAI and Anthropic, where the group is the HTTP status, of
 # Pydantic and of frameworks, and what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
-TEXT_RULES: tuple[tuple[re.Pattern[str], Classification | None], ...] = (
-    (re.compile(r"(?:[\w. ]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
-    (re.compile(r"(?:[\w. ]+: )?\d+ validation errors? for \w+"), INVALID_OUTPUT),
-    (re.compile(r"(?:[\w. ]+: )?Max iterations of \d+ reached!"), BUDGET),
-    (re.compile(r"(?:[\w. ]+: )?Task '[\s\S]*' execution timed out after \d+ seconds\."), TIMEOUT),
+TEXT_RULES: tuple[tuple[Pattern, Classification | None], ...] = (
+    (Pattern(r"(?:[\w. ]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
+    (Pattern(r"(?:[\w. ]+: )?\d+ validation errors? for \w+"), INVALID_OUTPUT),
+    (Pattern(r"(?:[\w. ]+: )?Max iterations of \d+ reached!"), BUDGET),
+    (Pattern(r"(?:[\w. ]+: )?Task '[\s\S]*' execution timed out after \d+ seconds\."), TIMEOUT),
     # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
-    (re.compile(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
-    (re.compile(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),
-    (re.compile(r"abandoned stream$"), CANCELLED),
+    (Pattern(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
+    (Pattern(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),
+    (Pattern(r"abandoned stream$"), CANCELLED),
 )
 
 # What a category stated without an exception says about retrying.

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+
+from agent_outcomes.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "AGENT_OUTCOMES_"
 LIMIT_MAX: Final = 500
 SECONDS_MAX: Final = 604_800
-_SECONDS: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_SECONDS: Final = Pattern(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -128,6 +129,8 @@ def _usable(
 
 
 def _unknown_message(what: str, name: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - for a mistake only
+
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
     return f"{what} is not known; {hint}"

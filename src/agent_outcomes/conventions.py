@@ -10,6 +10,7 @@ import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.patterns import Pattern
 from agent_outcomes import semconv
 
 if TYPE_CHECKING:
@@ -75,13 +76,13 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
 # Roots that carry no agent mark of their own: (scope, span name). OpenInference calls a LangGraph graph without
 # "agent" in its name a CHAIN, LlamaIndex has no agent span, ADK's first schema and Agent Framework set no operation,
 # and CrewAI overwrites the operation of a failed agent with that of the model call that failed.
-ROOT_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
-    "openinference.instrumentation.langchain": re.compile(r"LangGraph"),
-    "openinference.instrumentation.llama_index": re.compile(r"\w*(?:Agent|Workflow)\.run"),
-    "openinference.instrumentation.crewai": re.compile(r".+\.kickoff"),
-    "agent_framework": re.compile(r"workflow\.run"),
-    "crewai": re.compile(r"execute (?:crew|flow|agent|lite agent)"),
-    "gcp.vertex.agent": re.compile(r"invocation"),
+ROOT_NAMES: Final[Mapping[str, Pattern]] = {
+    "openinference.instrumentation.langchain": Pattern(r"LangGraph"),
+    "openinference.instrumentation.llama_index": Pattern(r"\w*(?:Agent|Workflow)\.run"),
+    "openinference.instrumentation.crewai": Pattern(r".+\.kickoff"),
+    "agent_framework": Pattern(r"workflow\.run"),
+    "crewai": Pattern(r"execute (?:crew|flow|agent|lite agent)"),
+    "gcp.vertex.agent": Pattern(r"invocation"),
 }
 ROOT_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "strands.telemetry.tracer": frozenset({"invoke_graph", "invoke_swarm"}),
@@ -102,9 +103,9 @@ NAME_ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
 
 # Spans whose marks are not to be believed: CrewAI's failed agents and tasks (as above), the second span that it makes
 # for a tool that failed, and what LlamaIndex does before it calls the model.
-_MISMARKED_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
-    "crewai": re.compile(r"execute .+|tool failure"),
-    "openinference.instrumentation.llama_index": re.compile(r".+\._prepare_chat_with_tools"),
+MISMARKED_NAMES: Final[Mapping[str, Pattern]] = {
+    "crewai": Pattern(r"execute .+|tool failure"),
+    "openinference.instrumentation.llama_index": Pattern(r".+\._prepare_chat_with_tools"),
 }
 
 # Instrumentations whose agent spans report the tokens of the agent object's whole life, earlier runs included.
@@ -119,7 +120,7 @@ STOP_EVENTS: Final[Mapping[str, tuple[str, str | None]]] = {
 # The class of what interrupted a run whose span is left UNSET.
 INTERRUPTION_KEY: Final = "strands.cancellation.type"
 
-_GENAI_SCOPE: Final = re.compile(
+_GENAI_SCOPE: Final = Pattern(
     r"""(?:
       openinference\.
     | traceloop
@@ -146,8 +147,8 @@ GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "age
 
 # Instrumentations that end the run's root clean (UNSET or forced to OK) although the run failed, which smolagents' one
 # does when it streams; and those of them where the last agent's failure is the run's, as nothing gets over it.
-_CLEAN_END_SCOPE: Final = re.compile(r".*openai[_.-]agents|openinference\.instrumentation\.smolagents")
-_LAST_AGENT_SCOPE: Final = re.compile(r".*openai[_.-]agents")
+_CLEAN_END_SCOPE: Final = Pattern(r".*openai[_.-]agents|openinference\.instrumentation\.smolagents")
+_LAST_AGENT_SCOPE: Final = Pattern(r".*openai[_.-]agents")
 
 # Instrumentations that record a pause for a human on the step that asked, and end the agent's span clean.
 PAUSE_SCOPES: Final = frozenset({"openinference.instrumentation.langchain", "opentelemetry.instrumentation.langchain"})
@@ -163,12 +164,13 @@ _SCOPE_NAME_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "logfire.openai_agents": ("name",),
 }
 # What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object.
-_GENERATED_NAME: Final = re.compile(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GENERATED_NAME: Final = Pattern(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GENERATED_LENGTHS: Final = (36, 52)
 # What the OpenAI Agents SDK calls every run that its user has not named; the first agent in it says more.
 DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
 
-_NAME_PREFIX: Final = re.compile(r"(?:invoke_agent|invoke_workflow)\s+")
-_NAME_SUFFIX: Final = re.compile(r"\.(?:workflow|agent|run|kickoff)$")
+_NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")
+_NAME_SUFFIX: Final = Pattern(r"\.(?:workflow|agent|run|kickoff)$")
 
 ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND, LANGFUSE_KIND})
 
@@ -178,7 +180,7 @@ def role_of(attributes: Mapping[str, Any], scope: str = "", name: str = "") -> R
 
     Scope and name tell the spans that an instrumentation is known to mark wrongly, or not at all.
     """
-    mismarked = _MISMARKED_NAMES.get(scope)
+    mismarked = MISMARKED_NAMES.get(scope)
     if mismarked is not None and mismarked.fullmatch(name):
         return Role.OTHER
     operation = attributes.get(OPERATION)
@@ -228,7 +230,7 @@ def agent_name_keys(scope: str) -> tuple[str, ...]:
 
 def is_generated_name(name: str) -> bool:
     """Whether the name was made up by a framework, so that as a label it would only crowd out real ones."""
-    return _GENERATED_NAME.fullmatch(name) is not None
+    return len(name) in _GENERATED_LENGTHS and _GENERATED_NAME.fullmatch(name) is not None
 
 
 def is_named_below(scope: str, name: str) -> bool:

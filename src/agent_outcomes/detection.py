@@ -16,6 +16,7 @@ from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import (
     GENAI_PREFIXES,
     LIFETIME_TOTALS_SCOPES,
+    MISMARKED_NAMES,
     NAME_ROLES,
     PAUSE_SCOPES,
     ROLE_KEYS,
@@ -36,8 +37,9 @@ from agent_outcomes.texts import encodable
 from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from opentelemetry.sdk.trace import Event
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.evidence import Finding
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
 ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS, *NAME_ROLES})
+
+# Of these scopes more than the keys decides what a span is, or what its end says.
+SPECIAL_SCOPES: Final = frozenset({*ROOT_SCOPES, *MISMARKED_NAMES, *PAUSE_SCOPES, SCOPE_NAME})
 
 _EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
 _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
@@ -146,7 +151,14 @@ def keys_of(span: ReadableSpan) -> Collection[str]:
     """The span's attribute keys, to iterate over and no more: it is called for every span that ends."""
     # The SDK's property builds a proxy and asks for the length, which costs twice as much as what it is read for;
     # whoever subclasses or wraps a span may mean something else by it.
-    attributes = span._attributes if type(span) is ReadableSpan else span.attributes  # noqa: SLF001 - as said
+    if type(span) is ReadableSpan:
+        attributes: Any = span._attributes  # noqa: SLF001 - as said
+        try:
+            return attributes._dict  # noqa: SLF001
+        except AttributeError:  # replaced by a plain dict, as some processors do
+            pass
+    else:
+        attributes = span.attributes
     return () if attributes is None else attributes
 
 
@@ -181,9 +193,10 @@ def own_usage(
     span: ReadableSpan, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
 ) -> Tally | None:
     """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost."""
-    if role is Role.AGENT and span.kind is SpanKind.CLIENT:
-        # The callee, another process, reports what it used.
-        return None
+    if role is Role.AGENT:
+        # Of a client's span the callee, another process, reports what it used.
+        if USAGE_KEYS.isdisjoint(attributes) or span.kind is SpanKind.CLIENT:
+            return None
     if role is Role.AGENT and scope_of(span) in LIFETIME_TOTALS_SCOPES:
         attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
     limit = value_length_limit_of(span)
@@ -206,24 +219,35 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
     fresh = error is not None and id(error) != exception_id_at_start
     start_ns, end_ns = _times_ns(span)
     scope = scope_of(span)
+    status = span.status
+    events = _events_of(span)
     return AgentSpan(
-        trace_id=context.trace_id,
-        span_id=context.span_id,
-        trace_flags=int(context.trace_flags),
-        name=encodable(name_of(span), NAME_LENGTH_MAX),
-        scope=scope,
-        internal=span.kind not in _EDGE_KINDS,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        status_code=_STATUS_CODES.get(span.status.status_code, "unset"),
-        attributes=attributes,
-        dropped_attributes=span.dropped_attributes,
-        exception_types=_exception_types(span),
-        stop_reason=_stop_reason(span, scope),
-        status_text=_status_text(span),
-        in_flight=facts_from_exception(error) if error is not None and fresh else None,
-        value_length_limit=value_length_limit_of(span),
+        context.trace_id,
+        context.span_id,
+        int(context.trace_flags),
+        encodable(name_of(span), NAME_LENGTH_MAX),
+        scope,
+        _is_internal(span.kind),
+        start_ns,
+        end_ns,
+        _STATUS_CODES.get(status.status_code, "unset"),
+        attributes,
+        span.dropped_attributes,
+        _exception_types(events) if events else (),
+        _stop_reason(events, scope) if events else None,
+        _status_text(status.description),
+        facts_from_exception(error) if error is not None and fresh else None,
+        value_length_limit_of(span),
     )
+
+
+def _is_internal(kind: SpanKind) -> bool:
+    return kind is SpanKind.INTERNAL or kind not in _EDGE_KINDS
+
+
+def _events_of(span: ReadableSpan) -> tuple[Event, ...]:
+    # The SDK's property copies through an iterator that takes a lock; nearly every span has none.
+    return () if type(span) is ReadableSpan and not span._events else tuple(span.events)  # noqa: SLF001
 
 
 def snapshot_open(span: ReadableSpan, attributes: Mapping[str, Any]) -> AgentSpan:
@@ -243,15 +267,17 @@ def _times_ns(span: ReadableSpan) -> tuple[int, int]:
 
 
 def _time_ns(time: object) -> int | None:
+    if type(time) is int and 0 <= time <= TIME_MAX_NS:
+        return time
     # The SDK takes any object; one event with a time past 64 bit would make the exporter fail on the whole batch.
-    if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= TIME_MAX_NS:
+    if isinstance(time, (int, float)) and not isinstance(time, bool) and 0 <= time <= TIME_MAX_NS:
         return int(time)
     return None
 
 
 def pause_in(span: ReadableSpan) -> Finding | None:
     """The human-in-the-loop interrupt that a step ended with, where its agent's span will not say so."""
-    types = _exception_types(span) if scope_of(span) in PAUSE_SCOPES else ()
+    types = _exception_types(_events_of(span)) if scope_of(span) in PAUSE_SCOPES else ()
     return pause_of(encodable(types[-1], NAME_LENGTH_MAX)) if types else None
 
 
@@ -261,10 +287,7 @@ def failed_at_ns(span: ReadableSpan) -> int | None:
     return times[-1] if times else None
 
 
-def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
-    events = span.events
-    if not events:
-        return ()
+def _exception_types(events: Sequence[Event]) -> tuple[str, ...]:
     types: list[str] = []
     for event in events[-EXCEPTION_EVENTS_MAX:]:
         if event.name == _EXCEPTION_EVENT and event.attributes:
@@ -274,17 +297,16 @@ def _exception_types(span: ReadableSpan) -> tuple[str, ...]:
     return tuple(types)
 
 
-def _stop_reason(span: ReadableSpan, scope: str) -> str | None:
+def _stop_reason(events: Sequence[Event], scope: str) -> str | None:
     if scope not in STOP_EVENTS:
         return None
     name, key = STOP_EVENTS[scope]
-    for event in reversed(span.events[-EXCEPTION_EVENTS_MAX:]):
+    for event in reversed(events[-EXCEPTION_EVENTS_MAX:]):
         if event.name == name:
             reason = name if key is None else (event.attributes or {}).get(key)
             return encodable(reason, NAME_LENGTH_MAX) if isinstance(reason, str) else None
     return None
 
 
-def _status_text(span: ReadableSpan) -> str:
-    text: object = span.status.description
+def _status_text(text: object) -> str:
     return encodable(text, STATUS_TEXT_LENGTH_MAX) if isinstance(text, str) else ""

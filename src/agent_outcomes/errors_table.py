@@ -7,14 +7,14 @@ the last segment where every row that ends so says the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+
+from typing import NamedTuple
 
 from agent_outcomes.semconv import ErrorCategory as Category
 from agent_outcomes.semconv import Remedy, Status
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(NamedTuple):
     """What an error says about a run; `retryable` is `None` where it cannot be known.
 
     `paused` marks a human-in-the-loop interrupt: the run has not ended and has no outcome yet.

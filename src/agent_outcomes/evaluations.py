@@ -6,16 +6,15 @@ Execution and business result are two evaluations, as neither follows from the o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.record import word
+from agent_outcomes.record import Event, word
 from agent_outcomes.semconv import State
 
 if TYPE_CHECKING:
     from agent_outcomes.model import Outcome
-    from agent_outcomes.record import AttributeValue, Event
+    from agent_outcomes.record import AttributeValue
 
 EVALUATION_EVENT_NAME: Final = "gen_ai.evaluation.result"
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
@@ -59,4 +58,13 @@ def _evaluation(event: Event, outcome: Outcome, attributes: dict[str, AttributeV
         semconv.AGENT_OUTCOME_ID: event.attributes[semconv.AGENT_OUTCOME_ID],
     }
     present = {key: value for key, value in listed.items() if value is not None}
-    return replace(event, name=EVALUATION_EVENT_NAME, attributes=present, body=event.body)
+    return Event(
+        event.trace_id,
+        event.span_id,
+        event.trace_flags,
+        event.timestamp_ns,
+        event.severity,
+        event.body,
+        present,
+        EVALUATION_EVENT_NAME,
+    )

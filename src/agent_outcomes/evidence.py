@@ -9,8 +9,8 @@ success. A handled exception (`record_exception` on a span that then goes on) is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+
+from typing import Final, NamedTuple, TYPE_CHECKING
 
 from agent_outcomes.classification import (
     UNNAMED_ERROR,
@@ -44,8 +44,7 @@ ERROR_TYPE_LENGTH_MAX: Final = 200
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The inferred execution of a run, the evidence that decided it and the error's class if there is one.
 
     `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet.
@@ -62,6 +61,7 @@ class Finding:
         return self.execution.status is not Status.SUCCESS
 
 
+_CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
 _STALE: Final = Finding(Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None), STALE)
 
 
@@ -107,7 +107,7 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
         return _from_facts(span.in_flight)
     if fails_with_last_agent(span.scope) and nested is not None and nested.failed:
         return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
-    return Finding(SUCCESS, ENDED_CLEAN)
+    return _CLEAN
 
 
 def _paused(span: AgentSpan) -> Finding | None:

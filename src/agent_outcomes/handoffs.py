@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+
+from typing import Final, NamedTuple, TYPE_CHECKING
 
 from agent_outcomes import semconv
 from agent_outcomes.record import INFO, WARN, Event, one_line, word
@@ -22,8 +22,7 @@ HANDOFFS_MAX: Final = 100
 _CALM: Final = frozenset({Status.SUCCESS, Status.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
-class Handoff:
+class Handoff(NamedTuple):
     """An agent below a run: `callee` and `outcome` are its own, `caller` is the name of the agent right above it.
 
     `remote` says that the callee runs in another process: its run has an outcome of its own, and this is how the call
@@ -42,7 +41,7 @@ def named_by(handoffs: Iterable[Handoff], caller: str | None) -> list[Handoff]:
     Frameworks nest two spans of one agent (`invoke_workflow X` over `invoke_agent X`): an agent right below one of its
     own name is that agent, and no handoff.
     """
-    placed = (handoff if handoff.caller is not None else replace(handoff, caller=caller) for handoff in handoffs)
+    placed = (handoff if handoff.caller is not None else handoff._replace(caller=caller) for handoff in handoffs)
     return [handoff for handoff in placed if handoff.caller is None or handoff.caller != handoff.callee.agent_name]
 
 

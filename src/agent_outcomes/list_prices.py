@@ -7,11 +7,11 @@ Needs the extra `prices`. The package is imported when its prices are asked for,
 from __future__ import annotations
 
 import logging
-import re
 from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.patterns import Pattern
 from agent_outcomes.config import GENAI_PRICES, SettingsError
 from agent_outcomes.limited_log import LimitedLog
 
@@ -90,9 +90,9 @@ FRAMEWORKS: Final = frozenset(
         "strands_agents",
     }
 )
-_SEPARATOR: Final = re.compile(r"[\s._-]+")
+_SEPARATOR: Final = Pattern(r"[\s._-]+")
 # Only Bedrock's model ids begin with a vendor and a dot, or with a region before it.
-_BEDROCK_MODEL: Final = re.compile(
+_BEDROCK_MODEL: Final = Pattern(
     r"(?:(?:us|us-gov|eu|apac|jp|au|global)\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen)\."
 )
 

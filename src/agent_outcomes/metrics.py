@@ -46,12 +46,14 @@ class MetricExport:
         self._generation = 0
         self._lock = threading.Lock()
         self._histogram: Histogram | None = None
+        self._durations: dict[tuple[LabelValue, ...], dict[str, str | bool]] = {}
         self._create()
 
     def after_fork_in_child(self) -> None:
         """Start from nothing; instruments are made anew when something is recorded, not while forking."""
         self._lock = threading.Lock()
         self.totals.restart()
+        self._durations = {}
         self._generation += 1
         self._histogram = None
 
@@ -65,8 +67,13 @@ class MetricExport:
         histogram = self._ready()
         instrument = semconv.AGENT_RUN_DURATION_METRIC
         if histogram is not None:
-            bounded = self.totals.bound(instrument, labels)
-            histogram.record(duration_s, _attributes(instrument, bounded), context)
+            attributes = self._durations.get(labels)
+            if attributes is None:
+                bounded = self.totals.bound(instrument, labels)
+                attributes = _attributes(instrument, bounded)
+                if bounded == labels:
+                    self._durations[labels] = attributes
+            histogram.record(duration_s, attributes, context)
 
     def _ready(self) -> Histogram | None:
         if self._histogram is None:

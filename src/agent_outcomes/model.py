@@ -7,8 +7,9 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, NamedTuple, TYPE_CHECKING, TypedDict
 
+from agent_outcomes.fields import Fields
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.codes_table import CATEGORY_RULES
 from agent_outcomes.money import EXACT
@@ -57,8 +58,7 @@ def business_fields(statement: Statement) -> BusinessFields:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """How a run executed: status, error category, whether running again could help and what would."""
 
     status: Status
@@ -70,17 +70,17 @@ class Execution:
         """The same with a stated category, whose row in the table says what the error's did not."""
         rule = CATEGORY_RULES.get(category)
         if rule is None or self.status is not Status.FAILURE:
-            return replace(self, category=category)
-        return replace(self, category=category, retryable=rule.retryable, remedy=rule.remedy)
+            return self._replace(category=category)
+        return self._replace(category=category, retryable=rule.retryable, remedy=rule.remedy)
 
     def with_retryable(self, *, stated: bool) -> Execution:
         """The same with a stated flag, which overrides the derived one and a remedy that contradicts it."""
         if self.retryable is stated:
             return self
-        return replace(self, retryable=stated, remedy=Remedy.RETRY if stated else None)
+        return self._replace(retryable=stated, remedy=Remedy.RETRY if stated else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AgentSpan:
     """An ended span as the normaliser reads it: plain data, whatever SDK or protocol it came from.
 
@@ -108,21 +108,39 @@ class AgentSpan:
     value_length_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Fields):
     """Tokens and calls of a run, the sum over its leaf spans; `None` where nothing was reported."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    model_calls: int | None = None
-    tool_calls: int | None = None
+    __slots__ = (
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "model_calls",
+        "tool_calls",
+    )
+
+    def __init__(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        model_calls: int | None = None,
+        tool_calls: int | None = None,
+    ) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cached_tokens = cached_tokens
+        self.cache_write_tokens = cache_write_tokens
+        self.reasoning_tokens = reasoning_tokens
+        self.model_calls = model_calls
+        self.tool_calls = tool_calls
 
 
-@dataclass(frozen=True, slots=True)
-class CostPart:
+class CostPart(NamedTuple):
     """An exact amount in one currency (ISO 4217), spent on one kind of thing."""
 
     kind: CostKind
@@ -130,47 +148,92 @@ class CostPart:
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Fields):
     """What a run cost: parts by kind and currency, where the figure came from, and whether anything is missing."""
 
-    parts: tuple[CostPart, ...] = ()
-    source: CostSource | None = None
-    complete: bool | None = None
+    __slots__ = (
+        "parts",
+        "source",
+        "complete",
+    )
+
+    def __init__(
+        self,
+        parts: tuple[CostPart, ...] = (),
+        source: CostSource | None = None,
+        complete: bool | None = None,
+    ) -> None:
+        self.parts = parts
+        self.source = source
+        self.complete = complete
 
     def by_currency(self) -> dict[str, Decimal]:
         """Exact sums per currency, in order of first appearance."""
+        if len(self.parts) == 1:
+            return {self.parts[0].currency: self.parts[0].amount}
         sums: dict[str, Decimal] = {}
         for part in self.parts:
             sums[part.currency] = EXACT.add(sums.get(part.currency, 0), part.amount)
         return sums
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Fields):
     """One execution of an agent: who, when and how much. Fixed when it ends.
 
     `caller_id` is the span of another process below which it began, as trace and span id in hex joined by a dash.
     """
 
-    trace_id: int
-    span_id: int
-    trace_flags: int
-    end_ns: int
-    agent_name: str | None = None
-    agent_id: str | None = None
-    conversation_id: str | None = None
-    job_type: str | None = None
-    run_id: str | None = None
-    duration_s: float | None = None
-    usage: Usage = field(default_factory=Usage)
-    cost: Cost = field(default_factory=Cost)
-    caller_id: str | None = None
+    __slots__ = (
+        "trace_id",
+        "span_id",
+        "trace_flags",
+        "end_ns",
+        "agent_name",
+        "agent_id",
+        "conversation_id",
+        "job_type",
+        "run_id",
+        "duration_s",
+        "usage",
+        "cost",
+        "caller_id",
+    )
+
+    def __init__(
+        self,
+        trace_id: int,
+        span_id: int,
+        trace_flags: int,
+        end_ns: int,
+        agent_name: str | None = None,
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        job_type: str | None = None,
+        run_id: str | None = None,
+        duration_s: float | None = None,
+        usage: Usage | None = None,
+        cost: Cost | None = None,
+        caller_id: str | None = None,
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_flags = trace_flags
+        self.end_ns = end_ns
+        self.agent_name = agent_name
+        self.agent_id = agent_id
+        self.conversation_id = conversation_id
+        self.job_type = job_type
+        self.run_id = run_id
+        self.duration_s = duration_s
+        self.usage = Usage() if usage is None else usage
+        self.cost = Cost() if cost is None else cost
+        self.caller_id = caller_id
 
     @property
     def id(self) -> str:
         """The outcome's id: trace and span id in hex, joined by a dash."""
-        return f"{self.trace_id:032x}-{self.span_id:016x}"
+        # As `:032x` and `:016x` would have it, in a quarter of the time.
+        return f"{self.trace_id.to_bytes(16, 'big').hex()}-{self.span_id.to_bytes(8, 'big').hex()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +267,9 @@ class Outcome:
     @property
     def state(self) -> State:
         """Reported when success, type, label or value was stated, else pending."""
-        stated = (self.business_success, self.type, self.label, self.value)
-        return State.PENDING if all(part is None for part in stated) else State.REPORTED
+        if self.business_success is None and self.type is None and self.label is None and self.value is None:
+            return State.PENDING
+        return State.REPORTED
 
     def is_success(self) -> bool:
         """Whether the run executed cleanly; says nothing about the business result."""
@@ -263,6 +327,44 @@ class Outcome:
     def from_exception(cls, error: BaseException, **stated: Unpack[StatedOutcome]) -> Outcome:
         """What an exception says by the retryability table: timeout, cancelled, invalid_output or failure."""
         return _classified(error, stated, status=None)
+
+
+class _OutcomeInTheMaking:
+    """An `Outcome` before it is frozen: the fields of a frozen one cost five times as much to set."""
+
+    __slots__ = Outcome.__slots__
+
+
+def new_outcome(
+    execution: Execution,
+    statement: Statement,
+    error_type: str | None,
+    source: Source,
+    evidence: str,
+    problems: tuple[Problem, ...],
+) -> Outcome:
+    """The outcome of a run that executed like this and of which that was stated."""
+    made: Any = _OutcomeInTheMaking()
+    made.status = execution.status
+    made.retryable = execution.retryable
+    made.remedy = execution.remedy
+    made.error_category = execution.category
+    made.error_type = error_type
+    made.type = statement.type
+    made.business_success = BUSINESS_SUCCESS_BY_TYPE[statement.type] if statement.success is None else statement.success
+    made.label = statement.label
+    made.value = statement.value
+    made.currency = statement.currency
+    made.message = statement.message
+    made.metadata = statement.metadata
+    made.source = source
+    made.evidence = evidence
+    made.raw_status = statement.raw_status
+    made.problems = problems
+    made.refused = statement.refused
+    made.output = None
+    made.__class__ = Outcome
+    return made
 
 
 def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:

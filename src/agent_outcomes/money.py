@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
 
+from agent_outcomes.patterns import Pattern
+
 AMOUNT_LIMIT = Decimal(10) ** 15
 FRACTION_DIGITS_MAX = 12
 _TEXT_LENGTH_MAX = 64
 _INT_BITS_MAX = 64
-_TEXT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_TEXT = Pattern(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 # Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
 EXACT = Context(prec=60, traps=[Inexact])
 _STEP = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
@@ -244,6 +246,8 @@ def parse_calculated_amount(value: object) -> Decimal | None:
 
 def parse_currency(value: object) -> str | None:
     """The ISO 4217 code in upper case, or `None` if `value` is none."""
+    if type(value) is str and value in CURRENCIES:
+        return value
     if not isinstance(value, str):
         return None
     code = str.__str__(value).strip()[:16].upper()

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import Fields
 from agent_outcomes import semconv
 from agent_outcomes.conventions import (
     DEFAULT_NAMES,
@@ -14,7 +15,7 @@ from agent_outcomes.conventions import (
     is_generated_name,
 )
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
-from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields
+from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields, new_outcome
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
 from agent_outcomes.statement import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem, Statement, read_statement
 from agent_outcomes.usage import cost_of, problems_of, totals_of
@@ -50,8 +51,7 @@ _STATUS_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Below:
+class Below(Fields):
     """What the spans below a run contribute to it.
 
     `stated` are `agent.outcome.*` attributes that were set on a span inside the run; `contradicted` says that two of
@@ -59,14 +59,36 @@ class Below:
     the span of another process above the run, as trace and span id in hex joined by a dash.
     """
 
-    tally: Tally | None = None
-    stated: Mapping[str, Any] | None = None
-    contradicted: bool = False
-    nested: Finding | None = None
-    agent_name: str | None = None
-    is_open: bool = False
-    start_seen: bool = True
-    caller_id: str | None = None
+    __slots__ = (
+        "tally",
+        "stated",
+        "contradicted",
+        "nested",
+        "agent_name",
+        "is_open",
+        "start_seen",
+        "caller_id",
+    )
+
+    def __init__(
+        self,
+        tally: Tally | None = None,
+        stated: Mapping[str, Any] | None = None,
+        contradicted: bool = False,
+        nested: Finding | None = None,
+        agent_name: str | None = None,
+        is_open: bool = False,
+        start_seen: bool = True,
+        caller_id: str | None = None,
+    ) -> None:
+        self.tally = tally
+        self.stated = stated
+        self.contradicted = contradicted
+        self.nested = nested
+        self.agent_name = agent_name
+        self.is_open = is_open
+        self.start_seen = start_seen
+        self.caller_id = caller_id
 
 
 def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> tuple[Run, Outcome]:
@@ -81,7 +103,8 @@ def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> 
         attributes = {**below.stated, **_without_inferred(attributes, below.stated)}
     is_lossy = span.dropped_attributes > 0
     statement = read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=is_lossy)
-    problems = [*statement.problems, *_problems_of_span(span, below)]
+    problems = [*statement.problems]
+    _add_problems_of_span(problems, span, below)
     run = _run(span, below, statement, problems)
     return run, _outcome(span, below, statement, finding or infer(span, below.nested), problems)
 
@@ -121,19 +144,14 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
         execution = execution.with_retryable(stated=statement.retryable)
     evidence = _with_descendant(evidence, below)
     if source is Source.EXPLICIT:
-        problems = [*problems, *_conflicts(span, stated, finding)]
-    return Outcome(
-        status=execution.status,
-        retryable=execution.retryable,
-        remedy=execution.remedy,
-        error_category=execution.category,
-        error_type=error_type,
-        **business_fields(statement),
-        source=source,
-        evidence=evidence,
-        raw_status=statement.raw_status,
-        problems=tuple(dict.fromkeys(problems))[: PROBLEMS_MAX + 1],
-        refused=statement.refused,
+        problems += _conflicts(span, stated, finding)
+    return new_outcome(
+        execution,
+        statement,
+        error_type,
+        source,
+        evidence,
+        tuple(dict.fromkeys(problems))[: PROBLEMS_MAX + 1] if problems else (),
     )
 
 
@@ -152,7 +170,7 @@ def _explained(stated: Status, finding: Finding) -> Execution:
     if finding.execution.status is stated:
         return finding.execution
     if stated is Status.FAILURE and finding.failed and finding.error_type is not None:
-        return replace(finding.execution, status=stated)
+        return finding.execution._replace(status=stated)
     return _STATUS_RULES[stated]
 
 
@@ -169,43 +187,45 @@ def _conflicts(span: AgentSpan, stated: Status | None, finding: Finding) -> tupl
     return ()
 
 
-def _problems_of_span(span: AgentSpan, below: Below) -> list[Problem]:
-    problems = problems_of(below.tally) if below.tally is not None else []
+def _add_problems_of_span(problems: list[Problem], span: AgentSpan, below: Below) -> None:
+    if below.tally is not None:
+        problems += problems_of(below.tally)
     if span.dropped_attributes:
         problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
     if below.contradicted:
         problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
     if not below.start_seen:
         problems.append(Problem(ProblemKind.START_NOT_SEEN))
-    return problems
 
 
 def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Problem]) -> Run:
-    reader = AttributeReader(span.attributes)
-    duration_s = (span.end_ns - span.start_ns) / 1e9
-    if duration_s < 0:
+    attributes = span.attributes
+    reader = AttributeReader(attributes)
+    duration_s = (span.end_ns - span.start_ns) / 1e9 if span.end_ns >= span.start_ns else None
+    if duration_s is None:
         problems.append(Problem(ProblemKind.NEGATIVE_DURATION))
-    cost = cost_of(below.tally, open_below=below.is_open or not below.start_seen)
     if statement.cost is not None:
         cost = _explicit_cost(statement.cost, statement.cost_currency)
-    elif len(cost.by_currency()) > 1:
-        problems.append(Problem(ProblemKind.MIXED_CURRENCIES))
+    else:
+        cost = cost_of(below.tally, open_below=below.is_open or not below.start_seen)
+        if len(cost.parts) > 1 and len(cost.by_currency()) > 1:
+            problems.append(Problem(ProblemKind.MIXED_CURRENCIES))
     run = Run(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        trace_flags=span.trace_flags,
-        end_ns=span.end_ns,
-        agent_name=_agent_name(span, below, reader),
-        agent_id=reader.text(semconv.GEN_AI_AGENT_ID),
-        conversation_id=reader.text(semconv.GEN_AI_CONVERSATION_ID),
-        job_type=statement.job_type,
-        run_id=statement.run_id,
-        duration_s=duration_s if duration_s >= 0 else None,
-        usage=totals_of(below.tally),
-        cost=cost,
-        caller_id=below.caller_id,
+        span.trace_id,
+        span.span_id,
+        span.trace_flags,
+        span.end_ns,
+        _agent_name(span, below, reader),
+        reader.text(semconv.GEN_AI_AGENT_ID) if semconv.GEN_AI_AGENT_ID in attributes else None,
+        reader.text(semconv.GEN_AI_CONVERSATION_ID) if semconv.GEN_AI_CONVERSATION_ID in attributes else None,
+        statement.job_type,
+        statement.run_id,
+        duration_s,
+        totals_of(below.tally),
+        cost,
+        below.caller_id,
     )
-    problems.extend(reader.problems)
+    problems += reader.problems
     return run
 
 
@@ -214,8 +234,13 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
-    texts = (reader.text(key) for key in agent_name_keys(span.scope) if key in span.attributes)
-    stated = next((name for name in texts if name is not None and not is_generated_name(name)), None)
+    stated = None
+    for key in agent_name_keys(span.scope):
+        if key in span.attributes:
+            name = reader.text(key)
+            if name is not None and not is_generated_name(name):
+                stated = name
+                break
     if stated is not None and stated not in DEFAULT_NAMES:
         return stated
     if below.agent_name is not None or stated is not None:

@@ -7,15 +7,18 @@ Nothing here locks: the tracker's one lock guards all of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import Fields
 from agent_outcomes import semconv
 from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span, agent_name_keys, is_generated_name
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness
 from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
+from agent_outcomes.leaves import ROWS_MAX
 from agent_outcomes.statement import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable
+from agent_outcomes.usage import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
     from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.evidence import Finding
     from agent_outcomes.handoffs import Handoff
+    from agent_outcomes.leaves import Plan
     from agent_outcomes.model import AgentSpan, Outcome, Run
-    from agent_outcomes.usage import Tally
 
 STATED_KEYS_MAX: Final = 64
 
@@ -58,42 +61,23 @@ class OpenSpan:
     end.
     """
 
-    __slots__ = (
-        "after",
-        "below",
-        "caller",
-        "context",
-        "doubt",
-        "exception_id",
-        "forced_below",
-        "is_open",
-        "open_below",
-        "parent",
-        "run_below",
-        "runs_below",
-        "settled_early",
-        "span",
-        "started_s",
-        "was_agent",
-    )
-
-    def __init__(self, span: ReadableSpan | None, context: SpanContext, exception_id: int) -> None:
-        self.span = span
-        self.is_open = True
-        self.context = context
-        self.exception_id = exception_id
-        self.parent: OpenSpan | None = None
-        self.open_below = 0
-        self.below: Gathered | None = None
-        self.run_below: Settled | None = None
-        self.runs_below = 0
-        self.forced_below = 0
-        self.was_agent = False
-        self.caller: SpanContext | None = None
-        self.after: OpenSpan | None = None
-        self.doubt: Doubt | None = None
-        self.started_s = 0.0
-        self.settled_early: Settled | None = None
+    # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
+    # from the class, where it costs nothing to set.
+    span: ReadableSpan | None
+    context: SpanContext
+    is_open = True
+    parent: OpenSpan | None = None
+    below: Gathered | None = None
+    doubt: Doubt | None = None
+    exception_id = 0
+    run_below: Settled | None = None
+    runs_below = 0
+    forced_below = 0
+    was_agent = False
+    caller: SpanContext | None = None
+    after: OpenSpan | None = None
+    started_s = 0.0
+    settled_early: Settled | None = None
 
     @property
     def settled_below(self) -> bool:
@@ -111,22 +95,43 @@ class OpenSpan:
         self.run_below = settled if self.runs_below == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Fields):
     """One revision to emit: `previous` is set when it revises a run that has been counted before.
 
     A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted. `handoffs` are the agents
     below, if they are kept, and `handoffs_lost` how many were too many to keep.
     """
 
-    run: Run
-    outcome: Outcome
-    context: SpanContext
-    revision: int = 0
-    previous: Outcome | None = None
-    paused: bool = False
-    handoffs: Sequence[Handoff] = ()
-    handoffs_lost: int = 0
+    __slots__ = (
+        "run",
+        "outcome",
+        "context",
+        "revision",
+        "previous",
+        "paused",
+        "handoffs",
+        "handoffs_lost",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        outcome: Outcome,
+        context: SpanContext,
+        revision: int = 0,
+        previous: Outcome | None = None,
+        paused: bool = False,
+        handoffs: Sequence[Handoff] = (),
+        handoffs_lost: int = 0,
+    ) -> None:
+        self.run = run
+        self.outcome = outcome
+        self.context = context
+        self.revision = revision
+        self.previous = previous
+        self.paused = paused
+        self.handoffs = handoffs
+        self.handoffs_lost = handoffs_lost
 
 
 class Settled:
@@ -148,28 +153,45 @@ class Gathered:
     `nested` is how the last agent below ended, `pause` that a step right below asked a human and waits for the answer.
     """
 
-    __slots__ = (
-        "agent_name",
-        "contradicted",
-        "handoffs",
-        "handoffs_lost",
-        "nested",
-        "pause",
-        "stated",
-        "tally",
-        "waiting",
-    )
+    # As of `OpenSpan`: one is made below nearly every span that has children.
+    usage: Tally | None = None
+    rows: dict[Plan, list[tuple[Any, ...]]] | None = None
+    waiting: list[Candidate] | None = None
+    stated: dict[str, Any] | None = None
+    contradicted = False
+    nested: Finding | None = None
+    pause: Finding | None = None
+    agent_name: str | None = None
+    handoffs: list[Handoff] | None = None
+    handoffs_lost = 0
 
-    def __init__(self) -> None:
-        self.tally: Tally | None = None
-        self.waiting: list[Candidate] | None = None
-        self.stated: dict[str, Any] | None = None
-        self.contradicted = False
-        self.nested: Finding | None = None
-        self.pause: Finding | None = None
-        self.agent_name: str | None = None
-        self.handoffs: list[Handoff] | None = None
-        self.handoffs_lost = 0
+    @property
+    def tally(self) -> Tally | None:
+        """What has been used, all rows folded in."""
+        if self.rows:
+            rows, self.rows = self.rows, None
+            for plan, values in rows.items():
+                self.usage = self.usage or Tally()
+                plan.add_to(self.usage, values)
+        return self.usage
+
+    @tally.setter
+    def tally(self, tally: Tally | None) -> None:
+        self.rows, self.usage = None, tally
+
+    def add_row(self, plan: Plan, row: tuple[Any, ...]) -> None:
+        """Add the usage of one leaf, folded in later."""
+        rows = self.rows
+        if rows is None:
+            rows = self.rows = {}
+        held = rows.get(plan)
+        if held is None:
+            rows[plan] = [row]
+        else:
+            held.append(row)
+            if len(held) >= ROWS_MAX:
+                self.usage = self.usage or Tally()
+                plan.add_to(self.usage, rows.pop(plan))
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
@@ -203,26 +225,52 @@ class Gathered:
 
     def add_tally(self, tally: Tally) -> None:
         """Add usage; the first tally is taken over as it is."""
-        if self.tally is None:
-            self.tally = tally
+        mine = self.tally
+        if mine is None:
+            self.usage = tally
         else:
-            self.tally.add(tally)
+            mine.add(tally)
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(Fields):
     """An ended agent-like span that may be a run."""
 
-    span: AgentSpan
-    context: SpanContext
-    likeness: Likeness
-    finding: Finding
-    gathered: Gathered
-    own: Tally | None
-    is_open: bool
-    start_seen: bool
-    handoff: Handoff | None = None
-    caller_id: str | None = None
+    __slots__ = (
+        "span",
+        "context",
+        "likeness",
+        "finding",
+        "gathered",
+        "own",
+        "is_open",
+        "start_seen",
+        "handoff",
+        "caller_id",
+    )
+
+    def __init__(
+        self,
+        span: AgentSpan,
+        context: SpanContext,
+        likeness: Likeness,
+        finding: Finding,
+        gathered: Gathered,
+        own: Tally | None,
+        is_open: bool,
+        start_seen: bool,
+        handoff: Handoff | None = None,
+        caller_id: str | None = None,
+    ) -> None:
+        self.span = span
+        self.context = context
+        self.likeness = likeness
+        self.finding = finding
+        self.gathered = gathered
+        self.own = own
+        self.is_open = is_open
+        self.start_seen = start_seen
+        self.handoff = handoff
+        self.caller_id = caller_id
 
     def tally(self) -> Tally | None:
         """Usage of the span and everything below it, each leaf once."""
@@ -259,15 +307,13 @@ def caller_id_of(node: OpenSpan | None) -> str | None:
 
 
 def close(node: OpenSpan) -> OpenSpan | None:
-    """Mark the span ended and pass its open descendants on; returns the nearest open ancestor."""
+    """Mark the span ended; returns the nearest open ancestor."""
     node.span = None
     node.is_open = False
     parent = node.parent
     if parent is not None and not parent.is_open:
         node.parent = _shortened(node, parent)
         parent = nearest_open(parent)
-    if parent is not None:
-        parent.open_below += node.open_below - 1
     return parent
 
 

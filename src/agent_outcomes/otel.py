@@ -6,15 +6,16 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+
+from typing import NamedTuple, TYPE_CHECKING, TypeVar
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach, detach, set_value
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider, get_meter_provider
 from opentelemetry.metrics._internal import _ProxyMeterProvider
-from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,7 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
-@dataclass(frozen=True, slots=True)
-class LogLimits:
+class LogLimits(NamedTuple):
     """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""
 
     attributes_max: int | None = None
@@ -85,7 +85,7 @@ def run_context(context: SpanContext) -> Context:
 
     Made from scratch: the context in force when a span ends is that of its parent or of someone else's task.
     """
-    return set_span_in_context(NonRecordingSpan(context), Context())
+    return Context({_SPAN_KEY: NonRecordingSpan(context)})
 
 
 def untraced(ask: Callable[[], ResultT]) -> ResultT:

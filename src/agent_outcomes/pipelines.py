@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from typing import Final, Generic, NamedTuple, TYPE_CHECKING, TypeVar
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -39,8 +39,7 @@ _logger: Final = logging.getLogger(__name__)
 ProviderT = TypeVar("ProviderT")
 
 
-@dataclass(frozen=True, slots=True)
-class Protocols:
+class Protocols(NamedTuple):
     """The OTLP protocol of each signal."""
 
     # What the SDK's own `otlp` exporters default to, so that all three signals go the same way.

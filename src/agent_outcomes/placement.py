@@ -28,7 +28,7 @@ from agent_outcomes.settling import settlement_of
 from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.detection import IsRun
     from agent_outcomes.model import Outcome
@@ -58,10 +58,10 @@ class Placement:
         self.lock = threading.Lock()
         self.waiting_count = 0
 
-    def take_from_open(self, node: OpenSpan, open_spans: Mapping[int, OpenSpan]) -> None:
+    def take_from_open(self, node: OpenSpan, below: Iterable[OpenSpan]) -> None:
         """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
         with self.lock:
-            found = [(one, one.span) for one in open_spans.values() if one.below is not None and is_below(one, node)]
+            found = [(one, one.span) for one in below if one.below is not None]
         is_run = self._is_run
         apart = [one for one, span in found if is_run is not None and span is not None and is_run(span)]
         with self.lock:
@@ -75,6 +75,8 @@ class Placement:
 
     def place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
         """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
+        if parent is None:
+            return self.settle(candidate, None)
         while True:
             agent_above, target = self.look_up(parent)
             if agent_above:
@@ -130,7 +132,7 @@ class Placement:
     def settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
         """Count the candidate as a run, and tell the open spans above."""
         settlement = settlement_of(candidate)
-        if not settlement.paused:
+        if parent is not None and not settlement.paused:
             settled = Settled(settlement.run, settlement.outcome, candidate.context)
             with self.lock:
                 note_settled(settled, parent, candidate.likeness)
@@ -160,9 +162,7 @@ class Placement:
         revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=problems)
         return self._next_revision(settled, revised)
 
-    def end_outer(
-        self, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None
-    ) -> list[Settlement]:
+    def end_outer(self, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None) -> list[Settlement]:
         """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
         gathered = candidate.gathered
         statement = _statement_of(candidate)

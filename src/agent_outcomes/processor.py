@@ -122,6 +122,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._tracker = RunTracker(
             on_problem=self._note_problem,
             on_first_wait=self._settle_at_exit,
+            on_evicted=self._report_evictions,
             is_run=self._is_run if is_run is not None else None,
             price_of=self._price_of if self._prices is not None else None,
             keeps_handoffs=settings.handoffs,
@@ -137,8 +138,12 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             settings,
             tracer_provider,
         )
+        self._start = self._tracker.start
+        self._end = self._tracker.end
         self._disabled = False
         self._has_started = False
+        # Whether a start needs more than the tracker: at the first span, and for the sweep.
+        self._attends = True
         self._is_shut_down = False
         self._evicted_reported = 0
         PROCESSORS.add(self)
@@ -148,15 +153,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            settled = self._tracker.start(span)
-            if self._stale_sweep is not None:
-                self._stale_sweep.wake()
-            if not self._has_started:
-                self._look_for_another(span.get_span_context())
-            if self._tracker.evicted_count != self._evicted_reported:
-                self._report_evictions()
-            if settled:
-                self._emit(settled)
+            settled = self._start(span)
+            if self._attends or settled:
+                self._attend(span, settled)
         except Exception as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._failed(error)
 
@@ -165,11 +164,20 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            settled = self._tracker.end(span)
+            settled = self._end(span)
             if settled:
                 self._emit(settled)
         except Exception as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._failed(error)
+
+    def _attend(self, span: Span, settled: list[Settlement]) -> None:
+        if self._stale_sweep is not None:
+            self._stale_sweep.wake()
+        if not self._has_started:
+            self._look_for_another(span.get_span_context())
+        self._attends = self._stale_sweep is not None
+        if settled:
+            self._emit(settled)
 
     def shutdown(self) -> None:
         """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises."""

@@ -7,12 +7,23 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent_outcomes.fields import Fields
 from agent_outcomes import semconv
 from agent_outcomes.money import is_exact_double, plain_text
-from agent_outcomes.semconv import ErrorCategory, Instrument, State, Status, TokenType
+from agent_outcomes.semconv import (
+    AGENT_RUN_COST,
+    AGENT_RUN_TOKENS,
+    AGENT_RUNS,
+    ErrorCategory,
+    Instrument,
+    State,
+    Status,
+    TokenType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +51,7 @@ SEVERITIES: Final[Mapping[Status, tuple[int, str]]] = {
     Status.TIMEOUT: ERROR,
     Status.INVALID_OUTPUT: ERROR,
 }
+_DOUBLE_DIGITS: Final = 15
 _INPUT: Final = TokenType.INPUT.value
 _OUTPUT: Final = TokenType.OUTPUT.value
 _CATEGORIES: Final = frozenset(category.value for category in ErrorCategory)
@@ -51,6 +63,10 @@ class Posting(NamedTuple):
     instrument: Instrument
     labels: tuple[LabelValue, ...]
     amount: Decimal | int
+
+
+# What the class's own constructor does, without a call of a Python function.
+_posting: Final = partial(tuple.__new__, Posting)
 
 
 class _Side(NamedTuple):
@@ -69,28 +85,62 @@ _REVERSAL: Final = _Side(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Fields):
     """A log record in OTLP's terms; `severity` is number and text, times are Unix nanoseconds, `name` the event's."""
 
-    trace_id: int
-    span_id: int
-    trace_flags: int
-    timestamp_ns: int
-    severity: tuple[int, str]
-    body: str
-    attributes: dict[str, AttributeValue]
-    name: str = semconv.EVENT_NAME
+    __slots__ = (
+        "trace_id",
+        "span_id",
+        "trace_flags",
+        "timestamp_ns",
+        "severity",
+        "body",
+        "attributes",
+        "name",
+    )
+
+    def __init__(
+        self,
+        trace_id: int,
+        span_id: int,
+        trace_flags: int,
+        timestamp_ns: int,
+        severity: tuple[int, str],
+        body: str,
+        attributes: dict[str, AttributeValue],
+        name: str = semconv.EVENT_NAME,
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_flags = trace_flags
+        self.timestamp_ns = timestamp_ns
+        self.severity = severity
+        self.body = body
+        self.attributes = attributes
+        self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Fields):
     """All that one revision of an outcome makes known. `duration_s` is set on revision 0 only."""
 
-    event: Event
-    postings: tuple[Posting, ...]
-    duration_s: float | None
-    duration_labels: tuple[LabelValue, ...]
+    __slots__ = (
+        "event",
+        "postings",
+        "duration_s",
+        "duration_labels",
+    )
+
+    def __init__(
+        self,
+        event: Event,
+        postings: tuple[Posting, ...],
+        duration_s: float | None,
+        duration_labels: tuple[LabelValue, ...],
+    ) -> None:
+        self.event = event
+        self.postings = postings
+        self.duration_s = duration_s
+        self.duration_labels = duration_labels
 
 
 def record(
@@ -110,13 +160,14 @@ def record(
     postings = _run_postings(run, outcome, agent) if revision == 0 else []
     if previous is not None and previous.state is State.REPORTED:
         postings += _outcome_postings(run, previous, costs, _REVERSAL, _ENTRY)
-    if outcome.state is State.REPORTED:
+    state = outcome.state
+    if state is State.REPORTED:
         postings += _outcome_postings(run, outcome, costs, _ENTRY, _REVERSAL)
     return Record(
-        event=_event(run, outcome, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs),
-        postings=tuple(postings),
-        duration_s=run.duration_s if revision == 0 else None,
-        duration_labels=agent,
+        _event(run, outcome, state, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs),
+        tuple(postings),
+        run.duration_s if revision == 0 else None,
+        agent,
     )
 
 
@@ -133,129 +184,164 @@ def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | Non
     category = outcome.error_category
     if category is not None and category not in _CATEGORIES:
         category = OTHER_TEXT
-    postings = [Posting(semconv.AGENT_RUNS, (*agent, outcome.retryable, category, word(outcome.source)), 1)]
+    name, job_type, status = agent
+    source = outcome.source._value_
+    postings = [_posting((AGENT_RUNS, (name, job_type, status, outcome.retryable, category, source), 1))]
     for part in run.cost.parts:
-        labels = (*agent, part.currency, word(part.kind))
-        postings.append(Posting(semconv.AGENT_RUN_COST, labels, part.amount))
-    for token_type, count in ((_INPUT, run.usage.input_tokens), (_OUTPUT, run.usage.output_tokens)):
-        if count is not None:
-            postings.append(Posting(semconv.AGENT_RUN_TOKENS, (run.agent_name, token_type), count))
+        labels = (name, job_type, status, part.currency, part.kind._value_)
+        postings.append(_posting((AGENT_RUN_COST, labels, part.amount)))
+    usage = run.usage
+    if usage.input_tokens is not None:
+        postings.append(_posting((AGENT_RUN_TOKENS, (name, _INPUT), usage.input_tokens)))
+    if usage.output_tokens is not None:
+        postings.append(_posting((AGENT_RUN_TOKENS, (name, _OUTPUT), usage.output_tokens)))
     return postings
 
 
 def _outcome_postings(
     run: Run, outcome: Outcome, costs: Mapping[str, Decimal], side: _Side, other_side: _Side
 ) -> list[Posting]:
-    labels = (
-        run.agent_name,
-        run.job_type,
-        word(outcome.status),
-        word(outcome.type),
-        outcome.business_success,
-        outcome.label,
-    )
-    postings = [Posting(side.outcomes, labels, 1)]
+    name, job_type, status, label = run.agent_name, run.job_type, outcome.status._value_, outcome.label
+    type_ = None if outcome.type is None else outcome.type._value_
+    success = outcome.business_success
+    postings = [_posting((side.outcomes, (name, job_type, status, type_, success, label), 1))]
     value = outcome.value
     if value is not None:
         # A refund is worth what it takes back: it is entered on the other side, so that both sides only grow.
-        instrument = side.value if value >= 0 else other_side.value
-        postings.append(Posting(instrument, (*labels, outcome.currency), value.copy_abs()))
+        instrument = other_side.value if value.is_signed() and value else side.value
+        labels = (name, job_type, status, type_, success, label, outcome.currency)
+        postings.append(_posting((instrument, labels, value.copy_abs())))
     for currency, amount in costs.items():
-        postings.append(Posting(side.cost, (*labels, currency), amount))
+        postings.append(_posting((side.cost, (name, job_type, status, type_, success, label, currency), amount)))
     return postings
 
 
-def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: Mapping[str, Decimal]) -> Event:
-    attributes = _event_attributes(run, outcome, revision, costs)
+def _event(
+    run: Run, outcome: Outcome, state: State, revision: int, timestamp_ns: int, costs: Mapping[str, Decimal]
+) -> Event:
+    # What matters most comes last: a log record over its attribute limit loses the first ones.
+    attributes: dict[str, AttributeValue] = {}
+    details: list[str] = []
+    if outcome.metadata is not None:
+        attributes[semconv.AGENT_OUTCOME_METADATA] = outcome.metadata
+    if outcome.message is not None:
+        attributes[semconv.AGENT_OUTCOME_MESSAGE] = outcome.message
+    _add_run(attributes, run)
+    if outcome.remedy is not None:
+        attributes[semconv.AGENT_OUTCOME_REMEDY] = outcome.remedy._value_
+    if outcome.error_category is not None:
+        attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = outcome.error_category
+    if outcome.error_type is not None:
+        attributes[semconv.ERROR_TYPE] = outcome.error_type
+    if outcome.retryable is not None:
+        attributes[semconv.AGENT_OUTCOME_RETRYABLE] = outcome.retryable
+    if outcome.evidence:
+        attributes[semconv.AGENT_OUTCOME_EVIDENCE] = outcome.evidence
+    attributes[semconv.AGENT_OUTCOME_SOURCE] = outcome.source._value_
+    if outcome.value is not None:
+        worth, exact_worth, worth_text = _forms_of(outcome.value)
+        details.append(f"worth {worth_text} {outcome.currency}")
+    _add_cost(attributes, details, run.cost, costs)
+    if outcome.label is not None:
+        attributes[semconv.AGENT_OUTCOME_LABEL] = outcome.label
+    if outcome.type is not None:
+        attributes[semconv.AGENT_OUTCOME_TYPE] = outcome.type._value_
+    if outcome.business_success is not None:
+        attributes[semconv.AGENT_OUTCOME_SUCCESS] = outcome.business_success
+    if outcome.value is not None:
+        if not exact_worth:
+            attributes[semconv.AGENT_OUTCOME_VALUE_DECIMAL] = worth_text
+        attributes[semconv.AGENT_OUTCOME_VALUE] = worth
+        attributes[semconv.AGENT_OUTCOME_CURRENCY] = outcome.currency
+    if outcome.raw_status is not None:
+        attributes[semconv.AGENT_OUTCOME_RAW_STATUS] = outcome.raw_status
+    attributes[semconv.AGENT_OUTCOME_STATE] = state._value_
+    if outcome.refused:
+        attributes[semconv.AGENT_OUTCOME_REFUSED] = outcome.refused
+    if outcome.problems:
+        attributes[semconv.AGENT_OUTCOME_PROBLEMS] = tuple(map(str, outcome.problems))
+    outcome_id = run.id
+    if revision > 0:
+        attributes[semconv.AGENT_OUTCOME_SUPERSEDES] = _uid(outcome_id, revision - 1)
+    attributes[semconv.AGENT_OUTCOME_REVISION] = revision
+    attributes[semconv.AGENT_OUTCOME_STATUS] = outcome.status._value_
+    attributes[semconv.AGENT_OUTCOME_ID] = outcome_id
+    attributes[semconv.LOG_RECORD_UID] = f"{outcome_id}-{revision}"
     return Event(
-        trace_id=run.trace_id,
-        span_id=run.span_id,
-        trace_flags=run.trace_flags,
-        timestamp_ns=timestamp_ns,
-        severity=_severity(outcome),
-        body=_body(run, outcome, costs),
-        attributes={key: value for key, value in attributes.items() if value is not None},
+        run.trace_id,
+        run.span_id,
+        run.trace_flags,
+        timestamp_ns,
+        _severity(outcome),
+        _body(run, outcome, details),
+        attributes,
     )
 
 
-def _event_attributes(
-    run: Run, outcome: Outcome, revision: int, costs: Mapping[str, Decimal]
-) -> dict[str, AttributeValue | None]:
-    outcome_id = run.id
-    # What matters most comes last: a log record over its attribute limit loses the first ones.
-    return {
-        semconv.AGENT_OUTCOME_METADATA: outcome.metadata,
-        semconv.AGENT_OUTCOME_MESSAGE: outcome.message,
-        **_run_attributes(run),
-        semconv.AGENT_OUTCOME_REMEDY: word(outcome.remedy),
-        semconv.AGENT_OUTCOME_ERROR_CATEGORY: outcome.error_category,
-        semconv.ERROR_TYPE: outcome.error_type,
-        semconv.AGENT_OUTCOME_RETRYABLE: outcome.retryable,
-        semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or None,
-        semconv.AGENT_OUTCOME_SOURCE: word(outcome.source),
-        **_cost_attributes(run.cost, costs),
-        semconv.AGENT_OUTCOME_LABEL: outcome.label,
-        semconv.AGENT_OUTCOME_TYPE: word(outcome.type),
-        semconv.AGENT_OUTCOME_SUCCESS: outcome.business_success,
-        **_value_attributes(outcome),
-        semconv.AGENT_OUTCOME_RAW_STATUS: outcome.raw_status,
-        semconv.AGENT_OUTCOME_STATE: word(outcome.state),
-        semconv.AGENT_OUTCOME_REFUSED: outcome.refused or None,
-        semconv.AGENT_OUTCOME_PROBLEMS: tuple(map(str, outcome.problems)) or None,
-        semconv.AGENT_OUTCOME_SUPERSEDES: _uid(outcome_id, revision - 1) if revision > 0 else None,
-        semconv.AGENT_OUTCOME_REVISION: revision,
-        semconv.AGENT_OUTCOME_STATUS: word(outcome.status),
-        semconv.AGENT_OUTCOME_ID: outcome_id,
-        semconv.LOG_RECORD_UID: _uid(outcome_id, revision),
-    }
-
-
-def _run_attributes(run: Run) -> dict[str, AttributeValue | None]:
+def _add_run(attributes: dict[str, AttributeValue], run: Run) -> None:
     usage = run.usage
-    return {
-        semconv.AGENT_RUN_REASONING_TOKENS: usage.reasoning_tokens,
-        semconv.AGENT_RUN_CACHE_WRITE_TOKENS: usage.cache_write_tokens,
-        semconv.AGENT_RUN_CACHED_TOKENS: usage.cached_tokens,
-        semconv.AGENT_RUN_TOOL_CALLS: usage.tool_calls,
-        semconv.AGENT_RUN_MODEL_CALLS: usage.model_calls,
-        semconv.AGENT_RUN_OUTPUT_TOKENS: usage.output_tokens,
-        semconv.AGENT_RUN_INPUT_TOKENS: usage.input_tokens,
-        semconv.AGENT_RUN_DURATION: run.duration_s,
-        semconv.AGENT_OUTCOME_RUN_ID: run.run_id,
-        semconv.AGENT_OUTCOME_JOB_TYPE: run.job_type,
-        semconv.AGENT_HANDOFF_CALLER_ID: run.caller_id,
-        semconv.GEN_AI_CONVERSATION_ID: run.conversation_id,
-        semconv.GEN_AI_AGENT_ID: run.agent_id,
-        semconv.GEN_AI_AGENT_NAME: run.agent_name,
-    }
+    if usage.reasoning_tokens is not None:
+        attributes[semconv.AGENT_RUN_REASONING_TOKENS] = usage.reasoning_tokens
+    if usage.cache_write_tokens is not None:
+        attributes[semconv.AGENT_RUN_CACHE_WRITE_TOKENS] = usage.cache_write_tokens
+    if usage.cached_tokens is not None:
+        attributes[semconv.AGENT_RUN_CACHED_TOKENS] = usage.cached_tokens
+    if usage.tool_calls is not None:
+        attributes[semconv.AGENT_RUN_TOOL_CALLS] = usage.tool_calls
+    if usage.model_calls is not None:
+        attributes[semconv.AGENT_RUN_MODEL_CALLS] = usage.model_calls
+    if usage.output_tokens is not None:
+        attributes[semconv.AGENT_RUN_OUTPUT_TOKENS] = usage.output_tokens
+    if usage.input_tokens is not None:
+        attributes[semconv.AGENT_RUN_INPUT_TOKENS] = usage.input_tokens
+    if run.duration_s is not None:
+        attributes[semconv.AGENT_RUN_DURATION] = run.duration_s
+    if run.run_id is not None:
+        attributes[semconv.AGENT_OUTCOME_RUN_ID] = run.run_id
+    if run.job_type is not None:
+        attributes[semconv.AGENT_OUTCOME_JOB_TYPE] = run.job_type
+    if run.caller_id is not None:
+        attributes[semconv.AGENT_HANDOFF_CALLER_ID] = run.caller_id
+    if run.conversation_id is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = run.conversation_id
+    if run.agent_id is not None:
+        attributes[semconv.GEN_AI_AGENT_ID] = run.agent_id
+    if run.agent_name is not None:
+        attributes[semconv.GEN_AI_AGENT_NAME] = run.agent_name
 
 
-def _cost_attributes(cost: Cost, costs: Mapping[str, Decimal]) -> dict[str, AttributeValue | None]:
-    attributes: dict[str, AttributeValue | None] = {}
+def _add_cost(
+    attributes: dict[str, AttributeValue], details: list[str], cost: Cost, costs: Mapping[str, Decimal]
+) -> None:
     if len(cost.parts) > 1:
         parts = (f"{part.kind.value} {plain_text(part.amount)} {part.currency}" for part in cost.parts)
         attributes[semconv.AGENT_OUTCOME_COST_BREAKDOWN] = tuple(parts)
-    attributes[semconv.AGENT_OUTCOME_COST_SOURCE] = word(cost.source)
-    attributes[semconv.AGENT_OUTCOME_COST_COMPLETE] = cost.complete
+    if cost.source is not None:
+        attributes[semconv.AGENT_OUTCOME_COST_SOURCE] = cost.source._value_
+    if cost.complete is not None:
+        attributes[semconv.AGENT_OUTCOME_COST_COMPLETE] = cost.complete
     # Amounts in several currencies have no one sum; the breakdown and the counters carry each.
     if len(costs) == 1:
         ((currency, amount),) = costs.items()
-        if not is_exact_double(amount):
-            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = plain_text(amount)
-        attributes[semconv.AGENT_OUTCOME_COST] = float(amount)
+        number, is_exact, text = _forms_of(amount)
+        if not is_exact:
+            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = text
+        attributes[semconv.AGENT_OUTCOME_COST] = number
         attributes[semconv.AGENT_OUTCOME_COST_CURRENCY] = currency
-    return attributes
+        details.append(f"cost {text} {currency}")
+    else:
+        details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
 
 
-def _value_attributes(outcome: Outcome) -> dict[str, AttributeValue | None]:
-    value = outcome.value
-    if value is None:
-        return {}
-    return {
-        semconv.AGENT_OUTCOME_VALUE_DECIMAL: None if is_exact_double(value) else plain_text(value),
-        semconv.AGENT_OUTCOME_VALUE: float(value),
-        semconv.AGENT_OUTCOME_CURRENCY: outcome.currency,
-    }
+def _forms_of(amount: Decimal) -> tuple[float, bool, str]:
+    """An amount as a double, whether that is this very amount, and in plain digits."""
+    text = str(amount)
+    if "E" in text:
+        text = plain_text(amount)
+    elif "." in text:
+        text = text.rstrip("0").rstrip(".")
+    # Of two decimals of up to 15 digits no double is nearest to both.
+    return float(amount), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
 
 
 def word(member: StrEnum | None) -> str | None:
@@ -269,23 +355,21 @@ def _severity(outcome: Outcome) -> tuple[int, str]:
     return max(severity, WARN) if outcome.business_success is False else severity
 
 
-def _body(run: Run, outcome: Outcome, costs: Mapping[str, Decimal]) -> str:
-    result = outcome.status.value
-    for part in (outcome.type.value if outcome.type is not None else None, outcome.label):
-        if part is not None:
-            result += "/" + one_line(part)
-    details = []
-    if outcome.value is not None:
-        details.append(f"worth {plain_text(outcome.value)} {outcome.currency}")
-    details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
+def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
+    text = f"{one_line(run.agent_name or 'agent')}: {outcome.status._value_}"
+    if outcome.type is not None:
+        text = f"{text}/{outcome.type._value_}"
+    if outcome.label is not None:
+        text = f"{text}/{one_line(outcome.label)}"
+    for detail in details:
+        text = f"{text}, {detail}"
     if run.duration_s is not None:
-        details.append(f"took {run.duration_s:.3f} s")
+        text = f"{text}, took {run.duration_s:.3f} s"
     if outcome.error_type is not None:
-        details.append(one_line(outcome.error_type))
+        text = f"{text}, {one_line(outcome.error_type)}"
     if outcome.retryable:
-        details.append("retryable")
-    text = f"{one_line(run.agent_name or 'agent')}: {result}"
-    return ", ".join([text, *details])[:BODY_LENGTH_MAX]
+        text = f"{text}, retryable"
+    return text[:BODY_LENGTH_MAX]
 
 
 def one_line(text: str) -> str:

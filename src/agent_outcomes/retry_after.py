@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.patterns import Pattern
 from agent_outcomes.classification import causes, look
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ HEADERS: Final[Mapping[str, float]] = {
 GRPC_RETRY_INFO: Final = "google.rpc.retryinfo-bin"
 GRPC_STATUS_DETAILS: Final = "grpc-status-details-bin"
 _HEADERS_OF: Final = (("response", "headers"), ("headers",))
-_NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
+_NUMBER: Final = Pattern(r"\d{1,12}(?:\.\d{1,12})?", re.ASCII)
 _NUMBER_MAX: Final = 10**12
 _TEXT_LENGTH_MAX: Final = 64
 _DETAILS_BYTES_MAX: Final = 16_384
@@ -161,6 +161,8 @@ def _until(value: object, sent: object) -> Iterable[float]:
 def _date(value: object) -> datetime | None:
     if not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX:
         return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import and rarely needed
+
     try:
         found = parsedate_to_datetime(str.__str__(value))
     except (ValueError, TypeError, IndexError, OverflowError):

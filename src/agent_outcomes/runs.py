@@ -12,8 +12,12 @@ read and no user code runs.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan
 
 from agent_outcomes.abandoned import (
     Doubtful,
@@ -27,11 +31,11 @@ from agent_outcomes.abandoned import (
 from agent_outcomes.conventions import LEAVES_FAILED_OPEN
 from agent_outcomes.detection import (
     ROOT_SCOPES,
+    SPECIAL_SCOPES,
     WATCHED_KEYS,
     Likeness,
     Standing,
     attributes_of,
-    exception_in_flight_id,
     is_outcome_span,
     keys_of,
     name_of,
@@ -44,6 +48,7 @@ from agent_outcomes.detection import (
     snapshot_open,
     standing_of,
 )
+from agent_outcomes.leaves import Shapes
 from agent_outcomes.open_spans import (
     Candidate,
     Gathered,
@@ -54,6 +59,7 @@ from agent_outcomes.open_spans import (
     fold_handoff,
     fold_plain,
     gathered_by,
+    is_below,
     is_local_parent,
     is_within_settled,
 )
@@ -63,7 +69,7 @@ from agent_outcomes.settling import ended_candidate, open_candidate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
     from agent_outcomes.detection import IsRun, PriceOf
@@ -74,6 +80,13 @@ if TYPE_CHECKING:
 
 OPEN_SPANS_MAX: Final = 10_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
+# References to a span taken out of the open ones: the caller's variable and the argument. Where references are not
+# counted like this, every span is treated as if others might know of it.
+reference_count = getattr(sys, "getrefcount", lambda _: 0)
+_OURS_ALONE: Final = (
+    2 if sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)() else -1
+)
+_NOTHING: Final[list[Settlement]] = []
 _MARKED: Final = frozenset({Likeness.BY_MARK, Likeness.FORCED})
 
 
@@ -91,16 +104,21 @@ class RunTracker:
         *,
         on_problem: Callable[[ProblemKind], None],
         on_first_wait: Callable[[], None],
+        on_evicted: Callable[[], None] = lambda: None,
         is_run: IsRun | None = None,
         price_of: PriceOf | None = None,
         keeps_handoffs: bool = False,
         keeps_ages: bool = False,
     ) -> None:
         self._price_of = price_of
+        self._shapes = Shapes()
+        self._reads_more = price_of is not None or is_run is not None
         self._keeps_handoffs = keeps_handoffs
         self._keeps_ages = keeps_ages
+        self._keeps_more = keeps_ages or keeps_handoffs
         self._placement = Placement(on_problem=on_problem, on_first_wait=on_first_wait, is_run=is_run)
         self._is_run = is_run
+        self._on_evicted = on_evicted
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
         self._restart()
@@ -111,6 +129,7 @@ class RunTracker:
         self._open: dict[int, OpenSpan] = {}
         self._repeats: dict[int, int] = {}
         self._doubtful = Doubtful()
+        self._doubted = self._doubtful.open
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent, and the lock may have been held."""
@@ -133,66 +152,169 @@ class RunTracker:
 
     def start(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of a started span; settles what an evicted span held back."""
-        context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
-        parent, span_id = span.parent, context.span_id
-        node = OpenSpan(span, context, exception_in_flight_id())
+        # For every span that starts: no lock, as each step by itself is safe in between any of another thread's, and no
+        # properties of the SDK, which cost more than all that is done with what they give.
+        context: SpanContext = span._context  # type: ignore[assignment]  # noqa: SLF001
+        parent = span._parent  # noqa: SLF001
+        node = OpenSpan()
+        node.span = span
+        node.context = context
+        node.parent = node.below = node.doubt = None
+        open_spans = self._open
+        if parent is not None:
+            above = open_spans.get(parent[1])
+            # A local parent is nearly always the very context of the span that is open.
+            if above is not None and above.context is parent:
+                node.parent = above
+            else:
+                self._find_parent(node, above, parent)
+        error = sys.exception()
+        if error is not None:
+            node.exception_id = id(error)
+        if open_spans.setdefault(context[1], node) is not node:
+            self._note_repeat(node)
+            return _NOTHING
+        scope = span._instrumentation_scope  # noqa: SLF001
+        if (
+            (scope is None or scope._name not in LEAVES_FAILED_OPEN)
+            and not self._doubted
+            and not self._keeps_more
+            and len(open_spans) <= OPEN_SPANS_MAX
+        ):
+            return _NOTHING
+        return self._start_more(span, node)
+
+    def _find_parent(self, node: OpenSpan, above: OpenSpan | None, parent: SpanContext) -> None:
+        if above is None:
+            with self._lock:
+                above = self._doubtful.above_given_up(parent)
+        if above is not None and is_local_parent(above, parent):
+            node.parent = above
+
+    def _start_more(self, span: ReadableSpan, node: OpenSpan) -> list[Settlement]:
+        """What few spans need when they start: where ages or callers are kept, anything is in doubt, too many are open."""
         if self._keeps_ages:
             node.started_s = time.monotonic()
+        parent, above, evicted = span.parent, node.parent, None
         scope = span.instrumentation_scope
-        is_doubtful = scope is not None and scope.name in LEAVES_FAILED_OPEN
-        # Here and in `_end_plain`, which run for every span, `with` would cost as much as what it guards.
-        self._lock.acquire()
-        try:
-            known = self._open.get(span_id)
-            if known is not None:
-                if known.context is context:
-                    self._repeats[span_id] = self._repeats.get(span_id, 0) + 1
-                return []
-            if parent is not None:
-                above = self._open.get(parent.span_id) or self._doubtful.above_given_up(parent)
-                # A local parent is nearly always the very context of the span that is open.
-                if above is not None and (above.context is parent or is_local_parent(above, parent)):
-                    node.parent = above
-                    above.open_below += 1
-                if self._keeps_handoffs:
-                    node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
-            self._open[span_id] = node
-            if is_doubtful:
+        with self._lock:
+            if self._keeps_handoffs and parent is not None:
+                node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
+            if scope is not None and scope.name in LEAVES_FAILED_OPEN:
                 self._doubtful.add(node)
-            evicted = self._take_oldest() if len(self._open) > OPEN_SPANS_MAX else None
-        finally:
-            self._lock.release()
-        settled = self._start_in_doubt(span, node) if self._doubtful.open else []
+            if len(self._open) > OPEN_SPANS_MAX:
+                evicted = self._take_oldest()
+        settled = self._start_in_doubt(span, node) if self._doubtful.open else _NOTHING
         return [*settled, *self._evict(evicted)] if evicted is not None else settled
+
+    def _note_repeat(self, node: OpenSpan) -> None:
+        """A span that starts once more, as it does to a processor that was added twice."""
+        span_id = node.context.span_id
+        with self._lock:
+            known = self._open.get(span_id)
+            if known is not None and known.context is node.context:
+                self._repeats[span_id] = self._repeats.get(span_id, 0) + 1
 
     def end(self, span: ReadableSpan) -> list[Settlement]:
         """Take note of an ended span; returns what settled by it."""
-        context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
+        context: SpanContext = span._context  # type: ignore[assignment]  # noqa: SLF001
         if self._repeats and self._is_repeat(context):
-            return []
-        given_up = self._end_in_doubt(span, context) if self._doubtful.open else None
-        scope = span.instrumentation_scope
-        is_known_scope = scope is not None and scope.name in ROOT_SCOPES
-        if not is_known_scope and self._is_run is None and WATCHED_KEYS.isdisjoint(keys_of(span)):
-            settled = self._end_plain(context, None)
-        elif self._inherited and context.span_id in self._inherited and not self.follows(context):
-            settled = []
+            return _NOTHING
+        given_up = self._end_in_doubt(span, context) if self._doubted else _NOTHING
+        scope = span._instrumentation_scope  # noqa: SLF001
+        try:
+            # The SDK's property builds a proxy and asks for the length, which costs twice as much as what it is read for.
+            keys = span._attributes._dict if type(span) is ReadableSpan else keys_of(span)  # type: ignore[union-attr]  # noqa: SLF001
+        except AttributeError:
+            keys = keys_of(span)
+        if (
+            not WATCHED_KEYS.isdisjoint(keys)
+            or (scope is not None and scope._name in ROOT_SCOPES)
+            or self._is_run is not None
+        ):
+            if self._inherited and context.span_id in self._inherited and not self.follows(context):
+                settled = _NOTHING
+            elif type(keys) is dict and not self._reads_more and self._end_leaf(span, context, keys, scope):
+                settled = _NOTHING
+            else:
+                settled = self._end_watched(span, context, attributes_of(span))
+            return [*given_up, *settled] if given_up else settled
+        open_spans, span_id = self._open, context[1]
+        node = open_spans.get(span_id)
+        if node is None or node.context is not context:
+            return given_up
+        if node.below is None and node.doubt is None:
+            if open_spans.pop(span_id, None) is None:
+                return given_up
+            # Nobody can leave anything with a span that only we know of: no span below it is open.
+            if reference_count(node) == _OURS_ALONE:
+                return given_up
+            settled = self._close_taken(node, None, None)
         else:
-            settled = self._end_watched(span, context, attributes_of(span))
+            settled = self._end_plain(context, None)
         return [*given_up, *settled] if given_up else settled
+
+    def _end_leaf(
+        self, span: ReadableSpan, context: SpanContext, attributes: dict[str, Any], scope: InstrumentationScope | None
+    ) -> bool:
+        """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
+        names = tuple(attributes)
+        shape = self._shapes.get(names)
+        if shape is None:
+            self._shapes.note(names)
+            return False
+        bounded: Any = span._attributes  # noqa: SLF001
+        if (
+            type(bounded) is not BoundedAttributes
+            or bounded.dropped
+            or bounded.max_value_len is not None
+            or (scope is not None and scope._name in SPECIAL_SCOPES)
+        ):
+            return False
+        word = attributes.get(shape.word_key)
+        plan = shape.plans.get(word) if type(word) is str else None
+        if plan is None:
+            return False
+        row = plan.values(attributes)
+        span_id = context[1]
+        self._lock.acquire()
+        try:
+            node = self._open.get(span_id)
+            if node is None or node.context is not context:
+                return False
+            parent = node.parent
+            if (
+                parent is None
+                or parent.span is None
+                or parent.doubt is not None
+                or node.below is not None
+                or node.doubt is not None
+            ):
+                return False
+            del self._open[span_id]
+            node.span = None
+            below = parent.below
+            if below is None:
+                below = parent.below = Gathered()
+            below.add_row(plan, row)
+        finally:
+            self._lock.release()
+        return True
 
     def flush(self) -> list[Settlement]:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
         settled = self._give_up_all(self._find_failed(None))
         with self._lock:
-            waiting = [one for node in self._open.values() for one in self._placement.take_waiting(node.below)]
+            waiting = [one for node in list(self._open.values()) for one in self._placement.take_waiting(node.below)]
         return [*settled, *(settlement for one in waiting for settlement in self._placement.settle(one, None))]
 
     def settle_stale(self, stale_after_s: float) -> list[Settlement]:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
         latest_s = time.monotonic() - stale_after_s
         with self._lock:
-            old = [node for node in self._open.values() if node.started_s < latest_s and node.settled_early is None]
+            old = [
+                node for node in list(self._open.values()) if node.started_s < latest_s and node.settled_early is None
+            ]
         return [settlement for node in old for settlement in self._settle_open(node)]
 
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
@@ -225,7 +347,7 @@ class RunTracker:
         note_failure(node)
         with self._lock:
             end_aftermath(node)
-        settled = self._give_up_all(self._find_failed(node) if node.open_below else [])
+        settled = self._give_up_all(self._find_failed(node))
         before = failed_before(node)
         if before:
             # Some spans are marked as agents only as they end.
@@ -289,13 +411,14 @@ class RunTracker:
             return self._placement.settle_early(candidate, node)
 
     def _take_oldest(self) -> OpenSpan:
-        oldest = next(iter(self._open.values()))
+        oldest = next(iter(list(self._open.values())))
         self._take(oldest.context)
         self._repeats.pop(oldest.context.span_id, None)
         self.evicted_count += 1
         return oldest
 
     def _evict(self, node: OpenSpan) -> list[Settlement]:
+        self._on_evicted()
         span = node.span
         if node.doubt is not None and has_failed(node):
             settled = self._give_up_all(self._find_failed(node)) + self._give_up(node, is_open=False)
@@ -319,19 +442,23 @@ class RunTracker:
             if self._doubtful.has_given_up(context):
                 return []
             node = self._take(context)
+            has_below = reference_count(node) != _OURS_ALONE
         facts = snapshot(span, attributes, node.exception_id if node is not None else 0)
-        return self._end_agent(facts, context, likeness, own, node)
+        return self._end_agent(facts, context, likeness, own, node, has_below=has_below)
+
+    def _open_below(self, node: OpenSpan) -> list[OpenSpan]:
+        """What is open below a span; the lock is held."""
+        return [one for one in list(self._open.values()) if is_below(one, node)]
 
     def _end_plain(self, context: SpanContext, own: Tally | None, pause: Finding | None = None) -> list[Settlement]:
-        self._lock.acquire()
-        try:
+        with self._lock:
             node = self._take(context)
-            if node is None:
-                return []
+        return _NOTHING if node is None else self._close_taken(node, own, pause)
+
+    def _close_taken(self, node: OpenSpan, own: Tally | None, pause: Finding | None) -> list[Settlement]:
+        with self._lock:
             waiting = self._close_plain(node, own, pause)
-        finally:
-            self._lock.release()
-        return self._placement.place_all(waiting, node.parent) if waiting else []
+        return self._placement.place_all(waiting, node.parent) if waiting else _NOTHING
 
     def _is_repeat(self, context: SpanContext) -> bool:
         """Whether this end will come once more, as it does to a processor that was added twice."""
@@ -365,7 +492,14 @@ class RunTracker:
         return waiting
 
     def _end_agent(
-        self, span: AgentSpan, context: SpanContext, likeness: Likeness, own: Tally | None, node: OpenSpan | None
+        self,
+        span: AgentSpan,
+        context: SpanContext,
+        likeness: Likeness,
+        own: Tally | None,
+        node: OpenSpan | None,
+        *,
+        has_below: bool = True,
     ) -> list[Settlement]:
         gathered = Gathered()
         parent = node.parent if node is not None else None
@@ -373,10 +507,12 @@ class RunTracker:
         is_open = is_outer = False
         waiting: list[Candidate] = []
         if node is not None:
-            if node.open_below and not node.settled_below:
-                self._placement.take_from_open(node, self._open)
             with self._lock:
-                is_open = node.open_below > 0
+                below_open = self._open_below(node) if has_below else []
+            is_open = bool(below_open)
+            if is_open and not node.settled_below:
+                self._placement.take_from_open(node, below_open)
+            with self._lock:
                 gathered = node.below or gathered
                 is_outer = likeness is not Likeness.FORCED and node.bars(likeness)
                 node.was_agent = not is_outer and early is None

@@ -25,22 +25,27 @@ if TYPE_CHECKING:
 def settlement_of(candidate: Candidate) -> Settlement:
     """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
     gathered, span = candidate.gathered, candidate.span
-    named_below = candidate.likeness is not Likeness.BY_MARK or is_named_below(span.scope, span.name)
+    agent_name = gathered.agent_name
+    if agent_name is not None and candidate.likeness is Likeness.BY_MARK and not is_named_below(span.scope, span.name):
+        agent_name = None
     below = Below(
-        tally=candidate.tally(),
-        stated=gathered.stated,
-        contradicted=gathered.contradicted,
-        nested=gathered.nested,
-        agent_name=gathered.agent_name if named_below else None,
-        is_open=candidate.is_open,
-        start_seen=candidate.start_seen,
-        caller_id=candidate.caller_id,
+        candidate.tally(),
+        gathered.stated,
+        gathered.contradicted,
+        gathered.nested,
+        agent_name,
+        candidate.is_open,
+        candidate.start_seen,
+        candidate.caller_id,
     )
     run, outcome = normalize(span, below, candidate.finding)
     if candidate.finding.paused and outcome.source is Source.INFERRED:
         return Settlement(run, outcome, candidate.context, paused=True)
-    handoffs = named_by(gathered.handoffs or (), run.agent_name)
-    return Settlement(run, outcome, candidate.context, handoffs=handoffs, handoffs_lost=gathered.handoffs_lost)
+    settlement = Settlement(run, outcome, candidate.context)
+    if gathered.handoffs:
+        settlement.handoffs = named_by(gathered.handoffs, run.agent_name)
+        settlement.handoffs_lost = gathered.handoffs_lost
+    return settlement
 
 
 def ended_candidate(
@@ -58,16 +63,16 @@ def ended_candidate(
     finding = infer(span, gathered.nested, _pause_below(span, gathered))
     may_be_nested = keeps_handoffs and node is not None and node.parent is not None
     return Candidate(
-        span=span,
-        context=context,
-        likeness=likeness,
-        finding=finding,
-        gathered=gathered,
-        own=own,
-        is_open=is_open,
-        start_seen=node is not None,
-        handoff=handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
-        caller_id=caller_id_of(node),
+        span,
+        context,
+        likeness,
+        finding,
+        gathered,
+        own,
+        is_open,
+        node is not None,
+        handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
+        caller_id_of(node),
     )
 
 

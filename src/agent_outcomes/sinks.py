@@ -92,19 +92,21 @@ class OtelSink:
             outcome = replace(outcome, message=None)
         if self._settings.hide_metadata:
             outcome = replace(outcome, metadata=None)
-        revised_at_ns = time.time_ns() if settlement.revision else None
-        made = record(
-            settlement.run,
-            outcome,
-            settlement.revision,
-            previous=settlement.previous,
-            reported_at_ns=revised_at_ns,
-        )
+        if settlement.revision == 0:
+            made = record(settlement.run, outcome)
+        else:
+            made = record(
+                settlement.run,
+                outcome,
+                settlement.revision,
+                previous=settlement.previous,
+                reported_at_ns=time.time_ns(),
+            )
         context = run_context(settlement.context)
         health = self._emit_event(made.event, context)
-        health += self._emit_metrics(made, context)
-        for event in self._further_events(made.event, settlement, outcome):
-            health += self._emit_event(event, run_context(_span_context(event)))
+        if settlement.handoffs or self._settings.evaluation_result:
+            for event in self._further_events(made.event, settlement, outcome):
+                health += self._emit_event(event, run_context(_span_context(event)))
         if settlement.handoffs_lost:
             health.append(_dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost))
         if self._settings.outcome_span:
@@ -112,7 +114,7 @@ class OtelSink:
         if outcome.problems:
             health += _problem_postings(outcome.problems)
             _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
-        self.post_health(health)
+        self._emit_metrics(made, context, health)
 
     def prepare(self) -> None:
         """Look the providers up now, and not first when there is something to emit."""
@@ -152,7 +154,7 @@ class OtelSink:
         return events
 
     def _emit_event(self, event: Event, context: Context) -> list[Posting]:
-        logger = self._find_logger()
+        logger = self._find_logger() if self._logger is None else self._logger
         if logger is None:
             _log.warning(
                 "no_logger_provider",
@@ -176,10 +178,12 @@ class OtelSink:
         except Exception as error:  # noqa: BLE001 - a log processor or exporter of the application raised
             _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
-        return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if event.name == EVENT_NAME else []
+        if event.name != EVENT_NAME:
+            return []
+        return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if problems else [_EVENT_HANDED_OVER]
 
-    def _emit_metrics(self, made: Record, context: Context) -> list[Posting]:
-        export = self._find_export()
+    def _emit_metrics(self, made: Record, context: Context, health: list[Posting]) -> None:
+        export = self._find_export() if self._export is None else self._export
         if export is None:
             _log.warning(
                 "no_meter_provider",
@@ -187,16 +191,16 @@ class OtelSink:
                 "Call opentelemetry.metrics.set_meter_provider(...), pass meter_provider= to "
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
-            return [_dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))]
-        export.post(made.postings)
+            self.post_health([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+            return
+        export.post([*made.postings, *health])
         if made.duration_s is None:
-            return []
+            return
         try:
             export.record_duration(made.duration_s, made.duration_labels, context)
         except Exception as error:  # noqa: BLE001 - a view or reservoir of the application raised
             _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
-            return [_dropped(DropReason.ERROR, Signal.METRIC, 1)]
-        return []
+            self.post_health([_dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
     def _emit_span(self, event: Event, context: Context) -> list[Posting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""

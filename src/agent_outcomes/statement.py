@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes import semconv
 from agent_outcomes.money import parse_amount, parse_currency
@@ -47,8 +49,7 @@ _PREFIXES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in the input that could not be taken as it was; `attribute` names where, never what was in it."""
 
     kind: ProblemKind
@@ -59,7 +60,7 @@ class Problem:
         return f"{self.kind.value}:{self.attribute}" if self.attribute else self.kind.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Statement:
     """The stated fields in typed form; `None` where nothing (usable) was stated.
 
@@ -104,40 +105,73 @@ def read_statement(
     provider's limit, may have been cut and is refused. `is_lossy` says that attributes were dropped: a currency that
     is missing then may be any. Never raises.
     """
-    own = {key: value for key, value in attributes.items() if key == semconv.LABEL_ALIAS or key.startswith(_PREFIXES)}
-    if not own:
+    keys = _own_keys(tuple(attributes))
+    if keys is None:
         return NOTHING_STATED
-    reader = AttributeReader(own, value_length_limit, is_lossy=is_lossy)
-    type_ = reader.outcome_type()
-    word, raw_status = reader.status()
-    value, currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
-    cost, cost_currency = reader.money(semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY)
-    if cost is not None and cost < 0:
-        reader.refuse(ProblemKind.NEGATIVE_COST, semconv.AGENT_OUTCOME_COST, cost)
-        cost = None
-    label = reader.text(semconv.AGENT_OUTCOME_LABEL)
-    reader.note_unknown_attributes()
-    return Statement(
-        status=word,
-        raw_status=raw_status,
-        success=reader.boolean(semconv.AGENT_OUTCOME_SUCCESS),
-        type=type_ if type_ is not None or word is None else word.type,
-        label=label if label is not None else reader.text(semconv.LABEL_ALIAS),
-        value=value,
-        currency=currency,
-        cost=cost,
-        cost_currency=cost_currency,
-        retryable=reader.boolean(semconv.AGENT_OUTCOME_RETRYABLE),
-        message=reader.message(),
-        error_category=reader.text(semconv.AGENT_OUTCOME_ERROR_CATEGORY),
-        job_type=reader.text(semconv.AGENT_OUTCOME_JOB_TYPE),
-        run_id=reader.text(semconv.AGENT_OUTCOME_RUN_ID, whole=True),
-        metadata=reader.metadata(),
-        source=reader.source(),
-        evidence=reader.text(semconv.AGENT_OUTCOME_EVIDENCE),
-        problems=tuple(reader.problems),
-        refused=tuple(reader.refused),
-    )
+    given = {key: attributes[key] for key in keys.own}
+    reader = AttributeReader(given, value_length_limit, is_lossy=is_lossy)
+    statement = Statement()
+    if semconv.AGENT_OUTCOME_TYPE in given:
+        statement.type = reader.outcome_type()
+    if semconv.AGENT_OUTCOME_STATUS in given:
+        statement.status, statement.raw_status = reader.status()
+        if statement.type is None and statement.status is not None:
+            statement.type = statement.status.type
+    if semconv.AGENT_OUTCOME_VALUE in given or semconv.AGENT_OUTCOME_CURRENCY in given:
+        statement.value, statement.currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
+    if semconv.AGENT_OUTCOME_COST in given or semconv.AGENT_OUTCOME_COST_CURRENCY in given:
+        cost, statement.cost_currency = reader.money(semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY)
+        if cost is not None and cost < 0:
+            reader.refuse(ProblemKind.NEGATIVE_COST, semconv.AGENT_OUTCOME_COST, cost)
+            cost = None
+        statement.cost = cost
+    if semconv.AGENT_OUTCOME_LABEL in given:
+        statement.label = reader.text(semconv.AGENT_OUTCOME_LABEL)
+    for key in keys.unknown:
+        reader.note(ProblemKind.UNKNOWN_ATTRIBUTE, encodable(key, REFUSED_LENGTH_MAX))
+    if semconv.AGENT_OUTCOME_SUCCESS in given:
+        statement.success = reader.boolean(semconv.AGENT_OUTCOME_SUCCESS)
+    if statement.label is None and semconv.LABEL_ALIAS in given:
+        statement.label = reader.text(semconv.LABEL_ALIAS)
+    if semconv.AGENT_OUTCOME_RETRYABLE in given:
+        statement.retryable = reader.boolean(semconv.AGENT_OUTCOME_RETRYABLE)
+    if semconv.AGENT_OUTCOME_MESSAGE in given:
+        statement.message = reader.message()
+    if semconv.AGENT_OUTCOME_ERROR_CATEGORY in given:
+        statement.error_category = reader.text(semconv.AGENT_OUTCOME_ERROR_CATEGORY)
+    if semconv.AGENT_OUTCOME_JOB_TYPE in given:
+        statement.job_type = reader.text(semconv.AGENT_OUTCOME_JOB_TYPE)
+    if semconv.AGENT_OUTCOME_RUN_ID in given:
+        statement.run_id = reader.text(semconv.AGENT_OUTCOME_RUN_ID, whole=True)
+    if keys.has_metadata:
+        statement.metadata = reader.metadata()
+    if semconv.AGENT_OUTCOME_SOURCE in given:
+        statement.source = reader.source()
+    if semconv.AGENT_OUTCOME_EVIDENCE in given:
+        statement.evidence = reader.text(semconv.AGENT_OUTCOME_EVIDENCE)
+    if reader.problems:
+        statement.problems = tuple(reader.problems)
+        statement.refused = tuple(reader.refused)
+    return statement
+
+
+class _OwnKeys(NamedTuple):
+    """Which of a span's attributes are about its outcome, and which of them nobody knows."""
+
+    own: tuple[str, ...]
+    unknown: tuple[str, ...]
+    has_metadata: bool
+
+
+@lru_cache(maxsize=512)
+def _own_keys(keys: tuple[str, ...]) -> _OwnKeys | None:
+    """Remembered, as the same program sets the same attributes on run after run."""
+    own = tuple(key for key in keys if key == semconv.LABEL_ALIAS or key.startswith(_PREFIXES))
+    if not own:
+        return None
+    flat = {key for key in own if key.startswith(semconv.METADATA_PREFIX)}
+    unknown = tuple(key for key in own if key.startswith(_PREFIXES) and key not in _KNOWN and key not in flat)
+    return _OwnKeys(own, unknown, bool(flat) or semconv.AGENT_OUTCOME_METADATA in own)
 
 
 class AttributeReader:
@@ -175,6 +209,8 @@ class AttributeReader:
         value = self._attributes.get(key)
         if value is None:
             return None
+        if type(value) is str and self._limit is None and len(value) <= LABEL_LENGTH_MAX and value.isascii():
+            return value or None
         if not isinstance(value, str):
             self.refuse(ProblemKind.INVALID_TEXT, key, value)
             return None
@@ -218,6 +254,10 @@ class AttributeReader:
         value = self._attributes.get(key)
         if value is None:
             return None, None
+        if self._limit is None and type(value) is str:
+            word = STATUS_WORDS.get(value)
+            if word is not None and word.problem is None:
+                return word, None
         if isinstance(value, str) and self._is_cut(key, value):
             return None, None
         text = str.__str__(value) if isinstance(value, str) else short_text(value)
@@ -234,6 +274,10 @@ class AttributeReader:
         """The business type; a word that no table has is refused."""
         key = semconv.AGENT_OUTCOME_TYPE
         value = self._attributes.get(key)
+        if self._limit is None and type(value) is str:
+            found = TYPE_WORDS.get(value)
+            if found is not None:
+                return found
         if value is None or (isinstance(value, str) and self._is_cut(key, value)):
             return None
         found = TYPE_WORDS.get(canonical_word(str.__str__(value))) if isinstance(value, str) else None
@@ -286,12 +330,6 @@ class AttributeReader:
         elif whole is not None:
             flat = {"": whole, **flat}
         return self._json_dump(key, flat) if flat else None
-
-    def note_unknown_attributes(self) -> None:
-        """List attributes in our namespaces that the vocabulary does not have, as a typing slip would make."""
-        for key in self._attributes:
-            if key.startswith(_PREFIXES) and key not in _KNOWN and not key.startswith(semconv.METADATA_PREFIX):
-                self.note(ProblemKind.UNKNOWN_ATTRIBUTE, encodable(key, REFUSED_LENGTH_MAX))
 
     def _is_cut(self, key: str, value: str) -> bool:
         if self._limit is None or len(value) < self._limit:

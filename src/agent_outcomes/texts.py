@@ -18,6 +18,8 @@ _PRINTABLE_INT_BITS_MAX: Final = 256
 def encodable(text: str, length_max: int) -> str:
     """The text cut to `length_max` characters, with lone surrogates (which no OTLP string can hold) replaced."""
     text = str.__str__(text)[:length_max]
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

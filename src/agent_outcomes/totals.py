@@ -49,6 +49,7 @@ _FEW_VALUED: Final = frozenset(
 )
 
 Labels = tuple["LabelValue", ...]
+_add: Final = EXACT.add
 
 
 class LabelLimits:
@@ -107,15 +108,19 @@ class Totals:
 
     def post(self, postings: Iterable[Posting]) -> None:
         """Add every posting. Amounts are ints or exact decimals and never negative."""
-        with self._lock:
+        self._lock.acquire()
+        try:
+            all_cells = self._cells
             for instrument, labels, amount in postings:
-                cells = self._cells.get(instrument.name)
+                cells = all_cells.get(instrument.name)
                 cell = cells.get(labels) if cells is not None else None
                 if cell is None:
                     cell = self._open_cell(instrument, labels)
                 total = cell[0]
                 # int + int and the exact context keep every digit; plain Decimal addition would round at 28.
-                cell[0] = total + amount if type(total) is int and type(amount) is int else EXACT.add(total, amount)
+                cell[0] = total + amount if type(total) is int and type(amount) is int else _add(total, amount)
+        finally:
+            self._lock.release()
 
     def bound(self, instrument: Instrument, labels: Labels) -> Labels:
         """The labels to use for a measurement that is recorded elsewhere (the duration histogram)."""

@@ -74,7 +74,7 @@ _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_REASONING_TOKENS,
 )
 TOKEN_KEYS: Final[Mapping[str, int]] = {key: dim for dim, keys in _SPELLINGS.items() for key in keys}
-_RANK: Final[Mapping[str, int]] = {key: rank for keys in _SPELLINGS.values() for rank, key in enumerate(keys)}
+TOKEN_RANKS: Final[Mapping[str, int]] = {key: rank for keys in _SPELLINGS.values() for rank, key in enumerate(keys)}
 
 # Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
 _PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
@@ -86,6 +86,7 @@ COST_KEYS: Final = (
     "gen_ai.usage.total_cost",
     "llm.cost.total",
 )
+PLAIN_COST_KEYS: Final = COST_KEYS[1:]
 SPLIT_COST_KEYS: Final = (
     ("gen_ai.usage.input_cost", "gen_ai.usage.output_cost"),
     ("llm.cost.prompt", "llm.cost.completion"),
@@ -95,12 +96,15 @@ JSON_COST_KEYS: Final[Mapping[str, str]] = {
     "mlflow.llm.cost": "total_cost",
     "mlflow.trace.cost": "total_cost",
 }
-_COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
+COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
 _JSON_COST_LENGTH_MAX: Final = 4096
 
-USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, USAGE_DETAILS, *_COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
+USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, USAGE_DETAILS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
 
 _ZERO: Final = Decimal(0)
+_SMALL: Final = 1000.0
+_TRILLION: Final = 1e12
+_TRILLIONTH: Final = Decimal("1e-12")
 
 K = TypeVar("K", bound=Hashable)
 
@@ -138,6 +142,20 @@ class Tally:
         self.parts: dict[tuple[CostKind, str], Decimal] | None = None
         self.mismatch = False
         self.problems: dict[Problem, None] | None = None
+
+    def takes(self, dimension: int, least: int, count: int) -> bool:
+        """Whether this is a sum of counts each of which can be taken."""
+        return least >= 0 and count + (self.tokens[dimension] or 0) <= COUNT_MAX
+
+    def add_counts(self, counts: Iterable[tuple[int, int]]) -> None:
+        """Add token counts by dimension."""
+        tokens = self.tokens
+        for dimension, count in counts:
+            tokens[dimension] = (tokens[dimension] or 0) + count
+
+    def add_reported(self, amount: Decimal) -> None:
+        """Add model cost in the default currency."""
+        self.reported = _add_amounts(self.reported, {DEFAULT_CURRENCY: amount})
 
     def note(self, problems: Iterable[Problem]) -> None:
         """List problems found on spans below, each once."""
@@ -231,7 +249,7 @@ def read_usage(
         tally.tool_below = True
     if hits:
         _read_tokens(tally, attributes, hits)
-        if not _COST_KEY_SET.isdisjoint(hits):
+        if not COST_KEY_SET.isdisjoint(hits):
             _read_cost(tally, attributes, value_length_limit, is_lossy=is_lossy)
         if semconv.AGENT_COST_AMOUNT in hits:
             _read_metered(tally, attributes, value_length_limit, is_lossy=is_lossy)
@@ -248,8 +266,9 @@ def problems_of(tally: Tally) -> list[Problem]:
     problems = list(tally.problems or ())
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
-    sums = zip(_TOTAL_NAMES, tally.tokens, strict=True)
-    problems += (Problem(ProblemKind.INVALID_COUNT, name) for name, count in sums if count and count > COUNT_MAX)
+    for index, count in enumerate(tally.tokens):
+        if count is not None and count > COUNT_MAX:
+            problems.append(Problem(ProblemKind.INVALID_COUNT, _TOTAL_NAMES[index]))
     return problems
 
 
@@ -257,15 +276,17 @@ def totals_of(tally: Tally | None) -> Usage:
     """The usage part of a run."""
     if tally is None:
         return Usage()
-    tokens = [None if count is None or count > COUNT_MAX else count for count in tally.tokens]
+    tokens = tally.tokens
+    if max([count or 0 for count in tokens]) > COUNT_MAX:
+        tokens = [None if count is None or count > COUNT_MAX else count for count in tokens]
     return Usage(
-        input_tokens=tokens[INPUT],
-        output_tokens=tokens[OUTPUT],
-        cached_tokens=tokens[CACHED],
-        cache_write_tokens=tokens[CACHE_WRITE],
-        reasoning_tokens=tokens[REASONING],
-        model_calls=tally.model_calls or None,
-        tool_calls=tally.tool_calls or None,
+        tokens[INPUT],
+        tokens[OUTPUT],
+        tokens[CACHED],
+        tokens[CACHE_WRITE],
+        tokens[REASONING],
+        tally.model_calls or None,
+        tally.tool_calls or None,
     )
 
 
@@ -273,6 +294,13 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
     """The cost part of a run; complete unless a model call has no cost, figures disagree or a span is still open."""
     if tally is None:
         return Cost(complete=False) if open_below else Cost()
+    if tally.parts is None and tally.computed is None and tally.problems is None:
+        # Nearly every run: what its model calls report.
+        complete = not (_is_unpriced(tally) or tally.mismatch or open_below)
+        if tally.reported is None:
+            return Cost(complete=None if complete else False)
+        reported = [CostPart(CostKind.LLM, currency, amount) for currency, amount in tally.reported.items()]
+        return Cost(tuple(reported), CostSource.REPORTED, complete)
     parts = dict(tally.parts or {})
     for amounts in (tally.reported, tally.computed):
         _add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
@@ -319,7 +347,7 @@ def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Collection[s
         if dimension is None:
             continue
         held = best.setdefault(dimension, key)
-        if held is not key and _RANK[key] < _RANK[held]:
+        if held is not key and TOKEN_RANKS[key] < TOKEN_RANKS[held]:
             best[dimension] = key
     tokens = tally.tokens
     for dimension, key in best.items():
@@ -368,6 +396,23 @@ def _find_cost(attributes: Mapping[str, Any], *, is_lossy: bool) -> tuple[str | 
         if attributes.get(key) is not None:
             return key, _json_cost(attributes[key], field)
     return None, None
+
+
+def whole_trillionths(amounts: Iterable[object]) -> Decimal | None:
+    """The exact sum of amounts that are floats of at most 12 fraction digits; `None` if any is not.
+
+    An amount below 1000 with 12 digits has 15 at most, and of two such decimals no double is nearest to both: if the
+    rounded number of trillionths divides back to the double, it is what its shortest repr says.
+    """
+    total = 0
+    for amount in amounts:
+        if type(amount) is not float or not 0.0 <= amount < _SMALL:
+            return None
+        trillionths = round(amount * _TRILLION)
+        if trillionths / _TRILLION != amount:
+            return None
+        total += trillionths
+    return EXACT.multiply(Decimal(total), _TRILLIONTH)
 
 
 def _json_cost(text: object, field: str) -> Decimal | None:

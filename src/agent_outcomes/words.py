@@ -6,8 +6,8 @@ A word that is in no table stays unknown; nothing here picks the nearest one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from typing import NamedTuple, TYPE_CHECKING
 
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 WORD_LENGTH_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
-class StatusWord:
+class StatusWord(NamedTuple):
     """What a status word means.
 
     `status` is `None` when the word leaves the status to inference; `type` and `category` are what it says besides.
