@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
     from opentelemetry.trace import Span, Tracer
 
-    from agent_outcomes.detection import IsRun
+    from agent_outcomes.span_reader import IsRun
 
 Labels = frozenset[tuple[str, Any]]
 

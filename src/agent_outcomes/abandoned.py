@@ -11,31 +11,37 @@ that marks the current agent's span as failed and then calls another agent on pu
 instrumentation that does the same, later runs of the thread count as handoffs of the failed one; `agent_run` around
 the call keeps them apart. And where nothing follows, a failed run is counted only at shutdown.
 
-The tracker's lock guards all of it. Given-up spans are remembered, as what they leave current goes on to be used and
+Given-up spans are remembered, as what they leave current goes on to be used and
 their end may come after all: at most `ABANDONED_MAX`, the oldest are forgotten.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.trace import StatusCode
-
+from agent_outcomes import moves
 from agent_outcomes.classification import facts_from_exception, is_interruption, is_silent
 from agent_outcomes.conventions import Role, role_of
-from agent_outcomes.detection import attributes_of, failed_at_ns, snapshot
-from agent_outcomes.open_spans import Doubt, OpenSpan, ancestors, close, fold_plain, is_local_parent, nearest_open
+from agent_outcomes.gathered import passed_on
+from agent_outcomes.open_spans import (
+    Doubt,
+    OpenSpan,
+    ancestors,
+    gathered_by,
+    inbox_of,
+    is_local_parent,
+    nearest_open,
+    shorten,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import SpanContext
-
+    from agent_outcomes.facts import FactsOf, SpanFacts, SpanIds
     from agent_outcomes.model import AgentSpan
 
 ABANDONED_MAX: Final = 1_000
@@ -59,13 +65,12 @@ class Doubtful:
     def remove(self, node: OpenSpan) -> None:
         """Take note that the span has ended, or is no longer followed."""
         self.open.pop(node.context.span_id, None)
-        end_aftermath(node)
 
     def open_below(self, within: OpenSpan | None) -> list[OpenSpan]:
         """Those still open, innermost first; only those below `within` if that is given."""
         return [
             node
-            for node in reversed(self.open.values())
+            for node in reversed(list(self.open.values()))
             if within is None or any(above is within for above in ancestors(node.parent))
         ]
 
@@ -73,56 +78,60 @@ class Doubtful:
         """Whatever started below the span after it had failed hangs from what is above it from now on."""
         self._given_up[node.context.span_id] = node
         if len(self._given_up) > ABANDONED_MAX:
-            del self._given_up[next(iter(self._given_up))]
+            self._given_up.pop(next(iter(list(self._given_up))), None)
         doubt = node.doubt
         if doubt is not None and doubt.aftermath is not None:
             doubt.aftermath.parent = node.parent
             end_aftermath(node)
 
-    def has_given_up(self, context: SpanContext) -> bool:
+    def has_given_up(self, context: SpanIds) -> bool:
         """Whether the very span that was given this context object has been given up."""
         node = self._given_up.get(context.span_id)
         return node is not None and node.context is context
 
-    def above_given_up(self, context: SpanContext) -> OpenSpan | None:
+    def above_given_up(self, context: SpanIds) -> OpenSpan | None:
         """The nearest open span above one that has been given up; `None` if it has not or nothing is above."""
         node = self._given_up.get(context.span_id)
         return nearest_open(node.parent) if node is not None and is_local_parent(node, context) else None
 
 
-def has_failed(node: OpenSpan) -> bool:
+def has_failed(node: OpenSpan, facts_of: FactsOf) -> bool:
     """Whether an open span has the status ERROR, or was left by an interruption, of which nothing is marked."""
-    span = node.span
-    if span is None or node.doubt is None:
+    span, doubt = node.span, node.doubt
+    if span is None or doubt is None:
         return False
-    failure = node.doubt.failure
-    return span.status.status_code is StatusCode.ERROR or (failure is not None and is_interruption(failure))
+    failure = doubt.failure
+    return facts_of(span).has_failed or (failure is not None and is_interruption(failure))
 
 
-def place_after(node: OpenSpan, attributes: Mapping[str, Any]) -> None:
+def place_after(node: OpenSpan, attributes: Mapping[str, Any], facts_of: FactsOf) -> None:
     """Put a span that has just started below a failed one behind it, unless it shows that that one goes on."""
     above = node.parent
     if above is None or above.doubt is None or above.span is None:
         return
     if node.doubt is not None and role_of(attributes) is Role.OTHER:
         above.doubt.failure = None
-    elif has_failed(above):
-        if above.doubt.aftermath is None:
-            aftermath = above.doubt.aftermath = OpenSpan()
-            aftermath.span, aftermath.context = None, above.context
-            aftermath.parent = aftermath.after = above
-        node.parent = above.doubt.aftermath
+    elif has_failed(above, facts_of):
+        aftermath = OpenSpan()
+        aftermath.span, aftermath.context = None, above.context
+        aftermath.parent = aftermath.after = above
+        moves.place_after(node, above, aftermath)
 
 
 def end_aftermath(node: OpenSpan) -> None:
     """Fold what came after the failure into what it hangs from: the span itself, or what is above it."""
-    aftermath = node.doubt.aftermath if node.doubt is not None else None
-    if node.doubt is None or aftermath is None:
+    doubt = node.doubt
+    aftermath = doubt.aftermath if doubt is not None else None
+    if doubt is None or aftermath is None:
         return
-    node.doubt.aftermath = None
-    above = close(aftermath)
-    if above is not None and aftermath.below is not None:
-        fold_plain(above, aftermath.below, None)
+    moved = moves.CHANGED
+    while moved is not moves.DONE:
+        seen = version_of(aftermath)
+        item = passed_on(gathered_by(aftermath, []), None, None)
+        above = None if item.is_empty else nearest_open(aftermath.parent)
+        inbox = None if above is None else inbox_of(above)
+        moved = moves.end_aftermath(doubt, aftermath, seen, above, inbox, item)
+    shorten(aftermath)
 
 
 def failed_before(node: OpenSpan) -> list[OpenSpan]:
@@ -130,9 +139,8 @@ def failed_before(node: OpenSpan) -> list[OpenSpan]:
     return [one.after for one in ancestors(node.parent) if one.after is not None and one.after.span is not None]
 
 
-def note_failure(node: OpenSpan) -> None:
+def note_failure(node: OpenSpan, error: BaseException | None) -> None:
     """Keep for the span above what is in flight at the end of this one, as its own end will not show it."""
-    error = sys.exception()
     above = node.parent
     if error is None or id(error) == node.exception_id or above is None or above.doubt is None:
         return
@@ -141,12 +149,12 @@ def note_failure(node: OpenSpan) -> None:
         above.doubt.failure, above.doubt.failed_at_ns = facts, time.time_ns()
 
 
-def snapshot_given_up(node: OpenSpan, span: ReadableSpan) -> AgentSpan:
+def snapshot_given_up(node: OpenSpan, span: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:
     """A span that will not end as plain data: it ended when its error was recorded, by what its last step failed of."""
-    facts = snapshot(span, attributes_of(span), 0)
+    facts = span.snapshot(attributes, None)
     doubt = node.doubt or Doubt()
     failure = doubt.failure
     if failure is not None and not is_interruption(failure) and failure.name not in facts.exception_types:
         failure = None
-    end_ns = failed_at_ns(span) or doubt.failed_at_ns or time.time_ns()
-    return replace(facts, start_ns=span.start_time or end_ns, end_ns=end_ns, in_flight=failure)
+    end_ns = span.failed_at_ns() or doubt.failed_at_ns or time.time_ns()
+    return replace(facts, start_ns=span.start_ns or end_ns, end_ns=end_ns, in_flight=failure)

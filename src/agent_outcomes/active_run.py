@@ -23,9 +23,8 @@ from agent_outcomes.classification import classify, facts_from_exception, is_sil
 from agent_outcomes.evidence import ENDED_CLEAN
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.model import AgentSpan
-from agent_outcomes.otel import SCOPE_NAME
 from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
-from agent_outcomes.semconv import Source, Status
+from agent_outcomes.semconv import SCOPE_NAME, Source, Status
 from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_stated
 
 if TYPE_CHECKING:

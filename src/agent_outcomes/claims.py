@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,32 +19,26 @@ class Claims:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owners: dict[tuple[int, int], tuple[SpanContext, object]] = {}
+        self._owners: dict[tuple[int, int], tuple[SpanContext, object, object]] = {}
 
-    def claim(self, context: SpanContext, owner: object) -> object:
+    def claim(self, context: SpanContext, owner: object, what: object = None) -> object:
         """Claim the run for `owner`; returns whoever holds it now, `owner` itself only on the first claim of it.
 
-        A repeated claim by its own holder returns `None`.
+        A repeated claim by its own holder returns `None`, but for one of the very same settlement, `what`, which has
+        been interrupted.
         """
         key = (context.trace_id, context.span_id)
-        with self._lock:
-            held = self._owners.get(key)
-            if held is not None and held[0] is context:
-                return None if held[1] is owner else held[1]
-            self._owners[key] = (context, owner)
-            if len(self._owners) > CLAIMS_MAX:
-                del self._owners[next(iter(self._owners))]
-            return owner
-
-    def after_fork_in_child(self) -> None:
-        """The lock may have been held by a thread that the child does not have."""
-        self._lock = threading.Lock()
+        claim = (context, owner, what)
+        held = self._owners.setdefault(key, claim)
+        if held is not claim and held[0] is not context:
+            held = self._owners[key] = claim
+        if len(self._owners) > CLAIMS_MAX:
+            self._owners.pop(next(iter(list(self._owners))), None)
+        if held[1] is not owner:
+            return held[1]
+        return owner if held is claim or (what is not None and held[2] is what) else None
 
 
 CLAIMS: Final = Claims()
 FIRST_SPANS: Final = Claims()
 """The first span that each processor has seen start."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=CLAIMS.after_fork_in_child)
-    os.register_at_fork(after_in_child=FIRST_SPANS.after_fork_in_child)

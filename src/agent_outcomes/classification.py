@@ -8,10 +8,9 @@ retryability. Nothing here raises, whatever the exception object does when looke
 
 from __future__ import annotations
 
-
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_outcomes.codes_table import CODE_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.errors_table import BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification

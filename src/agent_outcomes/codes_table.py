@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_outcomes.patterns import Pattern
 from agent_outcomes.errors_table import (
     AUTH,
     AWAITING_HUMAN,
@@ -33,6 +32,7 @@ from agent_outcomes.errors_table import (
     UPSTREAM,
     Classification,
 )
+from agent_outcomes.patterns import Pattern
 from agent_outcomes.semconv import Remedy, Status
 
 if TYPE_CHECKING:

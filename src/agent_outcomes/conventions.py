@@ -10,8 +10,8 @@ import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.patterns import Pattern
 from agent_outcomes import semconv
+from agent_outcomes.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,6 @@ the last segment where every row that ends so says the same.
 
 from __future__ import annotations
 
-
 from typing import NamedTuple
 
 from agent_outcomes.semconv import ErrorCategory as Category

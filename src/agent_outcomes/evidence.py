@@ -9,8 +9,7 @@ success. A handled exception (`record_exception` on a span that then goes on) is
 
 from __future__ import annotations
 
-
-from typing import Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes.classification import (
     UNNAMED_ERROR,

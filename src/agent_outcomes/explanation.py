@@ -8,16 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.conventions import FINISH_REASON, ROLE_KEYS, Role, agent_name_keys, is_known_root, role_of
-from agent_outcomes.detection import (
-    OUTCOME_KEYS,
-    Likeness,
-    attributes_of,
-    is_outcome_span,
-    likeness_of,
-    name_of,
-    own_usage,
-    scope_of,
-)
 from agent_outcomes.evidence import (
     ANCESTOR,
     DESCENDANT,
@@ -27,10 +17,12 @@ from agent_outcomes.evidence import (
     STATUS_TEXT,
     STOP_REASON,
 )
+from agent_outcomes.marks import OUTCOME_KEYS, Likeness, is_outcome_span, likeness_of, own_usage
 from agent_outcomes.money import plain_text
 from agent_outcomes.record import record
 from agent_outcomes.replay import id_of, parent_id_of
 from agent_outcomes.semconv import PROBLEM_BRIEFS, Source, State
+from agent_outcomes.span_reader import SpanReader
 from agent_outcomes.usage import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -39,9 +31,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from agent_outcomes.model import Outcome, Run
-    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import AttributeValue
     from agent_outcomes.replay import Replay, SpanId
+    from agent_outcomes.settlement import Settlement
     from agent_outcomes.usage import Tally
 
 PATH_MAX: Final = 200
@@ -147,8 +139,9 @@ class SpanTree:
 
 def usage_of(span: ReadableSpan) -> Tally | None:
     """What the span itself reports to have used."""
-    attributes = attributes_of(span)
-    return own_usage(span, attributes, role_of(attributes, scope_of(span), name_of(span)))
+    facts = SpanReader(span)
+    attributes = facts.attributes()
+    return own_usage(facts, attributes, role_of(attributes, facts.scope, facts.name))
 
 
 def explain_runs(result: Replay) -> list[RunExplanation]:
@@ -170,7 +163,7 @@ def strangers(result: Replay) -> list[Stranger]:
     counts: dict[tuple[str, str], int] = {}
     for span_id, span in result.spans.items():
         if span_id not in inside:
-            key = (scope_of(span), name_of(span))
+            key = (SpanReader(span).scope, SpanReader(span).name)
             counts[key] = counts.get(key, 0) + 1
     found = [Stranger(scope, name, count) for (scope, name), count in counts.items()]
     return sorted(found, key=lambda stranger: (-stranger.count, stranger.scope, stranger.name))
@@ -181,7 +174,7 @@ def _explain(settlement: Settlement, tree: SpanTree, runs: set[SpanId]) -> RunEx
     span_id = (run.trace_id, run.span_id)
     made = record(run, outcome, settlement.revision, previous=settlement.previous)
     lines = (
-        Line("run", name_of(tree.spans[span_id]), why_run(tree.spans[span_id])),
+        Line("run", SpanReader(tree.spans[span_id]).name, why_run(tree.spans[span_id])),
         _agent_line(run, tree.spans[span_id]),
         Line("status", outcome.status.value, _why_status(outcome, paused=settlement.paused)),
         _retryable_line(outcome),
@@ -201,7 +194,8 @@ def _explain(settlement: Settlement, tree: SpanTree, runs: set[SpanId]) -> RunEx
 
 def why_run(span: ReadableSpan) -> str:
     """What makes a span agent-like, as a phrase."""
-    attributes, scope, name = attributes_of(span), scope_of(span), name_of(span)
+    facts = SpanReader(span)
+    attributes, scope, name = facts.attributes(), facts.scope, facts.name
     marks = [f"{key}={attributes[key]}" for key in sorted(ROLE_KEYS) if key in attributes]
     is_agent = role_of(attributes, scope, name) is Role.AGENT
     if is_agent and marks:
@@ -213,14 +207,14 @@ def why_run(span: ReadableSpan) -> str:
 
 
 def _agent_line(run: Run, span: ReadableSpan) -> Line:
-    keys = agent_name_keys(scope_of(span))
+    keys = agent_name_keys(SpanReader(span).scope)
     if run.agent_name is None:
         return Line("agent", "-", f"no {', '.join(keys)} on the span, and its name tells none")
-    attributes = attributes_of(span)
+    attributes = SpanReader(span).attributes()
     key = next((key for key in keys if attributes.get(key) == run.agent_name), None)
     if key is not None:
         return Line("agent", run.agent_name, key)
-    of_span = run.agent_name in name_of(span)
+    of_span = run.agent_name in SpanReader(span).name
     return Line("agent", run.agent_name, "the span's name" if of_span else "the name of an agent below")
 
 
@@ -289,7 +283,7 @@ def _cost_line(run: Run, tree: SpanTree) -> Line:
     if run.cost.complete is None:
         return Line("cost", value, "no span of the run used anything that has a cost")
     tallies = [(span, usage_of(span)) for _, span in tree.walk((run.trace_id, run.span_id))]
-    unpriced = [name_of(span) for span, tally in tallies if tally is not None and tally.unpriced]
+    unpriced = [SpanReader(span).name for span, tally in tallies if tally is not None and tally.unpriced]
     if not unpriced:
         return Line("cost", value, "incomplete: see problems, or spans that were still open when the run ended")
     names = ", ".join(dict.fromkeys(unpriced))
@@ -302,12 +296,13 @@ def _plural(count: int, noun: str) -> str:
 
 def _span_lines(run_id: SpanId, tree: SpanTree, runs: set[SpanId]) -> Iterator[SpanLine]:
     for depth, span in tree.walk(run_id):
-        yield SpanLine(depth, name_of(span), _role(span, run_id, tree, runs))
+        yield SpanLine(depth, SpanReader(span).name, _role(span, run_id, tree, runs))
 
 
 def _role(span: ReadableSpan, run_id: SpanId, tree: SpanTree, runs: set[SpanId]) -> str:
     span_id = id_of(span)
-    attributes, scope, name = attributes_of(span), scope_of(span), name_of(span)
+    facts = SpanReader(span)
+    attributes, scope, name = facts.attributes(), facts.scope, facts.name
     role = role_of(attributes, scope, name)
     if span_id == run_id:
         found = "the run"

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from agent_outcomes.config import SettingsArguments
-    from agent_outcomes.detection import IsRun
     from agent_outcomes.pricing import ModelCall
+    from agent_outcomes.span_reader import IsRun
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.patterns import Pattern
 from agent_outcomes.config import GENAI_PRICES, SettingsError
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

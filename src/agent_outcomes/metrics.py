@@ -19,20 +19,19 @@ from opentelemetry.metrics import Observation
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.otel import SCOPE_NAME
-from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
+from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS, SCOPE_NAME
 from agent_outcomes.totals import LabelLimits, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from decimal import Decimal
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider
 
     from agent_outcomes.config import Settings
-    from agent_outcomes.record import LabelValue, Posting
+    from agent_outcomes.record import LabelValue
     from agent_outcomes.semconv import Instrument
+    from agent_outcomes.totals import Postings
 
 _INT64_MAX: Final = 2**63 - 1
 
@@ -44,23 +43,23 @@ class MetricExport:
         self._provider = weakref.ref(provider)
         self.totals = Totals(_limits_of(settings))
         self._generation = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._histogram: Histogram | None = None
         self._durations: dict[tuple[LabelValue, ...], dict[str, str | bool]] = {}
         self._create()
 
     def after_fork_in_child(self) -> None:
         """Start from nothing; instruments are made anew when something is recorded, not while forking."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.totals.restart()
         self._durations = {}
         self._generation += 1
         self._histogram = None
 
-    def post(self, postings: Iterable[Posting]) -> None:
-        """Add postings to the totals."""
+    def post_once(self, postings: Postings) -> None:
+        """Add postings to the totals, however often it is called for them."""
         self._ready()
-        self.totals.post(postings)
+        self.totals.post_once(postings)
 
     def record_duration(self, duration_s: float, labels: tuple[LabelValue, ...], context: Context) -> None:
         """Record a run's duration with the run's context, from which the exemplar takes its ids."""
@@ -121,12 +120,12 @@ def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
 
 class _State:
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.is_forked = False
         self.exports: dict[int, MetricExport] = {}
 
     def after_fork_in_child(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.is_forked = True
         for export in list(self.exports.values()):
             export.after_fork_in_child()

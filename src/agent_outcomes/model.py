@@ -7,11 +7,11 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from agent_outcomes.fields import Fields
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.codes_table import CATEGORY_RULES
+from agent_outcomes.fields import Fields
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.stated import StatedOutcome, stated_attributes

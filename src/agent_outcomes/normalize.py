@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.fields import Fields
 from agent_outcomes import semconv
 from agent_outcomes.conventions import (
     DEFAULT_NAMES,
@@ -15,6 +14,7 @@ from agent_outcomes.conventions import (
     is_generated_name,
 )
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
+from agent_outcomes.fields import Fields
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields, new_outcome
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
 from agent_outcomes.statement import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem, Statement, read_statement

@@ -6,8 +6,7 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
-
-from typing import NamedTuple, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
 ResultT = TypeVar("ResultT")
-
-SCOPE_NAME = "agent_outcomes"
 
 SEVERITY_NUMBERS = {number.value: number for number in SeverityNumber}
 

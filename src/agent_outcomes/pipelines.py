@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-
-from typing import Final, Generic, NamedTuple, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor

@@ -1,38 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an ended agent-like span belongs: a run, a handoff of the agent above, or to be decided when that one ends."""
+"""Where an ended agent-like span belongs: a run, a handoff of the agent above, or to be decided when that one ends.
+
+Each method works out what is to happen and makes one of `moves`; it says `CHANGED` if the span that ends by it has been
+left something meanwhile, so that its candidate has to be made anew.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.detection import OUTCOME_KEYS, Likeness, Standing, standing_of
+from agent_outcomes import moves
+from agent_outcomes.gathered import Gathered, handed_off, passed_on
+from agent_outcomes.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
+from agent_outcomes.moves import CLOSED, DONE, Ending
 from agent_outcomes.normalize import revise
-from agent_outcomes.open_spans import (
-    Settled,
-    Settlement,
-    ancestors,
-    fold_handoff,
-    fold_plain,
-    gathered_by,
-    is_below,
-    nearest_open,
-    note_settled,
-    note_settled_early,
-    take_gathered,
-)
+from agent_outcomes.open_spans import ancestors, inbox_of, nearest_open
 from agent_outcomes.semconv import ProblemKind, State
+from agent_outcomes.settlement import Settled, Settlement
 from agent_outcomes.settling import settlement_of
 from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
-    from agent_outcomes.detection import IsRun
+    from agent_outcomes.facts import FactsOf
+    from agent_outcomes.gathered import Candidate
+    from agent_outcomes.marks import Verdict
     from agent_outcomes.model import Outcome
-    from agent_outcomes.open_spans import Candidate, Gathered, OpenSpan
+    from agent_outcomes.open_spans import Board, OpenSpan
 
 WAITING_MAX: Final = 1_000
 
@@ -40,60 +37,55 @@ WAITING_MAX: Final = 1_000
 class Placement:
     """Places candidates among the spans that are open above them.
 
-    `lock` guards the open spans. `on_problem` is told of problems that no event can list, `on_first_wait` once, when a
-    run first has to wait for an outer span.
+    `on_problem` is told of problems that no event can list, `on_first_wait` once, when a run first has to wait for an
+    outer span. `waits_for_early` has agents that start below a run which was counted before its end wait for that end.
     """
 
     def __init__(
-        self, *, on_problem: Callable[[ProblemKind], None], on_first_wait: Callable[[], None], is_run: IsRun | None
+        self,
+        *,
+        facts_of: FactsOf,
+        on_problem: Callable[[ProblemKind], None],
+        on_first_wait: Callable[[], None],
+        verdict_of: Verdict | None,
     ) -> None:
+        self._facts_of = facts_of
         self._on_problem = on_problem
         self._on_first_wait = on_first_wait
         self._has_waited = False
-        self._is_run = is_run
-        self.restart()
+        self._verdict_of = verdict_of
 
-    def restart(self) -> None:
-        """Forget what waits; the lock is made anew."""
-        self.lock = threading.Lock()
-        self.waiting_count = 0
-
-    def take_from_open(self, node: OpenSpan, below: Iterable[OpenSpan]) -> None:
-        """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
-        with self.lock:
-            found = [(one, one.span) for one in below if one.below is not None]
-        is_run = self._is_run
-        apart = [one for one, span in found if is_run is not None and span is not None and is_run(span)]
-        with self.lock:
-            for one, _ in found:
-                if one.span is not None and not any(one is run or is_below(one, run) for run in apart):
-                    take_gathered(node, one)
-
-    def place_all(self, candidates: list[Candidate], parent: OpenSpan | None) -> list[Settlement]:
-        """Place each candidate that waited for a span which has ended, below `parent`."""
-        return [settlement for candidate in candidates for settlement in self.place(candidate, parent)]
-
-    def place(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+    def place(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
         """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
-        if parent is None:
-            return self.settle(candidate, None)
         while True:
-            agent_above, target = self.look_up(parent)
+            is_found = parent is None or candidate.settled is not None
+            agent_above, target = (False, None) if is_found else self.look_up(parent)
             if agent_above:
-                return self.hand_off(candidate, parent)
-            if target is None:
-                return self.settle(candidate, parent)
+                return self.hand_off(board, candidate, parent, ending)
+            if target is None or board.waiting_count >= WAITING_MAX:
+                return self.settle(board, candidate, parent, ending)
             self.expect_exit()
-            with self.lock:
-                if self.waiting_count >= WAITING_MAX:
-                    break
-                # It may have ended since it was looked at; then the rest of the way up is looked at anew.
-                if target.span is not None:
-                    gathered = gathered_by(target)
-                    gathered.waiting = [*(gathered.waiting or ()), candidate]
-                    self.waiting_count += 1
-                    return []
-        return self.settle(candidate, parent)
+            if not candidate.is_waiting:
+                candidate.waits_since_s = time.monotonic()
+            moved = moves.wait(board, candidate, target, inbox_of(target), ending)
+            # It may have ended since it was looked at; then the rest of the way up is looked at anew.
+            if moved is not CLOSED:
+                return moved
+
+    def place_waiting(self, board: Board, candidate: Candidate, held: OpenSpan, parent: OpenSpan | None) -> None:
+        """Place a candidate that waited for a span which is about to end, as no agent, below `parent`."""
+        inbox, ending = inbox_of(held), Ending(None, source=held)
+        while True:
+            is_found = parent is None or candidate.settled is not None
+            agent_above, target = (False, None) if is_found else self.look_up(parent)
+            if agent_above:
+                self.hand_off(board, candidate, parent, ending)
+                return
+            if target is None:
+                self.settle(board, candidate, parent, ending)
+                return
+            if moves.pass_on(candidate, inbox, target, inbox_of(target)) is DONE:
+                return
 
     def expect_exit(self) -> None:
         """Say that something may still be open when the process ends, the first time that it may."""
@@ -102,117 +94,145 @@ class Placement:
             self._on_first_wait()
 
     def look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
-        """Whether an agent is above, and the nearest open ancestor that may still become one."""
-        with self.lock:
-            above = (node for node in ancestors(parent) if node.settled_early is None)
-            chain = [(node, node.span, node.settled_below) for node in above]
+        """Whether an agent is above, and the nearest open ancestor that may still become one.
+
+        A run that was counted before its end is no agent to what starts below it then, but may turn out to be one: if
+        it ends after all, they were its.
+        """
         target: OpenSpan | None = None
-        for node, span, settled_below in chain:
-            if span is None:
+        for node in ancestors(parent):
+            span = node.span
+            if span is None or not node.is_open:
                 if node.was_agent:
                     return True, None
                 continue
-            standing = standing_of(span, self._is_run)
-            if standing is Standing.RUN or (standing is Standing.AGENT and not settled_below):
+            if node.early is not None:
+                target = target or node
+                continue
+            standing = standing_of(self._facts_of(span), self._verdict_of)
+            if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
                 return True, None
-            if standing is Standing.MAY_BECOME and not settled_below and target is None:
+            if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
                 target = node
         return False, target
 
-    def hand_off(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
+    def hand_off(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
         """Fold the candidate into the agent above it."""
-        with self.lock:
+        item = handed_off(candidate)
+        moved = CLOSED
+        while moved is CLOSED:
             above = nearest_open(parent)
-            if above is not None:
-                fold_handoff(gathered_by(above), candidate)
-        if above is None and candidate.likeness is Likeness.BY_OUTCOME:
+            inbox = None if above is None else inbox_of(above)
+            moved = moves.hand_off(board, candidate, above, inbox, item, ending)
+        if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
             self._on_problem(ProblemKind.NO_CURRENT_RUN)
-        return []
+        return moved
 
-    def settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
-        """Count the candidate as a run, and tell the open spans above."""
+    def settle(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
+        """Count the candidate as a run, and tell the open spans above.
+
+        They are told first: from then on none of them can become a run around this one.
+        """
         settlement = settlement_of(candidate)
         if parent is not None and not settlement.paused:
-            settled = Settled(settlement.run, settlement.outcome, candidate.context)
-            with self.lock:
-                note_settled(settled, parent, candidate.likeness)
-        return [settlement]
+            if candidate.settled is None:
+                candidate.settled = Settled(settlement.run, settlement.outcome, candidate.context, parent)
+                if ending.node is not None:
+                    ending.node.settled = candidate.settled
+            tell_all(candidate.settled, candidate.likeness)
+        return moves.count(board, candidate, settlement, candidate.settled, ending)
 
-    def settle_early(self, candidate: Candidate, node: OpenSpan) -> list[Settlement]:
-        """Count a span that is still open as a run, with what it has gathered so far; the lock is held."""
-        gathered = node.below or candidate.gathered
-        node.below = None
-        for below in self.take_waiting(gathered):
-            fold_handoff(gathered, below)
-        candidate.gathered = gathered
+    def settle_early(self, board: Board, candidate: Candidate, ending: Ending) -> int:
+        """Count a span that is still open as a run, with what it has gathered so far."""
+        node = ending.node
+        if node is None:
+            return DONE
         settlement = settlement_of(candidate)
-        settled = Settled(settlement.run, settlement.outcome, node.context)
-        note_settled_early(settled, node, time.monotonic(), candidate.likeness)
-        return [settlement]
+        settled = node.settled
+        if settled is None:
+            settled = node.settled = Settled(settlement.run, settlement.outcome, node.context, node.parent)
+        settled.early_s = time.monotonic()
+        tell_all(settled, candidate.likeness)
+        return moves.count_early(board, settlement, settled, ending, [], {})
 
-    def end_settled(self, settled: Settled, candidate: Candidate) -> list[Settlement]:
+    def end_settled(self, board: Board, settled: Settled, candidate: Candidate, ending: Ending) -> int:
         """What the end of a run adds that was counted before: its business result; all else stays as counted."""
         statement = _statement_of(candidate)
         outcome = settled.outcome
+        revision: Settlement | None = None
+        problems: list[ProblemKind] = []
         if statement is None or not statement.is_reported or outcome.state is State.REPORTED:
-            self._on_problem(ProblemKind.ENDED_AFTER_STALE)
-        if statement is None or not statement.is_reported:
-            return []
-        problems = (*statement.problems, Problem(ProblemKind.ENDED_AFTER_STALE))
-        revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=problems)
-        return self._next_revision(settled, revised)
+            problems.append(ProblemKind.ENDED_AFTER_STALE)
+        if statement is not None and statement.is_reported:
+            listed = (*statement.problems, Problem(ProblemKind.ENDED_AFTER_STALE))
+            revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=listed)
+            revision = _revision(settled, outcome, revised, problems)
+        return self._end_outer(board, ending, None, Gathered(), settled, revision, problems)
 
-    def end_outer(self, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None) -> list[Settlement]:
+    def end_outer(
+        self, board: Board, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None, ending: Ending
+    ) -> int:
         """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
-        gathered = candidate.gathered
         statement = _statement_of(candidate)
-        settlements = [] if statement is None else self._revise(settled, statement)
-        with self.lock:
-            above = nearest_open(parent)
-            if above is not None:
-                fold_plain(above, gathered, candidate.own)
-        return settlements
+        problems: list[ProblemKind] = []
+        revision = None if statement is None else _revised(settled, statement, problems)
+        gathered = candidate.gathered
+        gathered.stated = None
+        item = passed_on(gathered, candidate.own, None)
+        moved = CLOSED
+        while moved is CLOSED:
+            moved = self._end_outer(board, ending, nearest_open(parent), item, settled, revision, problems)
+        return moved
 
-    def _revise(self, settled: Settled | None, statement: Statement) -> list[Settlement]:
-        if settled is None:
-            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
-            return []
-        revised = revise(settled.outcome, statement)
-        if not statement.is_reported:
-            for problem in revised.problems:
-                self._on_problem(problem.kind)
-            return []
-        return self._next_revision(settled, revised)
+    def _end_outer(
+        self,
+        board: Board,
+        ending: Ending,
+        above: OpenSpan | None,
+        item: Gathered,
+        settled: Settled | None,
+        revision: Settlement | None,
+        problems: list[ProblemKind],
+    ) -> int:
+        inbox = None if above is None else inbox_of(above)
+        moved = moves.end_outer(board, ending, above, inbox, item, settled, revision)
+        if moved is DONE:
+            for problem in problems:
+                self._on_problem(problem)
+        return moved
 
-    def _next_revision(self, settled: Settled, revised: Outcome) -> list[Settlement]:
-        # Two spans may end at once; each revision is made once.
-        with self.lock:
-            previous = settled.outcome
-            is_new = previous.state is not State.REPORTED
-            if is_new:
-                settled.outcome = revised
-                settled.revision += 1
-                revision = settled.revision
-        if is_new:
-            return [Settlement(settled.run, revised, settled.context, revision, previous)]
-        if not revised.same_business(previous):
-            self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
-        return []
 
-    def take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
-        """The candidates that waited for a span, which wait no longer; the lock is held."""
-        if gathered is None or gathered.waiting is None:
-            return []
-        waiting, gathered.waiting = gathered.waiting, None
-        self.waiting_count -= len(waiting)
-        return waiting
+def _revised(settled: Settled | None, statement: Statement, problems: list[ProblemKind]) -> Settlement | None:
+    if settled is None:
+        problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
+        return None
+    previous = settled.outcome
+    revised = revise(previous, statement)
+    if not statement.is_reported:
+        problems += [problem.kind for problem in revised.problems]
+        return None
+    return _revision(settled, previous, revised, problems)
+
+
+def _revision(settled: Settled, previous: Outcome, revised: Outcome, problems: list[ProblemKind]) -> Settlement | None:
+    if previous.state is not State.REPORTED:
+        return Settlement(settled.run, revised, settled.context, settled.revision + 1, previous)
+    if not revised.same_business(previous):
+        problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
+    return None
+
+
+def tell_all(settled: Settled, likeness: Likeness) -> None:
+    """Tell every span above of a run, going on where an interruption has left off."""
+    forced = 1 if likeness is Likeness.FORCED else 0
+    while settled.untold is not None:
+        moves.tell(settled, settled.untold, forced)
 
 
 def _statement_of(candidate: Candidate) -> Statement | None:
     """What is stated on a span and, by spans that stated it for their run, below it."""
     gathered, span = candidate.gathered, candidate.span
     attributes = {**(gathered.stated or {}), **span.attributes}
-    gathered.stated = None
     if OUTCOME_KEYS.isdisjoint(attributes):
         return None
     return read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=span.dropped_attributes > 0)

@@ -8,44 +8,50 @@ once a minute. An exception here would replace the application's own (openteleme
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import weakref
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from agent_outcomes import semconv
 from agent_outcomes.claims import CLAIMS, FIRST_SPANS
 from agent_outcomes.config import read_settings
+from agent_outcomes.emission import Emission
 from agent_outcomes.evidence import infer
+from agent_outcomes.foreign_exceptions import Guard, is_theirs
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.normalize import Below, normalize
-from agent_outcomes.open_spans import Settlement
 from agent_outcomes.otel import global_logger_provider, global_meter_provider
 from agent_outcomes.record import Posting
 from agent_outcomes.runs import RunTracker
 from agent_outcomes.semconv import DropReason, ProblemKind, Source
-from agent_outcomes.sinks import OtelSink
+from agent_outcomes.settlement import Settlement
+from agent_outcomes.sinks import OutcomeEmitter
+from agent_outcomes.span_callbacks import SpanCallbacks
+from agent_outcomes.span_reader import SpanReader
 from agent_outcomes.stale_sweep import StaleSweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanContext, TracerProvider
 
     from agent_outcomes.config import Settings
-    from agent_outcomes.detection import IsRun
+    from agent_outcomes.facts import SpanFacts
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.pricing import ModelCall, Prices
+    from agent_outcomes.sinks import Delivery
+    from agent_outcomes.span_reader import IsRun
 
 P = TypeVar("P")
+S = TypeVar("S")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -118,12 +124,14 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             stale_after_s=stale_after_s,
         )
         self._user_is_run = is_run
+        self._guard = Guard(self._failed)
         self._prices = prices_of(settings.prices)
         self._tracker = RunTracker(
+            facts_of=SpanReader,
             on_problem=self._note_problem,
             on_first_wait=self._settle_at_exit,
             on_evicted=self._report_evictions,
-            is_run=self._is_run if is_run is not None else None,
+            verdict_of=self._verdict_of if is_run is not None else None,
             price_of=self._price_of if self._prices is not None else None,
             keeps_handoffs=settings.handoffs,
             keeps_ages=settings.stale_after_s > 0,
@@ -132,14 +140,17 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._stale_sweep = (
             StaleSweep(settings.stale_after_s, self._settle_stale, self._has_open) if settings.stale_after_s else None
         )
-        self._sink = OtelSink(
+        self._sink = OutcomeEmitter(
             _finder(logger_provider, global_logger_provider),
             _finder(meter_provider, global_meter_provider),
             settings,
             tracer_provider,
         )
-        self._start = self._tracker.start
-        self._end = self._tracker.end
+        self._callbacks = SpanCallbacks(self._tracker)
+        self._start = self._callbacks.start
+        self._end = self._callbacks.end
+        self._emission = Emission(self._deliver, self._sink.give_up, self._failed)
+        self._settled = self._tracker.board.settled
         self._disabled = False
         self._has_started = False
         # Whether a start needs more than the tracker: at the first span, and for the sweep.
@@ -149,35 +160,54 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         PROCESSORS.add(self)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
-        """Take note of a started span. Never raises."""
+        """Take note of a started span. Never raises but what only passes through."""
         if self._disabled:
             return
         try:
-            settled = self._start(span)
-            if self._attends or settled:
-                self._attend(span, settled)
-        except Exception as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
-            self._failed(error)
+            self._start(span)
+            if self._attends or self._settled:
+                self._attend(span)
+        except BaseException as error:  # outermost edge: the application must not see our failure
+            self._survive(error, self._resume_start, span)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Emit the outcome of every run that has settled with this span's end. Never raises."""
+        """Emit the outcome of every run that has settled with this span's end. Never raises but what passes through."""
         if self._disabled:
             return
         try:
-            settled = self._end(span)
-            if settled:
-                self._emit(settled)
-        except Exception as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
-            self._failed(error)
+            self._end(span)
+            if self._settled:
+                self._emission.run(self._tracker.board)
+        except BaseException as error:  # outermost edge, as above
+            self._survive(error, self._resume_end, span)
 
-    def _attend(self, span: Span, settled: list[Settlement]) -> None:
+    def _survive(self, error: BaseException, resume: Callable[[S, BaseException | None], None], span: S) -> None:
+        """Count a failure of ours; finish what a foreign exception has interrupted, and let that go on."""
+        if not is_theirs(error):
+            self._failed(error)
+            return
+        try:
+            resume(span, error.__context__)
+        except Exception as failure:
+            if is_theirs(failure):
+                raise
+            self._failed(failure)
+        raise error
+
+    def _resume_start(self, span: Span, _: BaseException | None) -> None:
+        self._callbacks.resume_start(span)
+
+    def _resume_end(self, span: ReadableSpan, in_flight: BaseException | None) -> None:
+        self._callbacks.resume_end(span, in_flight)
+        self._emission.run(self._tracker.board)
+
+    def _attend(self, span: Span) -> None:
         if self._stale_sweep is not None:
             self._stale_sweep.wake()
         if not self._has_started:
             self._look_for_another(span.get_span_context())
         self._attends = self._stale_sweep is not None
-        if settled:
-            self._emit(settled)
+        self._emission.run(self._tracker.board)
 
     def shutdown(self) -> None:
         """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises."""
@@ -192,18 +222,16 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         return True
 
     def settle_waiting(self) -> None:
-        """Settle the runs that still wait for an outer span to end. Never raises."""
-        try:
-            self._emit(self._tracker.flush())
-        except Exception as error:  # noqa: BLE001 - outermost edge, as above
-            self._failed(error)
+        """Settle the runs that still wait for an outer span to end. Never raises but what passes through."""
+        with self._guard:
+            self._tracker.flush()
+            self._emission.run(self._tracker.board)
 
     def _settle_stale(self) -> None:
-        try:
+        with self._guard:
             if not self._disabled:
-                self._emit(self._tracker.settle_stale(self._stale_after_s))
-        except Exception as error:  # noqa: BLE001 - outermost edge, as above
-            self._failed(error)
+                self._tracker.settle_stale(self._stale_after_s)
+                self._emission.run(self._tracker.board)
 
     def _has_open(self) -> bool:
         return self._tracker.open_count > 0 and not self._disabled
@@ -215,32 +243,34 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span that an outcome stated within the span `context` belongs to; `None` if no run is above it."""
-        return None if self._disabled else self._tracker.find_run_span(context)
+        if self._disabled:
+            return None
+        found = self._tracker.find_run_span(context)
+        return found if isinstance(found, ReadableSpan) else None
 
     def follows(self, context: SpanContext) -> bool:
         """Whether the span is open here."""
         return not self._disabled and self._tracker.follows(context)
 
     def record_unrecorded(self, span: AgentSpan, context: SpanContext) -> None:
-        """Count a run whose span the sampler dropped, so that `on_end` never sees it. Never raises."""
-        try:
+        """Count a run whose span the sampler dropped, so that `on_end` never sees it. Never raises but what passes."""
+        with self._guard:
             finding = infer(span)
             run, outcome = normalize(span, Below(is_open=True), finding)
             paused = finding.paused and outcome.source is Source.INFERRED
-            self._emit([Settlement(run, outcome, context, paused=paused)])
-        except Exception as error:  # noqa: BLE001 - outermost edge, as above
-            self._failed(error)
+            self._tracker.board.settled[Settlement(run, outcome, context, paused=paused)] = None
+            self._emission.run(self._tracker.board)
 
     def note_problem(self, kind: ProblemKind) -> None:
-        """Count a problem that no event can list. Never raises."""
-        try:
+        """Count a problem that no event can list. Never raises but what passes through."""
+        with self._guard:
             self._note_problem(kind)
-        except Exception as error:  # noqa: BLE001 - outermost edge, as above
-            self._failed(error)
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's open spans and counts; locks are made anew."""
         self._tracker.after_fork_in_child()
+        self._settled = self._tracker.board.settled
+        self._emission.restart()
         self._sink.after_fork_in_child()
         if self._stale_sweep is not None:
             self._stale_sweep.after_fork_in_child()
@@ -248,28 +278,29 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _settle_at_exit(self) -> None:
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of
         # providers made by then. Those that install() makes on demand are made now, as at exit it would be too late.
-        self._sink.prepare()
+        self._emission.ready(self._sink.prepare)
         atexit.register(_settle_waiting, weakref.ref(self))
 
-    def _emit(self, settled: Iterable[Settlement]) -> None:
-        for settlement in settled:
-            if settlement.revision == 0 and not self._claim(settlement.context):
-                continue
-            if settlement.paused:
-                self._sink.drop(DropReason.PAUSED, settlement)
-            elif self._is_shut_down:
-                self._sink.drop(DropReason.SHUTDOWN, settlement)
-                _log.warning(
-                    "shutdown",
-                    "an agent outcome is dropped: the run ended after its AgentOutcomeSpanProcessor was shut down. "
-                    "Shut its tracer provider down last. Where a framework makes a provider for each session, "
-                    "add a new processor to each.",
-                )
-            else:
-                self._sink.emit(settlement)
+    def _deliver(self, delivery: Delivery) -> None:
+        settlement = delivery.settlement
+        if settlement.revision == 0 and not delivery.is_claimed and not self._claim(settlement):
+            return
+        delivery.is_claimed = True
+        if settlement.paused:
+            self._sink.drop(DropReason.PAUSED, delivery)
+        elif self._is_shut_down:
+            self._sink.drop(DropReason.SHUTDOWN, delivery)
+            _log.warning(
+                "shutdown",
+                "an agent outcome is dropped: the run ended after its AgentOutcomeSpanProcessor was shut down. "
+                "Shut its tracer provider down last. Where a framework makes a provider for each session, "
+                "add a new processor to each.",
+            )
+        else:
+            self._sink.deliver(delivery)
 
-    def _claim(self, context: SpanContext) -> bool:
-        owner = CLAIMS.claim(context, self)
+    def _claim(self, settlement: Settlement) -> bool:
+        owner = CLAIMS.claim(settlement.context, self, settlement)
         if owner is self:
             return True
         if owner is not None:
@@ -295,41 +326,49 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             "per tracer provider (install() counts, too)",
         )
 
-    def _is_run(self, span: ReadableSpan) -> bool | None:
+    def _verdict_of(self, facts: SpanFacts) -> bool | None:
         try:
-            return self._user_is_run(span) if self._user_is_run is not None else None
-        except Exception as error:  # noqa: BLE001 - the user's function must not cost them the outcome
+            if self._user_is_run is None or not isinstance(facts, SpanReader):
+                return None
+            return self._user_is_run(facts.span)
+        except Exception as error:  # the user's function must not cost them the outcome
+            if is_theirs(error):
+                raise
             self._failed(error)
             return None
 
     def _price_of(self, call: ModelCall) -> object:
         try:
             return self._prices(call) if self._prices is not None else None
-        except Exception as error:  # noqa: BLE001 - the prices must not cost the application its run
+        except Exception as error:  # the prices must not cost the application its run
+            if is_theirs(error):
+                raise
             self._count_error(error)
-            _log.warning("prices", "the prices of %r raised %r; that run's cost is incomplete", call.model, error)
+            name = type(error).__qualname__
+            _log.warning("prices", "the prices of %r raised %s; that run's cost is incomplete", call.model, name)
             return None
 
     def _note_problem(self, kind: ProblemKind) -> None:
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
         brief = semconv.PROBLEM_BRIEFS[kind]
         _log.warning(f"problem_{kind.value}", "an agent outcome was not taken (%s): %s", kind.value, brief)
+        self._emission.ready(self._sink.prepare_metrics)
 
     def _report_evictions(self) -> None:
         count = self._tracker.evicted_count
         new, self._evicted_reported = count - self._evicted_reported, count
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED, (), new)])
         _log.warning("evicted", "too many open spans; the oldest are no longer followed. Are spans never ended?")
+        self._emission.ready(self._sink.prepare_metrics)
 
     def _failed(self, error: BaseException) -> None:
         name = type(error).__qualname__
-        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %r", error)
+        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %s", name)
         self._count_error(error)
 
     def _count_error(self, error: BaseException) -> None:
         name = type(error).__qualname__
-        with contextlib.suppress(Exception):  # counting our failure failed; the log line has to do
-            self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
+        self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 
 
 def _finder(given: P | Callable[[], P | None] | None, find_global: Callable[[], P | None]) -> Callable[[], P | None]:

@@ -17,9 +17,11 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from agent_outcomes.detection import OUTCOME_KEYS
+from agent_outcomes.marks import OUTCOME_KEYS
 from agent_outcomes.otlp_json import from_otlp_json
 from agent_outcomes.runs import RunTracker
+from agent_outcomes.span_callbacks import SpanCallbacks
+from agent_outcomes.span_reader import SpanReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.semconv import ProblemKind
+    from agent_outcomes.settlement import Settlement
 
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
@@ -84,10 +86,17 @@ def replay(spans: Iterable[ReadableSpan]) -> Replay:
     for span in ordered:
         processes.setdefault(span.resource, []).append(span)
     for process in processes.values():
-        tracker = RunTracker(on_problem=result.problems.append, on_first_wait=lambda: None, keeps_handoffs=True)
+        tracker = RunTracker(
+            facts_of=SpanReader, on_problem=result.problems.append, on_first_wait=lambda: None, keeps_handoffs=True
+        )
+        callbacks = SpanCallbacks(tracker)
         for span, has_ended in _callbacks(process):
-            result.settlements.extend(tracker.end(span) if has_ended else tracker.start(_as_started(span)))
-        result.settlements.extend(tracker.flush())
+            if has_ended:
+                callbacks.end(span)
+            else:
+                callbacks.start(_as_started(span))
+        tracker.flush()
+        result.settlements.extend(tracker.take_settled())
     return result
 
 

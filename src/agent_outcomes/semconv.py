@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+SCOPE_NAME: Final = "agent_outcomes"
 EVENT_NAME: Final = "agent.outcome"
 HANDOFF_EVENT_NAME: Final = "agent.handoff"
 LABEL_ALIAS: Final = "agent.outcome"
@@ -263,6 +264,7 @@ class DropReason(StrEnum):
     SHUTDOWN = "shutdown"
     ERROR = "error"
     PAUSED = "paused"
+    INTERRUPTED = "interrupted"
     LIMIT = "limit"
 
 

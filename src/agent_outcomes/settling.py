@@ -6,17 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_outcomes.conventions import is_named_below
-from agent_outcomes.detection import Likeness
 from agent_outcomes.evidence import infer, infer_open
+from agent_outcomes.gathered import Candidate, Gathered, agent_name_of
 from agent_outcomes.handoffs import Handoff, named_by
+from agent_outcomes.marks import Likeness
 from agent_outcomes.normalize import Below, normalize
-from agent_outcomes.open_spans import Candidate, Gathered, Settlement, agent_name_of, caller_id_of
+from agent_outcomes.open_spans import caller_id_of
 from agent_outcomes.semconv import Source
+from agent_outcomes.settlement import Settlement
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
-
     from agent_outcomes.evidence import Finding
+    from agent_outcomes.facts import SpanIds
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.open_spans import OpenSpan
     from agent_outcomes.usage import Tally
@@ -51,7 +52,7 @@ def settlement_of(candidate: Candidate) -> Settlement:
 def ended_candidate(
     node: OpenSpan | None,
     span: AgentSpan,
-    context: SpanContext,
+    context: SpanIds,
     likeness: Likeness,
     own: Tally | None,
     *,
@@ -69,10 +70,10 @@ def ended_candidate(
         finding,
         gathered,
         own,
-        is_open,
-        node is not None,
-        handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
-        caller_id_of(node),
+        is_open=is_open,
+        start_seen=node is not None,
+        handoff=handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
+        caller_id=caller_id_of(node),
     )
 
 
@@ -84,14 +85,16 @@ def _pause_below(span: AgentSpan, gathered: Gathered) -> Finding | None:
     return gathered.pause
 
 
-def open_candidate(node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tally | None) -> Candidate:
-    """A span that has been open for too long as a candidate; it has yet to be given what it has gathered."""
+def open_candidate(
+    node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tally | None, gathered: Gathered
+) -> Candidate:
+    """A span that has been open for too long as a candidate, with what it has gathered so far."""
     return Candidate(
         span=span,
         context=node.context,
         likeness=likeness,
         finding=infer_open(span),
-        gathered=Gathered(),
+        gathered=gathered,
         own=own,
         is_open=True,
         start_seen=True,

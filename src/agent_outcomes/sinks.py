@@ -8,7 +8,6 @@ silence: every drop is counted by reason, and a missing provider is named once w
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -19,14 +18,15 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.evaluations import EVALUATION_NAME, evaluation_events
+from agent_outcomes.foreign_exceptions import is_theirs
 from agent_outcomes.handoffs import handoff_event
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
-from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, LogLimits, log_limits, run_context
+from agent_outcomes.otel import SEVERITY_NUMBERS, LogLimits, log_limits, run_context
 from agent_outcomes.record import Posting, record
-from agent_outcomes.semconv import EVENT_NAME, DropReason, ProblemKind, Signal
+from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, ProblemKind, Signal
 from agent_outcomes.statement import Problem
-from agent_outcomes.totals import Totals
+from agent_outcomes.totals import Postings, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
-    from agent_outcomes.model import Outcome
-    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import AttributeValue, Event, Record
+    from agent_outcomes.settlement import Settlement
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -64,7 +63,7 @@ _STATED_WRONGLY: Final = _UNKNOWN_WORD_KINDS | {
 }
 
 
-class OtelSink:
+class OutcomeEmitter:
     """Emits the event and the duration, and posts to the totals of the meter provider."""
 
     def __init__(
@@ -78,64 +77,106 @@ class OtelSink:
         self._find_meter_provider = find_meter_provider
         self._settings = settings
         self._tracer_provider = tracer_provider
-        self._lock = threading.Lock()
         self._logger: Logger | None = None
         self._log_limits = LogLimits()
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
 
-    def emit(self, settlement: Settlement) -> None:
-        """Emit one revision of an outcome; never raises, and counts what it could not hand over by reason."""
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand over one revision of an outcome, or go on with that where an interruption left off.
+
+        Never raises but what only passes through. What could not be handed over is counted by reason; so is what was
+        interrupted while it was, as nobody knows whether it has arrived.
+        """
+        settlement = delivery.settlement
+        if delivery.made is None:
+            delivery.made = self._record(settlement)
+            delivery.events = [delivery.made.event, *self._further_events(delivery.made.event, settlement)]
+        while delivery.next_event < len(delivery.events):
+            self._deliver_event(delivery, delivery.events[delivery.next_event])
+        if self._settings.outcome_span and not delivery.is_span_made:
+            delivery.is_span_made = True
+            delivery.health += self._emit_span(delivery.made.event, run_context(settlement.context))
+        if delivery.postings is None:
+            delivery.postings = self._postings_of(delivery, delivery.made)
+        self._emit_metrics(delivery, delivery.made, delivery.postings)
+
+    def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
         if self._settings.hide_message:
             outcome = replace(outcome, message=None)
         if self._settings.hide_metadata:
             outcome = replace(outcome, metadata=None)
         if settlement.revision == 0:
-            made = record(settlement.run, outcome)
+            return record(settlement.run, outcome)
+        return record(
+            settlement.run,
+            outcome,
+            settlement.revision,
+            previous=settlement.previous,
+            reported_at_ns=time.time_ns(),
+        )
+
+    def _deliver_event(self, delivery: Delivery, event: Event) -> None:
+        is_first = delivery.next_event == 0
+        ids = delivery.settlement.context if is_first else _span_context(event)
+        if delivery.is_handing:
+            health = [_dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
-            made = record(
-                settlement.run,
-                outcome,
-                settlement.revision,
-                previous=settlement.previous,
-                reported_at_ns=time.time_ns(),
-            )
-        context = run_context(settlement.context)
-        health = self._emit_event(made.event, context)
-        if settlement.handoffs or self._settings.evaluation_result:
-            for event in self._further_events(made.event, settlement, outcome):
-                health += self._emit_event(event, run_context(_span_context(event)))
+            delivery.is_handing = True
+            health = self._emit_event(event, run_context(ids))
+        _note_event(delivery, health)
+
+    def _postings_of(self, delivery: Delivery, made: Record) -> Postings:
+        settlement, health = delivery.settlement, delivery.health
+        outcome = settlement.outcome
         if settlement.handoffs_lost:
-            health.append(_dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost))
-        if self._settings.outcome_span:
-            health += self._emit_span(made.event, context)
+            health = [*health, _dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost)]
         if outcome.problems:
-            health += _problem_postings(outcome.problems)
+            health = [*health, *_problem_postings(outcome.problems)]
             _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
-        self._emit_metrics(made, context, health)
+        if self._find_export() is None:
+            return Postings([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+        return Postings([*made.postings, *health])
 
     def prepare(self) -> None:
         """Look the providers up now, and not first when there is something to emit."""
         self._find_logger()
         self._find_export()
 
-    def drop(self, reason: DropReason, settlement: Settlement) -> None:
+    def prepare_metrics(self) -> None:
+        """Look the meter provider up now: what is counted about ourselves is to be read."""
+        self._find_export()
+
+    def drop(self, reason: DropReason, delivery: Delivery) -> None:
         """Count a settlement that is not emitted at all."""
-        made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
-        self.post_health([_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))])
+        settlement = delivery.settlement
+        if delivery.postings is None:
+            made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
+            dropped = [_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))]
+            delivery.postings = Postings(dropped)
+        self._totals().post_once(delivery.postings)
+
+    def give_up(self, delivery: Delivery) -> None:
+        """Count as failed what a failure of ours has kept from being emitted."""
+        if delivery.next_event == 0 and not delivery.is_handing:
+            self.drop(DropReason.ERROR, delivery)
+        else:
+            if delivery.postings is None:
+                postings = delivery.made.postings if delivery.made is not None else ()
+                lost = _dropped(DropReason.ERROR, Signal.METRIC, len(postings))
+                held = [_dropped(DropReason.ERROR, Signal.EVENT, 1)] if delivery.next_event == 0 else []
+                delivery.postings = Postings([*delivery.health, *held, lost])
+            self._totals().post_once(delivery.postings)
 
     def post_health(self, postings: Sequence[Posting]) -> None:
-        """Add to the counters about ourselves."""
-        export = self._find_export()
-        if export is None:
-            with self._lock:
-                export = self._export
-                if export is None:
-                    self._early_health.post(postings)
-                    return
-        export.post(postings)
+        """Add to the counters about ourselves; never waits."""
+        self._totals().post(postings)
+
+    def _totals(self) -> Totals:
+        export = self._export
+        return self._early_health if export is None else export.totals
 
     def health_totals(self) -> Totals:
         """Where the counters about ourselves stand: the meter provider's totals as soon as it has been needed."""
@@ -143,13 +184,15 @@ class OtelSink:
         return self._early_health if export is None else export.totals
 
     def after_fork_in_child(self) -> None:
-        """Forget what the parent will report; the lock may have been held."""
-        self._lock = threading.Lock()
+        """Forget what the parent will report."""
         self._early_health.restart()
 
-    def _further_events(self, event: Event, settlement: Settlement, outcome: Outcome) -> list[Event]:
+    def _further_events(self, event: Event, settlement: Settlement) -> list[Event]:
         events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
         if self._settings.evaluation_result:
+            outcome = settlement.outcome
+            if self._settings.hide_message:
+                outcome = replace(outcome, message=None)
             events += evaluation_events(event, outcome, settlement.revision)
         return events
 
@@ -175,15 +218,17 @@ class OtelSink:
                 attributes=event.attributes,
                 event_name=event.name,
             )
-        except Exception as error:  # noqa: BLE001 - a log processor or exporter of the application raised
+        except Exception as error:  # a log processor or exporter of the application raised
+            if is_theirs(error):
+                raise
             _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
         if event.name != EVENT_NAME:
             return []
         return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if problems else [_EVENT_HANDED_OVER]
 
-    def _emit_metrics(self, made: Record, context: Context, health: list[Posting]) -> None:
-        export = self._find_export() if self._export is None else self._export
+    def _emit_metrics(self, delivery: Delivery, made: Record, postings: Postings) -> None:
+        export = self._find_export()
         if export is None:
             _log.warning(
                 "no_meter_provider",
@@ -191,14 +236,20 @@ class OtelSink:
                 "Call opentelemetry.metrics.set_meter_provider(...), pass meter_provider= to "
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
-            self.post_health([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+            self._early_health.post_once(postings)
             return
-        export.post([*made.postings, *health])
+        export.post_once(postings)
         if made.duration_s is None:
             return
+        if delivery.is_duration_handed:
+            self.post_health([_dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
+            return
+        delivery.is_duration_handed = True
         try:
-            export.record_duration(made.duration_s, made.duration_labels, context)
-        except Exception as error:  # noqa: BLE001 - a view or reservoir of the application raised
+            export.record_duration(made.duration_s, made.duration_labels, run_context(delivery.settlement.context))
+        except Exception as error:
+            if is_theirs(error):
+                raise
             _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
             self.post_health([_dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
@@ -208,7 +259,9 @@ class OtelSink:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
             span = tracer.start_span(EVENT_NAME, context, attributes=event.attributes, start_time=event.timestamp_ns)
             span.end(event.timestamp_ns)
-        except Exception as error:  # noqa: BLE001 - a sampler, processor or exporter of the application raised
+        except Exception as error:  # a sampler, processor or exporter of the application raised
+            if is_theirs(error):
+                raise
             _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
             return [_dropped(DropReason.ERROR, Signal.SPAN, 1)]
         return []
@@ -227,13 +280,59 @@ class OtelSink:
             provider = self._find_meter_provider()
             if provider is not None:
                 export = export_of(provider, self._settings)
-                with self._lock:
-                    early: list[Posting] = []
-                    if self._export is None:
-                        early = _health_postings(self._early_health)
-                    self._export = export
-                export.post(early)
+                self._take_over_health(export)
         return self._export
+
+    def _take_over_health(self, export: MetricExport) -> None:
+        """What was counted before is counted there from now on, once."""
+        early = self._early_health
+        fresh = Totals()
+        self._export = export
+        if self._early_health is early:
+            self._early_health = fresh
+        early.move_to(export.totals, semconv.HEALTH_COUNTERS)
+
+
+class Delivery:
+    """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
+
+    `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
+    has been given to the meter. `health` is what is to be counted about it.
+    """
+
+    __slots__ = (
+        "events",
+        "health",
+        "is_claimed",
+        "is_duration_handed",
+        "is_handing",
+        "is_span_made",
+        "made",
+        "next_event",
+        "owner",
+        "postings",
+        "settlement",
+    )
+
+    def __init__(self, settlement: Settlement, owner: object = None) -> None:
+        self.settlement = settlement
+        self.owner = owner
+        self.made: Record | None = None
+        self.events: list[Event] = []
+        self.next_event = 0
+        self.is_claimed = False
+        self.is_handing = False
+        self.is_span_made = False
+        self.is_duration_handed = False
+        self.health: list[Posting] = []
+        self.postings: Postings | None = None
+
+
+def _note_event(delivery: Delivery, health: list[Posting]) -> None:
+    # A move, as of `moves`.
+    delivery.is_handing = False
+    delivery.next_event += 1
+    delivery.health += health
 
 
 _EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
@@ -317,11 +416,3 @@ def _warn_of_mistakes(agent: str | None, problems: Sequence[Problem]) -> None:
                 str(problem),
                 semconv.PROBLEM_BRIEFS[problem.kind],
             )
-
-
-def _health_postings(totals: Totals) -> list[Posting]:
-    return [
-        Posting(instrument, labels, amount)
-        for instrument in semconv.HEALTH_COUNTERS
-        for labels, amount in totals.sums(instrument)
-    ]

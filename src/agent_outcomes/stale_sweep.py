@@ -30,35 +30,44 @@ class StaleSweep:
         self._restart(stopped=False)
 
     def _restart(self, *, stopped: bool) -> None:
-        self._lock = threading.Lock()
         self._is_running = False
         self._stopped = threading.Event()
         if stopped:
             self._stopped.set()
 
     def wake(self) -> None:
-        """Have the thread run, after a span has started."""
-        # With the lock: the thread may be about to find nothing open.
-        with self._lock:
-            if self._is_running or self._stopped.is_set():
-                return
+        """Have the thread run, after a span has started; never waits for anything."""
+        if self._is_running or self._stopped.is_set() or not self._claim():
+            return
+        thread: threading.Thread | None = None
+        try:
             thread = threading.Thread(target=self._run, name="agent-outcomes-stale", daemon=True)
             with contextlib.suppress(RuntimeError):  # the interpreter ends and starts no more threads
                 thread.start()
-                self._is_running = True
+        finally:
+            if thread is None or not thread.is_alive():
+                self._is_running = False
 
     def stop(self) -> None:
         """Have the thread end, for good."""
         self._stopped.set()
 
     def after_fork_in_child(self) -> None:
-        """The thread is not in the child, and the lock may have been held; the next span starts another one."""
+        """The thread is not in the child; the next span starts another one."""
         self._restart(stopped=self._stopped.is_set())
+
+    def _claim(self) -> bool:
+        # A move, as of `moves`.
+        if self._is_running:
+            return False
+        self._is_running = True
+        return True
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval_s):
             self._sweep()
-            with self._lock:
-                if not self._is_needed():
-                    self._is_running = False
+            if not self._is_needed():
+                self._is_running = False
+                # A span may have started meanwhile, and found the thread still running.
+                if not self._is_needed() or not self._claim():
                     return

@@ -6,8 +6,7 @@ A word that is in no table stays unknown; nothing here picks the nearest one.
 
 from __future__ import annotations
 
-
-from typing import NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
 

@@ -11,10 +11,13 @@ from opentelemetry.sdk.trace import SpanProcessor
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.config import Settings
-from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, run_context
+from agent_outcomes.otel import SEVERITY_NUMBERS, run_context
 from agent_outcomes.record import record
 from agent_outcomes.runs import RunTracker
-from agent_outcomes.sinks import OtelSink
+from agent_outcomes.semconv import SCOPE_NAME
+from agent_outcomes.sinks import Delivery, OutcomeEmitter
+from agent_outcomes.span_callbacks import SpanCallbacks
+from agent_outcomes.span_reader import SpanReader
 from agent_outcomes.totals import Totals
 from tests.bench.pipelines import logger_provider, meter_provider, tracer_with
 from tests.bench.spans import agent_traces
@@ -26,22 +29,24 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.record import Event, LabelValue, Record
     from agent_outcomes.semconv import Instrument
+    from agent_outcomes.settlement import Settlement
     from tests.bench.paired import Case
 
 
 class _Collecting(SpanProcessor):
     def __init__(self) -> None:
         self.settled: list[Settlement] = []
-        self._tracker = RunTracker(on_problem=lambda _: None, on_first_wait=lambda: None)
+        self._tracker = RunTracker(facts_of=SpanReader, on_problem=lambda _: None, on_first_wait=lambda: None)
+        self._callbacks = SpanCallbacks(self._tracker)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
-        self.settled += self._tracker.start(span)
+        self._callbacks.start(span)
 
     def on_end(self, span: ReadableSpan) -> None:
-        self.settled += self._tracker.end(span)
+        self._callbacks.end(span)
+        self.settled += self._tracker.take_settled()
 
 
 def prepare_settlement() -> Settlement:
@@ -55,8 +60,8 @@ def prepare_settlement() -> Settlement:
 def sink_case(settlement: Settlement) -> Case:
     """All that our sink does for a settlement."""
     logs, metrics = logger_provider(), meter_provider()
-    sink = OtelSink(lambda: logs, lambda: metrics, Settings())
-    return _repeated(lambda: sink.emit(settlement))
+    sink = OutcomeEmitter(lambda: logs, lambda: metrics, Settings())
+    return _repeated(lambda: sink.deliver(Delivery(settlement)))
 
 
 def raw_calls_case(settlement: Settlement) -> Case:

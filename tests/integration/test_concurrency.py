@@ -121,7 +121,7 @@ def test_waiting_agents_race_with_the_span_they_wait_for() -> None:
                 future.result()
     assert pipeline.run_count() == len(pipeline.events()) == rounds * agents
     assert pipeline.open_count() == pipeline.error_count() == 0
-    assert pipeline.processor._tracker._placement.waiting_count == 0
+    assert pipeline.processor._tracker.waiting_count == 0
 
 
 def test_2_000_tasks() -> None:

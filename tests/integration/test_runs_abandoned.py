@@ -183,7 +183,7 @@ def test_every_run_fails(pipeline: Pipeline) -> None:
         run_failing(tracer, f"run-{number}")
         assert pipeline.run_count() == number
         assert pipeline.open_count() == 1
-    node = next(iter(pipeline.processor._tracker._open.values()))
+    node = next(iter(pipeline.processor._tracker.board.open.values()))
     assert (node.parent, node.after) == (None, None)
     pipeline.spans.shutdown()
     assert {status for _, status, _ in cells(pipeline)} == {"failure"}

@@ -117,7 +117,7 @@ def test_rolling_chain_of_overlapping_spans_stays_short(pipeline: Pipeline) -> N
         following = tracer.start_span(f"step {index}", context=child_of(span))
         span.end()
         span = following
-    node = pipeline.processor._tracker._open[span.get_span_context().span_id]
+    node = pipeline.processor._tracker.board.open[span.get_span_context().span_id]
     length = 0
     while node.parent is not None:
         node, length = node.parent, length + 1

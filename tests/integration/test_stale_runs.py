@@ -278,7 +278,7 @@ def test_shutdown_stops_the_thread() -> None:
     old, young = start(pipeline, "invoke_agent old"), start(pipeline, "invoke_agent young")
     (thread,) = sweeps() - others
     tracker = pipeline.processor._tracker
-    tracker._open[old.get_span_context().span_id].started_s -= 601
+    tracker.board.open[old.get_span_context().span_id].started_s -= 601
     pipeline.processor.shutdown()
     assert [event.attributes["gen_ai.agent.name"] for event in pipeline.events()] == ["old"]
     thread.join(WAIT_S)

@@ -234,6 +234,7 @@ def render_semconv(registry: Registry) -> str:
 
 def _names(registry: Registry) -> list[str]:
     lines = [
+        'SCOPE_NAME: Final = "agent_outcomes"',
         *(f"{EVENTS[event.name][0]}: Final = {_quoted(event.name)}" for event in registry.events),
         f"LABEL_ALIAS: Final = {_quoted(registry.sole_note('input_alias'))}",
         f"METADATA_PREFIX: Final = {_quoted(registry.sole_note('flat_input'))}",

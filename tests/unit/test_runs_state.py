@@ -13,12 +13,14 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from agent_outcomes.runs import RunTracker
+from agent_outcomes.span_callbacks import SpanCallbacks
+from agent_outcomes.span_reader import SpanReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_outcomes.open_spans import Settlement
     from agent_outcomes.semconv import ProblemKind
+    from agent_outcomes.settlement import Settlement
 
 GENAI_SCOPE = "openinference.instrumentation.langchain"
 LEAKING_SCOPE = "openinference.instrumentation.smolagents"
@@ -33,13 +35,18 @@ class Feed(SpanProcessor):
     def __init__(self) -> None:
         self.problems: list[ProblemKind] = []
         self.settled: list[Settlement] = []
-        self.tracker = RunTracker(on_problem=self.problems.append, on_first_wait=lambda: None)
+        self.tracker = RunTracker(
+            facts_of=SpanReader, on_problem=self.problems.append, on_first_wait=lambda: None
+        )
+        self.callbacks = SpanCallbacks(self.tracker)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
-        self.settled += self.tracker.start(span)
+        self.callbacks.start(span)
+        self.settled += self.tracker.take_settled()
 
     def on_end(self, span: ReadableSpan) -> None:
-        self.settled += self.tracker.end(span)
+        self.callbacks.end(span)
+        self.settled += self.tracker.take_settled()
 
 
 @dataclass
@@ -293,8 +300,9 @@ class Settling(RuleBasedStateMachine):
             self._end(node)
         self.same_runs()
         assert self.feed.tracker.open_count == 0
-        assert self.feed.tracker._placement.waiting_count == 0
-        assert self.feed.tracker.flush() == []
+        assert self.feed.tracker.waiting_count == 0
+        self.feed.tracker.flush()
+        assert self.feed.tracker.take_settled() == []
 
 
 Settling.TestCase.settings = settings(

@@ -35,7 +35,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from agent_outcomes._version import __version__
 from agent_outcomes.doctor.targets import Signal
-from agent_outcomes.otel import SCOPE_NAME
+from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

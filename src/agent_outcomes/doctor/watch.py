@@ -21,12 +21,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import agent_outcomes
-from agent_outcomes.conventions import role_of
-from agent_outcomes.detection import Likeness, attributes_of, likeness_of, name_of, scope_of
 from agent_outcomes.doctor.inside import look
 from agent_outcomes.doctor.program import SpanSeen, to_json
+from agent_outcomes.marks import Likeness, seen_as
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
-from agent_outcomes.sinks import OtelSink
+from agent_outcomes.sinks import OutcomeEmitter
+from agent_outcomes.span_reader import SpanReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +62,8 @@ class _Watch:
         """Watch the providers there are, and those to come."""
         _after(TracerProvider, "__init__", lambda provider, _: self.add(provider))
         _after(TracerProvider, "add_span_processor", self._note_place)
-        _after(OtelSink, "emit", lambda *_: self._write_sometimes())
-        _after(OtelSink, "drop", lambda *_: self._write_sometimes())
+        _after(OutcomeEmitter, "emit", lambda *_: self._write_sometimes())
+        _after(OutcomeEmitter, "drop", lambda *_: self._write_sometimes())
         for provider in (first, trace.get_tracer_provider()):
             if isinstance(provider, TracerProvider):
                 self.add(provider)
@@ -92,8 +92,8 @@ class _Watch:
 
     def ended(self, span: ReadableSpan) -> None:
         """Count an ended span, which may have become an agent's only now."""
-        attributes = attributes_of(span)
-        likeness = likeness_of(attributes, scope_of(span), name_of(span), role_of(attributes), verdict=None)
+        facts = SpanReader(span)
+        _, likeness = seen_as(facts, facts.attributes(), None)
         with self._lock:
             cell, _ = self._cell(span)
             cell[1] += 1
@@ -118,7 +118,8 @@ class _Watch:
             self.write()
 
     def _cell(self, span: ReadableSpan) -> tuple[list[int], bool]:
-        key = (scope_of(span)[:NAME_LENGTH_MAX], name_of(span)[:NAME_LENGTH_MAX])
+        facts = SpanReader(span)
+        key = (facts.scope[:NAME_LENGTH_MAX], facts.name[:NAME_LENGTH_MAX])
         is_new = key not in self._counts
         if is_new and len(self._counts) >= KINDS_MAX:
             key, is_new = ("", "(further names)"), False

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling our own failures from exceptions that only pass through us.
+
+A signal handler (a time limit, Celery's soft limit) or another thread (`PyThreadState_SetAsyncExc`) may raise anything
+while the application's thread is inside one of our callbacks. That exception is meant for the application and goes on
+to it; what our own code, the SDK's or a function given to us has raised does not.
+"""
+
+from __future__ import annotations
+
+import sys
+from opcode import opname
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType, TracebackType
+
+# Where a function begins and where a loop goes back nothing fails by itself: there CPython looks for what is pending.
+_PENDING: Final = ("RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
+# It does so after a call, too, but there the call itself may have failed.
+_CALLS: Final = frozenset({"CALL", "PRECALL", "CALL_FUNCTION_EX", "CALL_KW"})
+_OUR_PACKAGE: Final = __name__.partition(".")[0]
+# Classes that the functions which we and the SDK call may raise from C code.
+_KNOWN_PACKAGES: Final = frozenset({_OUR_PACKAGE, "opentelemetry", "google", "grpc", *sys.stdlib_module_names})
+
+
+class Guard:
+    """A `with` block that keeps our own failures from the application: `on_failure` is told of each."""
+
+    __slots__ = ("_on_failure",)
+
+    def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
+        self._on_failure = on_failure
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        """Stop what is ours and let pass what is not."""
+        if error is None or is_theirs(error):
+            return False
+        self._on_failure(error)
+        return True
+
+
+def is_theirs(error: BaseException) -> bool:
+    """Whether the exception only passes through: raised by a signal handler or set from outside, or a `BaseException`.
+
+    Classes of Python itself that are raised from outside right after a call of ours cannot be told from a failure of
+    that call and count as ours, but for `TimeoutError`. Never raises.
+    """
+    if not isinstance(error, Exception):
+        return True
+    innermost: TracebackType | None = None
+    for innermost in _entries(error.__traceback__):
+        if _is_handler(innermost.tb_frame):
+            return True
+    return innermost is not None and _was_struck(innermost, type(error))
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _is_handler(frame: FrameType) -> bool:
+    """Whether a frame is that of a signal handler: only these are called with the frame that they interrupted."""
+    back = frame.f_back
+    if back is None:
+        return False
+    values = tuple(frame.f_locals.values())
+    return any(value is back or (type(value) is tuple and any(one is back for one in value)) for value in values)
+
+
+def _was_struck(innermost: TracebackType, error_class: type[BaseException]) -> bool:
+    """Whether the exception came up where none of the instruction's own can."""
+    name = opname[innermost.tb_frame.f_code.co_code[innermost.tb_lasti]]
+    if name.startswith(_PENDING):
+        return True
+    if name not in _CALLS:
+        return False
+    if error_class is TimeoutError:
+        module = innermost.tb_frame.f_globals.get("__name__")
+        return isinstance(module, str) and module.partition(".")[0] == _OUR_PACKAGE
+    return error_class.__module__.partition(".")[0] not in _KNOWN_PACKAGES | {"builtins"}
