@@ -195,7 +195,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         raise error
 
     def _resume_start(self, span: Span, _: BaseException | None) -> None:
-        self._callbacks.resume_start(span)
+        # The exception goes to whoever starts the span, instead of the span.
+        self._tracker.forget(span.get_span_context())
+        self._emission.run(self._tracker.board)
 
     def _resume_end(self, span: ReadableSpan, in_flight: BaseException | None) -> None:
         self._callbacks.resume_end(span, in_flight)

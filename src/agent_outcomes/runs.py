@@ -194,12 +194,13 @@ class RunTracker:
         if len(self.board.open) > OPEN_SPANS_MAX:
             self._evict_oldest()
 
-    def resume_start(self, context: SpanIds, parent: SpanIds | None, scope: str) -> bool:
-        """Go on with a start that was interrupted; `False` if it has not begun."""
+    def forget(self, context: SpanIds) -> None:
+        """Take back the start of a span that nobody has got: it will not end."""
         node = self._node_of(context)
-        if node is not None and self.needs_more(scope):
-            self.start_more(node, parent, scope)
-        return node is not None
+        if node is not None:
+            if node.doubt is not None:
+                self._doubtful.remove(node)
+            moves.end_alone(self.board, context.span_id, node, version_of(node))
 
     def note_repeat(self, node: OpenSpan) -> None:
         """A span that starts once more, as it does to a processor that was added twice."""

@@ -37,11 +37,6 @@ class SpanCallbacks:
         self.start: Callable[[ReadableSpan], None] = self._start_fast if is_fast else self._start
         self.end: Callable[[ReadableSpan], None] = self._end_fast if is_fast else self._end
 
-    def resume_start(self, span: ReadableSpan) -> None:
-        """Go on with a start that was interrupted."""
-        if not self.tracker.resume_start(context_of(span), span.parent, _scope_of(span)):
-            self._start(span)
-
     def resume_end(self, span: ReadableSpan, error: BaseException | None) -> None:
         """Go on with an end that was interrupted; `error` is what was in flight at it."""
         if self.tracker.holds(context_of(span)):

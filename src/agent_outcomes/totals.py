@@ -131,7 +131,8 @@ class Totals:
 
     def post_once(self, posted: Postings) -> None:
         """Add the postings, however often it is called for them."""
-        if _put_down(self._posted, posted) >= BATCH_MAX:
+        _put_down(self._posted, posted)
+        if len(self._posted) >= BATCH_MAX:
             self._add_up()
 
     def move_to(self, other: Totals, instruments: Iterable[Instrument]) -> None:
@@ -180,12 +181,11 @@ class Totals:
         return True
 
 
-def _put_down(posted: list[Sequence[Posting]], new: Postings) -> int:
+def _put_down(posted: list[Sequence[Posting]], new: Postings) -> None:
     # A move, as of `moves`: the mark and the posting are made together.
     if not new.is_posted:
         new.is_posted = True
         posted.append(new.postings)
-    return len(posted)
 
 
 def _fold_text(key: str, value: LabelValue) -> LabelValue:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SMOLAGENTS = "openinference.instrumentation.smolagents"
 STALE_AFTER_S = 0.05
+LONG_S = 600
 THREAD_NAME = "agent-outcomes-stale"
 WAIT_S = 20
 
@@ -48,6 +49,12 @@ def reported(pipeline: Pipeline, count: int = 1) -> list[SeenEvent]:
     """The events, once there are so many."""
     wait_until(lambda: len(pipeline.events()) >= count, WAIT_S)
     return pipeline.events()
+
+
+def report_now(pipeline: Pipeline, span: Span) -> None:
+    """Have a run reported that has been open for too long, without waiting for that."""
+    pipeline.processor._tracker.board.open[span.get_span_context().span_id].started_s -= LONG_S + 1
+    pipeline.processor._settle_stale()
 
 
 def test_a_run_that_hangs_is_reported_without_any_other_span() -> None:
@@ -161,8 +168,23 @@ def test_an_agent_that_hangs_within_a_run() -> None:
     assert pipeline.problem_count("ended_after_stale") == 1
 
 
-def test_runs_that_start_below_a_zombie() -> None:
-    """A root that never ends and stays current: what starts below it afterwards is a run of its own, each time."""
+def test_agents_that_start_below_a_reported_run_are_its_own() -> None:
+    """They wait for its end: when it comes after all, it has called them."""
+    pipeline = Pipeline(stale_after_s=LONG_S)
+    outer = start(pipeline, "invoke_agent outer")
+    report_now(pipeline, outer)
+    for number in range(3):
+        later = start(pipeline, f"invoke_agent later-{number}", outer)
+        start(pipeline, "invoke_agent nested", later).end()
+        later.end()
+    outer.set_attribute("agent.outcome.label", "at last")
+    outer.end()
+    assert (pipeline.run_count(), pipeline.total("agent.outcomes")) == (1, 1)
+    assert pipeline.events()[-1].outcome("label") == "at last"
+
+
+def test_agents_that_start_below_a_run_that_never_ends() -> None:
+    """A root that stays current: what starts below it afterwards is a run of its own, a while later."""
     pipeline = Pipeline(stale_after_s=STALE_AFTER_S)
     zombie = start(pipeline, "invoke_agent zombie")
     reported(pipeline)
@@ -170,7 +192,7 @@ def test_runs_that_start_below_a_zombie() -> None:
         later = start(pipeline, f"invoke_agent later-{number}", zombie)
         start(pipeline, "invoke_agent nested", later).end()
         later.end()
-    names = [event.attributes["gen_ai.agent.name"] for event in pipeline.events()]
+    names = [event.attributes["gen_ai.agent.name"] for event in reported(pipeline, 4)]
     assert names == ["zombie", "later-0", "later-1", "later-2"]
     zombie.set_attribute("agent.outcome.label", "at last")
     zombie.end()

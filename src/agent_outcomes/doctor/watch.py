@@ -62,7 +62,7 @@ class _Watch:
         """Watch the providers there are, and those to come."""
         _after(TracerProvider, "__init__", lambda provider, _: self.add(provider))
         _after(TracerProvider, "add_span_processor", self._note_place)
-        _after(OutcomeEmitter, "emit", lambda *_: self._write_sometimes())
+        _after(OutcomeEmitter, "deliver", lambda *_: self._write_sometimes())
         _after(OutcomeEmitter, "drop", lambda *_: self._write_sometimes())
         for provider in (first, trace.get_tracer_provider()):
             if isinstance(provider, TracerProvider):
