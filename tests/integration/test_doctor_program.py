@@ -341,7 +341,7 @@ def test_a_program_under_auto_instrumentation(
 SCOPED_AGENT = """\
 import os
 tracer = trace.get_tracer("logfire.openai_agents")
-outer = trace.get_tracer("my.app").start_span("outer")
+outer = trace.get_tracer("my.app").start_span("outer", attributes={"gen_ai.request.model": "m"})
 context = trace.set_span_in_context(outer)
 tracer.start_span("Agent run: {name!r}", context, attributes={"name": "a"}).end()
 trace.get_tracer("my.app").start_span("later", context).end()

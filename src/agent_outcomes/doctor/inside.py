@@ -57,9 +57,8 @@ def look_inside(
     installed = _sdk_global()
     if installed is not None and not any(installed is one for one in known):
         known.append(installed)
-    attached = [one for provider in known for one in _attached(provider)]
     # One that is attached to nothing loses nothing; without any, theirs may be a provider that is not known here.
-    processors = attached or list(PROCESSORS)
+    processors = [one for provider in known for one in _attached(provider)] or list(PROCESSORS)
     return ProgramState(
         pid=os.getpid(),
         is_watched=is_watched,

@@ -21,8 +21,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import agent_outcomes
-from agent_outcomes.conventions import role_of
-from agent_outcomes.detection import Likeness, attributes_of, likeness_of, name_of, scope_of
+from agent_outcomes.detection import Likeness, attributes_of, name_of, scope_of, seen_as
 from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.program import SpanSeen, to_json
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
@@ -94,8 +93,7 @@ class _Watch:
 
     def ended(self, span: ReadableSpan) -> None:
         """Count an ended span, which may have become an agent's only now."""
-        attributes, scope, name = attributes_of(span), scope_of(span), name_of(span)
-        likeness = likeness_of(attributes, scope, name, role_of(attributes, scope, name), verdict=None)
+        _, likeness = seen_as(span, attributes_of(span), None)
         with self._lock:
             cell, _ = self._cell(span)
             cell[1] += 1
