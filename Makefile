@@ -49,6 +49,7 @@ lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(RUN) tests/tools/generate_vocabulary.py --check
 	$(RUN) -m tests.tools.generate_metrics_only --check
 	$(RUN) -m tests.tools.generate_compatibility --check
+	$(RUN) -m tests.tools.generate_settings --check
 
 unit: $(VENV)/.dev ## unit tests
 	$(RUN) -m pytest $(PARALLEL) tests/unit
@@ -68,6 +69,7 @@ generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(RUN) -m tests.tools.generate_metrics_only
 	PYTHONPATH=collector-config/grafana $(RUN) -m outcome_dashboards
 	$(RUN) -m tests.tools.generate_compatibility
+	$(RUN) -m tests.tools.generate_settings
 
 collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
 	$(RUN) -m tests.tools.build_otelcol

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CAUSE_DEPTH_MAX = 8
-NAME_LENGTH_MAX = 200
+ERROR_NAME_LENGTH_MAX = 200
 _BUILTINS = "builtins."
 UNNAMED_ERROR = "_OTHER"
 _HTTP_CODES = range(400, 600)
@@ -76,7 +76,7 @@ def facts_from_exception(error: BaseException) -> ErrorFacts:
 
 def facts_from_name(name: str) -> ErrorFacts:
     """What a class name or code on a span says (`error.type`, `exception.type`): HTTP statuses and gRPC codes too."""
-    name = name[:NAME_LENGTH_MAX]
+    name = name[:ERROR_NAME_LENGTH_MAX]
     if name.isascii() and name.isdigit() and len(name) == 3:  # noqa: PLR2004 - an HTTP status has three digits
         return ErrorFacts(lineages=((name,),), http_status=int(name))
     if name in GRPC_RULES:
@@ -169,7 +169,9 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     stop = (object, BaseException, Exception)
-    names = tuple(f"{one.__module__}.{one.__qualname__}"[:NAME_LENGTH_MAX] for one in cls.__mro__ if one not in stop)
+    names = tuple(
+        f"{one.__module__}.{one.__qualname__}"[:ERROR_NAME_LENGTH_MAX] for one in cls.__mro__ if one not in stop
+    )
     return names or (f"builtins.{cls.__qualname__}",)
 
 

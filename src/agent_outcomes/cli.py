@@ -8,8 +8,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes import doctor, explain
 from agent_outcomes._version import __version__
+from agent_outcomes.doctor import add_doctor
+from agent_outcomes.explain import add_explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    for subcommand in (doctor, explain):
-        subcommand.add_parser(subparsers)
+    for add in (add_doctor, add_explain):
+        add(subparsers)
     return parser

@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: the processor's arguments and the `AGENT_OUTCOMES_*` variables that mean the same, read in one place."""
+"""Settings: the processor's arguments and the `AGENT_OUTCOMES_*` variables that mean the same, read in one place.
+
+A setting is one field of `Settings`. Its argument, its variable, its option in a configuration file, its row in the
+README and the words of its errors follow from that line.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from agent_outcomes.patterns import Pattern
+from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from agent_outcomes.pricing import Prices
 
-PREFIX: Final = "AGENT_OUTCOMES_"
+SETTINGS_PREFIX: Final = "AGENT_OUTCOMES_"
 LIMIT_MAX: Final = 500
 SECONDS_MAX: Final = 604_800
 _SECONDS: Final = Pattern(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_SHOWN_MAX: Final = 80
 
 
 class SettingsError(ValueError):
@@ -29,31 +35,128 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting takes: as an argument and as a variable's text; either function raises `ValueError` at others."""
+
+    check: Callable[[object], object]
+    parse: Callable[[str], object]
+    takes: str
+    takes_as_text: str = ""
+    show: Callable[[object], str] = repr
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its argument and option, its default and, in Markdown, what it does."""
+
+    name: str
+    kind: Kind
+    default: object
+    sentence: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that means the same as the argument."""
+        return f"{SETTINGS_PREFIX}{self.name.upper()}"
+
+
+def _checked_limit(limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIMIT_MAX:
+        raise ValueError
+    return limit
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))):
+        raise ValueError
+    return _checked_limit(int(text))
+
+
+def _checked_switch(switch: object) -> bool:
+    # The text "false" would switch on.
+    if not isinstance(switch, bool):
+        raise ValueError  # noqa: TRY004 - one error for all that cannot be used
+    return switch
+
+
+def _switch(text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _checked_seconds(seconds: object) -> float:
+    # The comparison refuses NaN, too.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
+        raise ValueError
+    return float(seconds)
+
+
+def _seconds(text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise ValueError
+    return _checked_seconds(float(text))
+
+
+def _checked_prices(prices: object) -> object:
+    if prices != GENAI_PRICES and not callable(prices):
+        raise ValueError
+    return prices
+
+
+def _prices(text: str) -> str:
+    word = text.lower()
+    if word != GENAI_PRICES:
+        raise ValueError
+    return word
+
+
+_LIMIT: Final = Kind(_checked_limit, _limit, f"a whole number from 0 to {LIMIT_MAX}")
+_SWITCH: Final = Kind(_checked_switch, _switch, "true or false")
+_TIME: Final = Kind(_checked_seconds, _seconds, f"a number of seconds from 0 (off) to {SECONDS_MAX}")
+_PRICES: Final = Kind(_checked_prices, _prices, f"{GENAI_PRICES!r} or a function", GENAI_PRICES, show=str)
+
+
+def _row(kind: Kind, sentence: str) -> dict[str, Kind | str]:
+    """What a field of `Settings` keeps for the table."""
+    return {"kind": kind, "sentence": sentence}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits on label values and what to leave off events.
+    """The settings in force; `TABLE` holds what each field says of its setting, in this order."""
 
-    At most `agents_max` agent names, `job_types_max` job types and `labels_max` outcome labels become metric labels;
-    further ones count under `_OTHER`. `hide_message` and `hide_metadata` keep those two texts off events.
-    `outcome_span` adds a zero-length child span with the outcome's attributes to every run, `handoffs` an event for
-    every agent called within a run, `evaluation_result` the outcome as events of the GenAI conventions.
-    `prices` says what model calls cost that report only tokens: a function, or the word for the package genai-prices.
-    A run still open after `stale_after_s` seconds is reported as it stands; never if that is 0.
-    """
-
-    agents_max: int = 100
-    job_types_max: int = 50
-    labels_max: int = 50
-    hide_message: bool = False
-    hide_metadata: bool = False
-    outcome_span: bool = False
-    handoffs: bool = False
-    evaluation_result: bool = False
-    prices: Prices | str | None = None
-    stale_after_s: float = 0.0
+    agents_max: int = field(
+        default=100, metadata=_row(_LIMIT, "agent names that become metric labels; further ones count as `_OTHER`")
+    )
+    job_types_max: int = field(default=50, metadata=_row(_LIMIT, "job types, likewise"))
+    labels_max: int = field(default=50, metadata=_row(_LIMIT, "outcome labels, likewise"))
+    hide_message: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.message` off events"))
+    hide_metadata: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.metadata` off events"))
+    outcome_span: bool = field(
+        default=False,
+        metadata=_row(_SWITCH, "add a zero-length child span with the outcome's attributes to every run"),
+    )
+    handoffs: bool = field(
+        default=False, metadata=_row(_SWITCH, "emit an event `agent.handoff` for every agent called within a run")
+    )
+    evaluation_result: bool = field(
+        default=False, metadata=_row(_SWITCH, "emit `gen_ai.evaluation.result` events, too")
+    )
+    prices: Prices | str | None = field(
+        default=None,
+        metadata=_row(
+            _PRICES, "`genai-prices`, or in Python a function: what model calls cost that report only tokens"
+        ),
+    )
+    stale_after_s: float = field(
+        default=0.0, metadata=_row(_TIME, "report a run that is still open after so many seconds")
+    )
 
 
 class SettingsArguments(TypedDict, total=False):
-    """The settings as keyword arguments; `None` stands for one that is not given."""
+    """The settings as keyword arguments, for type checkers; `None` stands for one that is not given."""
 
     agents_max: int | None
     job_types_max: int | None
@@ -67,28 +170,25 @@ class SettingsArguments(TypedDict, total=False):
     stale_after_s: float | None
 
 
-VARIABLES: Final[Mapping[str, str]] = {
-    "agents_max": "AGENT_OUTCOMES_AGENTS_MAX",
-    "job_types_max": "AGENT_OUTCOMES_JOB_TYPES_MAX",
-    "labels_max": "AGENT_OUTCOMES_LABELS_MAX",
-    "hide_message": "AGENT_OUTCOMES_HIDE_MESSAGE",
-    "hide_metadata": "AGENT_OUTCOMES_HIDE_METADATA",
-    "outcome_span": "AGENT_OUTCOMES_OUTCOME_SPAN",
-    "handoffs": "AGENT_OUTCOMES_HANDOFFS",
-    "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
-    "prices": "AGENT_OUTCOMES_PRICES",
-    "stale_after_s": "AGENT_OUTCOMES_STALE_AFTER_S",
-}
+TABLE: Final = tuple(
+    Setting(each.name, each.metadata["kind"], each.default, each.metadata["sentence"]) for each in fields(Settings)
+)
+VARIABLES: Final[Mapping[str, str]] = {setting.name: setting.variable for setting in TABLE}
 
 
-def read_settings(*, environ: Mapping[str, str] | None = None, **arguments: Unpack[SettingsArguments]) -> Settings:
+def read_settings(environ: Mapping[str, str] | None = None, /, **arguments: Unpack[SettingsArguments]) -> Settings:
     """The settings in force: an argument if given, else its variable, else the default.
 
-    Raises `SettingsError` naming the argument or variable if a value cannot be used.
+    Raises `SettingsError` naming the argument or variable if a value cannot be used, and `TypeError` naming the
+    arguments there are if there is none of a name.
     """
     variables = os.environ if environ is None else environ
     given: Mapping[str, Any] = arguments
-    return Settings(**{name: _read(name, default, given.get(name), variables) for name, default in _defaults().items()})
+    for name in given:
+        if name not in VARIABLES:
+            raise TypeError(_unknown_message(f"argument {name}", name, VARIABLES.keys()))
+    in_force: dict[str, Any] = {setting.name: _read(setting, given.get(setting.name), variables) for setting in TABLE}
+    return Settings(**in_force)
 
 
 def lenient_settings(
@@ -100,26 +200,28 @@ def lenient_settings(
     variable that is not usable or not known. Never raises.
     """
     variables = os.environ if environ is None else environ
+    for complaint in _unknown_names(options, variables):
+        complain(complaint)
+    in_force: dict[str, Any] = {
+        setting.name: _usable(setting, options.get(setting.name), variables, complain) for setting in TABLE
+    }
+    return Settings(**in_force)
+
+
+def _unknown_names(options: Mapping[str, object], variables: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(options.keys() - VARIABLES.keys()):
-        complain(_unknown_message(f"option {name[:80]}", name, VARIABLES.keys()))
-    for name in sorted({name for name in variables if name.startswith(PREFIX)} - set(VARIABLES.values())):
-        complain(_unknown_message(name[:80], name, VARIABLES.values()))
-    return Settings(
-        **{
-            name: _usable(name, default, options.get(name), variables, complain)
-            for name, default in _defaults().items()
-        }
-    )
+        yield _unknown_message(f"option {_shown(name)}", name, VARIABLES.keys())
+    ours = {name for name in variables if name.startswith(SETTINGS_PREFIX)}
+    for name in sorted(ours - set(VARIABLES.values())):
+        yield _unknown_message(_shown(name), name, VARIABLES.values())
 
 
-def _usable(
-    name: str, default: object, given: object, variables: Mapping[str, str], complain: Callable[[str], object]
-) -> Any:
-    used: Any = default
+def _usable(setting: Setting, given: object, variables: Mapping[str, str], complain: Callable[[str], object]) -> object:
+    used = setting.default
     messages: list[str] = []
     for option in (None,) if given is None else (given, None):
         try:
-            used = _read(name, default, option, variables)
+            used = _read(setting, option, variables)
             break
         except SettingsError as error:
             messages.append(str(error))
@@ -136,94 +238,34 @@ def _unknown_message(what: str, name: str, known: Collection[str]) -> str:
     return f"{what} is not known; {hint}"
 
 
-def _defaults() -> Mapping[str, Any]:
-    return {field.name: field.default for field in fields(Settings)}
-
-
-def _read(name: str, default: object, given: object, variables: Mapping[str, str]) -> Any:
-    """One setting: a price list, or else a switch, a limit or a time as its default is."""
-    check, parse = _KINDS[type(default)]
+def _read(setting: Setting, given: object, variables: Mapping[str, str]) -> object:
+    """One setting: as given, else by its variable, else the default."""
+    kind = setting.kind
     if given is not None:
-        return check(name, given)
-    variable = VARIABLES[name]
-    text = variables.get(variable, "").strip()
+        try:
+            return kind.check(given)
+        except ValueError:
+            raise SettingsError(_unusable_message(setting.name, _value_shown(kind, given), kind.takes)) from None
+    text = variables.get(setting.variable, "").strip()
     if not text:
-        return default
-    return parse(variable, text)
+        return setting.default
+    try:
+        return kind.parse(text)
+    except ValueError:
+        raise SettingsError(_unusable_message(setting.variable, text, kind.takes_as_text or kind.takes)) from None
 
 
-def _prices(variable: str, text: str) -> str:
-    word = text.lower()
-    if word != GENAI_PRICES:
-        raise SettingsError(_prices_message(variable, word, GENAI_PRICES))
-    return word
+def _unusable_message(name: str, value: str, takes: str) -> str:
+    return f"{name}={_shown(value)} is not usable; give {takes}"
 
 
-def _checked_prices(name: str, prices: object) -> object:
-    if prices != GENAI_PRICES and not callable(prices):
-        raise SettingsError(_prices_message(name, str(prices), f"{GENAI_PRICES!r} or a function"))
-    return prices
+def _value_shown(kind: Kind, value: object) -> str:
+    try:
+        return kind.show(value)
+    except ValueError:
+        # A whole number of more digits than Python writes.
+        return f"({type(value).__name__})"
 
 
-def _prices_message(name: str, value: str, takes: str) -> str:
-    return f"{name}={value[:80]} is not usable; give {takes}"
-
-
-def _limit(variable: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))):
-        raise SettingsError(_limit_message(variable, text))
-    return _checked_limit(variable, int(text))
-
-
-def _checked_limit(name: str, limit: object) -> int:
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIMIT_MAX:
-        raise SettingsError(_limit_message(name, repr(limit)))
-    return limit
-
-
-def _limit_message(name: str, value: str) -> str:
-    return f"{name}={value[:80]} is not usable; give a whole number from 0 to {LIMIT_MAX}"
-
-
-def _switch(variable: str, text: str) -> bool:
-    word = text.lower()
-    if word not in _TRUE | _FALSE:
-        raise SettingsError(_switch_message(variable, word))
-    return word in _TRUE
-
-
-def _checked_switch(name: str, switch: object) -> bool:
-    # The text "false" would switch on.
-    if not isinstance(switch, bool):
-        raise SettingsError(_switch_message(name, repr(switch)))
-    return switch
-
-
-def _switch_message(name: str, value: str) -> str:
-    return f"{name}={value[:80]} is not usable; give true or false"
-
-
-def _seconds(variable: str, text: str) -> float:
-    if not _SECONDS.fullmatch(text):
-        raise SettingsError(_seconds_message(variable, text))
-    return _checked_seconds(variable, float(text))
-
-
-def _checked_seconds(name: str, seconds: object) -> float:
-    # The comparison refuses NaN, too.
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
-        raise SettingsError(_seconds_message(name, repr(seconds)))
-    return float(seconds)
-
-
-def _seconds_message(name: str, value: str) -> str:
-    return f"{name}={value[:80]} is not usable; give a number of seconds from 0 (off) to {SECONDS_MAX}"
-
-
-# How a setting is checked and how its variable is read, by the type of its default.
-_KINDS: Final[Mapping[type, tuple[Callable[[str, object], Any], Callable[[str, str], Any]]]] = {
-    bool: (_checked_switch, _switch),
-    int: (_checked_limit, _limit),
-    float: (_checked_seconds, _seconds),
-    type(None): (_checked_prices, _prices),
-}
+def _shown(text: str) -> str:
+    return printable(text[:_SHOWN_MAX])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from agent_outcomes.explanation import explain_runs, strangers
+from agent_outcomes.printable import printable
 from agent_outcomes.replay import SpansError, read_spans, replay
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ cancelled run whose span says nothing of it reads as success here.
 """
 
 
-def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+def add_explain(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "explain",
@@ -60,13 +61,13 @@ def run(options: Namespace) -> int:
         text = _read(options.file)
         result = replay(read_spans(text))
     except (SpansError, OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"{options.file}: {error}\n")
+        _write(sys.stderr, f"{options.file}: {error}")
         return UNUSABLE
     wanted = options.wanted.lower()
     runs = [found for found in explain_runs(result) if found.id.startswith(wanted)]
     if options.json:
         for found in runs:
-            sys.stdout.write(json.dumps(_as_object(found), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(_as_object(found)) + "\n")
     else:
         _print(runs, result, sys.stdout)
     if not runs:
@@ -78,18 +79,23 @@ def _read(name: str) -> str:
     return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
 
 
+def _write(out: TextIO, line: str) -> None:
+    """Write one line; whatever telemetry has put into it stays on it."""
+    out.write(f"{printable(line)}\n")
+
+
 def _print(runs: Sequence[RunExplanation], result: Replay, out: TextIO) -> None:
     for run in runs:
         for line in _text(run):
-            print(line, file=out)
-        print(file=out)
+            _write(out, line)
+        _write(out, "")
     outside = strangers(result) if runs else []
     if outside:
-        print("not part of any run:", file=out)
+        _write(out, "not part of any run:")
         for line in _stranger_lines(outside):
-            print(line, file=out)
+            _write(out, line)
     for problem in dict.fromkeys(result.problems):
-        print(f"problem of no run: {problem.value}", file=out)
+        _write(out, f"problem of no run: {problem.value}")
 
 
 def _text(run: RunExplanation) -> Iterator[str]:
@@ -108,16 +114,16 @@ def _text(run: RunExplanation) -> Iterator[str]:
 
 def _print_no_run(wanted: str, result: Replay, out: TextIO) -> None:
     if wanted:
-        print(f"no run whose id starts with {wanted}; without --run all are shown", file=out)
+        _write(out, f"no run whose id starts with {wanted}; without --run all are shown")
         return
-    print("no agent run among these spans:", file=out)
+    _write(out, "no agent run among these spans:")
     for line in _stranger_lines(strangers(result)):
-        print(line, file=out)
-    print(
+        _write(out, line)
+    _write(
+        out,
         "A run is the outermost span with gen_ai.operation.name=invoke_agent, an agent kind of OpenInference or "
         "Traceloop, or an agent.outcome.* attribute. Set one of these, use agent_run(...) around the call, or say "
         "which span it is: install(is_run=lambda span: span.name == ...).",
-        file=out,
     )
 
 

@@ -15,6 +15,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 
 from agent_outcomes.installation import install_unattended
+from agent_outcomes.otel_variables import DISABLED_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 NAME: Final = "agent_outcomes"
-DISABLED_VARIABLE: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _PROVIDERS: Final = frozenset({"tracer_provider", "logger_provider", "meter_provider"})
 
 

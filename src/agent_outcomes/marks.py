@@ -117,7 +117,7 @@ def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of
     for span, settled_below in chain:
         if span is None:
             continue
-        nearest = nearest or span
+        nearest = span if nearest is None else nearest
         standing = standing_of(facts_of(span), verdict_of)
         if standing is Standing.RUN:
             return span
@@ -126,7 +126,9 @@ def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of
         elif standing is Standing.AGENT:
             found = span
         may_become = may_become or standing is Standing.MAY_BECOME
-    return found or outer or (nearest if may_become else None)
+    if found is None and outer is None:
+        return nearest if may_become else None
+    return outer if found is None else found
 
 
 def own_usage(

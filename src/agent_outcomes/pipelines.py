@@ -19,6 +19,8 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from agent_outcomes.config import SettingsError
 from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
+from agent_outcomes.otel_variables import GRPC, HTTP, OtlpSignal, nearest_protocol, protocol_of
+from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.resources import Resource
 
-PROTOCOL_VARIABLE: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
-GRPC: Final = "grpc"
-HTTP: Final = "http/protobuf"
-
 _logger: Final = logging.getLogger(__name__)
 
 ProviderT = TypeVar("ProviderT")
@@ -41,7 +39,6 @@ ProviderT = TypeVar("ProviderT")
 class Protocols(NamedTuple):
     """The OTLP protocol of each signal."""
 
-    # What the SDK's own `otlp` exporters default to, so that all three signals go the same way.
     logs: str = GRPC
     metrics: str = GRPC
 
@@ -52,7 +49,7 @@ def read_protocols(complain: Callable[[str], object] | None = None) -> Protocols
     One that there is no exporter for: `complain` gets a sentence and the nearest is taken. Without `complain`,
     `SettingsError` is raised.
     """
-    return Protocols(_protocol("LOGS", complain), _protocol("METRICS", complain))
+    return Protocols(_protocol(OtlpSignal.LOGS, complain), _protocol(OtlpSignal.METRICS, complain))
 
 
 class Pipelines:
@@ -144,19 +141,16 @@ class _Private(Generic[ProviderT]):
         return self.provider
 
 
-def _protocol(signal: str, complain: Callable[[str], object] | None) -> str:
-    for variable in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", PROTOCOL_VARIABLE):
-        protocol = os.environ.get(variable, "").strip()
-        if protocol in (GRPC, HTTP):
-            return protocol
-        if protocol:
-            message = f"{variable}={protocol[:80]} is not supported; give {GRPC} or {HTTP}"
-            if complain is None:
-                raise SettingsError(message)
-            nearest = HTTP if protocol.lower().startswith("http") else GRPC
-            complain(f"{message}; {nearest} is used")
-            return nearest
-    return GRPC
+def _protocol(signal: OtlpSignal, complain: Callable[[str], object] | None) -> str:
+    protocol = protocol_of(os.environ, signal)
+    nearest = nearest_protocol(protocol.value)
+    if nearest != protocol.value:
+        shown = printable(protocol.value[:80])
+        message = f"{protocol.variable}={shown} is not supported; give {GRPC} or {HTTP}"
+        if complain is None:
+            raise SettingsError(message)
+        complain(f"{message}; {nearest} is used")
+    return nearest
 
 
 def _log_exporter(protocol: str) -> LogRecordExporter:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PRICES: Final = "prices"
 """Where a problem with what the prices function returned was found."""
-NAME_LENGTH_MAX: Final = 256
+MODEL_NAME_LENGTH_MAX: Final = 256
 
 # Most specific convention first. A framework's own name may stand where the provider's belongs.
 PROVIDER_KEYS: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
@@ -147,6 +147,6 @@ def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], value_length
     for key in keys:
         value = attributes.get(key)
         # Text as long as the provider's limit may have been cut, and would then name something else.
-        if isinstance(value, str) and 0 < len(value) <= NAME_LENGTH_MAX:
+        if isinstance(value, str) and 0 < len(value) <= MODEL_NAME_LENGTH_MAX:
             return str.__str__(value) if value_length_limit is None or len(value) < value_length_limit else None
     return None

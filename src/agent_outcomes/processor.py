@@ -11,7 +11,7 @@ import atexit
 import logging
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanContext, TracerProvider
 
-    from agent_outcomes.config import Settings
+    from agent_outcomes.config import SettingsArguments
     from agent_outcomes.facts import SpanFacts
     from agent_outcomes.model import AgentSpan
-    from agent_outcomes.pricing import ModelCall, Prices
+    from agent_outcomes.pricing import ModelCall
     from agent_outcomes.sinks import Delivery
     from agent_outcomes.span_reader import IsRun
 
@@ -90,6 +90,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     Raises:
         SettingsError: an argument or an `AGENT_OUTCOMES_*` variable has a value that cannot be used, or needs a
             package that is not installed.
+        TypeError: there is no argument of a name that was given; the message names those there are.
 
     """
 
@@ -99,30 +100,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         logger_provider: LoggerProvider | Callable[[], LoggerProvider | None] | None = None,
         meter_provider: MeterProvider | Callable[[], MeterProvider | None] | None = None,
         is_run: IsRun | None = None,
-        agents_max: int | None = None,
-        job_types_max: int | None = None,
-        labels_max: int | None = None,
-        hide_message: bool | None = None,
-        hide_metadata: bool | None = None,
-        outcome_span: bool | None = None,
-        handoffs: bool | None = None,
-        evaluation_result: bool | None = None,
-        prices: Prices | str | None = None,
-        stale_after_s: float | None = None,
         tracer_provider: TracerProvider | None = None,
+        **arguments: Unpack[SettingsArguments],
     ) -> None:
-        settings: Settings = read_settings(
-            agents_max=agents_max,
-            job_types_max=job_types_max,
-            labels_max=labels_max,
-            hide_message=hide_message,
-            hide_metadata=hide_metadata,
-            outcome_span=outcome_span,
-            handoffs=handoffs,
-            evaluation_result=evaluation_result,
-            prices=prices,
-            stale_after_s=stale_after_s,
-        )
+        settings = read_settings(**arguments)
         self._user_is_run = is_run
         self._guard = Guard(self._failed)
         self._prices = prices_of(settings.prices)
@@ -158,6 +139,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._is_shut_down = False
         self._evicted_reported = 0
         PROCESSORS.add(self)
+
+    @property
+    def sink(self) -> OutcomeEmitter:
+        """Where this processor's outcomes go."""
+        return self._sink
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
         """Take note of a started span. Never raises but what only passes through."""

@@ -26,6 +26,8 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
+from agent_outcomes.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -109,7 +111,7 @@ def _ratio(text: str | None) -> float:
         ratio = -1.0
     if 0 <= ratio <= 1:
         return ratio
-    _logger.warning("%s=%s is not usable; give a number from 0 to 1; 1 is used", RATIO_VARIABLE, text[:80])
+    _logger.warning("%s=%s is not usable; give a number from 0 to 1; 1 is used", RATIO_VARIABLE, printable(text[:80]))
     return 1.0
 
 

@@ -183,6 +183,16 @@ class OutcomeEmitter:
         export = self._export
         return self._early_health if export is None else export.totals
 
+    @property
+    def find_logger_provider(self) -> Callable[[], LoggerProvider | None]:
+        """What looks up the provider of the logger that events go to."""
+        return self._find_logger_provider
+
+    @property
+    def find_meter_provider(self) -> Callable[[], MeterProvider | None]:
+        """What looks up the provider of the meter that metrics go to."""
+        return self._find_meter_provider
+
     def after_fork_in_child(self) -> None:
         """Forget what the parent will report."""
         self._early_health.restart()

@@ -148,7 +148,7 @@ class SpanCallbacks:
         if node is None or node.context is not context:
             return False
         parent = node.parent
-        if parent is None or not parent.is_open or node.inbox is not None or node.doubt is not None:
+        if parent is None or node.doubt is not None:
             return False
         inbox = parent.inbox
         if inbox is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Beyond this a double cannot tell neighbours apart, and one integer past 64 bit makes a whole metric export fail.
 COUNT_MAX: Final = 2**53
-PROBLEMS_MAX: Final = 32
+TALLY_PROBLEMS_MAX: Final = 32
 
 INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING = range(5)
 _DIMENSIONS: Final = 5
@@ -162,7 +162,7 @@ class Tally:
         if self.problems is None:
             self.problems = {}
         for problem in problems:
-            if len(self.problems) < PROBLEMS_MAX:
+            if len(self.problems) < TALLY_PROBLEMS_MAX:
                 self.problems[problem] = None
 
     def add(self, other: Tally) -> None:

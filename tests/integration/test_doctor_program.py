@@ -336,3 +336,25 @@ def test_a_program_under_auto_instrumentation(
     assert mended.exit_code == 0, mended.stdout + mended.stderr
     [attached] = [layer for layer in mended.document["layers"] if layer["layer"] == Layer.PROCESSOR]
     assert attached["seen"] == "attached once (opentelemetry-instrument)"
+
+
+SCOPED_AGENT = """\
+import os
+tracer = trace.get_tracer("logfire.openai_agents")
+outer = trace.get_tracer("my.app").start_span("outer", attributes={"gen_ai.request.model": "m"})
+context = trace.set_span_in_context(outer)
+tracer.start_span("Agent run: {name!r}", context, attributes={"name": "a"}).end()
+trace.get_tracer("my.app").start_span("later", context).end()
+os._exit(0)
+"""
+
+
+def test_an_agent_that_its_scope_and_name_tell_is_seen_as_one(tmp_path: Path) -> None:
+    """As the tracker sees it: a span without a mark of its own, while its run still waits for the span around it."""
+    program = tmp_path / "program.py"
+    program.write_text(PROVIDER + INSTALL + SCOPED_AGENT)
+    with http_receiver(lambda _: Reply()) as server:
+        environ = {f"{OTLP}_PROTOCOL": "http/protobuf", f"{OTLP}_ENDPOINT": f"http://127.0.0.1:{server.port}"}
+        seen = examine(environ, "--json", command=[sys.executable, str(program)])
+    rows = {layer["layer"]: (layer["state"], layer["seen"]) for layer in seen.document["layers"]}
+    assert rows[Layer.RUNS] == ("ok", "1 ended")

@@ -14,16 +14,17 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
 
-from agent_outcomes.doctor.targets import GRPC, HTTP, Given, Signal, read_target
+from agent_outcomes.doctor.targets import read_target
+from agent_outcomes.otel_variables import GRPC, HTTP, Given, OtlpSignal
 
 OTLP = "OTEL_EXPORTER_OTLP"
-EXPORTERS: dict[tuple[str, Signal], Any] = {
-    (GRPC, Signal.TRACES): GrpcSpanExporter,
-    (GRPC, Signal.METRICS): GrpcMetricExporter,
-    (GRPC, Signal.LOGS): GrpcLogExporter,
-    (HTTP, Signal.TRACES): HttpSpanExporter,
-    (HTTP, Signal.METRICS): HttpMetricExporter,
-    (HTTP, Signal.LOGS): HttpLogExporter,
+EXPORTERS: dict[tuple[str, OtlpSignal], Any] = {
+    (GRPC, OtlpSignal.TRACES): GrpcSpanExporter,
+    (GRPC, OtlpSignal.METRICS): GrpcMetricExporter,
+    (GRPC, OtlpSignal.LOGS): GrpcLogExporter,
+    (HTTP, OtlpSignal.TRACES): HttpSpanExporter,
+    (HTTP, OtlpSignal.METRICS): HttpMetricExporter,
+    (HTTP, OtlpSignal.LOGS): HttpLogExporter,
 }
 ENVIRONMENTS: list[dict[str, str]] = [
     {},
@@ -52,7 +53,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(f"{OTLP}{signal}_{name}", raising=False)
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OtlpSignal)
 @pytest.mark.parametrize(
     ("protocol", "environ"),
     [(protocol, environ) for protocol in (GRPC, HTTP) for environ in ENVIRONMENTS]
@@ -60,7 +61,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )
 def test_the_target_is_the_exporters(
-    protocol: str, environ: dict[str, str], signal: Signal, monkeypatch: pytest.MonkeyPatch
+    protocol: str, environ: dict[str, str], signal: OtlpSignal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Address, headers and, with gRPC, whether TLS is spoken."""
     for name, value in environ.items():

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.propagate import extract, inject
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
@@ -20,6 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from agent_outcomes.cli import main
 from agent_outcomes.otlp_json import from_otlp_json, to_otlp_json
 from agent_outcomes.replay import SpansError, read_spans, replay
 from tests.pipeline import AGENT, TOOL, Pipeline, call_model, run_agent
@@ -226,6 +231,65 @@ def test_a_revision_is_explained_as_it_stands_last(recorded: Recorded) -> None:
     assert run["attributes"]["agent.outcome.revision"] == 1
     assert run["why"]["outcome"]["value"] == "success, converted"
     assert "outer span" in run["why"]["status"]["why"]
+
+
+EVIL: Final = "a\r\nrun FAKE\x1b[2J\x1b]0;t\x07\u202eb\u2066\x00\x9b31m\u2028\u2029\x85\x7f\ud800z"
+NASTY: Final = st.text(st.sampled_from(EVIL + "aé "), min_size=1, max_size=40)
+HELD_KEYS: Final = (
+    "gen_ai.agent.name",
+    "gen_ai.conversation.id",
+    "gen_ai.request.model",
+    "gen_ai.agent.finish_reason",
+    "error.type",
+    *(f"agent.outcome.{name}" for name in ("label", "message", "job_type", "run_id", "status", "currency", "value")),
+    "agent.outcome.error.category",
+    "agent.outcome.metadata",
+    "agent.outcome.metadata.k",
+)
+
+
+def hostile_spans(texts: dict[str, str]) -> str:
+    """A run, and a span of no run, with these texts as attributes and in all other places that take one."""
+    recorded = Recorded(Pipeline(after=[SimpleSpanProcessor(exporter := InMemorySpanExporter())]), exporter)
+    text = next(iter(texts.values()))
+    attributes = {**AGENT, **texts, f"agent.outcome.{text}": "x", f"agent.outcome.metadata.{text}": "y"}
+    with recorded.pipeline.tracer(text).start_as_current_span(text, attributes=attributes) as span:
+        span.set_status(Status(StatusCode.ERROR, text))
+        span.add_event("exception", {"exception.type": text, "exception.message": text})
+        call_model(recorded.pipeline.tracer(text), cost=None)
+    recorded.pipeline.tracer(text).start_span(text, attributes={"gen_ai.request.model": text}).end()
+    return recorded.text()
+
+
+def explained(text: str, *, as_json: bool) -> str:
+    """What the command prints, run in this process; both streams."""
+    stream = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stream), redirect_stderr(stream):
+        patch.setattr("sys.stdin", io.StringIO(text))
+        main(["explain", "-", *(["--json"] if as_json else [])])
+    return stream.getvalue()
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts=st.dictionaries(st.sampled_from(HELD_KEYS), NASTY, min_size=1, max_size=6))
+@example(texts=dict.fromkeys(HELD_KEYS, EVIL))
+def test_no_text_of_telemetry_leaves_its_line_or_acts_on_a_terminal(texts: dict[str, str]) -> None:
+    """In any field: no line end that would forge a line, no control character, no mark that turns text around."""
+    spans = hostile_spans({key: value.replace("\ud800", "") or "a" for key, value in texts.items()})
+    shown = explained(spans, as_json=False)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert [line for line in shown.split("\n") if line.startswith("run FAKE")] == []
+    in_json = explained(spans, as_json=True)
+    assert all(line.isascii() and line.isprintable() for line in in_json.split("\n"))
+    assert [json.loads(line)["id"] for line in in_json.splitlines()] != []
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J\nFAKE", '{"resourceSpans": [{"scopeSpans": [{"spans": [{"\\u001b\\nFAKE"'])
+def test_what_cannot_be_read_is_told_on_one_line(text: str) -> None:
+    """Neither the words of the error nor an id that was asked for reaches the terminal raw."""
+    shown = explained(text, as_json=False)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert shown.count("\n") == 1
 
 
 def test_each_process_is_replayed_for_itself() -> None:

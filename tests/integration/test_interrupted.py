@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.pipeline import AGENT, MODEL, OPENINFERENCE_LANGCHAIN, TOOL, Pipeline, child_of, total_of
 
 if TYPE_CHECKING:
@@ -143,9 +144,7 @@ def go(steps: Iterator[Callable[[], object]], injection: Injection) -> int:
 
 
 @pytest.mark.parametrize("error", [Limit, KeyboardInterrupt])
-@pytest.mark.parametrize(
-    ("scope", "scenario"), [("app", nested), (OPENINFERENCE_LANGCHAIN, waiting), ("app", revised)]
-)
+@pytest.mark.parametrize(("scope", "scenario"), [("app", nested), (OPENINFERENCE_LANGCHAIN, waiting), ("app", revised)])
 def test_every_place(scope: str, scenario: Callable[[Spans], Iterator[Any]], error: type[BaseException]) -> None:
     """It reaches the application, all sums are what they are without it, and each event has come or is accounted for."""
     quiet = Pipeline()

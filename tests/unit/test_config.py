@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_outcomes.config import LIMIT_MAX, VARIABLES, Settings, SettingsError, lenient_settings, read_settings
+from agent_outcomes.config import (
+    LIMIT_MAX,
+    TABLE,
+    VARIABLES,
+    Settings,
+    SettingsArguments,
+    SettingsError,
+    lenient_settings,
+    read_settings,
+)
+from agent_outcomes.processor import AgentOutcomeSpanProcessor
+from tests.tools.generate_settings import README, with_table
 
 if TYPE_CHECKING:
     from agent_outcomes.pricing import ModelCall
@@ -33,7 +44,7 @@ SWITCHES = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evalua
 
 
 def read(environ: dict[str, str], **arguments: Any) -> Settings:
-    return read_settings(environ=environ, **arguments)
+    return read_settings(environ, **arguments)
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
@@ -46,6 +57,50 @@ def test_every_setting_has_its_variable() -> None:
     """One variable for each field, named after it."""
     assert VARIABLES == EXPECTED_VARIABLES
     assert [field.name for field in fields(Settings)] == list(EXPECTED_VARIABLES)
+
+
+def test_type_checkers_know_each_setting_by_the_type_of_its_field() -> None:
+    """The keyword arguments are those of the table, each of its field's type or `None`."""
+    declared = {field.name: str(field.type).removesuffix(" | None") for field in fields(Settings)}
+    keywords = {name: arg.__forward_arg__ for name, arg in SettingsArguments.__annotations__.items()}
+    assert keywords == {name: f"{type_} | None" for name, type_ in declared.items()}
+    assert SettingsArguments.__optional_keys__ == declared.keys()
+
+
+def test_all_that_is_said_of_settings_follows_from_the_table() -> None:
+    """The README's table is the one that is generated; the processor's documentation leaves none out."""
+    readme = README.read_text(encoding="utf-8")
+    assert with_table(readme) == readme
+    assert with_table(readme.replace(f"`{TABLE[0].name}`", "`renamed`")) != readme.replace(TABLE[0].name, "renamed")
+    documented = AgentOutcomeSpanProcessor.__doc__ or ""
+    assert [setting.name for setting in TABLE if setting.name not in documented] == []
+
+
+@pytest.mark.parametrize("name", ["agent_max", "environ", "hide_messages", "xyz"])
+def test_a_wrong_keyword_names_the_known_ones(name: str) -> None:
+    """As Python does for a function that spells its arguments out; what reads the settings takes no others."""
+    wrong: dict[str, Any] = {name: 3}
+    for call in (read_settings, AgentOutcomeSpanProcessor):
+        with pytest.raises(TypeError, match=rf"^argument {name} is not known; (did you mean|known are) \w+"):
+            call(**wrong)
+
+
+@given(text=st.text(st.characters(exclude_categories=()), max_size=200))
+def test_no_value_breaks_out_of_the_line_that_names_it(text: str) -> None:
+    """A variable's value, an option's or a name may hold anything; each complaint is one bounded printable line."""
+    environ = dict.fromkeys(VARIABLES.values(), text) | {f"AGENT_OUTCOMES_{text}": "1"}
+    options: dict[str, object] = {**dict.fromkeys(VARIABLES, text), text: 1}
+    _, complaints = read_leniently(options, environ)
+    assert complaints
+    assert all(complaint.isprintable() for complaint in complaints)
+    assert max(map(len, complaints)) < 1200
+
+
+def test_a_number_too_long_to_be_written_is_named_by_its_type() -> None:
+    """Python refuses to write whole numbers of more than 4,300 digits; that is no reason to raise."""
+    settings, complaints = read_leniently({"agents_max": 10**5000}, {})
+    assert settings == Settings()
+    assert complaints == ["agents_max=(int) is not usable; give a whole number from 0 to 500; 100 is used"]
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -15,7 +15,7 @@ from agent_outcomes.model import Cost, CostPart
 from agent_outcomes.pricing import (
     AUDIO_KEYS,
     MODEL_KEYS,
-    NAME_LENGTH_MAX,
+    MODEL_NAME_LENGTH_MAX,
     PROVIDER_KEYS,
     REQUEST_MODEL_KEYS,
     SERVICE_TIER_KEYS,
@@ -126,7 +126,7 @@ def test_a_requested_model_stands_in(key: str) -> None:
         {"gen_ai.request.model": "small"},
         {**TOKENS, "gen_ai.request.model": ""},
         {**TOKENS, "gen_ai.request.model": 5},
-        {**TOKENS, "gen_ai.request.model": "m" * (NAME_LENGTH_MAX + 1)},
+        {**TOKENS, "gen_ai.request.model": "m" * (MODEL_NAME_LENGTH_MAX + 1)},
         {**CALL, "gen_ai.usage.output_tokens": -1},
         {**CALL, "gen_ai.usage.cache_read.input_tokens": 1.5},
         *({**CALL, key: 5} for key in AUDIO_KEYS),

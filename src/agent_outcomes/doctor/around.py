@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.doctor import injected
-from agent_outcomes.doctor.findings import APP_LAYERS, INSTALL_ZERO_CODE, Layer, State, failed, ok, skipped
+from agent_outcomes.doctor.findings import APP_LAYERS, INSTALL_ZERO_CODE, Layer, LayerState, failed, ok, skipped
 from agent_outcomes.doctor.program import ProgramState, from_json
 from agent_outcomes.doctor.program_verdicts import judge_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
 
 # The share of the time that is kept for an interrupted program to end by itself, and once more after it was killed.
 STOP_SHARE: Final = 0.15
@@ -51,7 +51,7 @@ class Ended:
 
 def check_program(
     command: Sequence[str], environ: Mapping[str, str], limit_s: float, *, output_to_stderr: bool
-) -> list[Finding]:
+) -> list[LayerFinding]:
     """Run the command, done with it after `limit_s`, and say of each layer of the program what was seen."""
     with tempfile.TemporaryDirectory(prefix="agent-outcomes-doctor-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -65,7 +65,7 @@ def check_program(
         ended = _run(command, inner, limit_s, output_to_stderr=output_to_stderr)
         states = _read(states_folder)
     first = _judge_command(command, ended, states)
-    if first.state is State.FAIL:
+    if first.state is LayerState.FAIL:
         return [first, *(skipped(layer, "because command is broken") for layer in APP_LAYERS[1:])]
     return [first, *judge_program(_main_state(states), environ)]
 
@@ -136,18 +136,22 @@ def _main_state(states: Sequence[ProgramState]) -> ProgramState:
     return max(states, key=lambda state: (state.events, state.agents_ended, state.spans_started, len(state.providers)))
 
 
-def _judge_command(command: Sequence[str], ended: Ended, states: Sequence[ProgramState]) -> Finding:
+def _not_started(command: Sequence[str], error: str) -> LayerFinding:
+    is_uninstalled = Path(command[0]).name == "opentelemetry-instrument"
+    return failed(
+        Layer.COMMAND,
+        f"the program could not be started: {error}",
+        why="Nothing can be seen of a program that does not run.",
+        fix=f"Install it beside your program:\n  {INSTALL_ZERO_CODE}"
+        if is_uninstalled
+        else "Write it as you would without the doctor:\n  agent-outcomes doctor -- python YOUR-PROGRAM.py",
+        variable="--",
+    )
+
+
+def _judge_command(command: Sequence[str], ended: Ended, states: Sequence[ProgramState]) -> LayerFinding:
     if ended.error:
-        is_uninstalled = Path(command[0]).name == "opentelemetry-instrument"
-        return failed(
-            Layer.COMMAND,
-            f"the program could not be started: {ended.error}",
-            why="Nothing can be seen of a program that does not run.",
-            fix=f"Install it beside your program:\n  {INSTALL_ZERO_CODE}"
-            if is_uninstalled
-            else "Write it as you would without the doctor:\n  agent-outcomes doctor -- python YOUR-PROGRAM.py",
-            variable="--",
-        )
+        return _not_started(command, ended.error)
     error = next((state.error for state in states if state.error), "")
     if error or not states:
         return failed(

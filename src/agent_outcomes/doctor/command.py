@@ -10,19 +10,19 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.doctor.around import check_program
+from agent_outcomes.doctor.environment import read_targets
 from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, ok, skipped
-from agent_outcomes.doctor.inside import look
+from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.network import check_network
 from agent_outcomes.doctor.program_verdicts import judge_environment, judge_program
 from agent_outcomes.doctor.reach import Deadline
 from agent_outcomes.doctor.report import as_json, report_of
-from agent_outcomes.doctor.settings import read_otel_settings
-from agent_outcomes.doctor.targets import PREFIX
+from agent_outcomes.otel_variables import OTLP_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.report import Report
 
 TIMEOUT_S: Final = 10.0
@@ -43,7 +43,7 @@ examples:
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_doctor(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand to the command line."""
     parser = subparsers.add_parser(
         "doctor",
@@ -84,7 +84,7 @@ def examine(
     deadline = Deadline(timeout_s)
     # What the receivers may take, so that there is time left for the program.
     way = Deadline(min(TIMEOUT_S, timeout_s / 2)) if command else deadline
-    settings = read_otel_settings(environ)
+    settings = read_targets(environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
     findings += check_network(settings.targets, settings.switched_off, _temporality(environ), way)
     if command:
@@ -101,18 +101,18 @@ def check(timeout_s: float = TIMEOUT_S) -> Report:
     per signal. Never raises.
     """
     deadline = Deadline(timeout_s)
-    settings = read_otel_settings(os.environ)
+    settings = read_targets(os.environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
-    findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look(), os.environ)]
+    findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look_inside(), os.environ)]
     findings += check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
     return report_of(findings)
 
 
 def _temporality(environ: Mapping[str, str]) -> str:
-    return environ.get(f"{PREFIX}METRICS_TEMPORALITY_PREFERENCE", "")
+    return environ.get(f"{OTLP_PREFIX}METRICS_TEMPORALITY_PREFERENCE", "")
 
 
-def _without_program(environ: Mapping[str, str]) -> list[Finding]:
+def _without_program(environ: Mapping[str, str]) -> list[LayerFinding]:
     because = "give your program's command: agent-outcomes doctor -- python app.py"
     sampling = judge_environment(environ)
     return [

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +107,7 @@ MEANINGS: Final[Mapping[Layer, str]] = {
 }
 
 
-class State(StrEnum):
+class LayerState(StrEnum):
     """What was found out about a layer."""
 
     OK = "ok"
@@ -113,15 +116,16 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LayerFinding:
     """What was seen of one layer and, where it is broken, why that matters and what to change.
 
     `fix` is for people; `variable` is the environment variable or line that it names, and `value` what to set it to
-    where that is known exactly (an empty text: unset it).
+    where that is known exactly (an empty text: unset it). Whatever others have put into a text is printable: `seen`,
+    `variable` and `value` are one line each, and lines of `fix` that begin with a blank can be pasted into a shell.
     """
 
     layer: Layer
-    state: State
+    state: LayerState
     seen: str
     why: str = ""
     fix: str = ""
@@ -129,21 +133,41 @@ class Finding:
     value: str | None = None
 
 
-def ok(layer: Layer, seen: str) -> Finding:
+def ok(layer: Layer, seen: str) -> LayerFinding:
     """A layer that works."""
-    return Finding(layer, State.OK, seen)
+    return LayerFinding(layer, LayerState.OK, printable(seen))
 
 
-def skipped(layer: Layer, because: str) -> Finding:
+def skipped(layer: Layer, because: str) -> LayerFinding:
     """A layer that could not be looked at."""
-    return Finding(layer, State.SKIPPED, because)
+    return LayerFinding(layer, LayerState.SKIPPED, printable(because))
 
 
-def failed(layer: Layer, seen: str, *, why: str, fix: str, variable: str = "", value: str | None = None) -> Finding:
+def failed(
+    layer: Layer, seen: str, *, why: str, fix: str, variable: str = "", value: str | None = None
+) -> LayerFinding:
     """A broken layer."""
-    return Finding(layer, State.FAIL, seen, why, fix, variable, value)
+    return LayerFinding(
+        layer,
+        LayerState.FAIL,
+        printable(seen),
+        why,
+        # Its own line ends are those of the text around it: what is put into it has none.
+        "\n".join(map(printable, fix.split("\n"))),
+        printable(variable),
+        None if value is None else printable(value),
+    )
 
 
 def export_line(variable: str, value: str) -> str:
-    """A shell line to copy."""
-    return f"  export {variable}={value}"
+    """A shell line to copy, which sets the variable and does nothing else, whatever is in the value."""
+    return f"  export {_pasted(variable)}={_pasted(value)}"
+
+
+def unset_line(variable: str) -> str:
+    """A shell line to copy, which removes the variable and does nothing else."""
+    return f"  unset {_pasted(variable)}"
+
+
+def _pasted(text: str) -> str:
+    return shlex.quote(printable(text))

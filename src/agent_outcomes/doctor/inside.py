@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from agent_outcomes import semconv
 from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
 from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
+from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
 from agent_outcomes.pipelines import Pipelines
 from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
 from agent_outcomes.sampling import can_drop_roots
@@ -20,12 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.doctor.program import SpanSeen
+    from agent_outcomes.sinks import OutcomeEmitter
 
 # The SDK has no public way to ask for a provider's processors.
 _SPAN_PROCESSORS: Final = ("_active_span_processor", "_span_processors")
 
 
-def look(
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    """Where events, or metrics, leave: how a sink looks up the provider, and what is known of the global one."""
+
+    signal: OtlpSignal
+    finder_of: Callable[[OutcomeEmitter], Callable[[], Any]]
+    find_global: Callable[[], Any]
+    exports: Callable[[Any], bool]
+
+
+_LOGS: Final = _Outlet(OtlpSignal.LOGS, lambda sink: sink.find_logger_provider, global_logger_provider, exports_logs)
+_METRICS: Final = _Outlet(
+    OtlpSignal.METRICS, lambda sink: sink.find_meter_provider, global_meter_provider, exports_metrics
+)
+
+
+def look_inside(
     providers: Iterable[Any] = (),
     spans: Iterable[SpanSeen] = (),
     spans_of: Mapping[int, int] | None = None,
@@ -38,9 +57,8 @@ def look(
     installed = _sdk_global()
     if installed is not None and not any(installed is one for one in known):
         known.append(installed)
-    attached = [one for provider in known for one in _attached(provider)]
     # One that is attached to nothing loses nothing; without any, theirs may be a provider that is not known here.
-    processors = attached or list(PROCESSORS)
+    processors = [one for provider in known for one in _attached(provider)] or list(PROCESSORS)
     return ProgramState(
         pid=os.getpid(),
         is_watched=is_watched,
@@ -48,8 +66,8 @@ def look(
             _provider_seen(one, (spans_of or {}).get(id(one), 0), (places_of or {}).get(id(one), ())) for one in known
         ),
         spans=tuple(spans),
-        logs=_output(processors, "_find_logger_provider", "LOGS", global_logger_provider, exports_logs),
-        metrics=_output(processors, "_find_meter_provider", "METRICS", global_meter_provider, exports_metrics),
+        logs=_output(processors, _LOGS),
+        metrics=_output(processors, _METRICS),
         events=_count(processors, semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS).get((), 0),
         drops=tuple(
             DropSeen(str(labels[0]), str(labels[1]), count)
@@ -82,33 +100,31 @@ def _attached(provider: Any) -> list[AgentOutcomeSpanProcessor]:
     return [one for one in processors if isinstance(one, AgentOutcomeSpanProcessor)]
 
 
-def _output(
-    processors: list[AgentOutcomeSpanProcessor],
-    finder_name: str,
-    signal: str,
-    find_global: Callable[[], Any],
-    exports: Callable[[Any], bool],
-) -> Output:
-    """The worst of what the processors would hand over to; looks for no private pipeline, as that would make one."""
-    outputs: list[Output] = []
-    for processor in processors:
-        find = getattr(processor._sink, finder_name)  # noqa: SLF001 - our own
-        is_private = isinstance(getattr(find, "__self__", None), Pipelines)
-        try:
-            provider = find_global() if is_private else find()
-        except Exception:  # noqa: BLE001 - the application's own function
-            provider = None
-        output = Output.PRESENT if exports(provider) else Output.EMPTY if provider is not None else Output.MISSING
-        if is_private and os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none":
-            output = Output.PRESENT
-        outputs.append(output)
+def _output(processors: list[AgentOutcomeSpanProcessor], outlet: _Outlet) -> Output:
+    """The worst of what the processors would hand over to."""
+    outputs = [_output_of(outlet.finder_of(processor.sink), outlet) for processor in processors]
     return max(outputs, key=list(Output).index, default=Output.PRESENT)
+
+
+def _output_of(find: Callable[[], Any], outlet: _Outlet) -> Output:
+    """What one processor would hand over to; looks for no private pipeline, as that would make one."""
+    if isinstance(getattr(find, "__self__", None), Pipelines):
+        if not is_switched_off(os.environ, outlet.signal):
+            return Output.PRESENT
+        find = outlet.find_global
+    try:
+        provider = find()
+    except Exception:  # noqa: BLE001 - the application's own function
+        provider = None
+    if provider is None:
+        return Output.MISSING
+    return Output.PRESENT if outlet.exports(provider) else Output.EMPTY
 
 
 def _count(processors: list[AgentOutcomeSpanProcessor], instrument: semconv.Instrument) -> dict[tuple[Any, ...], int]:
     """Sums of a health counter; processors that share a meter provider share its totals."""
     # By identity, as processors on one meter provider share its totals.
-    all_totals = {id(totals): totals for totals in (processor._sink.health_totals() for processor in processors)}  # noqa: SLF001 - our own
+    all_totals = {id(totals): totals for totals in (processor.sink.health_totals() for processor in processors)}
     sums: dict[tuple[Any, ...], int] = {}
     for totals in all_totals.values():
         for labels, amount in totals.sums(instrument):

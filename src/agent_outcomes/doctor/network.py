@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from agent_outcomes.doctor.findings import NETWORK_LAYERS, Layer, export_line, failed, ok, skipped
+from agent_outcomes.doctor.findings import NETWORK_LAYERS, Layer, export_line, failed, ok, skipped, unset_line
 from agent_outcomes.doctor.probe import request_of
 from agent_outcomes.doctor.reach import (
     CONNECT_MAX_S,
@@ -23,16 +23,17 @@ from agent_outcomes.doctor.reach import (
     shake_hands,
 )
 from agent_outcomes.doctor.sending import send
-from agent_outcomes.doctor.targets import GRPC, HTTP, PREFIX
 from agent_outcomes.doctor.verdicts import clock_verdict, refused, rejected_verdict, unanswered
+from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.reach import Deadline, Proxy
     from agent_outcomes.doctor.sending import Answer
-    from agent_outcomes.doctor.targets import Signal, Target
+    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.otel_variables import OtlpSignal
 
 _USUAL_PORTS: Final[Mapping[str, int]] = {GRPC: 4317, HTTP: 4318}
 # By OpenSSL's numbers: hostname mismatch, address mismatch, expired.
@@ -47,16 +48,16 @@ class _Contact:
     """How far one signal has come."""
 
     target: Target
-    failure: Finding | None = None
+    failure: LayerFinding | None = None
     answer: Answer | None = None
 
 
 def check_network(
-    targets: Sequence[Target], switched_off: Mapping[Signal, str], temporality: str, deadline: Deadline
-) -> list[Finding]:
+    targets: Sequence[Target], switched_off: Mapping[OtlpSignal, str], temporality: str, deadline: Deadline
+) -> list[LayerFinding]:
     """Send one probe per signal and say of each layer what was seen. Never raises."""
     contacts = [_Contact(target) for target in targets]
-    seen_ways: dict[tuple[str, int, bool], Finding | None] = {}
+    seen_ways: dict[tuple[str, int, bool], LayerFinding | None] = {}
     for number, contact in enumerate(contacts):
         target = contact.target
         way = (target.host, target.port, target.is_secure)
@@ -71,7 +72,7 @@ def check_network(
     return _rows(contacts, switched_off)
 
 
-def _check_way(target: Target, deadline: Deadline) -> Finding | None:
+def _check_way(target: Target, deadline: Deadline) -> LayerFinding | None:
     """Name, port and TLS; what a proxy leads to only the proxy can know."""
     proxy = proxy_of(target)
     host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
@@ -90,7 +91,7 @@ def _check_way(target: Target, deadline: Deadline) -> Finding | None:
     return None if proxy or not target.is_secure else _check_tls(target, deadline)
 
 
-def _check_tls(target: Target, deadline: Deadline) -> Finding | None:
+def _check_tls(target: Target, deadline: Deadline) -> LayerFinding | None:
     try:
         shake_hands(target, deadline.left_s(TLS_MAX_S))
     except ssl.SSLCertVerificationError as error:
@@ -110,7 +111,7 @@ def _check_tls(target: Target, deadline: Deadline) -> Finding | None:
     return None
 
 
-def _judge(contact: _Contact, contacts: Sequence[_Contact], deadline: Deadline) -> Finding | None:
+def _judge(contact: _Contact, contacts: Sequence[_Contact], deadline: Deadline) -> LayerFinding | None:
     answer, target = contact.answer, contact.target
     if answer is None:
         return None
@@ -129,7 +130,7 @@ def _judge(contact: _Contact, contacts: Sequence[_Contact], deadline: Deadline) 
     return refused(target, answer, accepted, {one.target.signal for one in same})
 
 
-def _rows(contacts: Sequence[_Contact], switched_off: Mapping[Signal, str]) -> list[Finding]:
+def _rows(contacts: Sequence[_Contact], switched_off: Mapping[OtlpSignal, str]) -> list[LayerFinding]:
     """One line per layer; failures of several signals that ask for the same change are one."""
     if not contacts:
         because = "no signal is sent by OTLP" if switched_off else "because settings is broken"
@@ -140,7 +141,7 @@ def _rows(contacts: Sequence[_Contact], switched_off: Mapping[Signal, str]) -> l
     last = max(
         NETWORK_LAYERS.index(contact.failure.layer) if contact.failure else len(NETWORK_LAYERS) for contact in contacts
     )
-    rows: list[Finding] = []
+    rows: list[LayerFinding] = []
     for index, layer in enumerate(NETWORK_LAYERS):
         here = [failure for failure in failures if failure.layer is layer]
         if here:
@@ -152,8 +153,8 @@ def _rows(contacts: Sequence[_Contact], switched_off: Mapping[Signal, str]) -> l
     return rows
 
 
-def _merged(contacts: Sequence[_Contact]) -> list[Finding]:
-    groups: dict[tuple[Layer, str, str | None], list[tuple[str, Finding]]] = {}
+def _merged(contacts: Sequence[_Contact]) -> list[LayerFinding]:
+    groups: dict[tuple[Layer, str, str | None], list[tuple[str, LayerFinding]]] = {}
     for contact in contacts:
         failure = contact.failure
         if failure is not None:
@@ -165,7 +166,7 @@ def _merged(contacts: Sequence[_Contact]) -> list[Finding]:
     ]
 
 
-def _passed(layer: Layer, contacts: Sequence[_Contact], off: str) -> Finding:
+def _passed(layer: Layer, contacts: Sequence[_Contact], off: str) -> LayerFinding:
     if layer is Layer.CLOCK:
         offsets = [c.answer.clock_offset_s for c in contacts if c.answer and c.answer.clock_offset_s is not None]
         if not offsets:
@@ -194,7 +195,7 @@ _DESCRIPTIONS: Final[Mapping[Layer, Callable[[Sequence[_Contact]], str]]] = {
 }
 
 
-def _unresolved(target: Target, proxy: Proxy | None, host: str, error: OSError) -> Finding:
+def _unresolved(target: Target, proxy: Proxy | None, host: str, error: OSError) -> LayerFinding:
     reason = "no answer from the name server" if isinstance(error, TimeoutError) else "it does not resolve"
     if proxy:
         return _no_proxy(Layer.DNS, proxy, f"{host}: {reason}")
@@ -208,12 +209,12 @@ def _unresolved(target: Target, proxy: Proxy | None, host: str, error: OSError) 
     )
 
 
-def _no_proxy(layer: Layer, proxy: Proxy, seen: str) -> Finding:
+def _no_proxy(layer: Layer, proxy: Proxy, seen: str) -> LayerFinding:
     return failed(
         layer,
         f"{seen} (the proxy that {proxy.variable} names)",
         why="The exporter sends by way of that proxy.",
-        fix=f"Give the proxy's right address, or go without it:\n  unset {proxy.variable}",
+        fix=f"Give the proxy's right address, or go without it:\n{unset_line(proxy.variable)}",
         variable=proxy.variable,
         value="",
     )
@@ -227,7 +228,9 @@ def _listens(host: str, port: int, limit_s: float) -> bool:
     return True
 
 
-def _unconnected(target: Target, proxy: Proxy | None, place: str, error: OSError, *, usual_listens: bool) -> Finding:
+def _unconnected(
+    target: Target, proxy: Proxy | None, place: str, error: OSError, *, usual_listens: bool
+) -> LayerFinding:
     if isinstance(error, ConnectionRefusedError):
         seen, why = f"{place} refuses the connection", "Nothing listens on that port."
     elif isinstance(error, TimeoutError):
@@ -255,8 +258,8 @@ def _at_port(target: Target, port: int | str) -> str:
     return urlunsplit((parts.scheme or "http", f"{host}:{port}", parts.path, "", ""))
 
 
-def _untrusted(target: Target, error: ssl.SSLCertVerificationError) -> Finding:
-    variable, value = f"{PREFIX}CERTIFICATE", "/path/to/the/ca.pem"
+def _untrusted(target: Target, error: ssl.SSLCertVerificationError) -> LayerFinding:
+    variable, value = f"{OTLP_PREFIX}CERTIFICATE", "/path/to/the/ca.pem"
     if error.verify_code in _NAME_MISMATCHES:
         variable = target.endpoint_variable
         fix = f"Write the name that the certificate is for in {variable}, or give the receiver one for {target.host}."
@@ -277,7 +280,7 @@ def _untrusted(target: Target, error: ssl.SSLCertVerificationError) -> Finding:
     )
 
 
-def _tls_against_plain(target: Target) -> Finding:
+def _tls_against_plain(target: Target) -> LayerFinding:
     shown = target.shown_endpoint
     value = f"http://{shown.partition('://')[2] or shown}"
     without = "" if "://" in shown else " Without http:// before it, gRPC takes TLS."

@@ -34,7 +34,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from agent_outcomes._version import __version__
-from agent_outcomes.doctor.targets import Signal
+from agent_outcomes.otel_variables import OtlpSignal
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -48,19 +48,19 @@ SERVICE_NAME: Final = "agent-outcomes-doctor"
 PROBE_NAME: Final = "agent_outcomes.doctor.probe"
 _TEXT: Final = "Sent by `agent-outcomes doctor`; it means nothing else."
 
-RESPONSES: Final[Mapping[Signal, type[Response]]] = {
-    Signal.TRACES: ExportTraceServiceResponse,
-    Signal.METRICS: ExportMetricsServiceResponse,
-    Signal.LOGS: ExportLogsServiceResponse,
+RESPONSES: Final[Mapping[OtlpSignal, type[Response]]] = {
+    OtlpSignal.TRACES: ExportTraceServiceResponse,
+    OtlpSignal.METRICS: ExportMetricsServiceResponse,
+    OtlpSignal.LOGS: ExportLogsServiceResponse,
 }
 
 
-def request_of(signal: Signal, temporality: str = "") -> Request:
+def request_of(signal: OtlpSignal, temporality: str = "") -> Request:
     """The probe of one signal; `temporality` is the SDK's preference for metrics."""
     now_ns = time.time_ns()
-    if signal is Signal.TRACES:
+    if signal is OtlpSignal.TRACES:
         return _traces(now_ns)
-    return _logs(now_ns) if signal is Signal.LOGS else _metrics(now_ns, temporality)
+    return _logs(now_ns) if signal is OtlpSignal.LOGS else _metrics(now_ns, temporality)
 
 
 def rejected_by(response: Response) -> tuple[int, str]:

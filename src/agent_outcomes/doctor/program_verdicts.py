@@ -5,18 +5,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.doctor.findings import INSTALL_ZERO_CODE, Layer, State, export_line, failed, ok, skipped
+from agent_outcomes.doctor.findings import (
+    INSTALL_ZERO_CODE,
+    Layer,
+    LayerState,
+    export_line,
+    failed,
+    ok,
+    skipped,
+    unset_line,
+)
 from agent_outcomes.doctor.program import Output
+from agent_outcomes.otel_variables import DISABLED_VARIABLE, OtlpSignal, is_switched_off
 from agent_outcomes.semconv import DropReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.program import ProgramState, ProviderSeen
 
 NAMES_SHOWN_MAX: Final = 8
-DISABLED_VARIABLE: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 SAMPLER_VARIABLE: Final = "OTEL_TRACES_SAMPLER"
 _SEE_PROVIDER: Final = "the program has no tracer provider"
 
@@ -34,6 +43,12 @@ _AGENT_SPAN: Final = """\
   with agent_run("my-agent"):
       ...  # what the agent does"""
 
+_PROVIDERS: Final[Mapping[OtlpSignal, str]] = {
+    OtlpSignal.LOGS: "logger provider",
+    OtlpSignal.METRICS: "meter provider",
+}
+_LOST: Final[Mapping[OtlpSignal, str]] = {OtlpSignal.LOGS: "events", OtlpSignal.METRICS: "metrics"}
+
 # What became of outcomes that were made; `None` for what is as it should be.
 _DROPS: Final[Mapping[str, tuple[str, str] | None]] = {
     DropReason.NO_PROVIDER: None,
@@ -50,9 +65,9 @@ _DROPS: Final[Mapping[str, tuple[str, str] | None]] = {
 }
 
 
-def judge_program(state: ProgramState, environ: Mapping[str, str]) -> list[Finding]:
+def judge_program(state: ProgramState, environ: Mapping[str, str]) -> list[LayerFinding]:
     """One finding for each layer of the program behind `command`; those behind a broken one are skipped."""
-    checks: tuple[Callable[[ProgramState, Mapping[str, str]], Finding], ...] = (
+    checks: tuple[Callable[[ProgramState, Mapping[str, str]], LayerFinding], ...] = (
         _provider,
         _processor,
         _sampling,
@@ -61,16 +76,16 @@ def judge_program(state: ProgramState, environ: Mapping[str, str]) -> list[Findi
         _outcomes,
     )
     layers = (Layer.PROVIDER, Layer.PROCESSOR, Layer.SAMPLING, Layer.OUTPUTS, Layer.RUNS, Layer.OUTCOMES)
-    findings: list[Finding] = []
+    findings: list[LayerFinding] = []
     for layer, check in zip(layers, checks, strict=True):
-        broken = next((finding for finding in findings if finding.state is State.FAIL), None)
+        broken = next((finding for finding in findings if finding.state is LayerState.FAIL), None)
         findings.append(
             check(state, environ) if broken is None else skipped(layer, f"because {broken.layer} is broken")
         )
     return findings
 
 
-def judge_environment(environ: Mapping[str, str]) -> Finding | None:
+def judge_environment(environ: Mapping[str, str]) -> LayerFinding | None:
     """The sampler that the environment asks for, where it drops runs."""
     name = environ.get(SAMPLER_VARIABLE, "").strip().lower()
     if name.endswith("always_off") and not name.startswith("outcome_"):
@@ -80,7 +95,7 @@ def judge_environment(environ: Mapping[str, str]) -> Finding | None:
     return None
 
 
-def _provider(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _provider(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     del environ
     used = _used(state)
     if used is None:
@@ -104,7 +119,7 @@ def _provider(state: ProgramState, environ: Mapping[str, str]) -> Finding:
     return ok(Layer.PROVIDER, "set" if used.is_global else "made, and used without being the global one")
 
 
-def _processor(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _processor(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     used = _used(state)
     if used is None:
         return skipped(Layer.PROCESSOR, _SEE_PROVIDER)
@@ -124,14 +139,14 @@ def _processor(state: ProgramState, environ: Mapping[str, str]) -> Finding:
     return _unattached(state, environ)
 
 
-def _unattached(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _unattached(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     disabled = environ.get(DISABLED_VARIABLE, "")
     if {name.strip() for name in disabled.split(",")} & {"*", "agent_outcomes"}:
         return failed(
             Layer.PROCESSOR,
             f"AgentOutcomeSpanProcessor is not attached: {DISABLED_VARIABLE}={disabled[:120]}",
             why="It is what turns the spans of an agent into an outcome, and it is switched off by name.",
-            fix=f"Take agent_outcomes, or *, out of that list, or remove it:\n  unset {DISABLED_VARIABLE}",
+            fix=f"Take agent_outcomes, or *, out of that list, or remove it:\n{unset_line(DISABLED_VARIABLE)}",
             variable=DISABLED_VARIABLE,
             value="",
         )
@@ -147,7 +162,7 @@ def _unattached(state: ProgramState, environ: Mapping[str, str]) -> Finding:
     )
 
 
-def _sampling(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _sampling(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     used = _used(state)
     if used is None:
         return skipped(Layer.SAMPLING, _SEE_PROVIDER)
@@ -156,9 +171,10 @@ def _sampling(state: ProgramState, environ: Mapping[str, str]) -> Finding:
     return _sampled_away(used.sampler, environ.get(SAMPLER_VARIABLE, "").strip().lower())
 
 
-def _sampled_away(sampler: str, name: str) -> Finding:
+def _sampled_away(sampler: str, name: str) -> LayerFinding:
     in_code = "  TracerProvider(sampler=OutcomeSampler(YOUR-SAMPLER))  # from agent_outcomes import OutcomeSampler"
-    by_variable = f"  export {SAMPLER_VARIABLE}=outcome_{name}  # under opentelemetry-instrument\n" if name else ""
+    line = export_line(SAMPLER_VARIABLE, f"outcome_{name}")
+    by_variable = f"{line}  # under opentelemetry-instrument\n" if name else ""
     return failed(
         Layer.SAMPLING,
         f"the sampler drops runs: {sampler}",
@@ -169,41 +185,31 @@ def _sampled_away(sampler: str, name: str) -> Finding:
     )
 
 
-def _outputs(state: ProgramState, environ: Mapping[str, str]) -> Finding:
-    bad = [
-        (signal, provider, what, output)
-        for signal, provider, what, output in (
-            ("LOGS", "logger provider", "events", state.logs),
-            ("METRICS", "meter provider", "metrics", state.metrics),
-        )
-        if output is not Output.PRESENT
-    ]
+def _outputs(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
+    outputs = ((OtlpSignal.LOGS, state.logs), (OtlpSignal.METRICS, state.metrics))
+    bad = [(signal, output) for signal, output in outputs if output is not Output.PRESENT]
     if not bad:
         return ok(Layer.OUTPUTS, "a logger and a meter provider, or those that install() makes")
-    signal, provider, _, output = bad[0]
-    lost = " and ".join(what for _, _, what, _ in bad)
+    signal, output = bad[0]
+    provider = _PROVIDERS[signal]
     seen = f"there is no {provider}" if output is Output.MISSING else f"the {provider} exports nothing"
-    variable = f"OTEL_{signal}_EXPORTER"
-    if environ.get(variable, "").strip().lower() == "none":
-        return failed(
-            Layer.OUTPUTS,
-            f"{seen}: {variable}=none",
-            why=f"Outcomes are events and metrics: the {lost} are lost.",
-            fix=f"Export them:\n{export_line(variable, 'otlp')}",
-            variable=variable,
-            value="otlp",
-        )
+    lost = " and ".join(_LOST[signal] for signal, _ in bad)
+    why = f"Outcomes are events and metrics: the {lost} are lost."
+    if is_switched_off(environ, signal):
+        variable = signal.exporter_variable
+        fix = f"Export them:\n{export_line(variable, 'otlp')}"
+        return failed(Layer.OUTPUTS, f"{seen}: {variable}=none", why=why, fix=fix, variable=variable, value="otlp")
     return failed(
         Layer.OUTPUTS,
         seen,
-        why=f"Outcomes are events and metrics: the {lost} are lost.",
+        why=why,
         fix="In place of add_span_processor(AgentOutcomeSpanProcessor()), which also makes what is missing, "
         f"from OTEL_EXPORTER_OTLP_*:\n{_INSTALL}",
         variable="install()",
     )
 
 
-def _runs(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _runs(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     del environ
     if state.agents_ended or state.events or state.drops:
         return ok(Layer.RUNS, f"{max(state.agents_ended, state.events)} ended")
@@ -218,17 +224,22 @@ def _runs(state: ProgramState, environ: Mapping[str, str]) -> Finding:
             + _AGENT_SPAN,
             variable="agent_run",
         )
-    open_agents = [span for span in state.spans if span.is_agent or span.ended < span.started]
-    if not any(span.ended for span in state.spans):
-        names = ", ".join(f"`{span.name}`" for span in open_agents[:NAMES_SHOWN_MAX])
-        return failed(
-            Layer.RUNS,
-            f"spans were started, but none has ended: {names}",
-            why="A run is settled when its span ends.",
-            fix="End it (span.end()), best by `with tracer.start_as_current_span(...)`; or give it more time "
-            "(--timeout SECONDS).",
-            variable="span.end()",
-        )
+    return _unmarked(state) if any(span.ended for span in state.spans) else _unended(state)
+
+
+def _unended(state: ProgramState) -> LayerFinding:
+    names = ", ".join(f"`{span.name}`" for span in state.spans[:NAMES_SHOWN_MAX])
+    return failed(
+        Layer.RUNS,
+        f"spans were started, but none has ended: {names}",
+        why="A run is settled when its span ends.",
+        fix="End it (span.end()), best by `with tracer.start_as_current_span(...)`; or give it more time "
+        "(--timeout SECONDS).",
+        variable="span.end()",
+    )
+
+
+def _unmarked(state: ProgramState) -> LayerFinding:
     return failed(
         Layer.RUNS,
         f"no span is an agent's. Seen: {_names(state)}",
@@ -238,7 +249,7 @@ def _runs(state: ProgramState, environ: Mapping[str, str]) -> Finding:
     )
 
 
-def _outcomes(state: ProgramState, environ: Mapping[str, str]) -> Finding:
+def _outcomes(state: ProgramState, environ: Mapping[str, str]) -> LayerFinding:
     del environ
     bad = [(drop, known) for drop in state.drops if (known := _DROPS.get(drop.reason)) is not None]
     if bad:

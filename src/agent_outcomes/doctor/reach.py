@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
-from agent_outcomes.doctor.targets import HTTP
+from agent_outcomes.otel_variables import HTTP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_outcomes.doctor.targets import Target
 
-ResultT = TypeVar("ResultT")
+AnswerT = TypeVar("AnswerT")
 
 DNS_MAX_S: Final = 3.0
 CONNECT_MAX_S: Final = 3.0
@@ -69,9 +69,9 @@ class Proxy:
     variable: str
 
 
-def within(limit_s: float, ask: Callable[[], ResultT]) -> ResultT:
+def within(limit_s: float, ask: Callable[[], AnswerT]) -> AnswerT:
     """The result of `ask`, or what it raised; `TimeoutError` if it takes longer, for calls that know no limit."""
-    results: list[ResultT] = []
+    results: list[AnswerT] = []
     errors: list[BaseException] = []
 
     def run() -> None:

@@ -10,12 +10,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
-from agent_outcomes.doctor.findings import EXIT_CODES, Layer, State
+from agent_outcomes.doctor.findings import EXIT_CODES, Layer, LayerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
 
 WIDTH: Final = 120
 _STATE_WIDTH: Final = len("skipped") + 2
@@ -26,12 +26,12 @@ _INDENT: Final = "  "
 class Report:
     """One finding or more per layer, in the order of the layers; as text, it is what the command prints."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LayerFinding, ...]
 
     @property
-    def broken(self) -> Finding | None:
+    def broken(self) -> LayerFinding | None:
         """The finding of the first broken layer; `None` where all is well."""
-        return next((finding for finding in self.findings if finding.state is State.FAIL), None)
+        return next((finding for finding in self.findings if finding.state is LayerState.FAIL), None)
 
     @property
     def exit_code(self) -> int:
@@ -52,7 +52,7 @@ class Report:
         return "\n".join([*lines, "", head, *(_paragraph(title, text) for title, text in parts if text)])
 
 
-def report_of(findings: Iterable[Finding]) -> Report:
+def report_of(findings: Iterable[LayerFinding]) -> Report:
     """The findings in the order of the layers."""
     order = list(Layer)
     return Report(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))
@@ -79,20 +79,20 @@ def as_json(report: Report) -> str:
             for finding in report.findings
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2)
 
 
-def _rows(findings: Iterable[Finding]) -> Iterator[tuple[str, Finding]]:
-    def reason(numbered: tuple[int, Finding]) -> str | int:
+def _rows(findings: Iterable[LayerFinding]) -> Iterator[tuple[str, LayerFinding]]:
+    def reason(numbered: tuple[int, LayerFinding]) -> str | int:
         number, finding = numbered
-        return finding.seen if finding.state is State.SKIPPED else number
+        return finding.seen if finding.state is LayerState.SKIPPED else number
 
     for _, group in groupby(enumerate(findings), key=reason):
         (_, first), *others = group
         yield (f"{first.layer} to {others[-1][1].layer}" if others else first.layer), first
 
 
-def _line(name: str, finding: Finding) -> str:
+def _line(name: str, finding: LayerFinding) -> str:
     first, *_ = finding.seen.splitlines() or [""]
     line = f"{name}{finding.state:<{_STATE_WIDTH}}{first}".rstrip()
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."

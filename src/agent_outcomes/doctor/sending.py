@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import time
@@ -21,8 +22,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 
 from agent_outcomes.doctor.probe import RESPONSES, rejected_by
 from agent_outcomes.doctor.reach import within
-from agent_outcomes.doctor.targets import HTTP, Signal, redacted, shown_url
+from agent_outcomes.doctor.targets import redacted, shown_url
 from agent_outcomes.otel import untraced
+from agent_outcomes.otel_variables import HTTP, OtlpSignal
+from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,12 +36,26 @@ if TYPE_CHECKING:
 
 BODY_MAX_BYTES: Final = 65_536
 TEXT_MAX: Final = 300
+# An authentication scheme is a word such as Basic, Bearer or Negotiate.
+_SCHEME_MAX: Final = 20
 _PROTOBUF: Final = "application/x-protobuf"
 _SUCCESSES: Final = range(200, 300)
-_STUBS: Final[Mapping[Signal, Any]] = {
-    Signal.TRACES: TraceServiceStub,
-    Signal.METRICS: MetricsServiceStub,
-    Signal.LOGS: LogsServiceStub,
+# A body that is compressed nevertheless is read as far as it has a bound.
+_HTTP_HEADERS: Final[Mapping[str, str]] = {
+    "content-type": _PROTOBUF,
+    "user-agent": "agent-outcomes-doctor",
+    "accept-encoding": "identity",
+}
+# What zlib takes for gzip or zlib by the first bytes; and a deflate stream without either's header.
+_WINDOWS: Final[Mapping[str, tuple[int, ...]]] = {
+    "gzip": (zlib.MAX_WBITS | 32,),
+    "x-gzip": (zlib.MAX_WBITS | 32,),
+    "deflate": (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS),
+}
+_STUBS: Final[Mapping[OtlpSignal, Any]] = {
+    OtlpSignal.TRACES: TraceServiceStub,
+    OtlpSignal.METRICS: MetricsServiceStub,
+    OtlpSignal.LOGS: LogsServiceStub,
 }
 
 
@@ -71,11 +88,11 @@ def send(target: Target, request: Request, limit_s: float) -> Answer:
         answer = within(limit_s, lambda: untraced(lambda: ask(target, request, limit_s)))
     except Exception as error:  # noqa: BLE001 - clients raise a dozen classes, and each means: no answer
         answer = Answer(text=_words(error))
-    return _cleaned(answer, target)
+    return cleaned(answer, target)
 
 
 def _send_http(target: Target, request: Request, limit_s: float) -> Answer:
-    headers = {"content-type": _PROTOBUF, "user-agent": "agent-outcomes-doctor", **target.headers}
+    headers = {**_HTTP_HEADERS, **target.headers}
     body = request.SerializeToString()
     if target.compression in {"gzip", "deflate"}:
         headers["content-encoding"] = target.compression
@@ -96,11 +113,21 @@ def _send_http(target: Target, request: Request, limit_s: float) -> Answer:
             stream=True,
         )
         middle_s = (sent_at_s + time.time()) / 2
-        content = response.raw.read(BODY_MAX_BYTES, decode_content=True)
+        # Not decoded there: before urllib3 2 what is bounded is the compressed body, and not what it becomes.
+        content = response.raw.read(BODY_MAX_BYTES, decode_content=False)
+    content = _inflated(content, response.headers.get("content-encoding", ""))
     return _http_answer(target.signal, response, content, middle_s)
 
 
-def _http_answer(signal: Signal, response: requests.Response, content: bytes, middle_s: float) -> Answer:
+def _inflated(content: bytes, encoding: str) -> bytes:
+    """The body before its compression, at most `BODY_MAX_BYTES` of it; as it came where that cannot be told."""
+    for window in _WINDOWS.get(encoding.strip().lower(), ()):
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(window).decompress(content, BODY_MAX_BYTES)
+    return content
+
+
+def _http_answer(signal: OtlpSignal, response: requests.Response, content: bytes, middle_s: float) -> Answer:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     answer = Answer(
         text=_body_text(kind, content),
@@ -118,7 +145,7 @@ def _http_answer(signal: Signal, response: requests.Response, content: bytes, mi
     return replace(answer, text=words, rejected=rejected)
 
 
-def _partial_success(signal: Signal, kind: str, content: bytes) -> tuple[int, str]:
+def _partial_success(signal: OtlpSignal, kind: str, content: bytes) -> tuple[int, str]:
     """Rejected items and words of a successful answer, in either encoding; raises where it is no OTLP answer."""
     if not content.strip():
         return 0, ""
@@ -196,13 +223,11 @@ def _words(error: BaseException) -> str:
     return f"{type(inmost).__name__}: {inmost}"
 
 
-def _cleaned(answer: Answer, target: Target) -> Answer:
-    """One line of bounded length, without anything that we had sent as a secret."""
-    text = " ".join(redacted(answer.text, target.secrets).split())
-    printable = "".join(character if character.isprintable() else "?" for character in text)
+def cleaned(answer: Answer, target: Target) -> Answer:
+    """Texts of one line and bounded length each, without anything that we had sent as a secret."""
     return replace(
         answer,
-        text=printable if len(printable) <= TEXT_MAX else f"{printable[:TEXT_MAX]}...",
-        location=shown_url(answer.location),
-        challenge=answer.challenge.partition(" ")[0][:20],
+        text=printable(" ".join(redacted(answer.text, target.secrets).split()), TEXT_MAX),
+        location=printable(shown_url(redacted(answer.location, target.secrets)), TEXT_MAX),
+        challenge=printable(answer.challenge.partition(" ")[0], _SCHEME_MAX),
     )

@@ -1,57 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where each signal is sent and how, read from `OTEL_EXPORTER_OTLP_*` as the SDK's own exporters read it. Pure.
-
-A variable of one signal stands before the common one; an empty one counts as not set.
-"""
+"""Where each signal is sent and how, read from `OTEL_EXPORTER_OTLP_*` as the SDK's own exporters read it. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
 
+from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, Given, first_given
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PREFIX: Final = "OTEL_EXPORTER_OTLP_"
-GRPC: Final = "grpc"
-HTTP: Final = "http/protobuf"
+    from agent_outcomes.otel_variables import OtlpSignal
+
 DEFAULT_ENDPOINTS: Final[Mapping[str, str]] = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 # What gRPC dials where the endpoint names no port.
 _GRPC_DEFAULT_PORT: Final = 443
 _HTTP_DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _SECRET_LENGTH_MIN: Final = 4
-
-
-class Signal(StrEnum):
-    """The three signals, as their variables and paths call them."""
-
-    TRACES = "traces"
-    METRICS = "metrics"
-    LOGS = "logs"
-
-    @property
-    def path(self) -> str:
-        """The path that OTLP over HTTP appends to the common endpoint."""
-        return f"/v1/{self.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A setting's value and the variable that gave it; no variable where it is the default."""
-
-    value: str
-    variable: str = ""
+NO_URL: Final = "a text that is no URL"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where and how one signal is sent. `host` is empty where the endpoint is none that names a host and a port."""
 
-    signal: Signal
+    signal: OtlpSignal
     protocol: str
     protocol_variable: str
     endpoint: Given
@@ -69,12 +46,12 @@ class Target:
     @property
     def endpoint_variable(self) -> str:
         """The variable to change for another endpoint."""
-        return self.endpoint.variable or f"{PREFIX}ENDPOINT"
+        return self.endpoint.variable or f"{OTLP_PREFIX}ENDPOINT"
 
     @property
     def is_common_endpoint(self) -> bool:
         """Whether the endpoint is the one of all signals, to which HTTP appends the signal's path."""
-        return self.endpoint_variable == f"{PREFIX}ENDPOINT"
+        return self.endpoint_variable == f"{OTLP_PREFIX}ENDPOINT"
 
     @property
     def shown_endpoint(self) -> str:
@@ -86,7 +63,7 @@ class Target:
         """The endpoint and where it comes from, for a sentence."""
         if self.endpoint.variable:
             return f"{self.endpoint.variable}={self.shown_endpoint}"
-        return f"{self.shown_endpoint}, the default, as {PREFIX}ENDPOINT is not set"
+        return f"{self.shown_endpoint}, the default, as {OTLP_PREFIX}ENDPOINT is not set"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -98,13 +75,13 @@ class Target:
         return tuple(sorted({value for value in values if len(value) >= _SECRET_LENGTH_MIN}, key=len, reverse=True))
 
 
-def read_target(signal: Signal, environ: Mapping[str, str], protocol: Given) -> Target:
+def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: Given) -> Target:
     """The target of a signal. Raises `ValueError` where the endpoint is no URL."""
     endpoint = first_given(environ, "ENDPOINT", signal, DEFAULT_ENDPOINTS[protocol.value])
     parts = urlsplit(endpoint.value)
     headers = first_given(environ, "HEADERS", signal)
     is_http = protocol.value == HTTP
-    is_common = not endpoint.variable or endpoint.variable == f"{PREFIX}ENDPOINT"
+    is_common = not endpoint.variable or endpoint.variable == f"{OTLP_PREFIX}ENDPOINT"
     url = f"{endpoint.value.removesuffix('/')}{signal.path}" if is_http and is_common else endpoint.value
     # Without `//` the text before the port is taken for a scheme.
     authority = parts if parts.netloc else urlsplit(f"//{endpoint.value}")
@@ -121,7 +98,7 @@ def read_target(signal: Signal, environ: Mapping[str, str], protocol: Given) -> 
         else 0,
         is_secure=parts.scheme == "https" if is_http else not _is_insecure_grpc(signal, environ, parts.scheme),
         headers=parse_env_headers(headers.value, liberal=True),
-        headers_variable=headers.variable or f"{PREFIX}HEADERS",
+        headers_variable=headers.variable or f"{OTLP_PREFIX}HEADERS",
         compression=first_given(environ, "COMPRESSION", signal, "none").value.lower(),
         ca_file=first_given(environ, "CERTIFICATE", signal),
         client_certificate_file=first_given(environ, "CLIENT_CERTIFICATE", signal).value,
@@ -129,21 +106,12 @@ def read_target(signal: Signal, environ: Mapping[str, str], protocol: Given) -> 
     )
 
 
-def first_given(environ: Mapping[str, str], name: str, signal: Signal, default: str = "") -> Given:
-    """The value of a signal's own variable, else of the common one, else the default."""
-    for variable in (f"{PREFIX}{signal.upper()}_{name}", f"{PREFIX}{name}"):
-        value = environ.get(variable, "").strip()
-        if value:
-            return Given(value, variable)
-    return Given(default)
-
-
 def shown_url(url: str) -> str:
     """The URL without user information and query, either of which may hold a secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "a text that is no URL"
+        return NO_URL
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -154,7 +122,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _is_insecure_grpc(signal: Signal, environ: Mapping[str, str], scheme: str) -> bool:
+def _is_insecure_grpc(signal: OtlpSignal, environ: Mapping[str, str], scheme: str) -> bool:
     if scheme == "https":
         return False
     insecure = first_given(environ, "INSECURE", signal).value

@@ -9,12 +9,13 @@ from urllib.parse import urljoin, urlsplit
 
 from agent_outcomes.doctor.findings import Layer, export_line, failed
 from agent_outcomes.doctor.reach import Language
-from agent_outcomes.doctor.targets import GRPC, HTTP, PREFIX, Signal, shown_url
+from agent_outcomes.doctor.targets import NO_URL, shown_url
+from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, OtlpSignal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.sending import Answer
     from agent_outcomes.doctor.targets import Target
 
@@ -29,6 +30,8 @@ _TIME_WORDS: Final = re.compile(r"too (?:old|far|new)|out of (?:order|bounds)|fu
 _AUTH: Final = {401, 403, 407, "UNAUTHENTICATED", "PERMISSION_DENIED"}
 _NOT_FOUND: Final = {404, 405, "UNIMPLEMENTED"}
 _REDIRECTS: Final = range(300, 400)
+# What was cut short ends with three dots.
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+(?<!\.\.\.)")
 _EITHER_PORT: Final = "Collectors take gRPC on port 4317 and HTTP on port 4318."
 
 # What a refusal asks for, by HTTP status or gRPC code.
@@ -45,7 +48,7 @@ _REMEDIES: Final[Mapping[int | str, str]] = {
 }
 
 
-def unanswered(target: Target, answer: Answer, language: Language) -> Finding:
+def unanswered(target: Target, answer: Answer, language: Language) -> LayerFinding:
     """A probe that got no answer in the language it was sent in."""
     place = f"{target.host}:{target.port}" if target.host else target.url
     if language is Language.TLS and not target.is_secure:
@@ -60,10 +63,10 @@ def unanswered(target: Target, answer: Answer, language: Language) -> Finding:
             f"{place} broke off the TLS connection: {answer.text}",
             why="The receiver may ask for a client certificate.",
             fix="Name yours:\n"
-            + export_line(f"{PREFIX}CLIENT_CERTIFICATE", "/path/to/client.pem")
+            + export_line(f"{OTLP_PREFIX}CLIENT_CERTIFICATE", "/path/to/client.pem")
             + "\n"
-            + export_line(f"{PREFIX}CLIENT_KEY", "/path/to/client.key"),
-            variable=f"{PREFIX}CLIENT_CERTIFICATE",
+            + export_line(f"{OTLP_PREFIX}CLIENT_KEY", "/path/to/client.key"),
+            variable=f"{OTLP_PREFIX}CLIENT_CERTIFICATE",
         )
     return failed(
         Layer.ANSWER,
@@ -74,7 +77,7 @@ def unanswered(target: Target, answer: Answer, language: Language) -> Finding:
     )
 
 
-def plain_against_tls(target: Target) -> Finding:
+def plain_against_tls(target: Target) -> LayerFinding:
     """A port that speaks TLS, addressed in plain text."""
     value = f"https://{target.shown_endpoint.partition('://')[2] or target.shown_endpoint}"
     return failed(
@@ -87,7 +90,7 @@ def plain_against_tls(target: Target) -> Finding:
     )
 
 
-def refused(target: Target, answer: Answer, accepted: set[Signal], asked: set[Signal]) -> Finding:
+def refused(target: Target, answer: Answer, accepted: set[OtlpSignal], asked: set[OtlpSignal]) -> LayerFinding:
     """An answer that is no success; `accepted` are the signals among those `asked` that the same receiver takes."""
     status: int | str = answer.http_status or answer.grpc_code or 0
     if isinstance(status, int) and status in _REDIRECTS:
@@ -104,14 +107,14 @@ def refused(target: Target, answer: Answer, accepted: set[Signal], asked: set[Si
     return _not_accepted(target, answer)
 
 
-def _is_pipeline_missing(target: Target, accepted: set[Signal], asked: set[Signal]) -> bool:
+def _is_pipeline_missing(target: Target, accepted: set[OtlpSignal], asked: set[OtlpSignal]) -> bool:
     """A receiver that takes another signal, under a usual path, is an OTLP receiver."""
     if target.protocol == GRPC:
         return bool(accepted) or len(asked) == 1
     return bool(accepted) and bool(_SIGNAL_PATH.search(target.url)) and not _DOUBLED_PATH.search(target.url)
 
 
-def clock_verdict(target: Target, answer: Answer) -> Finding | None:
+def clock_verdict(target: Target, answer: Answer) -> LayerFinding | None:
     """A clock that is off by more than a minute; `None` where it is not, or where the answer has no date."""
     offset_s = answer.clock_offset_s
     if offset_s is None or abs(offset_s) <= CLOCK_OFF_MAX_S:
@@ -126,7 +129,7 @@ def clock_verdict(target: Target, answer: Answer) -> Finding | None:
     )
 
 
-def rejected_verdict(target: Target, answer: Answer) -> Finding | None:
+def rejected_verdict(target: Target, answer: Answer) -> LayerFinding | None:
     """An accepted request of which something was thrown away; `None` where nothing was."""
     if answer.rejected <= 0:
         return None
@@ -138,15 +141,15 @@ def rejected_verdict(target: Target, answer: Answer) -> Finding | None:
         why="The SDK's exporters take this for a success and log nothing, so the data is missing without a trace.",
         fix=f"Change at the receiver what its words name (a limit, a filter, a required attribute).{hint}\n"
         f"To send {target.signal} elsewhere instead:\n"
-        + export_line(f"{PREFIX}{target.signal.upper()}_ENDPOINT", _other_endpoint(target)),
-        variable=f"{PREFIX}{target.signal.upper()}_ENDPOINT",
+        + export_line(f"{OTLP_PREFIX}{target.signal.upper()}_ENDPOINT", _other_endpoint(target)),
+        variable=f"{OTLP_PREFIX}{target.signal.upper()}_ENDPOINT",
     )
 
 
-def _wrong_protocol(target: Target, seen: str, spoken: str) -> Finding:
-    own = f"{PREFIX}{target.signal.upper()}_PROTOCOL"
-    variable = target.protocol_variable or f"{PREFIX}PROTOCOL"
-    if variable not in {own, f"{PREFIX}PROTOCOL"}:
+def _wrong_protocol(target: Target, seen: str, spoken: str) -> LayerFinding:
+    own = f"{OTLP_PREFIX}{target.signal.upper()}_PROTOCOL"
+    variable = target.protocol_variable or f"{OTLP_PREFIX}PROTOCOL"
+    if variable not in {own, f"{OTLP_PREFIX}PROTOCOL"}:
         # OTEL_TRACES_EXPORTER=otlp_proto_grpc and its like.
         return failed(
             Layer.PROTOCOL,
@@ -168,20 +171,50 @@ def _wrong_protocol(target: Target, seen: str, spoken: str) -> Finding:
     )
 
 
-def _redirected(target: Target, answer: Answer) -> Finding:
-    location = urljoin(target.url, answer.location) if answer.location else ""
-    value = _SIGNAL_PATH.sub("", location) if target.is_common_endpoint else location
+def _redirected(target: Target, answer: Answer) -> LayerFinding:
+    location = _resolved(target.url, answer.location)
+    variable = target.endpoint_variable
+    value: str | None = None
+    if not location:
+        fix = f"Give the final address:\n{export_line(variable, 'https://THE-FINAL-ADDRESS')}"
+    elif _may_be_offered(target, location):
+        value = _SIGNAL_PATH.sub("", location) if target.is_common_endpoint else location
+        fix = f"Give the final address:\n{export_line(variable, value)}"
+    else:
+        # A line to paste would send data and credentials to wherever the answer, or who forged it, says.
+        fix = f"Ask whoever runs {target.host} for its final address, and write it in {variable}."
     return failed(
         Layer.REDIRECT,
         f"{shown_url(target.url)} answers {answer.http_status} and sends on to {location or 'nowhere'}",
         why="Followed, it becomes a GET without the data (301 to 303), and credentials stay behind at another host.",
-        fix=f"Give the final address:\n{export_line(target.endpoint_variable, value or 'https://THE-FINAL-ADDRESS')}",
-        variable=target.endpoint_variable,
-        value=value or None,
+        fix=fix,
+        variable=variable,
+        value=value,
     )
 
 
-def _unauthorized(target: Target, answer: Answer) -> Finding:
+def _resolved(url: str, location: str) -> str:
+    if location in {"", NO_URL}:
+        return location
+    try:
+        return urljoin(shown_url(url), location)
+    except ValueError:
+        return NO_URL
+
+
+def _may_be_offered(target: Target, location: str) -> bool:
+    """Whether an address is plain, whole, on the receiver's own host and no less secure."""
+    if _ADDRESS.fullmatch(location) is None:
+        return False
+    try:
+        parts = urlsplit(location)
+        is_own = parts.hostname == target.host and parts.port != 0
+    except ValueError:
+        return False
+    return is_own and (parts.scheme == "https" or not target.is_secure)
+
+
+def _unauthorized(target: Target, answer: Answer) -> LayerFinding:
     status = answer.http_status or answer.grpc_code
     sent = ", ".join(sorted(target.headers)) or "none"
     is_basic = answer.challenge.lower() == "basic" or "basic" in answer.text.lower()
@@ -192,12 +225,12 @@ def _unauthorized(target: Target, answer: Answer) -> Finding:
         f"{shown_url(target.url)} answers {status}{words} (headers sent: {sent})",
         why="The receiver wants credentials that it knows, and throws away what comes without them.",
         fix="Send them; your backend's documentation names the header:\n"
-        + export_line(target.headers_variable, f'"authorization={credentials}"'),
+        + export_line(target.headers_variable, f"authorization={credentials}"),
         variable=target.headers_variable,
     )
 
 
-def _no_otlp_there(target: Target, answer: Answer) -> Finding:
+def _no_otlp_there(target: Target, answer: Answer) -> LayerFinding:
     words = f": {answer.text}" if answer.is_otlp and answer.text else ""
     what = words if answer.is_otlp else ", but with something else than OTLP"
     seen = f"{shown_url(target.url)} answers {answer.http_status or answer.grpc_code}{what}"
@@ -211,7 +244,9 @@ def _no_otlp_there(target: Target, answer: Answer) -> Finding:
         )
     value = _right_endpoint(target)
     if value is None:
-        reason = f"Correct the path. The SDK appends {target.signal.path} to {PREFIX}ENDPOINT; for a collector that is"
+        reason = (
+            f"Correct the path. The SDK appends {target.signal.path} to {OTLP_PREFIX}ENDPOINT; for a collector that is"
+        )
     elif target.is_common_endpoint:
         reason = f"Leave the signal's path off, as the SDK appends {target.signal.path} itself:"
     else:
@@ -235,7 +270,7 @@ def _right_endpoint(target: Target) -> str | None:
     return None if _SIGNAL_PATH.search(shown) else f"{shown.removesuffix('/')}{target.signal.path}"
 
 
-def _no_pipeline(target: Target, answer: Answer) -> Finding:
+def _no_pipeline(target: Target, answer: Answer) -> LayerFinding:
     signal = target.signal
     status = answer.http_status or answer.grpc_code
     return failed(
@@ -245,15 +280,15 @@ def _no_pipeline(target: Target, answer: Answer) -> Finding:
         fix="Add it to the collector's configuration, with an exporter that is defined there, and restart it:\n"
         f"  service:\n    pipelines:\n      {signal}:\n        receivers: [otlp]\n        exporters: [YOUR-EXPORTER]\n"
         f"If it is a backend that takes no {signal}, send them to one that does:\n"
-        + export_line(f"{PREFIX}{signal.upper()}_ENDPOINT", _other_endpoint(target)),
+        + export_line(f"{OTLP_PREFIX}{signal.upper()}_ENDPOINT", _other_endpoint(target)),
         variable=f"service.pipelines.{signal}",
     )
 
 
-_LOSSES: Final[Mapping[Signal, str]] = {
-    Signal.TRACES: "Traces are lost; outcome events then point to traces that are not there.",
-    Signal.METRICS: "Every count, cost and duration of runs is lost.",
-    Signal.LOGS: "Outcome events are log records: every one of them is lost.",
+_LOSSES: Final[Mapping[OtlpSignal, str]] = {
+    OtlpSignal.TRACES: "Traces are lost; outcome events then point to traces that are not there.",
+    OtlpSignal.METRICS: "Every count, cost and duration of runs is lost.",
+    OtlpSignal.LOGS: "Outcome events are log records: every one of them is lost.",
 }
 
 
@@ -263,7 +298,7 @@ def _other_endpoint(target: Target, *, is_common: bool = False) -> str:
     return "http://HOST:4318" if is_common else f"http://HOST:4318{target.signal.path}"
 
 
-def _not_accepted(target: Target, answer: Answer) -> Finding:
+def _not_accepted(target: Target, answer: Answer) -> LayerFinding:
     status = answer.http_status or answer.grpc_code or "nothing"
     words = f": {answer.text}" if answer.text else ""
     remedy = _REMEDIES.get(status, "This is a failure of the receiver: its own log says why.")

@@ -21,7 +21,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import agent_outcomes
-from agent_outcomes.doctor.inside import look
+from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.program import SpanSeen, to_json
 from agent_outcomes.marks import Likeness, seen_as
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 KINDS_MAX: Final = 50
-NAME_LENGTH_MAX: Final = 80
+KIND_LENGTH_MAX: Final = 80
 PLACES_MAX: Final = 5
 WRITES_ALWAYS_MAX: Final = 20
 _WRITE_INTERVAL_S: Final = 0.2
+# The one broad net: what runs here runs in the application's process, where a failure of the watch is worth nothing.
+_UNSEEN: Final = contextlib.suppress(Exception)
 _OWN_FOLDERS: Final = (str(Path(agent_outcomes.__file__).parent), str(Path(trace.__file__).parents[1]))
 
 
@@ -102,11 +104,11 @@ class _Watch:
     def write(self) -> None:
         """Write the state of this process to its file; a state that cannot be written is not worth an error."""
         self._next_write_s = time.monotonic() + _WRITE_INTERVAL_S
-        with contextlib.suppress(Exception):  # it is the application's process
+        with _UNSEEN:
             with self._lock:
                 spans = [SpanSeen(*key, bool(cell[2]), cell[0], cell[1]) for key, cell in self._counts.items()]
                 spans_of = dict(self._spans_of)
-            state = look(self._providers, spans, spans_of, self._places, is_watched=True)
+            state = look_inside(self._providers, spans, spans_of, self._places, is_watched=True)
             part = self._folder / f"{os.getpid()}-{threading.get_ident()}.part"
             part.write_text(to_json(state), encoding="utf-8")
             part.replace(self._folder / f"{os.getpid()}.json")
@@ -119,7 +121,7 @@ class _Watch:
 
     def _cell(self, span: ReadableSpan) -> tuple[list[int], bool]:
         facts = SpanReader(span)
-        key = (facts.scope[:NAME_LENGTH_MAX], facts.name[:NAME_LENGTH_MAX])
+        key = (facts.scope[:KIND_LENGTH_MAX], facts.name[:KIND_LENGTH_MAX])
         is_new = key not in self._counts
         if is_new and len(self._counts) >= KINDS_MAX:
             key, is_new = ("", "(further names)"), False
@@ -140,17 +142,17 @@ class _Eye(SpanProcessor):
         self._provider = provider
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
-        with contextlib.suppress(Exception):  # it is the application's process
+        with _UNSEEN:
             self._watch.started(span, self._provider)
 
     def on_end(self, span: ReadableSpan) -> None:
-        with contextlib.suppress(Exception):  # it is the application's process
+        with _UNSEEN:
             self._watch.ended(span)
 
 
 def begin(folder: str, provider: object = None) -> None:
     """Watch this process from now on, `provider` first, writing to a file in `folder`. Never raises."""
-    with contextlib.suppress(Exception):  # it is the application's process
+    with _UNSEEN:
         _Watch(folder).begin(provider)
 
 
@@ -161,7 +163,7 @@ def _after(owner: type, name: str, then: Callable[[Any, tuple[Any, ...]], None])
     @functools.wraps(original)
     def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        with contextlib.suppress(Exception):  # it is the application's process
+        with _UNSEEN:
             then(self, args or tuple(kwargs.values()))
         return result
 

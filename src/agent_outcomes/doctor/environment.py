@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 from opentelemetry.util.re import parse_env_headers
 
 from agent_outcomes.config import lenient_settings
-from agent_outcomes.doctor.findings import Layer, export_line, failed
-from agent_outcomes.doctor.targets import GRPC, HTTP, Given, Signal, first_given, read_target, shown_url
+from agent_outcomes.doctor.findings import Layer, export_line, failed, unset_line
+from agent_outcomes.doctor.targets import read_target, shown_url
+from agent_outcomes.otel_variables import GRPC, HTTP, Given, OtlpSignal, first_given, nearest_protocol, protocol_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agent_outcomes.doctor.findings import Finding
+    from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.targets import Target
 
 _COMPRESSIONS: Final[Mapping[str, tuple[str, ...]]] = {HTTP: ("none", "gzip", "deflate"), GRPC: ("gzip",)}
@@ -27,45 +28,41 @@ _FILES: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Targets:
     """What the environment says: where each signal goes, which signals do not go by OTLP and why, what is wrong."""
 
     targets: tuple[Target, ...]
-    switched_off: Mapping[Signal, str]
-    findings: tuple[Finding, ...]
+    switched_off: Mapping[OtlpSignal, str]
+    findings: tuple[LayerFinding, ...]
 
 
-def read_otel_settings(environ: Mapping[str, str]) -> Settings:
+def read_targets(environ: Mapping[str, str]) -> Targets:
     """Read the environment as the SDK does. Never raises."""
     targets: list[Target] = []
-    switched_off: dict[Signal, str] = {}
+    switched_off: dict[OtlpSignal, str] = {}
     findings = [*_package_settings(environ), *_sdk_switch(environ)]
-    for signal in Signal:
-        variable = f"OTEL_{signal.upper()}_EXPORTER"
+    for signal in OtlpSignal:
+        variable = signal.exporter_variable
         exporters = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()] or ["otlp"]
         otlp = [name for name in exporters if name == "otlp" or name in _EXPORTER_PROTOCOLS]
         if not otlp:
             switched_off[signal] = f"{variable}={','.join(exporters)[:80]}"
             continue
-        protocol = Given(_EXPORTER_PROTOCOLS[otlp[0]], variable) if otlp[0] != "otlp" else _protocol(environ, signal)
+        protocol = Given(_EXPORTER_PROTOCOLS[otlp[0]], variable) if otlp[0] != "otlp" else protocol_of(environ, signal)
         problems = list(_problems(environ, signal, protocol))
         findings += [problem for problem in problems if problem not in findings]
         if not problems:
             targets.append(read_target(signal, environ, protocol))
-    return Settings(tuple(targets), switched_off, tuple(findings))
+    return Targets(tuple(targets), switched_off, tuple(findings))
 
 
-def _protocol(environ: Mapping[str, str], signal: Signal) -> Given:
-    return first_given(environ, "PROTOCOL", signal, GRPC)
-
-
-def _package_settings(environ: Mapping[str, str]) -> list[Finding]:
+def _package_settings(environ: Mapping[str, str]) -> list[LayerFinding]:
     complaints: list[str] = []
     lenient_settings({}, complaints.append, environ)
     return [_complaint(complaint, environ) for complaint in complaints]
 
 
-def _complaint(complaint: str, environ: Mapping[str, str]) -> Finding:
+def _complaint(complaint: str, environ: Mapping[str, str]) -> LayerFinding:
     """A variable of ours that cannot be used, or that does not exist; a misspelt one has a name to copy."""
     variable, _, rest = complaint.replace("=", " ", 1).partition(" ")
     nearest = re.search(r"did you mean (\w+)", rest)
@@ -75,30 +72,30 @@ def _complaint(complaint: str, environ: Mapping[str, str]) -> Finding:
         complaint,
         why="install() and AgentOutcomeSpanProcessor() refuse a bad value; opentelemetry-instrument and unknown names "
         "just go without it.",
-        fix=f"Write it as said above, or remove it:\n  unset {variable}\n{again}".rstrip(),
+        fix=f"Write it as said above, or remove it:\n{unset_line(variable)}\n{again}".rstrip(),
         variable=variable,
         value="",
     )
 
 
-def _sdk_switch(environ: Mapping[str, str]) -> Iterator[Finding]:
+def _sdk_switch(environ: Mapping[str, str]) -> Iterator[LayerFinding]:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield failed(
             Layer.SETTINGS,
             "OTEL_SDK_DISABLED=true",
             why="It switches OpenTelemetry off: no span is recorded, so no run is seen and nothing is sent.",
-            fix="Remove it:\n  unset OTEL_SDK_DISABLED",
+            fix=f"Remove it:\n{unset_line('OTEL_SDK_DISABLED')}",
             variable="OTEL_SDK_DISABLED",
             value="",
         )
 
 
-def _problems(environ: Mapping[str, str], signal: Signal, protocol: Given) -> Iterator[Finding]:
+def _problems(environ: Mapping[str, str], signal: OtlpSignal, protocol: Given) -> Iterator[LayerFinding]:
     if protocol.value not in (GRPC, HTTP):
         yield _unusable(
             protocol,
             f"there is an exporter for {GRPC} and one for {HTTP}",
-            HTTP if protocol.value.lower().startswith("http") else GRPC,
+            nearest_protocol(protocol.value),
         )
         return
     yield from _endpoint_problems(first_given(environ, "ENDPOINT", signal), protocol.value)
@@ -117,7 +114,7 @@ def _problems(environ: Mapping[str, str], signal: Signal, protocol: Given) -> It
             yield _unusable(file, "there is no such file, or it cannot be read", None)
 
 
-def _endpoint_problems(endpoint: Given, protocol: str) -> Iterator[Finding]:
+def _endpoint_problems(endpoint: Given, protocol: str) -> Iterator[LayerFinding]:
     if not endpoint.value:
         return
     try:
@@ -132,7 +129,7 @@ def _endpoint_problems(endpoint: Given, protocol: str) -> Iterator[Finding]:
         yield _unusable(given, "a URL for HTTP begins with http:// or https://", value)
 
 
-def _header_problems(headers: Given) -> Iterator[Finding]:
+def _header_problems(headers: Given) -> Iterator[LayerFinding]:
     """The SDK leaves out what it cannot read, and says so only in the application's log."""
     parts = [part.strip() for part in headers.value.split(",") if part.strip()]
     unread = [number for number, part in enumerate(parts, 1) if not parse_env_headers(part, liberal=True)]
@@ -144,18 +141,18 @@ def _header_problems(headers: Given) -> Iterator[Finding]:
         f"{headers.variable}: entry {which} of {len(parts)} is not of the form name=value",
         why="The SDK leaves such an entry out, so the receiver never gets that header.",
         fix="Write name=value with an equals sign, entries separated by commas, for example:\n"
-        f'  export {headers.variable}="authorization=Bearer YOUR-TOKEN"',
+        + export_line(headers.variable, "authorization=Bearer YOUR-TOKEN"),
         variable=headers.variable,
     )
 
 
-def _unusable(given: Given, reason: str, value: str | None) -> Finding:
+def _unusable(given: Given, reason: str, value: str | None) -> LayerFinding:
     if value:
         fix = f"Write:\n{export_line(given.variable, value)}"
     elif value is None:
         fix = f"Correct {given.variable}."
     else:
-        fix = f"Remove it:\n  unset {given.variable}"
+        fix = f"Remove it:\n{unset_line(given.variable)}"
     return failed(
         Layer.SETTINGS,
         f"{given.variable}={given.value[:120]} cannot be used: {reason}",
