@@ -19,11 +19,12 @@ from opentelemetry.trace import Status as SpanStatus
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
+from agent_outcomes.attachment import outcome_processor
 from agent_outcomes.classification import classify, facts_from_exception, is_silent
 from agent_outcomes.evidence import ENDED_CLEAN
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.model import AgentSpan
-from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
+from agent_outcomes.processor import PROCESSORS
 from agent_outcomes.semconv import SCOPE_NAME, Source, Status
 from agent_outcomes.span_attributes import attributes_of_outcome, attributes_of_stated
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.model import Outcome
+    from agent_outcomes.processor import AgentOutcomeSpanProcessor
     from agent_outcomes.span_attributes import SpanAttribute
     from agent_outcomes.stated import Stated
 
@@ -226,11 +228,11 @@ class ActiveRun:
 
     def _warn_if_unseen(self) -> None:
         context = self._span.get_span_context()
-        if self._recorded and any(processor.follows(context) for processor in PROCESSORS):
+        if self._recorded and any(processor.follows(context) for processor in PROCESSORS.open()):
             return
         if not self._recorded and self._is_traced and _processor_of(self._tracer_provider) is not None:
             return
-        if is_sdk_disabled():
+        if is_sdk_disabled() or _is_shut_down(self._tracer_provider):
             return
         if not self._is_traced:
             message = (
@@ -289,7 +291,7 @@ def _run_in(context: Context | None) -> ActiveRun | None:
 
 def first_processor() -> AgentOutcomeSpanProcessor | None:
     """A processor that counts, for what no span will bring to it."""
-    return next((processor for processor in list(PROCESSORS) if processor.is_enabled), None)
+    return next((processor for processor in PROCESSORS.open() if processor.is_enabled), None)
 
 
 def _processor_of(provider: TracerProvider) -> AgentOutcomeSpanProcessor | None:
@@ -300,8 +302,15 @@ def _processor_of(provider: TracerProvider) -> AgentOutcomeSpanProcessor | None:
     return next((one for one in _flattened(active) if one.is_enabled), None)
 
 
+def _is_shut_down(provider: TracerProvider) -> bool:
+    """Whether the provider has processors of ours that were shut down: those count the run as dropped and say so."""
+    active = getattr(provider, "_active_span_processor", None)
+    return any(one.is_shut_down for one in _flattened(active))
+
+
 def _flattened(processor: object) -> Iterator[AgentOutcomeSpanProcessor]:
-    if isinstance(processor, AgentOutcomeSpanProcessor):
-        yield processor
+    found = outcome_processor(processor)
+    if found is not None:
+        yield found
     for one in getattr(processor, "_span_processors", ()):
         yield from _flattened(one)

@@ -303,7 +303,7 @@ def _run_of(span: Span) -> ActiveRun | None:
 
 def _find_run_span() -> SdkSpan | None:
     context = trace.get_current_span().get_span_context()
-    for processor in list(PROCESSORS):
+    for processor in PROCESSORS.open():
         span = processor.find_run_span(context)
         if isinstance(span, SdkSpan):
             return span

@@ -15,7 +15,8 @@ class Claims:
     """The most recently counted runs and their owners.
 
     A run is known by its ids and by its `SpanContext` object, which every processor of one provider is given: spans of
-    two providers with predictable ids are then never mistaken for each other.
+    two providers with predictable ids are then never mistaken for each other. An owner is kept as long as its claims
+    are, so that it had better be a token than a processor.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,11 @@ class Claims:
         if held[1] is not owner:
             return held[1]
         return owner if held is claim or (what is not None and held[2] is what) else None
+
+    def release(self, owner: object) -> None:
+        """Forget the claims of an owner that makes no more of them."""
+        for key in [key for key, held in list(self._owners.items()) if held[1] is owner]:
+            self._owners.pop(key, None)
 
 
 CLAIMS: Final = Claims()

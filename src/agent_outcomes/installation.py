@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
+import sys
 import threading
-from dataclasses import fields, replace
+import time
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import trace
@@ -15,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes.active_run import is_sdk_disabled
+from agent_outcomes.attachment import Attachments
 from agent_outcomes.config import VARIABLES, SettingsError, lenient_settings
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.pipelines import Pipelines, Protocols, read_protocols
@@ -22,8 +26,10 @@ from agent_outcomes.process_exit import (
     EXIT_FLUSH_S,
     flush_all,
     flush_on_sigterm,
+    flush_when_multiprocessing_child_ends,
     flush_when_uvicorn_stops,
     flush_when_worker_ends,
+    is_interpreter_ending,
 )
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sampling import can_drop_roots
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
     from agent_outcomes.config import SettingsArguments
@@ -59,31 +65,30 @@ def install(
     private OTLP ones are built from `OTEL_EXPORTER_OTLP_*` (grpc and http/protobuf) with the tracer provider's
     resource, unless `OTEL_LOGS_EXPORTER` or `OTEL_METRICS_EXPORTER` is `none`. They flush at exit and with
     `tracer_provider.force_flush()`. Sets no global, so that the application's own `set_*_provider` still works. A
-    second call returns the first one's processor, as it was made.
+    second call returns the first one's processor, as it was made. The shutdown of a tracer provider ends its own part;
+    with that of the last one the processor is shut down, and the next call makes a new one, with the arguments of
+    before if it has none.
 
     Raises:
         SettingsError: an argument, or an `AGENT_OUTCOMES_*` or protocol variable, has a value that cannot be used.
 
     """
+    given = {"logger_provider": logger_provider, "meter_provider": meter_provider, "is_run": is_run, **settings}
+    named = [name for name, value in given.items() if value is not None]
     with _installation.lock:
-        processor, is_new = _installation.make(
-            logger_provider=logger_provider,
-            meter_provider=meter_provider,
-            is_run=is_run,
-            tracer_provider=tracer_provider,
-            protocols=read_protocols,
-            settings=lambda: settings,
+        is_new = _installation.make(
+            lambda: _Recipe(logger_provider, meter_provider, is_run, read_protocols(), settings),
+            tracer_provider,
+            anew=bool(named),
         )
-        given = {"logger_provider": logger_provider, "meter_provider": meter_provider, "is_run": is_run, **settings}
-        late = [name for name, value in given.items() if value is not None]
-        if late and not is_new:
+        if named and not is_new:
             _logger.warning(
                 "agent outcomes are installed already, by an earlier install() or by opentelemetry-instrument; "
                 "the arguments of this install() are not taken: %s",
-                ", ".join(late),
+                ", ".join(named),
             )
         _installation.attach_to(tracer_provider)
-        return processor
+        return _installation.processor
 
 
 def install_unattended(
@@ -101,13 +106,17 @@ def install_unattended(
     # One bad variable may hold for several things, and is told of once.
     complaints: dict[str, None] = {}
     with _installation.lock:
+        _installation.is_unattended = True
         _installation.make(
-            logger_provider=logger_provider,
-            meter_provider=meter_provider,
-            is_run=None,
-            tracer_provider=tracer_provider,
-            protocols=lambda: read_protocols(complaints.setdefault),
-            settings=lambda: _unattended_settings(options, complaints.setdefault),
+            lambda: _Recipe(
+                logger_provider,
+                meter_provider,
+                None,
+                read_protocols(complaints.setdefault),
+                _unattended_settings(options, complaints.setdefault),
+            ),
+            tracer_provider,
+            anew=False,
         )
         _installation.attach_to(tracer_provider)
     for complaint in complaints:
@@ -133,12 +142,67 @@ def _no_price(call: ModelCall) -> None:
     del call
 
 
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What the processor is made of, and made of again after a shutdown."""
+
+    logger_provider: LoggerProvider | None
+    meter_provider: MeterProvider | None
+    is_run: IsRun | None
+    protocols: Protocols
+    settings: Mapping[str, Any]
+
+
 class _InstalledProcessor(AgentOutcomeSpanProcessor):
-    """The processor that `install()` adds: it answers for the private pipelines behind it."""
+    """The processor that `install()` returns: it answers for the private pipelines behind it."""
+
+    def __init__(self, recipe: _Recipe, pipelines: Pipelines, tracer_provider: TracerProvider | None) -> None:
+        super().__init__(
+            logger_provider=recipe.logger_provider or pipelines.find_logger_provider,
+            meter_provider=recipe.meter_provider or pipelines.find_meter_provider,
+            is_run=recipe.is_run,
+            tracer_provider=tracer_provider,
+            **recipe.settings,
+        )
+        self._pipelines = pipelines
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the private pipelines; `False` if that took longer or failed. Never raises."""
-        return flush_all(_installation.pipelines.flushes(private_only=True), timeout_millis / 1000)
+        return self._pipelines.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Settle the runs that wait and flush the private pipelines in `EXIT_FLUSH_S`. Never raises.
+
+        At the end of the process it only settles: exit functions that come later may still end runs.
+        """
+        if is_interpreter_ending():
+            self.settle_waiting()
+        elif not self.is_shut_down:
+            super().shutdown()
+            self._pipelines.rest()
+
+    def end(self) -> None:
+        """Settle and flush at the end of the process, and from then on with every outcome. Never raises."""
+        setattr(self, "on_end", self._end_last)  # noqa: B010 - assigning to a method is what mypy forbids
+        self.settle_waiting()
+        self._deliver_last()
+
+    def _end_last(self, span: ReadableSpan) -> None:
+        """Have no run wait: whether its outer span ends before the process does, nobody knows."""
+        super().on_end(span)
+        self.settle_waiting()
+
+    def _emit(self) -> None:
+        has_settled = bool(self._settled)
+        if has_settled and self._pipelines.is_ending and sys.is_finalizing() and not self.is_shut_down:
+            super().shutdown()  # the SDK imports on its way, which fails by now
+        super()._emit()
+        if has_settled and self._pipelines.is_ending and not self.is_shut_down:
+            self._deliver_last()
+
+    def _deliver_last(self) -> None:
+        if not self._pipelines.end():
+            super().shutdown()
 
 
 class _Installation:
@@ -146,75 +210,124 @@ class _Installation:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.processor: AgentOutcomeSpanProcessor | None = None
-        self.pipelines = Pipelines(self.resource)
-        self._attached: list[TracerProvider] = []
+        self.is_unattended = False
+        self._recipe: _Recipe | None = None
+        self._processor: _InstalledProcessor | None = None
+        self._pipelines: Pipelines | None = None
+        self._attachments = Attachments()
         self._waits = False
 
-    def make(
-        self,
-        *,
-        logger_provider: LoggerProvider | None,
-        meter_provider: MeterProvider | None,
-        is_run: IsRun | None,
-        tracer_provider: TracerProvider | None,
-        protocols: Callable[[], Protocols],
-        settings: Callable[[], Mapping[str, Any]],
-    ) -> tuple[AgentOutcomeSpanProcessor, bool]:
-        """The processor and whether it was made just now. Raises `SettingsError` where `protocols` or `settings` do."""
-        if self.processor is not None:
-            return self.processor, False
-        self.pipelines.protocols = protocols()
-        self.processor = _InstalledProcessor(
-            logger_provider=logger_provider or self.pipelines.find_logger_provider,
-            meter_provider=meter_provider or self.pipelines.find_meter_provider,
-            is_run=is_run,
-            tracer_provider=tracer_provider,
-            **settings(),
-        )
-        flush_when_uvicorn_stops(self.flush_at_exit)
-        return self.processor, True
+    @property
+    def processor(self) -> _InstalledProcessor:
+        """The processor; there is one once `make` has been called."""
+        assert self._processor is not None
+        return self._processor
 
-    def resource(self) -> Resource | None:
-        """The resource of the first tracer provider that the processor was added to."""
-        return getattr(self._attached[0], "resource", None) if self._attached else None
+    def make(self, recipe: Callable[[], _Recipe], tracer_provider: TracerProvider | None, *, anew: bool) -> bool:
+        """Make the processor, unless there is one that was not shut down; says whether it did.
+
+        After a shutdown it is made as before, or by the recipe if `anew`. Raises `SettingsError` where `recipe` does.
+        """
+        if self._processor is not None and not self._processor.is_shut_down:
+            return False
+        if self._recipe is None or anew:
+            self._open(recipe(), tracer_provider)
+        else:
+            self._open(self._recipe, tracer_provider)
+        return True
+
+    def _open(self, recipe: _Recipe, tracer_provider: TracerProvider | None) -> None:
+        pipelines = self._pipelines
+        if pipelines is None or pipelines.protocols != recipe.protocols:
+            pipelines = Pipelines(self._attachments.resource, recipe.protocols)
+        pipelines.look_again()
+        processor = _InstalledProcessor(recipe, pipelines, tracer_provider)
+        if self._processor is None:
+            atexit.register(self.end)
+            flush_when_multiprocessing_child_ends(self.flush_at_exit)
+        self._recipe, self._pipelines, self._processor = recipe, pipelines, processor
+        self._attachments.point_to(processor)
+        flush_when_uvicorn_stops(self.flush_at_exit)
 
     def after_fork_in_child(self) -> None:
         """The locks may have been held by a thread that the child does not have."""
         self.lock = threading.RLock()
-        self.pipelines.after_fork_in_child()
-        if self.processor is not None:
+        if self._processor is not None and self._pipelines is not None:
+            self._pipelines.after_fork_in_child()
             flush_when_worker_ends(self.flush_at_exit)
             flush_when_uvicorn_stops(self.flush_at_exit)
 
     def flush_at_exit(self) -> None:
-        """Settle what waits and flush all that an outcome or its trace went to, in bounded time. Never raises."""
-        if self.processor is not None:
-            flush_all([self.processor.settle_waiting], EXIT_FLUSH_S)
-        spans = [provider.force_flush for provider in self._attached if hasattr(provider, "force_flush")]
-        flush_all([*spans, *self.pipelines.flushes(private_only=False)], EXIT_FLUSH_S)
+        """Settle what waits and flush all that an outcome or its trace went to, in `EXIT_FLUSH_S`. Never raises."""
+        processor, pipelines = self._processor, self._pipelines
+        if processor is None or pipelines is None:
+            return
+        until_s = time.monotonic() + EXIT_FLUSH_S
+        flush_all([processor.settle_waiting], EXIT_FLUSH_S / 2)
+        left_s = until_s - time.monotonic()
+        flush_all(
+            [*self._attachments.flushes(), *pipelines.applications_flushes(), lambda: pipelines.flush(left_s)], left_s
+        )
+
+    def end(self) -> None:
+        """At the end of the process: what it told last is delivered, too. Never raises."""
+        if self._processor is None or self._pipelines is None:
+            return
+        if self._processor.is_shut_down:
+            self._pipelines.give_up()
+        else:
+            self._processor.end()
 
     def attach_to(self, tracer_provider: TracerProvider | None) -> None:
         """Add the processor to the provider given, else to the global one, else to every one used from now on."""
         target = tracer_provider if tracer_provider is not None else _global_tracer_provider()
         if target is not None:
-            self.attach(target)
+            self.attach(target, again=True)
         else:
             self.attach_later()
 
-    def attach(self, provider: TracerProvider) -> None:
-        """Add the processor to a provider, once."""
-        if self.processor is None or any(provider is one for one in self._attached):
+    def attach(self, provider: TracerProvider, *, again: bool) -> None:
+        """Add the processor to a provider, once; `again`: even to one that was shut down since."""
+        attachment = self._attachments.of(provider)
+        if self._recipe is None or (attachment is not None and (attachment.is_open or not again)):
             return
-        self._attached.append(provider)
-        provider.add_span_processor(self.processor)
+        if self.processor.is_shut_down:
+            self._open(self._recipe, None)
+        if attachment is not None:
+            attachment.reopen(self.processor)
+        else:
+            provider.add_span_processor(self._attachments.add(provider, self.processor, self._shut_down))
+        if is_sdk_disabled():
+            return
+        if self._pipelines is not None:
+            self._pipelines.prepare(
+                logs=self._recipe.logger_provider is None, metrics=self._recipe.meter_provider is None
+            )
+        self._warn_of_sampler(provider)
+
+    def _shut_down(self) -> None:
+        """A tracer provider was shut down: the processor goes with the last one, and until then what it has is sent."""
+        with self.lock:
+            processor, is_last = self.processor, not self._attachments.are_open()
+        if is_last:
+            processor.shutdown()
+        elif not is_interpreter_ending():
+            processor.force_flush(round(EXIT_FLUSH_S * 1000))
+
+    def _warn_of_sampler(self, provider: TracerProvider) -> None:
         sampler = getattr(provider, "sampler", None)
-        if isinstance(sampler, Sampler) and can_drop_roots(sampler) and not is_sdk_disabled():
+        if isinstance(sampler, Sampler) and can_drop_roots(sampler):
+            # A program that makes its own provider would lose the ratio: by name the SDK takes none from its variable.
+            by_name = (
+                ", or put outcome_ before its name: OTEL_TRACES_SAMPLER=outcome_parentbased_traceidratio"
+                if self.is_unattended
+                else ""
+            )
             _logger.warning(
                 "the sampler %s may drop agent runs, which then have no outcome; wrap it: "
-                "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...)), or put outcome_ before its name: "
-                "OTEL_TRACES_SAMPLER=outcome_parentbased_traceidratio",
+                "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...))%s",
                 sampler.get_description(),
+                by_name,
             )
 
     def attach_later(self) -> None:
@@ -232,7 +345,7 @@ class _Installation:
         def attaching(provider: TracerProvider, *args: Any, **kwargs: Any) -> Tracer:
             try:
                 with self.lock:
-                    self.attach(provider)
+                    self.attach(provider, again=False)
             except Exception:  # a provider or sampler of the application raised, and it asks for no more than a tracer
                 _logger.exception("agent outcomes could not be added to a tracer provider")
             return original(provider, *args, **kwargs)

@@ -51,6 +51,21 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
+def are_logs_shut_down(provider: LoggerProvider | None) -> bool:
+    """Whether every processor of an SDK provider was shut down: what is emitted there is lost without a word."""
+    processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
+    # A batch processor's flag is that of what it is made of.
+    return bool(processors) and all(
+        getattr(getattr(processor, "_batch_processor", processor), "_shutdown", False) is True
+        for processor in processors
+    )
+
+
+def are_metrics_shut_down(provider: MeterProvider | None) -> bool:
+    """Whether an SDK provider was shut down, so that what is counted there is lost without a word."""
+    return getattr(provider, "_shutdown", False) is True
+
+
 class LogLimits(NamedTuple):
     """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""
 

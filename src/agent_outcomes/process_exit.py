@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-EXIT_FLUSH_S: Final = 5.0
+# With what the interpreter itself takes to end, less than the five seconds of many a supervisor.
+EXIT_FLUSH_S: Final = 4.0
 _OURS: Final = "__agent_outcomes__"
 
 
@@ -84,6 +85,19 @@ def flush_when_uvicorn_stops(flush: Callable[[], object]) -> None:
 
     setattr(flushing, _OURS, True)
     setattr(server, "shutdown", flushing)  # noqa: B010 - assigning to a method is what mypy forbids
+
+
+def is_interpreter_ending() -> bool:
+    """Whether the main thread is through, and `atexit` functions run or are about to."""
+    return not threading.main_thread().is_alive()
+
+
+def flush_when_multiprocessing_child_ends(flush: Callable[[], object]) -> None:
+    """In a child that multiprocessing has started: flush when it ends, which it may do by `os._exit`."""
+    process = sys.modules.get("multiprocessing.process")
+    multiprocessing_util = sys.modules.get("multiprocessing.util")
+    if process is not None and multiprocessing_util is not None and process.parent_process() is not None:
+        multiprocessing_util.Finalize(None, flush, exitpriority=0)
 
 
 def flush_when_worker_ends(flush: Callable[[], object]) -> None:

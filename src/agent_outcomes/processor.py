@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -25,6 +26,7 @@ from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.normalize import Below, normalize
 from agent_outcomes.otel import global_logger_provider, global_meter_provider
+from agent_outcomes.processors import Processors
 from agent_outcomes.record import Posting
 from agent_outcomes.runs import RunTracker
 from agent_outcomes.semconv import DropReason, ProblemKind, Source
@@ -55,7 +57,7 @@ S = TypeVar("S")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
-PROCESSORS: Final[weakref.WeakSet[AgentOutcomeSpanProcessor]] = weakref.WeakSet()
+PROCESSORS: Final[Processors[AgentOutcomeSpanProcessor]] = Processors()
 
 
 class AgentOutcomeSpanProcessor(SpanProcessor):
@@ -132,6 +134,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._end = self._callbacks.end
         self._emission = Emission(self._deliver, self._sink.give_up, self._failed)
         self._settled = self._tracker.board.settled
+        # What claims name as their owner, so that they keep no processor.
+        self._claimant = object()
+        self._at_exit = partial(_settle_waiting, weakref.ref(self))
         self._disabled = False
         self._has_started = False
         # Whether a start needs more than the tracker: at the first span, and for the sweep.
@@ -163,7 +168,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         try:
             self._end(span)
             if self._settled:
-                self._emission.run(self._tracker.board)
+                self._emit()
         except BaseException as error:  # outermost edge, as above
             self._survive(error, self._resume_end, span)
 
@@ -183,11 +188,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _resume_start(self, span: Span, _: BaseException | None) -> None:
         # The exception goes to whoever starts the span, instead of the span.
         self._tracker.forget(span.get_span_context())
-        self._emission.run(self._tracker.board)
+        self._emit()
 
     def _resume_end(self, span: ReadableSpan, in_flight: BaseException | None) -> None:
         self._callbacks.resume_end(span, in_flight)
-        self._emission.run(self._tracker.board)
+        self._emit()
 
     def _attend(self, span: Span) -> None:
         if self._stale_sweep is not None:
@@ -195,7 +200,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if not self._has_started:
             self._look_for_another(span.get_span_context())
         self._attends = self._stale_sweep is not None
-        self._emission.run(self._tracker.board)
+        self._emit()
 
     def shutdown(self) -> None:
         """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises."""
@@ -204,6 +209,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._settle_stale()
         self.settle_waiting()
         self._is_shut_down = True
+        PROCESSORS.close(self)
+        atexit.unregister(self._at_exit)
+        for claims in (CLAIMS, FIRST_SPANS):
+            claims.release(self._claimant)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
         """Nothing is held back here, so nothing is to be flushed: events and metrics are with their providers."""
@@ -213,13 +222,13 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         """Settle the runs that still wait for an outer span to end. Never raises but what passes through."""
         with self._guard:
             self._tracker.flush()
-            self._emission.run(self._tracker.board)
+            self._emit()
 
     def _settle_stale(self) -> None:
         with self._guard:
             if not self._disabled:
                 self._tracker.settle_stale(self._stale_after_s)
-                self._emission.run(self._tracker.board)
+                self._emit()
 
     def _has_open(self) -> bool:
         return self._tracker.open_count > 0 and not self._disabled
@@ -228,6 +237,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def is_enabled(self) -> bool:
         """Whether this processor counts; `False` for the second one on the same spans and after shutdown."""
         return not (self._disabled or self._is_shut_down)
+
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether `shutdown()` was called: what comes since is counted as dropped."""
+        return self._is_shut_down
 
     def find_run_span(self, context: SpanContext) -> ReadableSpan | None:
         """The open span that an outcome stated within the span `context` belongs to; `None` if no run is above it."""
@@ -247,7 +261,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             run, outcome = normalize(span, Below(is_open=True), finding)
             paused = finding.paused and outcome.source is Source.INFERRED
             self._tracker.board.settled[Settlement(run, outcome, context, paused=paused)] = None
-            self._emission.run(self._tracker.board)
+            self._emit()
 
     def note_problem(self, kind: ProblemKind) -> None:
         """Count a problem that no event can list. Never raises but what passes through."""
@@ -266,8 +280,12 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _settle_at_exit(self) -> None:
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of
         # providers made by then. Those that install() makes on demand are made now, as at exit it would be too late.
-        self._emission.ready(self._sink.prepare)
-        atexit.register(_settle_waiting, weakref.ref(self))
+        self._sink.prepare()
+        atexit.register(self._at_exit)
+
+    def _emit(self) -> None:
+        """Hand on all that has settled."""
+        self._emission.run(self._tracker.board)
 
     def _deliver(self, delivery: Delivery) -> None:
         settlement = delivery.settlement
@@ -288,8 +306,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._sink.deliver(delivery)
 
     def _claim(self, settlement: Settlement) -> bool:
-        owner = CLAIMS.claim(settlement.context, self, settlement)
-        if owner is self:
+        owner = CLAIMS.claim(settlement.context, self._claimant, settlement)
+        if owner is self._claimant:
             return True
         if owner is not None:
             self._disable()
@@ -297,8 +315,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _look_for_another(self, context: SpanContext) -> None:
         # At the first span: of two that start together one claims it, and one that came before follows it already.
-        is_first = FIRST_SPANS.claim(context, self) is self
-        others = [other for other in list(PROCESSORS) if other is not self]
+        is_first = FIRST_SPANS.claim(context, self._claimant) is self._claimant
+        others = [other for other in PROCESSORS.open() if other is not self]
         if not is_first or any(other._has_started and other._holds(context) for other in others):  # noqa: SLF001 - ours
             self._disable()
         self._has_started = True
@@ -375,7 +393,7 @@ def _settle_waiting(reference: weakref.ref[AgentOutcomeSpanProcessor]) -> None:
 
 
 def _after_fork_in_child() -> None:
-    for processor in list(PROCESSORS):
+    for processor in PROCESSORS:
         processor.after_fork_in_child()
 
 

@@ -8,6 +8,7 @@ silence: every drop is counted by reason, and a missing provider is named once w
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,15 @@ from agent_outcomes.foreign_exceptions import is_theirs
 from agent_outcomes.handoffs import handoff_event
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
-from agent_outcomes.otel import SEVERITY_NUMBERS, LogLimits, log_limits, run_context
+from agent_outcomes.otel import (
+    SEVERITY_NUMBERS,
+    LogLimits,
+    are_logs_shut_down,
+    are_metrics_shut_down,
+    exports_logs,
+    log_limits,
+    run_context,
+)
 from agent_outcomes.record import Posting, record
 from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, ProblemKind, Signal
 from agent_outcomes.statement import Problem
@@ -78,6 +87,8 @@ class OutcomeEmitter:
         self._settings = settings
         self._tracer_provider = tracer_provider
         self._logger: Logger | None = None
+        self._logger_provider: LoggerProvider | None = None
+        self._meter_provider: MeterProvider | None = None
         self._log_limits = LogLimits()
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
@@ -138,6 +149,13 @@ class OutcomeEmitter:
             _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
         if self._find_export() is None:
             return Postings([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+        if are_metrics_shut_down(self._meter_provider):
+            delivery.is_too_late = True
+            _log.warning(
+                "meter_provider_shut_down",
+                "agent outcome metrics are dropped: the meter provider was shut down. Shut it down last.",
+            )
+            return Postings([*health, _dropped(DropReason.SHUTDOWN, Signal.METRIC, len(made.postings))])
         return Postings([*made.postings, *health])
 
     def prepare(self) -> None:
@@ -216,6 +234,9 @@ class OutcomeEmitter:
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
             return [_dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
+        lost_for = _why_logs_are_lost(self._logger_provider)
+        if lost_for is not None:
+            return [_dropped(lost_for, Signal.EVENT, 1)]
         problems = fit(event.attributes, self._log_limits)
         try:
             logger.emit(
@@ -249,7 +270,7 @@ class OutcomeEmitter:
             self._early_health.post_once(postings)
             return
         export.post_once(postings)
-        if made.duration_s is None:
+        if made.duration_s is None or delivery.is_too_late:
             return
         if delivery.is_duration_handed:
             self.post_health([_dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
@@ -282,6 +303,7 @@ class OutcomeEmitter:
             if provider is not None:
                 logger = provider.get_logger(SCOPE_NAME, __version__)
                 self._log_limits = log_limits(logger)
+                self._logger_provider = provider
                 self._logger = logger
         return self._logger
 
@@ -289,18 +311,23 @@ class OutcomeEmitter:
         if self._export is None:
             provider = self._find_meter_provider()
             if provider is not None:
-                export = export_of(provider, self._settings)
-                self._take_over_health(export)
+                self._meter_provider = provider
+                self._take_over_health(export_of(provider, self._settings))
         return self._export
 
     def _take_over_health(self, export: MetricExport) -> None:
         """What was counted before is counted there from now on, once."""
-        early = self._early_health
-        fresh = Totals()
-        self._export = export
-        if self._early_health is early:
+        while self._export is None:
+            early = self._early_health
+            self._take_export(export, early, early.all_of(semconv.HEALTH_COUNTERS), Totals())
+
+    def _take_export(self, export: MetricExport, early: Totals, counted: Postings, fresh: Totals) -> None:
+        # A move, as of `moves`, unless more has been counted meanwhile.
+        if self._export is None and self._early_health is early and not early.posted:
+            self._export = export
             self._early_health = fresh
-        early.move_to(export.totals, semconv.HEALTH_COUNTERS)
+            counted.is_posted = True
+            export.totals.posted.append(counted.postings)
 
 
 class Delivery:
@@ -317,22 +344,22 @@ class Delivery:
         "is_duration_handed",
         "is_handing",
         "is_span_made",
+        "is_too_late",
         "made",
         "next_event",
-        "owner",
         "postings",
         "settlement",
     )
 
-    def __init__(self, settlement: Settlement, owner: object = None) -> None:
+    def __init__(self, settlement: Settlement) -> None:
         self.settlement = settlement
-        self.owner = owner
         self.made: Record | None = None
         self.events: list[Event] = []
         self.next_event = 0
         self.is_claimed = False
         self.is_handing = False
         self.is_span_made = False
+        self.is_too_late = False
         self.is_duration_handed = False
         self.health: list[Posting] = []
         self.postings: Postings | None = None
@@ -343,6 +370,26 @@ def _note_event(delivery: Delivery, health: list[Posting]) -> None:
     delivery.is_handing = False
     delivery.next_event += 1
     delivery.health += health
+
+
+def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
+    """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
+    if are_logs_shut_down(provider):
+        _log.warning(
+            "logger_provider_shut_down",
+            "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
+        )
+        return DropReason.SHUTDOWN
+    if not exports_logs(provider):
+        # Who has switched events off needs no advice.
+        if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
+            _log.warning(
+                "no_log_processor",
+                "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
+                "add_log_record_processor(...), or use agent_outcomes.install().",
+            )
+        return DropReason.NO_PROVIDER
+    return None
 
 
 _EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)

@@ -121,24 +121,24 @@ class Totals:
         """Begin anew from nothing: for a forked child, whose parent keeps what was counted."""
         self._limits = self._limits.emptied()
         self._cells: Cells = {}
-        self._posted: list[Sequence[Posting]] = []
+        self.posted: list[Sequence[Posting]] = []
 
     def post(self, postings: Sequence[Posting]) -> None:
         """Add every posting. Amounts are ints or exact decimals and never negative."""
-        self._posted.append(postings)
-        if len(self._posted) >= BATCH_MAX:
+        self.posted.append(postings)
+        if len(self.posted) >= BATCH_MAX:
             self._add_up()
 
     def post_once(self, posted: Postings) -> None:
         """Add the postings, however often it is called for them."""
-        _put_down(self._posted, posted)
-        if len(self._posted) >= BATCH_MAX:
+        _put_down(self.posted, posted)
+        if len(self.posted) >= BATCH_MAX:
             self._add_up()
 
-    def move_to(self, other: Totals, instruments: Iterable[Instrument]) -> None:
-        """Add what these instruments have counted so far to other totals."""
+    def all_of(self, instruments: Iterable[Instrument]) -> Postings:
+        """What these instruments have counted so far, to be posted elsewhere."""
         sums = [(instrument, self.sums(instrument)) for instrument in instruments]
-        other.post([Posting(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
+        return Postings([Posting(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
 
     def bound(self, instrument: Instrument, labels: Labels) -> Labels:
         """The labels to use for a measurement that is recorded elsewhere (the duration histogram)."""
@@ -150,8 +150,8 @@ class Totals:
         return list(self._cells.get(instrument.name, {}).items())
 
     def _add_up(self) -> None:
-        while self._posted:
-            cells, posted = self._cells, self._posted
+        while self.posted:
+            cells, posted = self._cells, self.posted
             batches = posted[:]
             whole = dict(cells)
             for postings in batches:

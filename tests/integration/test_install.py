@@ -5,101 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-import agent_outcomes
+from tests.integration.installed import otlp_environ, python
 from tests.integration.otlp_sink import GRPC, HTTP, OtlpSink, plain
-
-DEADLINE_S = 120
-IMPORTED_FROM = Path(agent_outcomes.__file__).parent.parent
-ROOT = Path(__file__).parents[2]
-
-PRELUDE = """
-import json, os, sys
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace import sampling
-import agent_outcomes
-from agent_outcomes import OutcomeSampler, SettingsError, agent_run, install
-from tests.pipeline import EventMemory, total_of
-
-events, reader, set_up = EventMemory(), InMemoryMetricReader(), set()
-
-def tracer_provider(**given):
-    return TracerProvider(resource=Resource({"service.name": "shop"}), **given)
-
-def set_logs_and_metrics():
-    logs = LoggerProvider()
-    logs.add_log_record_processor(SimpleLogRecordProcessor(events))
-    _logs.set_logger_provider(logs)
-    metrics.set_meter_provider(MeterProvider([reader]))
-    set_up.add("reader")
-
-def run(agent="bot", tracer=None):
-    tracer = tracer or trace.get_tracer("app")
-    with tracer.start_as_current_span(f"invoke_agent {agent}") as span:
-        span.set_attribute("gen_ai.operation.name", "invoke_agent")
-        span.set_attribute("agent.outcome.type", "deflected")
-    return format(span.get_span_context().trace_id, "032x")
-
-def start_waiting(agent):
-    # An instrumentation that says late what its spans are holds the agent below it back.
-    outer = trace.get_tracer("openinference.instrumentation.langchain").start_span("chain")
-    with trace.use_span(outer):
-        run(agent)
-    return outer
-
-def report(**more):
-    data = reader.get_metrics_data() if "reader" in set_up else None
-    names = ("grpc", "requests", "opentelemetry.exporter.otlp.proto.grpc", "opentelemetry.exporter.otlp.proto.http")
-    found = {
-        "agents": [event.attributes.get("gen_ai.agent.name") for event in events.seen()],
-        "runs": total_of(data, "agent.runs"),
-        "exporters": [name for name in names if name in sys.modules],
-    }
-    print(json.dumps({**found, **more}))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a script left behind; its own report is the last line that it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def report(self) -> Any:
-        return json.loads(self.out.splitlines()[-1])
-
-
-def python(script: str, **environ: str) -> Done:
-    """Run a script after the prelude in a fresh interpreter in which warnings are errors."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "AGENT_OUTCOMES_"))}
-    path = os.pathsep.join([str(IMPORTED_FROM), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PRELUDE + script],
-        env={**inherited, "PYTHONPATH": path, **environ},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
-
 
 # Every order of set-up, with the application's own providers
 
@@ -166,7 +77,8 @@ for name in ("a", "b"):
     provider = tracer_provider()
     tracers = [provider.get_tracer("x"), provider.get_tracer("y")]
     attached = provider._active_span_processor._span_processors
-    assert attached == (processor,), attached
+    (attachment,) = attached
+    assert attachment.processor is processor
     run(name, tracers[1])
 report()
 """
@@ -234,18 +146,6 @@ report(given=len(given.seen()), given_runs=total_of(given_reader.get_metrics_dat
 # Private pipelines
 
 
-def otlp_environ(logs: OtlpSink, metrics: OtlpSink, logs_protocol: str, metrics_protocol: str) -> dict[str, str]:
-    if logs is metrics:
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": logs.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": logs_protocol}
-    paths = {GRPC: "", HTTP: "/v1/"}
-    return {
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": logs.endpoint + (paths[logs_protocol] and "/v1/logs"),
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": metrics.endpoint + (paths[metrics_protocol] and "/v1/metrics"),
-        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": logs_protocol,
-        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": metrics_protocol,
-    }
-
-
 @pytest.mark.parametrize("order", ["after", "before"])
 @pytest.mark.parametrize(
     ("logs_protocol", "metrics_protocol"), [(HTTP, HTTP), (GRPC, GRPC), (HTTP, GRPC), (GRPC, HTTP)]
@@ -258,10 +158,12 @@ def test_private_pipelines_deliver_at_exit(logs_protocol: str, metrics_protocol:
         metrics = logs if same else stack.enter_context(OtlpSink(metrics_protocol))
         setting = "trace.set_tracer_provider(tracer_provider())\n"
         script = setting + "install()\n" if order == "after" else "install()\n" + setting
-        script += "print(json.dumps([run(), 'grpc' in sys.modules]))"
+        # Registered before `install()`, the function runs after the pipelines have flushed.
+        script = "import atexit; atexit.register(lambda: print(json.dumps('grpc' in sys.modules)))\n" + script
+        script += "print(json.dumps(run())); assert 'grpc' not in sys.modules"
         done = python(script, **otlp_environ(logs, metrics, logs_protocol, metrics_protocol))
         assert (done.code, done.err) == (0, "")
-        trace_id, grpc_imported = done.report
+        trace_id, grpc_imported = map(json.loads, done.out.splitlines())
         ((resource, record),) = logs.received.events()
         assert (resource["service.name"], record.event_name) == ("shop", "agent.outcome")
         assert record.trace_id.hex() == trace_id
@@ -441,7 +343,7 @@ import signal
 from agent_outcomes.installation import _installation
 trace.set_tracer_provider(tracer_provider())
 install()
-with _installation.pipelines._lock:
+with _installation._pipelines._lock:
     child = os.fork()
     if child == 0:
         signal.alarm(30)  # a child that hangs is killed

@@ -49,6 +49,16 @@ def test_claims_are_bounded() -> None:
     assert claims.claim(runs[0], "other") == "other"
 
 
+def test_released_claims_are_forgotten() -> None:
+    """What one owner held is anyone's again; what others hold stays theirs."""
+    claims, gone, stays = Claims(), object(), object()
+    for number in range(1, 11):
+        claims.claim(context(number), gone if number % 2 else stays)
+    claims.release(gone)
+    assert [owner for _, owner in claims._owners.values()] == [stays] * 5
+    claims.release(gone)
+
+
 def test_of_many_threads_one_gets_the_run() -> None:
     """Eight threads claim the same runs at the same moment: each run has exactly one owner."""
     claims, barrier = Claims(), threading.Barrier(8)

@@ -15,6 +15,7 @@ MOVES: dict[str, FunctionType] = {
     **{name: each for name, each in vars(moves).items() if inspect.isfunction(each)},
     "Totals._replace": totals.Totals._replace,
     "_put_down": totals._put_down,
+    "OutcomeEmitter._take_export": sinks.OutcomeEmitter._take_export,
     "Emission._take": emission.Emission._take,
     "_note_event": sinks._note_event,
     "StaleSweep._claim": stale_sweep.StaleSweep._claim,

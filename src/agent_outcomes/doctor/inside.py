@@ -11,17 +11,19 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes import semconv
+from agent_outcomes.attachment import outcome_processor
 from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
 from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
 from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
 from agent_outcomes.pipelines import Pipelines
-from agent_outcomes.processor import PROCESSORS, AgentOutcomeSpanProcessor
+from agent_outcomes.processor import PROCESSORS
 from agent_outcomes.sampling import can_drop_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.doctor.program import SpanSeen
+    from agent_outcomes.processor import AgentOutcomeSpanProcessor
     from agent_outcomes.sinks import OutcomeEmitter
 
 # The SDK has no public way to ask for a provider's processors.
@@ -97,7 +99,7 @@ def _provider_seen(provider: Any, spans: int, places: tuple[str, ...]) -> Provid
 def _attached(provider: Any) -> list[AgentOutcomeSpanProcessor]:
     """The outcome processors on a provider, as often as each is on it."""
     processors = getattr(getattr(provider, _SPAN_PROCESSORS[0], None), _SPAN_PROCESSORS[1], ())
-    return [one for one in processors if isinstance(one, AgentOutcomeSpanProcessor)]
+    return [found for found in map(outcome_processor, processors) if found is not None]
 
 
 def _output(processors: list[AgentOutcomeSpanProcessor], outlet: _Outlet) -> Output:

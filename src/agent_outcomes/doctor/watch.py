@@ -21,10 +21,10 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import agent_outcomes
+from agent_outcomes.attachment import outcome_processor
 from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.program import SpanSeen, to_json
 from agent_outcomes.marks import Likeness, seen_as
-from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sinks import OutcomeEmitter
 from agent_outcomes.span_reader import SpanReader
 
@@ -128,7 +128,7 @@ class _Watch:
         return self._counts.setdefault(key, [0, 0, 0]), is_new
 
     def _note_place(self, provider: Any, arguments: tuple[Any, ...]) -> None:
-        if arguments and isinstance(arguments[0], AgentOutcomeSpanProcessor):
+        if arguments and outcome_processor(arguments[0]) is not None:
             places = self._places.get(id(provider), ())
             self._places[id(provider)] = (*places, _place_of_call())[:PLACES_MAX]
             self.write()
