@@ -56,7 +56,9 @@ def told(verdict: Verdict) -> list[str]:
     """The verdict as lines for people."""
     lines = list(table(verdict.report)) if verdict.report is not None else []
     if verdict.hung:
-        lines.append(f"  HUNG after {verdict.duration_s:.0f} s; last heard of: {verdict.last}")
+        lines.append(
+            f"  HUNG: silent since {verdict.silent_since_s:.1f} s after its start; last heard of: {verdict.last}"
+        )
     elif verdict.exit_code != 0 and verdict.report is None:
         lines.append(f"  DIED with {verdict.exit_code} after {verdict.duration_s:.0f} s")
     if not verdict.is_right and verdict.stderr:

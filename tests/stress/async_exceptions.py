@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import signal
 import sys
 import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry import trace
+
 from agent_outcomes import agent_run
 from tests.stress.ledger import Phase
+from tests.stress.liveness import Liveness
 from tests.stress.stage import Stage
 from tests.stress.work import money
 
@@ -30,10 +34,9 @@ if TYPE_CHECKING:
     from tests.stress.work import Agents
 
 WORKER_COUNT: Final = 4
-PAUSE_MAX_S: Final = 0.02
+PAUSE_MAX_S: Final = 0.04
 STEPS_UNTIL_SWALLOWED: Final = 3
 SETTLE_MAX_S: Final = 15.0
-SILENCE_MAX_S: Final = 10.0
 
 
 class SoftLimit(Exception):  # noqa: N818 - as task queues name theirs
@@ -45,8 +48,8 @@ class HardLimit(BaseException):
 
 
 THROWN: Final[tuple[type[BaseException], ...]] = (SoftLimit, HardLimit)
-_throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_throw.argtypes = (ctypes.c_ulong, ctypes.py_object)
+_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
 
 
 class Worker:
@@ -72,10 +75,13 @@ class Worker:
         self._thread.start()
 
     def join(self) -> bool:
-        """Have it end; False if it does not."""
-        self.stopped = True
+        """Wait for its end; False if it does not come."""
         self._thread.join(SETTLE_MAX_S)
         return not self._thread.is_alive()
+
+    def run_here(self) -> None:
+        """Be the calling thread, instead of one of its own."""
+        self._guarded()
 
     @property
     def is_outstanding(self) -> bool:
@@ -86,7 +92,10 @@ class Worker:
         """Throw into the thread; it lands at the next step of its interpreter."""
         self.thrown_at_step = self.step_count
         self.thrown_count += 1
-        if _throw(self._thread.ident or 0, kind) != 1:
+        self._throw(kind)
+
+    def _throw(self, kind: type[BaseException]) -> None:
+        if _set_async_exc(self._thread.ident or 0, kind) != 1:
             self.died_of = RuntimeError("the thread is gone")
 
     def notice_swallowed(self) -> None:
@@ -144,12 +153,10 @@ class Worker:
 
     def _run_raw(self, entry: Entry) -> None:
         span = self._agents.start_agent(entry)
-        try:
+        with trace.use_span(span, end_on_exit=True):
             entry.phase = Phase.OPEN
             self._body(entry)
             entry.phase = Phase.ENDING
-        finally:
-            span.end()
 
     def _body(self, entry: Entry) -> None:
         application_work()
@@ -157,9 +164,25 @@ class Worker:
         application_work()
 
 
+class MainWorker(Worker):
+    """The main thread: a signal handler raises in it."""
+
+    def __init__(self, agents: Agents) -> None:
+        super().__init__(agents)
+        self._kind: type[BaseException] = SoftLimit
+        signal.signal(signal.SIGUSR2, self._raise)
+
+    def _throw(self, kind: type[BaseException]) -> None:
+        self._kind = kind
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+
+    def _raise(self, *_: object) -> None:
+        raise self._kind
+
+
 def application_work() -> int:
     """Some of the application's own work, as spans are not all that it does."""
-    return sum(number * number for number in range(2_000))
+    return sum(number * number for number in range(10_000))
 
 
 class Throwing:
@@ -174,7 +197,8 @@ class Throwing:
         now_s = time.monotonic()
         for worker in self._workers:
             worker.notice_swallowed()
-            if not worker.is_outstanding and now_s >= worker.next_at_s:
+            # One that has done a step is where it can catch what comes.
+            if worker.step_count and not worker.is_outstanding and now_s >= worker.next_at_s:
                 worker.next_at_s = now_s + self._random.random() * PAUSE_MAX_S
                 worker.throw(THROWN[worker.thrown_count % len(THROWN)])
 
@@ -201,40 +225,35 @@ class Unraisable:
         self.count += issubclass(found.exc_type, THROWN)
 
 
-class Liveness:
-    """Whether every worker gets on."""
-
-    def __init__(self, workers: list[Worker]) -> None:
-        self._workers = workers
-        self._seen = [(-1, 0.0)] * len(workers)
-
-    def is_alive(self) -> bool:
-        now_s = time.monotonic()
-        for number, worker in enumerate(self._workers):
-            done = worker.step_count + worker.caught_count
-            if done != self._seen[number][0]:
-                self._seen[number] = (done, now_s)
-        return all(now_s - at_s < SILENCE_MAX_S for _, at_s in self._seen)
-
-
 def run(seconds: float, seed: int) -> Report:
-    """Agents in several threads, and the main thread throws."""
+    """Agents in the main thread and in others; one more thread throws."""
     stage = Stage(seconds, seed)
     unraisable = Unraisable()
-    workers = [Worker(stage.agents()) for _ in range(WORKER_COUNT)]
-    throwing, liveness = Throwing(workers, stage.random), Liveness(workers)
-    for worker in workers:
+    here = MainWorker(stage.agents())
+    others = [Worker(stage.agents()) for _ in range(WORKER_COUNT)]
+    workers = [here, *others]
+    throwing = threading.Thread(target=_throw_all, args=(stage, workers))
+    for worker in others:
         worker.start()
+    throwing.start()
+    here.run_here()
+    throwing.join()
+    if not all(worker.join() for worker in others):
+        stage.ledger.complain("a thread does not end")
+    return _close(stage, workers, unraisable)
+
+
+def _throw_all(stage: Stage, workers: list[Worker]) -> None:
+    throwing, liveness = Throwing(workers, stage.random), Liveness()
     while not stage.is_over:
         throwing.throw()
-        if liveness.is_alive():
+        if liveness.is_alive(worker.step_count + worker.caught_count for worker in workers):
             stage.beat(thrown=_sum(workers, "thrown_count"), caught=_sum(workers, "caught_count"))
         time.sleep(0.001)
-    is_settled = throwing.settle()
-    have_ended = [worker.join() for worker in workers]
-    if not (is_settled and all(have_ended)):
-        stage.ledger.complain("a thread does not end, or has not seen the last exception")
-    return _close(stage, workers, unraisable)
+    if not throwing.settle():
+        stage.ledger.complain("a thread has not seen the last exception")
+    for worker in workers:
+        worker.stopped = True
 
 
 def _close(stage: Stage, workers: list[Worker], unraisable: Unraisable) -> Report:

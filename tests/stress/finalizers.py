@@ -126,7 +126,7 @@ class Litter:
 
 def run(seconds: float, seed: int) -> Report:
     """Agents in the main thread, with litter."""
-    stage = Stage(seconds, seed)
+    stage = Stage(seconds, seed, handoffs=True)
     agents = stage.agents()
     litter = Litter(stage.agents())
     before = gc.get_threshold()

@@ -37,6 +37,7 @@ class Verdict:
     report: Report | None
     last: dict[str, int]
     hung: bool
+    silent_since_s: float
     exit_code: int | None
     stderr: str
 
@@ -60,6 +61,10 @@ class _Watch:
     @property
     def age_s(self) -> float:
         return time.monotonic() - self._began_s
+
+    @property
+    def heard_after_s(self) -> float:
+        return self._heard_at_s - self._began_s
 
     @property
     def is_silent(self) -> bool:
@@ -91,7 +96,14 @@ def watch(name: str, seconds: float, seed: int, say: Callable[[str], object]) ->
         finally:
             _end(process)
         return Verdict(
-            name, watch_.age_s, watch_.report, watch_.last, hung, None if hung else process.returncode, _tail(stderr)
+            name,
+            watch_.age_s,
+            watch_.report,
+            watch_.last,
+            hung,
+            watch_.heard_after_s,
+            None if hung else process.returncode,
+            _tail(stderr),
         )
 
 
