@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from tests.stress.work import Agents
 
 WORKER_COUNT: Final = 4
-PAUSE_MAX_S: Final = 0.04
+# One exception in so many runs on the average: each may make one run unknown.
+RUNS_PER_THROW: Final = 10
+JITTER_MAX_S: Final = 0.003
 STEPS_UNTIL_SWALLOWED: Final = 3
 SETTLE_MAX_S: Final = 15.0
 
@@ -64,6 +66,7 @@ class Worker:
         """Caught, and the thread is where the next one can be caught."""
         self.step_count = 0
         self.thrown_at_step = 0
+        self.next_at_step = 1
         self.next_at_s = 0.0
         self.stopped = False
         self.died_of: BaseException | None = None
@@ -182,7 +185,7 @@ class MainWorker(Worker):
 
 def application_work() -> int:
     """Some of the application's own work, as spans are not all that it does."""
-    return sum(number * number for number in range(10_000))
+    return sum(number * number for number in range(2_000))
 
 
 class Throwing:
@@ -193,13 +196,14 @@ class Throwing:
         self._random = random_
 
     def throw(self) -> None:
-        """Throw into each worker that is ready for it."""
+        """Throw into each worker that is ready for it; one that has done a step is where it can catch what comes."""
         now_s = time.monotonic()
         for worker in self._workers:
             worker.notice_swallowed()
-            # One that has done a step is where it can catch what comes.
-            if worker.step_count and not worker.is_outstanding and now_s >= worker.next_at_s:
-                worker.next_at_s = now_s + self._random.random() * PAUSE_MAX_S
+            if worker.is_outstanding or worker.step_count < worker.next_at_step:
+                worker.next_at_s = now_s + self._random.random() * JITTER_MAX_S
+            elif now_s >= worker.next_at_s:
+                worker.next_at_step = worker.step_count + self._random.randrange(1, 2 * RUNS_PER_THROW)
                 worker.throw(THROWN[worker.thrown_count % len(THROWN)])
 
     def settle(self) -> bool:

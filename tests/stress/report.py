@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "agent_outcomes.processor"
 ZERO: Final = Decimal(0)
+# What nobody can know must stay the exception, or the comparison says nothing.
+UNKNOWN_SHARE_MAX: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ def audit(ledger: Ledger, counters: Counters, tolerated_errors: frozenset[str] =
     if ledger.complaint_count > len(complaints):
         complaints.append(f"... and {ledger.complaint_count - len(complaints)} more")
     complaints += [f"{row.name}: {row}" for row in rows if not row.is_right]
+    unknown = ledger.phases[Phase.UNKNOWN] + ledger.missing[Phase.UNKNOWN]
+    if unknown > UNKNOWN_SHARE_MAX * (ledger.issued.runs + sum(ledger.missing.values())):
+        complaints.append(f"{unknown} runs are unknown, too many to say anything")
     complaints += _missing(ledger, int(counters.total(f"{PREFIX}.dropped", agent_outcomes_signal="event")))
     complaints += [
         f"errors of our own: {name} {count}" for name, count in errors.items() if name not in tolerated_errors
@@ -116,6 +121,10 @@ def table(report: Report) -> Iterator[str]:
         mark = "" if row.is_right else "   WRONG"
         slack = f"   within {row.at_risk}" if row.counted != row.reported and row.is_right else ""
         yield f"  {row.name:16}{row.issued:>20}{row.reported:>20}{row.counted:>20}{slack}{mark}"
+    unknown = report.notes.get("runs unknown", 0) + report.notes.get("missing unknown", 0)
+    if unknown:
+        runs = int(report.rows[0].issued) + report.notes.get("missing unknown", 0)
+        yield f"  hit by an exception in their start or end, so unknown: {unknown} of {runs} runs, {unknown / runs:.1%}"
     yield "  " + ", ".join(f"{name} {count}" for name, count in report.notes.items())
     for complaint in report.complaints:
         yield f"  WRONG {complaint[:1000]}"

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from tests.stress.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 SILENCE_MAX_S: Final = 20.0
@@ -49,11 +49,12 @@ class Verdict:
 class _Watch:
     """One program under watch."""
 
-    def __init__(self, name: str, say: Callable[[str], object]) -> None:
+    def __init__(self, name: str, say: Callable[[str], object], silence_max_s: float) -> None:
         self.report: Report | None = None
         self.last: dict[str, int] = {}
         self._name = name
         self._say = say
+        self._silence_max_s = silence_max_s
         self._began_s = self._heard_at_s = time.monotonic()
         self._says_at_s = self._began_s + PROGRESS_INTERVAL_S
         self._rest = b""
@@ -68,7 +69,7 @@ class _Watch:
 
     @property
     def is_silent(self) -> bool:
-        return time.monotonic() - self._heard_at_s > SILENCE_MAX_S
+        return time.monotonic() - self._heard_at_s > self._silence_max_s
 
     def hear(self, text: bytes) -> None:
         self._heard_at_s = time.monotonic()
@@ -87,8 +88,15 @@ class _Watch:
 
 def watch(name: str, seconds: float, seed: int, say: Callable[[str], object]) -> Verdict:
     """Run the program for so many seconds; it hangs if it is silent for 20 seconds."""
-    command = [sys.executable, "-W", "ignore:This process", "-m", "tests.stress.program", name, str(seconds), str(seed)]
-    watch_ = _Watch(name, say)
+    program = ["-W", "ignore:This process", "-m", "tests.stress.program", name, str(seconds), str(seed)]
+    return watch_command(name, [sys.executable, *program], say)
+
+
+def watch_command(
+    name: str, command: Sequence[str], say: Callable[[str], object], silence_max_s: float = SILENCE_MAX_S
+) -> Verdict:
+    """Run a command that tells its heartbeat and its report as the programs do."""
+    watch_ = _Watch(name, say, silence_max_s)
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT, start_new_session=True)
         try:
@@ -113,7 +121,7 @@ def _listen(process: subprocess.Popen[bytes], watch_: _Watch) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while not watch_.is_silent:
-            if not selector.select(timeout=1.0):
+            if not selector.select(timeout=0.5):
                 continue
             text = os.read(process.stdout.fileno(), 65536)
             if not text:
