@@ -6,13 +6,16 @@ VENV ?= .venv
 OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
 DEMO_OUT ?= demo-out
+STRESS ?= all
+SECONDS ?= 60
+SEED ?= 1
 # Three processes on two cores, as some tests wait for minutes; a module's tests stay together for the fixtures they share.
 PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
+.PHONY: stack stress help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +65,9 @@ frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, each
 
 bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
 	$(RUN) -m tests.bench
+
+stress: $(VENV)/.dev ## does anything hang, is every run counted once (STRESS=signals SECONDS=600 SEED=7; all by default)
+	$(RUN) -m tests.stress $(STRESS) --seconds $(SECONDS) --seed $(SEED)
 
 generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(RUN) tests/tools/generate_vocabulary.py
