@@ -58,7 +58,7 @@ def run_statement(command: Sequence[str], statement: str, environ: Mapping[str, 
         raise RuntimeError(message)
 
 
-def forbidden_imports() -> list[str]:
+def forbidden_imports(environ: Mapping[str, str]) -> list[str]:
     """Modules that importing the package has loaded although it must not."""
     listing = subprocess.run(
         [sys.executable, "-c", f"{OURS}, sys; print(*sys.modules, sep='\\n')"],
@@ -66,6 +66,7 @@ def forbidden_imports() -> list[str]:
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
+        env=environ,
     )
     modules = listing.stdout.split()
     return [module for module in modules if any(module == name or module.startswith(f"{name}.") for name in FORBIDDEN)]
