@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tests.bench.paired import AGAIN, BASE, Times, comparison_of, least_noisy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tests.bench.paired import Comparison
 
@@ -34,24 +34,24 @@ def compare_imports(rounds: int) -> Comparison:
 
     CPU time of the whole process less that of an interpreter which imports nothing.
     """
-    with compiled_once() as environ:
+    with _compiled_once() as environ:
         for statement in STATEMENTS.values():
-            run_statement([sys.executable], statement, environ)
+            run_statement(statement, environ)
         return least_noisy(lambda: _compare_imports(rounds, environ))
 
 
 @contextmanager
-def compiled_once() -> Iterator[Mapping[str, str]]:
+def _compiled_once() -> Iterator[Mapping[str, str]]:
     """An environment in which the first run compiles every module: what the others measure is loading only."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         yield environ | {"PYTHONPYCACHEPREFIX": folder}
 
 
-def run_statement(command: Sequence[str], statement: str, environ: Mapping[str, str]) -> None:
-    """Run an interpreter, with whatever is put before it on the command line, for one statement."""
+def run_statement(statement: str, environ: Mapping[str, str]) -> None:
+    """Run an interpreter for one statement. Raises RuntimeError, with what was printed, if that fails."""
     done = subprocess.run(
-        [*command, "-c", statement], capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environ
+        [sys.executable, "-c", statement], capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environ
     )
     if done.returncode:
         message = f"{statement!r} failed: {done.stderr[-2000:]}"
@@ -88,6 +88,6 @@ def _compare_imports(rounds: int, environ: Mapping[str, str]) -> Comparison:
 
 def _cpu_ns(statement: str, environ: Mapping[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run_statement([sys.executable], statement, environ)
+    run_statement(statement, environ)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) * 1e9
