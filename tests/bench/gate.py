@@ -109,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Instruction counts, as ratios to a processor that does nothing (emission: to the raw SDK calls, "
         f"import: to importing the SDK). Over {TOLERANCE} more than what is committed for this Python and SDK fails. "
         "Where nothing is committed, the figures are printed; with CI=true a figure then fails that is over "
-        f"{FOREIGN_TOLERANCE} more than any that is committed.",
+        f"{FOREIGN_TOLERANCE} more than any that is committed. The import's base depends on what else is installed: it "
+        "is comparable in environments made by make only.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -187,6 +188,10 @@ def _measure_within(cases: Sequence[str]) -> Iterator[tuple[str, float]]:
 
 
 def _measure_import() -> float:
+    """Holds for `make`'s environment: the SDK looks through all installed distributions for entry points.
+
+    With 19 of them instead of 135 the base is smaller, and the ratio 0.035 higher.
+    """
     environ = _fixed(os.environ, str(ROOT / "src"))
 
     def count(statement: str) -> int:

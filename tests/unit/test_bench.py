@@ -82,9 +82,9 @@ def test_complaint_names_case_figure_and_goal() -> None:
 
 
 def test_committed_figures_are_of_known_cases() -> None:
-    """The file in the tree holds the gate's cases, all of them, under the key of a Python and an SDK."""
+    """The file in the tree holds no others, each under the key of a Python and an SDK."""
     for key, figures in read_figures(gate.FIGURES).items():
-        assert figures.keys() == GOALS.keys(), key
+        assert figures.keys() <= GOALS.keys(), key
         assert "opentelemetry-sdk" in key
 
 
