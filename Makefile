@@ -15,7 +15,7 @@ PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack stress help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench generate collector clean
+.PHONY: stack stress help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench bench-peers gate generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,8 +63,14 @@ stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics o
 frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, each environment made once, into a cache folder
 	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session frameworks -- $(FRAMEWORKS_ARGS)
 
-bench: $(VENV)/.dev ## what the processor costs, beside a processor that does nothing
-	$(RUN) -m tests.bench
+bench: $(VENV)/.dev ## what the package costs in CPU time, beside doing without it (ROUNDS=10 ONLY=plain,pipeline)
+	$(RUN) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+bench-peers: $(VENV)/.dev ## the same of other span processors, each environment made once (PEERS="langfuse logfire" PEERS_ARGS="--rounds 10")
+	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session $(if $(PEERS),$(patsubst %,"peers(%)",$(PEERS)),peers) -- $(PEERS_ARGS)
+
+gate: $(VENV)/.dev ## instructions counted by Valgrind, held against the committed figures (ONLY=plain,model; UPDATE=1 rewrites them)
+	$(RUN) -m tests.bench.gate $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(UPDATE)),--update)
 
 stress: $(VENV)/.dev ## does anything hang, is every run counted once (STRESS=signals SECONDS=600 SEED=7; all by default)
 	$(RUN) -m tests.stress $(STRESS) --seconds $(SECONDS) --seed $(SEED)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environments in which agent frameworks are tested, each made once for its lock file, outside the tree."""
+"""The environments in which agent frameworks are tested, and peers are measured.
+
+Each is made once for its lock file, outside the tree.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from typing import Final
 
 import nox
 
-ENVIRONMENTS: Final = Path("tests/frameworks/environments")
+FRAMEWORKS: Final = Path("tests/frameworks/environments")
 NAMES: Final = ("genai", "adk", "classic", "together")
+BENCH: Final = Path("tests/bench/environments")
+PEERS: Final = ("traceloop", "openinference", "langfuse", "logfire")
 # CrewAI and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would have to have.
 ONE_PYTHON: Final = frozenset({"classic"})
-CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes" / "frameworks"
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes"
 
 nox.options.default_venv_backend = "none"
 
@@ -25,29 +30,37 @@ nox.options.default_venv_backend = "none"
 @nox.parametrize("environment", NAMES, ids=NAMES)
 def frameworks(session: nox.Session, environment: str) -> None:
     """Run the scenarios of every framework of an environment; arguments go to pytest."""
-    python = _made(session, environment)
+    python = _made(session, FRAMEWORKS / f"{environment}.txt", CACHE / "frameworks")
     variables = {"PYTHONPATH": "src", "FRAMEWORKS_ENVIRONMENT": environment}
     session.run(python, "-m", "pytest", "tests/frameworks", *session.posargs, env=variables, external=True)
 
 
 @nox.session
+@nox.parametrize("peer", PEERS, ids=PEERS)
+def peers(session: nox.Session, peer: str) -> None:
+    """Measure the span processors of a peer beside ours; arguments go to tests.bench.peers."""
+    python = _made(session, BENCH / f"{peer}.txt", CACHE / "peers")
+    arguments = ("-m", "tests.bench.peers", peer, *session.posargs)
+    session.run(python, *arguments, env={"PYTHONPATH": "src:."}, external=True)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Resolve the environments anew; needs uv and the network."""
-    for name in NAMES:
-        given, locked = ENVIRONMENTS / f"{name}.in", ENVIRONMENTS / f"{name}.txt"
+    for given in [*(FRAMEWORKS / f"{name}.in" for name in NAMES), *(BENCH / f"{peer}.in" for peer in PEERS)]:
+        locked = given.with_suffix(".txt")
         options = ["--python-version", "3.11", "--no-annotate", "--no-header", "--no-emit-index-url"]
-        if name not in ONE_PYTHON:
+        if given.stem not in ONE_PYTHON:
             options.append("--universal")
         arguments = ("--quiet", *options, "pyproject.toml", str(given), "--output-file", str(locked), *session.posargs)
         session.run("uv", "pip", "compile", *arguments, external=True)
 
 
-def _made(session: nox.Session, name: str) -> str:
+def _made(session: nox.Session, locked: Path, cache: Path) -> str:
     """The interpreter of the environment, which is made if it is not there."""
-    locked = ENVIRONMENTS / f"{name}.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     digest = hashlib.sha256(locked.read_bytes()).hexdigest()[:12]
-    folder = CACHE / f"{name}-{version}-{digest}"
+    folder = cache / f"{locked.stem}-{version}-{digest}"
     python, complete = str(folder / "bin" / "python"), folder / "complete"
     if not complete.exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emitting one settled run, against the SDK calls that this comes down to, made with everything ready at hand."""
+"""Emitting one settled run, against the SDK calls that this comes down to, made with everything ready at hand.
+
+The only module of the benchmarks that knows the package from the inside.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from agent_outcomes.semconv import SCOPE_NAME
 from agent_outcomes.sinks import Delivery, OutcomeEmitter
 from agent_outcomes.span_callbacks import SpanCallbacks
 from agent_outcomes.span_reader import SpanReader
-from agent_outcomes.totals import Totals
-from tests.bench.pipelines import logger_provider, meter_provider, tracer_with
+from tests.bench.cases import check_emitted
+from tests.bench.pipelines import log_pipeline, meter_provider, provider_with
 from tests.bench.spans import agent_traces
 
 if TYPE_CHECKING:
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
+    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from agent_outcomes.record import Event, LabelValue, Record
     from agent_outcomes.semconv import Instrument
     from agent_outcomes.settlement import Settlement
     from tests.bench.paired import Case
+    from tests.bench.pipelines import NullLogExporter
 
 
 class _Collecting(SpanProcessor):
@@ -52,37 +57,35 @@ class _Collecting(SpanProcessor):
 def prepare_settlement() -> Settlement:
     """The settlement of one agent trace, as the tracker makes it."""
     collecting = _Collecting()
-    agent_traces(tracer_with(collecting), 1)
+    agent_traces(provider_with(collecting).get_tracer("bench"), 1)
     (settlement,) = collecting.settled
     return settlement
 
 
 def sink_case(settlement: Settlement) -> Case:
     """All that our sink does for a settlement."""
-    logs, metrics = logger_provider(), meter_provider()
-    sink = OutcomeEmitter(lambda: logs, lambda: metrics, Settings())
-    return _repeated(lambda: sink.deliver(Delivery(settlement)))
+    logs, metrics = log_pipeline(), meter_provider()
+    sink = OutcomeEmitter(lambda: logs.provider, lambda: metrics, Settings())
+    return _repeated(lambda: sink.deliver(Delivery(settlement)), logs.exporter)
 
 
 def raw_calls_case(settlement: Settlement) -> Case:
     """The two SDK calls that the sink makes, with the same attributes and context, made beforehand."""
-    made = record(settlement.run, settlement.outcome)
-    context = run_context(settlement.context)
-    emit = _emit_call(made.event, context)
+    made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
+    emit = _emit_call(made.event, context, logs.provider)
     record_duration = _duration_call(made, context)
 
     def call() -> None:
         emit()
         record_duration()
 
-    return _repeated(call)
+    return _repeated(call, logs.exporter)
 
 
 def counters_case(settlement: Settlement) -> Case:
     """The same two calls and an SDK counter's `add` for each posting: what the sink would do without its totals."""
-    made = record(settlement.run, settlement.outcome)
-    context = run_context(settlement.context)
-    emit = _emit_call(made.event, context)
+    made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
+    emit = _emit_call(made.event, context, logs.provider)
     record_duration = _duration_call(made, context)
     adds = _counter_calls(made, context)
 
@@ -92,23 +95,12 @@ def counters_case(settlement: Settlement) -> Case:
         for add in adds:
             add()
 
-    return _repeated(call)
+    return _repeated(call, logs.exporter)
 
 
-def part_cases(settlement: Settlement) -> dict[str, Case]:
-    """What the sink does besides the SDK's calls."""
-    made = record(settlement.run, settlement.outcome)
-    totals = Totals()
-    return {
-        "building the record": _repeated(lambda: record(settlement.run, settlement.outcome)),
-        f"posting to totals ({len(made.postings)})": _repeated(lambda: totals.post(made.postings)),
-        "making the run's context": _repeated(lambda: run_context(settlement.context)),
-    }
-
-
-def _emit_call(event: Event, context: Context) -> Callable[[], None]:
+def _emit_call(event: Event, context: Context, provider: LoggerProvider) -> Callable[[], None]:
     return partial(
-        logger_provider().get_logger(SCOPE_NAME, __version__).emit,
+        provider.get_logger(SCOPE_NAME, __version__).emit,
         timestamp=event.timestamp_ns,
         observed_timestamp=event.timestamp_ns,
         context=context,
@@ -156,9 +148,11 @@ def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[
     return {key: value for key, value in pairs if value is not None}
 
 
-def _repeated(call: Callable[[], object]) -> Case:
+def _repeated(call: Callable[[], object], exporter: NullLogExporter) -> Case:
     def case(count: int) -> None:
+        before = exporter.exported
         for _ in range(count):
             call()
+        check_emitted(exporter.exported - before, count)
 
     return case

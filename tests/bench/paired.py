@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Case = Callable[[int], None]
+    MakeCase = Callable[[], Case]
 
 NOISE_MAX: Final = 0.02
-ATTEMPTS: Final = 4
+ATTEMPTS: Final = 3
 WARM_UP_ROUNDS: Final = 2
 
 BASE: Final = "base"
 AGAIN: Final = "base again"
-OURS: Final = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,78 +44,90 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One case against its base: `cpu` (all threads of the process) is what a goal is held against.
+class Contender:
+    """What one contender costs: `cost_us` is the median CPU time of an operation (all threads of the process).
 
-    `base_us` and `ours_us` are median CPU times per operation; `same` is the A/A pair's ratio.
+    `cpu` and `wall` are its ratios to the base.
     """
 
-    name: str
-    goal: float | None
-    base_us: float
-    ours_us: float
+    cost_us: float
     cpu: Spread
     wall: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Contenders by name against one base; `same` is the A/A pair's ratio."""
+
+    base_us: float
     same: Spread
+    contenders: Mapping[str, Contender]
+
+    @property
+    def noise(self) -> float:
+        """How far the A/A pair is off."""
+        return abs(self.same.median - 1)
 
     @property
     def is_noisy(self) -> bool:
         """Whether the machine was too busy to tell."""
-        return abs(self.same.median - 1) > NOISE_MAX
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the goal, if there is one, is met by a figure that can be trusted."""
-        return self.goal is None or (not self.is_noisy and self.cpu.median <= self.goal)
+        return self.noise > NOISE_MAX
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
+class Times:
+    """What each round of one case took, per operation."""
+
     cpu_ns: list[float]
     wall_ns: list[float]
 
 
-def compare(
-    name: str, base: Callable[[], Case], ours: Callable[[], Case], *, goal: float | None, iterations: int, rounds: int
-) -> Comparison:
-    """Measure `ours` against `base`, anew while the A/A pair is off (at most `ATTEMPTS` times).
+def compare(base: MakeCase, contenders: Mapping[str, MakeCase], *, iterations: int, rounds: int) -> Comparison:
+    """Measure the contenders against the base, anew while the A/A pair is off; the least noisy attempt counts.
 
-    Both arguments make a fresh case: a function that does the given number of operations.
+    The arguments make a fresh case each: a function that does the given number of operations.
     """
-    cases = {BASE: base(), AGAIN: base(), OURS: ours()}
-    result = _compare(name, cases, goal, iterations, rounds)
-    for _ in range(ATTEMPTS - 1):
-        if not result.is_noisy:
-            break
-        result = _compare(name, cases, goal, iterations, rounds)
-    return result
+    cases = {BASE: base(), AGAIN: base(), **{name: make() for name, make in contenders.items()}}
+    return least_noisy(lambda: comparison_of(_measure(cases, iterations, rounds)))
 
 
-def cost_us(case: Case, *, iterations: int, rounds: int) -> float:
-    """Median CPU time of one operation in microseconds."""
-    return statistics.median(_measure({OURS: case}, iterations, rounds)[OURS].cpu_ns) / 1000
+def least_noisy(measure: Callable[[], Comparison]) -> Comparison:
+    """Measure until the A/A pair is fine, at most `ATTEMPTS` times."""
+    return min(_attempts(measure), key=lambda comparison: comparison.noise)
 
 
-def _compare(name: str, cases: Mapping[str, Case], goal: float | None, iterations: int, rounds: int) -> Comparison:
-    times = _measure(cases, iterations, rounds)
-    base, again, ours = times[BASE], times[AGAIN], times[OURS]
+def comparison_of(times: Mapping[str, Times]) -> Comparison:
+    """What the times of the rounds say."""
+    base = times[BASE]
     return Comparison(
-        name=name,
-        goal=goal,
         base_us=statistics.median(base.cpu_ns) / 1000,
-        ours_us=statistics.median(ours.cpu_ns) / 1000,
-        cpu=_ratio(ours.cpu_ns, base.cpu_ns),
-        wall=_ratio(ours.wall_ns, base.wall_ns),
-        same=_ratio(again.cpu_ns, base.cpu_ns),
+        same=_ratio(times[AGAIN].cpu_ns, base.cpu_ns),
+        contenders={
+            name: Contender(
+                statistics.median(mine.cpu_ns) / 1000,
+                cpu=_ratio(mine.cpu_ns, base.cpu_ns),
+                wall=_ratio(mine.wall_ns, base.wall_ns),
+            )
+            for name, mine in times.items()
+            if name not in {BASE, AGAIN}
+        },
     )
 
 
-def _measure(cases: Mapping[str, Case], iterations: int, rounds: int) -> dict[str, _Times]:
+def _attempts(measure: Callable[[], Comparison]) -> Iterator[Comparison]:
+    for _ in range(ATTEMPTS):
+        comparison = measure()
+        yield comparison
+        if not comparison.is_noisy:
+            return
+
+
+def _measure(cases: Mapping[str, Case], iterations: int, rounds: int) -> dict[str, Times]:
     for case in [*cases.values()] * WARM_UP_ROUNDS:
         case(iterations)
     gc.collect()
     gc.freeze()
-    times = {name: _Times([], []) for name in cases}
+    times = {name: Times([], []) for name in cases}
     order = random.Random(rounds)
     try:
         for _ in range(rounds):
@@ -126,7 +138,7 @@ def _measure(cases: Mapping[str, Case], iterations: int, rounds: int) -> dict[st
     return times
 
 
-def _sample(case: Case, iterations: int, times: _Times) -> None:
+def _sample(case: Case, iterations: int, times: Times) -> None:
     # The garbage of one case must not be collected at the cost of the next.
     gc.collect()
     cpu_ns, wall_ns = time.process_time_ns(), time.perf_counter_ns()

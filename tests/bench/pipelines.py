@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult, SimpleLogRecordProcessor
@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import AgentOutcomeSpanProcessor
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
-    from opentelemetry.trace import Tracer
 
 RESOURCE = Resource({"service.name": "bench"})
 
@@ -36,10 +36,27 @@ class NoOpProcessor(SpanProcessor):
         pass
 
 
-class NullLogExporter(LogRecordExporter):
-    """Drops every record."""
+class NullSpanExporter(SpanExporter):
+    """Drops every span."""
 
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:  # noqa: ARG002 - the SDK's signature
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
+        return SpanExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
+        return True
+
+    def shutdown(self) -> None:
+        pass
+
+
+class NullLogExporter(LogRecordExporter):
+    """Drops every record, and says how many there were: a case that emits nothing would look cheap."""
+
+    def __init__(self) -> None:
+        self.exported = 0
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        self.exported += len(batch)
         return LogRecordExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
@@ -49,18 +66,33 @@ class NullLogExporter(LogRecordExporter):
         pass
 
 
-def tracer_with(processor: SpanProcessor) -> Tracer:
-    """A tracer of a provider that has this one processor and samples everything."""
+class LogPipeline(NamedTuple):
+    """A logger provider that hands every record to a null exporter on the spot."""
+
+    provider: LoggerProvider
+    exporter: NullLogExporter
+
+
+class OutcomePipeline(NamedTuple):
+    """Our processor with providers of its own, and where its events end."""
+
+    processor: AgentOutcomeSpanProcessor
+    exporter: NullLogExporter
+
+
+def provider_with(processor: SpanProcessor) -> TracerProvider:
+    """A provider that has this one processor and samples everything."""
     provider = TracerProvider(sampler=ALWAYS_ON, resource=RESOURCE, shutdown_on_exit=False)
     provider.add_span_processor(processor)
-    return provider.get_tracer("bench")
-
-
-def logger_provider() -> LoggerProvider:
-    """A logger provider that hands every record to a null exporter on the spot."""
-    provider = LoggerProvider(resource=RESOURCE, shutdown_on_exit=False)
-    provider.add_log_record_processor(SimpleLogRecordProcessor(NullLogExporter()))
     return provider
+
+
+def log_pipeline() -> LogPipeline:
+    """A new one."""
+    exporter = NullLogExporter()
+    provider = LoggerProvider(resource=RESOURCE, shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    return LogPipeline(provider, exporter)
 
 
 def meter_provider() -> MeterProvider:
@@ -68,6 +100,8 @@ def meter_provider() -> MeterProvider:
     return MeterProvider([InMemoryMetricReader()], resource=RESOURCE, shutdown_on_exit=False)
 
 
-def outcome_processor() -> AgentOutcomeSpanProcessor:
-    """Our processor with pipelines of its own."""
-    return AgentOutcomeSpanProcessor(logger_provider=logger_provider(), meter_provider=meter_provider())
+def outcome_pipeline() -> OutcomePipeline:
+    """A new one."""
+    logs = log_pipeline()
+    processor = AgentOutcomeSpanProcessor(logger_provider=logs.provider, meter_provider=meter_provider())
+    return OutcomePipeline(processor, logs.exporter)
