@@ -66,3 +66,14 @@ class ApiPipeline(Pipeline):
 def of(event: SeenEvent, *names: str) -> tuple[Any, ...]:
     """Several `agent.outcome.*` attributes of an event."""
     return tuple(event.outcome(name) for name in names)
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def named(name: str, module: str, *bases: type[BaseException], **fields: Any) -> BaseException:
+    """An exception of the class of that qualified name, without the package that defines it."""
+    cls = type(name, bases or (Exception,), {"__module__": module, **fields})
+    made: BaseException = cls(PRIVATE_TEXT)
+    return made

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.sdk.version import __version__ as sdk_version
 
+from tests.integration.api_pipeline import ApiPipeline
 from tests.integration.backend_stack import Demo, Stack, holds_all_runs, run_demo, running_stack
 from tests.integration.backends import wait_until
 from tests.integration.otelcol import ROOT, Collector
-from tests.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,8 +102,8 @@ def demo(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 @pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
+def pipeline() -> Iterator[ApiPipeline]:
     """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = Pipeline()
+    made = ApiPipeline()
     yield made
     assert made.error_count() == 0

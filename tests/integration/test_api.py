@@ -20,30 +20,11 @@ import agent_outcomes
 from agent_outcomes import Outcome, agent_run, record_outcome, record_run, set_outcome
 from agent_outcomes.semconv import OutcomeType, Status
 from agent_outcomes.stated import RUN_FIELDS
-from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, isolate, of
+from tests.integration.api_pipeline import ApiPipeline, fail, isolate, of
 from tests.pipeline import TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def pipeline() -> Iterator[ApiPipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = ApiPipeline()
-    yield made
-    assert made.error_count() == 0
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def named(name: str, module: str, *bases: type[BaseException], **fields: Any) -> BaseException:
-    """An exception of the class of that qualified name, without the package that defines it."""
-    cls = type(name, bases or (Exception,), {"__module__": module, **fields})
-    made: BaseException = cls(PRIVATE_TEXT)
-    return made
+    from collections.abc import Callable
 
 
 # The block

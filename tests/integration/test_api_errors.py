@@ -4,37 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc  # type: ignore[import-untyped]
 import pytest
 from opentelemetry.trace import StatusCode
 
 from agent_outcomes import agent_run
-from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, of
+from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, fail, named, of
 from tests.pipeline import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def pipeline() -> Iterator[ApiPipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = ApiPipeline()
-    yield made
-    assert made.error_count() == 0
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def named(name: str, module: str, *bases: type[BaseException], **fields: Any) -> BaseException:
-    """An exception of the class of that qualified name, without the package that defines it."""
-    cls = type(name, bases or (Exception,), {"__module__": module, **fields})
-    made: BaseException = cls(PRIVATE_TEXT)
-    return made
+    from collections.abc import Callable
 
 
 # Exceptions

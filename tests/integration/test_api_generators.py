@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
 
-@pytest.fixture
-def pipeline() -> Iterator[ApiPipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = ApiPipeline()
-    yield made
-    assert made.error_count() == 0
-
-
 def current() -> SpanContext:
     return trace.get_current_span().get_span_context()
 

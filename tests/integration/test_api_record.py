@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from opentelemetry import context as context_api
@@ -16,29 +16,6 @@ from opentelemetry.trace import SpanKind
 from agent_outcomes import Outcome, agent_run, record_outcome, record_run, set_outcome
 from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, isolate, of
 from tests.pipeline import AGENT, OPENINFERENCE_LANGCHAIN, TOOL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def pipeline() -> Iterator[ApiPipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = ApiPipeline()
-    yield made
-    assert made.error_count() == 0
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def named(name: str, module: str, *bases: type[BaseException], **fields: Any) -> BaseException:
-    """An exception of the class of that qualified name, without the package that defines it."""
-    cls = type(name, bases or (Exception,), {"__module__": module, **fields})
-    made: BaseException = cls(PRIVATE_TEXT)
-    return made
-
 
 # record_outcome
 
