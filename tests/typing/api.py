@@ -74,18 +74,21 @@ def every_type(type_: OutcomeType) -> bool | None:
 def factories(error: ValueError) -> None:
     """Every factory takes the stated fields by keyword, in every form the documentation names."""
     assert_type(Outcome.success(type="converted", value="49.90", currency="EUR"), Outcome)
-    assert_type(Outcome.success({"answer": 42}, type=OutcomeType.CUSTOM, value=Decimal("1.5")), Outcome)
+    assert_type(Outcome.success(output={"answer": 42}, type=OutcomeType.CUSTOM, value=Decimal("1.5")), Outcome)
     assert_type(Outcome.partial(value=5, currency="USD"), Outcome)
     assert_type(Outcome.failure(), Outcome)
     assert_type(Outcome.failure(error, retryable=True, error_category="network"), Outcome)
     assert_type(Outcome.failure("no stock", label="sold_out"), Outcome)
     assert_type(Outcome.timeout(message="too slow"), Outcome)
     assert_type(Outcome.cancelled(metadata={"by": "user"}), Outcome)
-    assert_type(Outcome.invalid_output("{", metadata='{"a": 1}'), Outcome)
+    assert_type(Outcome.invalid_output(output="{", metadata='{"a": 1}'), Outcome)
     assert_type(Outcome.from_exception(error, success=False), Outcome)
     Outcome.success(lable="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Outcome.success(value=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Outcome.success(success="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.success("resolved")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.timeout("after 30 s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.failure(TimeoutError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Outcome.success(run_id="4711")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
