@@ -24,6 +24,12 @@ def no_outcome(call: str, given: object) -> TypeError:
     return TypeError(f"{call}() takes an Outcome or keywords, not {type_name(given)}; write {keyword}?")
 
 
+def no_result(given: object) -> str:
+    """What a function of the result returned where it was to return an `Outcome`, for a log: no value is quoted."""
+    keyword = _keyword_for(given, of_run=False) if is_a(given, bool) else 'label="..."'
+    return f"returned {type_name(given)}, neither an Outcome nor None; write Outcome.success({keyword})?"
+
+
 def wrong_field(name: str, given: object, wanted: str) -> TypeError:
     """The error of an `Outcome` that was not made by a factory and holds what none of them would have put there."""
     message = f"Outcome.{name} is {type_name(given)}, not {wanted}; make it with a factory, as Outcome.success(...)"

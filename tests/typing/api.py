@@ -113,7 +113,7 @@ def answer(question: str, *, tries: int = 1) -> list[str]:
     return [question] * tries
 
 
-@agent_run("lead-qualifier", outcome=lambda _: Outcome.success(type="converted", value="49.90", currency="EUR"))
+@agent_run("lead-qualifier", outcome_of=lambda _: Outcome.success(type="converted", value="49.90", currency="EUR"))
 async def qualify(lead: int) -> float:
     """So does a coroutine function."""
     return lead / 2
@@ -167,9 +167,9 @@ def as_values(run: agent_run) -> None:
         return dict.fromkeys(words, 1)
 
     assert_type(counted(["a"]), dict[str, int])
-    agent_run("a", outcome=lambda _: None)
-    agent_run("a", outcome=Outcome.success)
-    agent_run("a", outcome="success")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agent_run("a", outcome_of=lambda _: None)
+    agent_run("a", outcome_of=Outcome.success)
+    agent_run("a", outcome_of="success")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def blocks() -> None:
