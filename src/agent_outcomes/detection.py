@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +37,7 @@ from agent_outcomes.texts import encodable
 from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from opentelemetry.trace import SpanContext
 
@@ -44,8 +45,10 @@ if TYPE_CHECKING:
     from agent_outcomes.pricing import ModelCall
     from agent_outcomes.usage import Tally
 
-    IsRun = Callable[[ReadableSpan], bool | None]
     PriceOf = Callable[[ModelCall], object]
+
+IsRun = Callable[[ReadableSpan], bool | None]
+"""Says whether a span is a run. Asked when it ends, and before of one above a run: then its `end_time` is `None`."""
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})

@@ -157,8 +157,8 @@ class FollowedAwaitable:
         awaiting: Generator[Any, Any, Any] = coroutine.__await__()
         return awaiting
 
-    @property
-    def __class__(self) -> type:  # type: ignore[misc] # pyright: ignore[reportIncompatibleMethodOverride]
+    @property  # type: ignore[misc]  # `object` lets it be set; nobody sets that of a stand-in
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The class of what it stands for."""
         return type(self._awaitable)
 

@@ -149,7 +149,7 @@ def _check_fields(outcome: Outcome) -> None:
     """Made without a factory, an outcome may hold anything."""
     for name, (cls, is_optional) in _FIELDS.items():
         value = getattr(outcome, name)
-        if not is_a(value, cls) and not (value is None and is_optional):
+        if not issubclass(type(value), cls) and not (value is None and is_optional):
             raise misuse.wrong_field(name, value, cls.__name__)
 
 
@@ -159,8 +159,10 @@ def _text(text: str | None, length_max: int) -> str | None:
 
 
 def _own_amount(amount: Decimal | None) -> float | str | None:
-    taken = parse_amount(amount) if amount is not None else None
-    return short_text(amount) if taken is None and amount is not None else _amount(taken)
+    if amount is None:
+        return None
+    taken = parse_amount(amount)
+    return short_text(amount) if taken is None else _amount(taken)
 
 
 def _attributes_of_statement(statement: Statement) -> dict[str, SpanAttribute]:

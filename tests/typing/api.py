@@ -7,20 +7,28 @@ A line that must be refused carries an ignore, which is itself an error once the
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, assert_never, assert_type
+from typing import TYPE_CHECKING, Unpack, assert_never, assert_type
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import (
     ActiveRun,
     AgentOutcomeSpanProcessor,
+    CostKind,
+    ErrorCategory,
+    IsRun,
     ModelCall,
     Outcome,
     OutcomeSampler,
     OutcomeType,
+    Prices,
+    Problem,
+    ProblemKind,
     Remedy,
+    SettingsArguments,
     Source,
     State,
+    Stated,
     Status,
     agent_run,
     install,
@@ -223,3 +231,39 @@ def prices() -> None:
     AgentOutcomeSpanProcessor(prices="genai-prices")
     install(prices=by_table)
     AgentOutcomeSpanProcessor(prices=without_currency)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def resolved(label: str, /, **stated: Unpack[Stated]) -> bool:
+    """A wrapper of one's own takes the same keywords."""
+    return record_outcome(Outcome.success(label=label, error_category=ErrorCategory.POLICY), **stated)
+
+
+def set_up_wrapped(is_run: IsRun, **settings: Unpack[SettingsArguments]) -> AgentOutcomeSpanProcessor:
+    """So does one of the set-up."""
+    free: Prices = by_table
+    AgentOutcomeSpanProcessor(prices=free)
+    return AgentOutcomeSpanProcessor(is_run=is_run, **settings)
+
+
+def kinds(outcome: Outcome) -> list[ProblemKind]:
+    """What could not be taken is typed."""
+    assert_type(outcome.problems, tuple[Problem, ...])
+    assert_type(Status.from_text("approved"), Status)
+    every_kind: list[CostKind] = list(CostKind)
+    del every_kind
+    resolved("x", value=5, currency="EUR")
+    resolved("x", lable="y")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return [problem.kind for problem in outcome.problems]
+
+
+def block(run: ActiveRun) -> None:
+    """A run starts and ends with its block alone."""
+    assert_type(run.outer, ActiveRun | None)
+    run.end()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    agent_run("a", outcome=Outcome.success)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agent_run("a", outcome_of=is_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def is_text(result: object) -> bool:
+    """A verdict alone is no outcome."""
+    return isinstance(result, str)
