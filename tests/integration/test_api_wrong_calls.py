@@ -32,7 +32,7 @@ class LazyText(str):
     def _refuse(self, *_: object) -> NoReturn:
         raise RuntimeError(PRIVATE_TEXT)
 
-    __len__ = __str__ = __repr__ = __format__ = __eq__ = __hash__ = __iter__ = __getitem__ = encode = lower = _refuse
+    __len__ = __str__ = __repr__ = __format__ = __eq__ = __hash__ = _refuse
 
 
 class LazyMapping(Mapping[str, Any]):
@@ -55,13 +55,13 @@ class UnboundProxy:
         raise RuntimeError(PRIVATE_TEXT)
 
     __getattr__ = __str__ = __repr__ = __format__ = __eq__ = __hash__ = __float__ = __bool__ = __len__ = _refuse
-    __class__ = property(_refuse)  # type: ignore[assignment]  # as proxies have it
+    __class__ = property(_refuse)  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class LyingProxy:
     """A proxy that says it is a text, and is none."""
 
-    __class__ = property(lambda _: str)  # type: ignore[assignment]  # as proxies have it
+    __class__ = property(lambda _: str)  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class LoudDecimal(Decimal):
@@ -70,7 +70,7 @@ class LoudDecimal(Decimal):
     def __format__(self, *_: object) -> NoReturn:
         raise RuntimeError(PRIVATE_TEXT)
 
-    __str__ = __repr__ = __eq__ = __hash__ = __float__ = as_tuple = __format__  # type: ignore[assignment]
+    __str__ = __repr__ = __eq__ = __hash__ = __float__ = __format__
 
 
 VALUES: dict[str, Callable[[], Any]] = {
@@ -254,8 +254,9 @@ def test_what_the_outcome_function_may_not_return(
 def test_no_text_of_the_application_is_logged(pipeline: ApiPipeline, caplog: pytest.LogCaptureFixture) -> None:
     """Of an exception in the application's own function, and of a value that is of no use, the class alone."""
 
-    @agent_run("bot", outcome_of=lambda _: {}[PRIVATE_TEXT], tracer_provider=pipeline.provider)
-    def work() -> None: ...
+    @agent_run("bot", outcome_of=dict[str, Outcome]().__getitem__, tracer_provider=pipeline.provider)
+    def work() -> str:
+        return PRIVATE_TEXT
 
     work()
     record_run("bot", duration_s=PRIVATE_TEXT, tracer_provider=pipeline.provider)  # type: ignore[arg-type]
