@@ -17,7 +17,7 @@ def verdict(deal: str | None) -> Outcome:
     return Outcome.success(type="converted", value=deal, currency="EUR")
 
 
-@agent_run("lead-qualifier", outcome=verdict, job_type="inbound")
+@agent_run("lead-qualifier", outcome_of=verdict, job_type="inbound")
 def qualify(lead: str) -> str | None:
     """Qualify a lead: the result is what the outcome is read from."""
     return "490.00" if lead == "warm" else None

@@ -1,29 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Did the agent do its job? Typed outcomes of agent runs as OpenTelemetry events and metrics."""
+"""Did the agent do its job? Typed outcomes of agent runs as OpenTelemetry events and metrics.
+
+Public are the names in `__all__` here, `agent_outcomes.retrying` and `agent_outcomes.doctor`; every other module may
+change without notice.
+
+An outcome is stated in one of four ways, by whose it is:
+
+- `record_outcome(...)`: the run's that this code is part of, from anywhere below it. Of agents nested in one another
+  that is the outermost one's, whoever opened its span.
+- `run.set_outcome(...)`, with the run of `with agent_run(...) as run:`, the agent's of that very block. Nested in
+  another run, it is a called agent's, and the run's outcome is not touched.
+- `set_outcome(span, ...)`: the agent's whose span you hold.
+- `record_run(...)`: that of a run that is over.
+"""
 
 from agent_outcomes._version import __version__
 from agent_outcomes.active_run import ActiveRun
 from agent_outcomes.api import agent_run, record_outcome, record_run, set_outcome
-from agent_outcomes.config import SettingsError
+from agent_outcomes.config import SettingsArguments, SettingsError
 from agent_outcomes.installation import install
 from agent_outcomes.model import Outcome
-from agent_outcomes.pricing import ModelCall
+from agent_outcomes.pricing import ModelCall, Prices
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.retry_after import retry_after_s
 from agent_outcomes.sampling import OutcomeSampler
-from agent_outcomes.semconv import OutcomeType, Remedy, Source, State, Status
+from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
+from agent_outcomes.span_reader import IsRun
+from agent_outcomes.stated import Stated
+from agent_outcomes.statement import Problem
 
 __all__ = [
     "ActiveRun",
     "AgentOutcomeSpanProcessor",
+    "CostKind",
+    "ErrorCategory",
+    "IsRun",
     "ModelCall",
     "Outcome",
     "OutcomeSampler",
     "OutcomeType",
+    "Prices",
+    "Problem",
+    "ProblemKind",
     "Remedy",
+    "SettingsArguments",
     "SettingsError",
     "Source",
     "State",
+    "Stated",
     "Status",
     "__version__",
     "agent_run",

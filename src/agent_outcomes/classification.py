@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_outcomes.codes_table import CODE_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.errors_table import BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
-from agent_outcomes.semconv import Remedy
+from agent_outcomes.semconv import Remedy, Status
+from agent_outcomes.texts import is_a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
 CAUSE_DEPTH_MAX = 8
 ERROR_NAME_LENGTH_MAX = 200
+LEAVES_MAX = 128
 _BUILTINS = "builtins."
 UNNAMED_ERROR = "_OTHER"
 _HTTP_CODES = range(400, 600)
@@ -63,8 +65,14 @@ class ErrorFacts(NamedTuple):
 
 
 def facts_from_exception(error: BaseException) -> ErrorFacts:
-    """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag."""
-    chain = list(causes(error))
+    """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag.
+
+    A group says what its errors say, if they agree or one of them forbids a retry; else it says nothing. Never raises.
+    """
+    return _facts(list(causes(error)))
+
+
+def _facts(chain: Sequence[BaseException]) -> ErrorFacts:
     return ErrorFacts(
         lineages=tuple(_lineage(type(one)) for one in chain),
         retryable=_first(_own_retryable(one) for one in chain),
@@ -152,19 +160,66 @@ def _index_by_segment() -> Mapping[str, Classification]:
     return {segment: rule for segment, rule in index.items() if segment not in contradicted}
 
 
+_EXCEPTIONS_OF: Callable[[BaseException], tuple[BaseException, ...]] = vars(BaseExceptionGroup)["exceptions"].__get__
 _BY_NAME = _index_by_name()
 _BY_SEGMENT = _index_by_segment()
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, a few levels deep and each once."""
+    """The error and what it was raised from, a few levels deep and each once.
+
+    A group was raised from the error in it that decides what the group means, if one does.
+    """
+    return _along(error, _behind)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group and in the groups in it, at most `LEAVES_MAX` and one; none if the error is no group."""
+    found: list[BaseException] = []
+    unseen: list[BaseException] = [error] if is_a(error, BaseExceptionGroup) else []
+    while unseen and len(found) <= LEAVES_MAX:
+        one = unseen.pop()
+        if is_a(one, BaseExceptionGroup):
+            # Python's own tuple, whatever a subclass calls so: fixed when the group was made, it holds no circle.
+            unseen += _EXCEPTIONS_OF(one)[LEAVES_MAX::-1]
+        else:
+            found.append(one)
+    return found
+
+
+def _along(error: BaseException, behind: Callable[[BaseException], BaseException | None]) -> Iterator[BaseException]:
     seen: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and len(seen) < CAUSE_DEPTH_MAX and all(current is not one for one in seen):
         seen.append(current)
         yield current
-        cause = look(current, "__cause__")
-        current = cause if isinstance(cause, BaseException) else None
+        current = behind(current)
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    return _deciding(leaves(error)) if is_a(error, BaseExceptionGroup) else _cause(error)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    cause = look(error, "__cause__")
+    return cause if is_a(cause, BaseException) else None
+
+
+def _deciding(members: list[BaseException]) -> BaseException | None:
+    """The error that says what a group means: any if all are classified alike, else one that forbids a retry."""
+    if len(members) > LEAVES_MAX:
+        return None
+    # Along causes alone: a group among the causes of its own errors would be a circle.
+    verdicts = [classify(_facts(list(_along(one, _cause)))) for one in members]
+    if all(verdict == verdicts[0] for verdict in verdicts):
+        return next(iter(members), None)
+    forbidding = [one for one, verdict in zip(members, verdicts, strict=True) if _forbids_retry(verdict)]
+    return next(iter(forbidding), None)
+
+
+def _forbids_retry(verdict: Classification) -> bool:
+    # Neither a pause nor a cancellation beside a failure is what the group came to.
+    return verdict.retryable is False and verdict.status is Status.FAILURE and not verdict.paused
 
 
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
@@ -193,7 +248,7 @@ def look(error: object, *path: str) -> object:
 def _own_retryable(error: BaseException) -> bool | None:
     for name, meaning in (("is_retryable", True), ("retryable", True), ("non_retryable", False)):
         flag = look(error, name)
-        if isinstance(flag, bool):
+        if is_a(flag, bool):
             return flag is meaning
     return None
 
@@ -201,7 +256,7 @@ def _own_retryable(error: BaseException) -> bool | None:
 def _http_status(error: BaseException) -> int | None:
     for path in (("status_code",), ("status",), ("response", "status_code"), ("response", "status"), ("code",)):
         status = look(error, *path)
-        if isinstance(status, int) and not isinstance(status, bool) and int.__int__(status) in _HTTP_CODES:
+        if is_a(status, int) and not is_a(status, bool) and int.__int__(status) in _HTTP_CODES:
             return int.__int__(status)
     return None
 
@@ -215,7 +270,7 @@ def _grpc_code(error: BaseException) -> str | None:
                 code = code()
             except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
                 return None
-        name = _known(look(code, "name"), GRPC_RULES) if isinstance(code, Enum) else None
+        name = _known(look(code, "name"), GRPC_RULES) if is_a(code, Enum) else None
         if name is not None:
             return name
     return None
@@ -223,14 +278,14 @@ def _grpc_code(error: BaseException) -> str | None:
 
 def _vendor_code(error: BaseException) -> str | None:
     code = look(error, "code")
-    if not isinstance(code, str):
+    if not is_a(code, str):
         response = look(error, "response")
         # botocore's ClientError carries the service's code in a plain dict.
-        details = dict.get(response, "Error") if isinstance(response, dict) else None
-        code = dict.get(details, "Code") if isinstance(details, dict) else None
+        details = dict.get(response, "Error") if is_a(response, dict) else None
+        code = dict.get(details, "Code") if is_a(details, dict) else None
     return _known(code, CODE_RULES)
 
 
 def _known(word: object, rules: Mapping[str, Classification]) -> str | None:
-    text = str.__str__(word) if isinstance(word, str) else None
+    text = str.__str__(word) if is_a(word, str) else None
     return text if text in rules else None

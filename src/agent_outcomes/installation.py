@@ -17,10 +17,10 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from agent_outcomes.active_run import is_sdk_disabled
 from agent_outcomes.attachment import Attachments
 from agent_outcomes.config import VARIABLES, SettingsError, lenient_settings
 from agent_outcomes.list_prices import prices_of
+from agent_outcomes.open_run import is_sdk_disabled
 from agent_outcomes.pipelines import Pipelines, Protocols, read_protocols
 from agent_outcomes.process_exit import (
     EXIT_FLUSH_S,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from agent_outcomes import misuse
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.codes_table import CATEGORY_RULES
 from agent_outcomes.fields import Fields
@@ -16,11 +17,12 @@ from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.stated import StatedOutcome, stated_attributes
 from agent_outcomes.statement import DEFAULT_CURRENCY, Problem, Statement, read_statement
+from agent_outcomes.texts import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
-    from typing import Unpack
+    from typing import Never, Unpack
 
 BUSINESS_SUCCESS_BY_TYPE: Mapping[OutcomeType | None, bool | None] = {
     OutcomeType.CONVERTED: True,
@@ -241,8 +243,9 @@ class Outcome:
     """What a run achieved: how it executed (status, retryability, error) and its business result, both at once.
 
     The two are independent: neither is ever derived from the other. `business_success` is the explicit verdict or
-    follows from `type`. Build one with a factory (`Outcome.success(...)`, `Outcome.failure(...)`, ...), which never
-    raises: what it cannot take is refused and listed in `problems`. `output` is yours alone and never exported.
+    follows from `type`. Build one with a factory (`Outcome.success(...)`, `Outcome.failure(...)`, ...), which refuses a
+    value that it cannot take and lists it in `problems`, and raises `TypeError` for a call that cannot be meant: an
+    unknown keyword, a value without one. `output` is yours alone and never exported.
     """
 
     status: Status
@@ -286,46 +289,61 @@ class Outcome:
         return mine == theirs and (self.value is None or self.currency == other.currency)
 
     @classmethod
-    def success(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
+    def success(cls, *positional: Never, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run did what it was asked to; never retryable."""
+        _refuse_positional("success", positional)
         return _build(Status.SUCCESS, Remedy.NONE, stated, retryable=False, output=output)
 
     @classmethod
-    def partial(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
+    def partial(cls, *positional: Never, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """Some parts of the job were done and some were not; not retryable as a whole."""
+        _refuse_positional("partial", positional)
         return _build(Status.PARTIAL, None, stated, retryable=False, output=output)
 
     @classmethod
     def failure(cls, error: BaseException | str | None = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """No useful work was done; retryable only when the error (or the stated category) is known to be transient.
 
-        An exception gives category, retryability and remedy; text becomes the message.
+        An exception gives category, retryability and remedy; text becomes the message. Raises `TypeError` for anything
+        else, and for a text beside `message=`.
         """
-        if isinstance(error, BaseException):
+        if error is None:
+            return _build(Status.FAILURE, None, stated, retryable=None)
+        if is_a(error, BaseException):
             return _classified(error, stated, status=Status.FAILURE)
-        if error is not None:
-            stated.setdefault("message", error)
-        return _build(Status.FAILURE, None, stated, retryable=None)
+        if not is_a(error, str):
+            raise misuse.no_failure(error)
+        if stated.get("message") is not None:
+            raise misuse.said_twice()
+        return _build(Status.FAILURE, None, StatedOutcome({**stated, "message": error}), retryable=None)
 
     @classmethod
-    def timeout(cls, **stated: Unpack[StatedOutcome]) -> Outcome:
+    def timeout(cls, *positional: Never, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run was stopped by a time limit; retryable, category timeout."""
+        _refuse_positional("timeout", positional)
         return _build(Status.TIMEOUT, Remedy.RETRY, stated, retryable=True, category=ErrorCategory.TIMEOUT)
 
     @classmethod
-    def cancelled(cls, **stated: Unpack[StatedOutcome]) -> Outcome:
+    def cancelled(cls, *positional: Never, **stated: Unpack[StatedOutcome]) -> Outcome:
         """Somebody stopped the run; not retryable."""
+        _refuse_positional("cancelled", positional)
         return _build(Status.CANCELLED, Remedy.NONE, stated, retryable=False, category=ErrorCategory.CANCELLED)
 
     @classmethod
-    def invalid_output(cls, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
+    def invalid_output(cls, *positional: Never, output: object = None, **stated: Unpack[StatedOutcome]) -> Outcome:
         """The run ended but what it produced cannot be used; retryable, category validation."""
+        _refuse_positional("invalid_output", positional)
         category = ErrorCategory.VALIDATION
         return _build(Status.INVALID_OUTPUT, Remedy.RETRY, stated, retryable=True, category=category, output=output)
 
     @classmethod
     def from_exception(cls, error: BaseException, **stated: Unpack[StatedOutcome]) -> Outcome:
-        """What an exception says by the retryability table: timeout, cancelled, invalid_output or failure."""
+        """What an exception says by the retryability table: timeout, cancelled, invalid_output or failure.
+
+        Raises `TypeError` for what is no exception.
+        """
+        if not is_a(error, BaseException):
+            raise misuse.no_exception(error)
         return _classified(error, stated, status=None)
 
 
@@ -365,6 +383,11 @@ def new_outcome(
     made.output = None
     made.__class__ = Outcome
     return made
+
+
+def _refuse_positional(factory: str, given: tuple[object, ...]) -> None:
+    if given:
+        raise misuse.positional(factory, given[0])
 
 
 def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:

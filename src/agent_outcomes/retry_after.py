@@ -7,8 +7,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.classification import causes, look
+from agent_outcomes.classification import causes, leaves, look
 from agent_outcomes.patterns import Pattern
+from agent_outcomes.texts import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,13 +44,23 @@ def retry_after_s(error: BaseException) -> float | None:
     """The seconds that an error asks to wait before the next try, `None` if it does not say; at most a day.
 
     Looks at the error and then along its `__cause__`s: attributes such as `retry_after`, the HTTP headers
-    `retry-after-ms` and `retry-after` (seconds or a date) of its response, gRPC's RetryInfo. Never raises.
+    `retry-after-ms` and `retry-after` (seconds or a date) of its response, gRPC's RetryInfo. Of a group it is the
+    longest that an error in it asks for. Never raises.
     """
-    for one in causes(error):
-        for waits in (_from_attributes(one), _from_headers(one), _from_grpc(one)):
-            asked_s = next(waits, None)
-            if asked_s is not None:
-                return min(asked_s, RETRY_AFTER_MAX_S)
+    chains = ([error], *(causes(one) for one in members)) if (members := leaves(error)) else (causes(error),)
+    asked_s = [wait_s for wait_s in map(_asked_s, chains) if wait_s is not None]
+    return min(max(asked_s), RETRY_AFTER_MAX_S) if asked_s else None
+
+
+def _asked_s(chain: Iterable[BaseException]) -> float | None:
+    for one in chain:
+        for waits in (_from_attributes(one), _from_headers(one), _from_metadata(one), _from_details_of(one)):
+            try:
+                wait_s = next(waits, None)
+            except Exception:  # noqa: BLE001, S112 - an error whose own methods raise does not say how long to wait
+                continue
+            if wait_s is not None:
+                return wait_s
     return None
 
 
@@ -70,8 +81,8 @@ def _headers_of(error: BaseException) -> Iterator[object]:
     yield from (look(error, *path) for path in _HEADERS_OF)
     response = look(error, "response")
     # botocore's ClientError carries the answer in a plain dict.
-    metadata = dict.get(response, "ResponseMetadata") if isinstance(response, dict) else None
-    yield dict.get(metadata, "HTTPHeaders") if isinstance(metadata, dict) else None
+    metadata = dict.get(response, "ResponseMetadata") if is_a(response, dict) else None
+    yield dict.get(metadata, "HTTPHeaders") if is_a(metadata, dict) else None
 
 
 def _header(headers: object, name: str) -> object:
@@ -86,27 +97,23 @@ def _header(headers: object, name: str) -> object:
     return value
 
 
-def _from_grpc(error: BaseException) -> Iterator[float]:
-    for name, value in _trailing_metadata(error):
-        if isinstance(value, bytes) and len(value) <= _DETAILS_BYTES_MAX:
-            yield from _from_metadata(name, value)
-    # google.api_core has read the details already.
-    yield from _from_details(look(error, "details"))
-
-
-def _trailing_metadata(error: BaseException) -> Iterator[tuple[object, object]]:
+def _from_metadata(error: BaseException) -> Iterator[float]:
     # Only gRPC's own errors: calling an unknown object's method could do anything.
     if not any(cls.__module__.partition(".")[0] == "grpc" for cls in type(error).__mro__):
         return
     method = look(error, "trailing_metadata")
-    try:
-        pairs: Any = method() if callable(method) else None
-        yield from ((key, value) for key, value in pairs or ())
-    except Exception:  # noqa: BLE001 - as above: what raises says nothing
-        return
+    pairs: Any = method() if callable(method) else None
+    for name, value in pairs or ():
+        if is_a(name, str) and is_a(value, bytes) and len(value) <= _DETAILS_BYTES_MAX:
+            yield from _from_message(str.__str__(name), value)
 
 
-def _from_metadata(name: object, value: bytes) -> Iterator[float]:
+def _from_details_of(error: BaseException) -> Iterator[float]:
+    # google.api_core has read the details already.
+    yield from _from_details(look(error, "details"))
+
+
+def _from_message(name: str, value: bytes) -> Iterator[float]:
     if name not in (GRPC_RETRY_INFO, GRPC_STATUS_DETAILS):
         return
     try:
@@ -126,21 +133,21 @@ def _from_metadata(name: object, value: bytes) -> Iterator[float]:
 
 
 def _from_details(details: object) -> Iterator[float]:
-    for detail in details[:_DETAILS_MAX] if isinstance(details, list | tuple) else ():
+    for detail in details[:_DETAILS_MAX] if is_a(details, list) or is_a(details, tuple) else ():
         seconds, nanos = look(detail, "retry_delay", "seconds"), look(detail, "retry_delay", "nanos")
-        if isinstance(seconds, int) and isinstance(nanos, int):
+        if is_a(seconds, int) and is_a(nanos, int):
             yield from _seconds(seconds + nanos / 1e9, 1.0)
 
 
 def _seconds(value: object, unit_s: float) -> Iterable[float]:
-    if isinstance(value, timedelta):
-        asked_s = value.total_seconds()
-    elif isinstance(value, str):
-        text = str.__str__(value).strip() if len(value) <= _TEXT_LENGTH_MAX else ""
+    if is_a(value, timedelta):
+        asked_s = timedelta.total_seconds(value)
+    elif is_a(value, str):
+        text = str.__str__(value).strip() if str.__len__(value) <= _TEXT_LENGTH_MAX else ""
         asked_s = float(text) * unit_s if _NUMBER.fullmatch(text) else -1.0
-    elif isinstance(value, float):
+    elif is_a(value, float):
         asked_s = float.__float__(value) * unit_s
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif is_a(value, int) and not is_a(value, bool):
         # Before a float sees it: an integer past 1024 bit raises.
         asked_s = min(int.__int__(value), _NUMBER_MAX) * unit_s
     else:
@@ -159,7 +166,7 @@ def _until(value: object, sent: object) -> Iterable[float]:
 
 
 def _date(value: object) -> datetime | None:
-    if not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX:
+    if not is_a(value, str) or str.__len__(value) > _TEXT_LENGTH_MAX:
         return None
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import and rarely needed
 

@@ -139,6 +139,17 @@ class Status(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     UNKNOWN = "unknown"
 
+    @classmethod
+    def from_text(cls, text: str) -> Status:
+        """The status that a word means, as `agent.outcome.status` is read: "approved" is success. Never raises.
+
+        Case, blanks and joints do not matter. A word that no table has is `UNKNOWN`, as is one that leaves the status
+        to the run's end ("escalated") or says that there is none yet ("running").
+        """
+        from agent_outcomes.words import status_of_text  # noqa: PLC0415 - its tables are made of the enums here
+
+        return status_of_text(text)
+
 
 class OutcomeType(StrEnum):
     """Values of `agent.outcome.type`."""

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes import semconv
+from agent_outcomes import misuse, semconv
 from agent_outcomes.evidence import STATED
-from agent_outcomes.money import is_exact_double, plain_text
-from agent_outcomes.semconv import Source, Status
+from agent_outcomes.model import Outcome
+from agent_outcomes.money import is_exact_double, parse_amount, plain_text
+from agent_outcomes.semconv import OutcomeType, Source, Status
 from agent_outcomes.stated import stated_attributes
-from agent_outcomes.statement import read_statement
-from agent_outcomes.texts import MESSAGE_LENGTH_MAX, encodable, short_text
+from agent_outcomes.statement import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, read_statement
+from agent_outcomes.texts import MESSAGE_LENGTH_MAX, encodable, is_a, short_text
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from collections.abc import Mapping
 
-    from agent_outcomes.model import Outcome
     from agent_outcomes.stated import Stated
     from agent_outcomes.statement import Statement
 
@@ -44,6 +46,48 @@ _REFUSED_AGAIN: Final = frozenset(
         semconv.AGENT_OUTCOME_RETRYABLE,
     }
 )
+# What an outcome's fields hold, and whether they may be left out; the others are never written.
+_FIELDS: Final[Mapping[str, tuple[type, bool]]] = {
+    "status": (Status, False),
+    "source": (Source, False),
+    "evidence": (str, False),
+    "retryable": (bool, True),
+    "error_category": (str, True),
+    "error_type": (str, True),
+    "type": (OutcomeType, True),
+    "business_success": (bool, True),
+    "label": (str, True),
+    "value": (Decimal, True),
+    "currency": (str, False),
+    "message": (str, True),
+    "metadata": (str, True),
+    "raw_status": (str, True),
+    "refused": (tuple, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one call has stated, as span attributes: those of a whole outcome, and those of its keywords."""
+
+    whole: Mapping[str, SpanAttribute]
+    fields: Mapping[str, SpanAttribute]
+
+    @property
+    def attributes(self) -> dict[str, SpanAttribute]:
+        """Both; keywords win over the outcome beside them."""
+        return {**self.whole, **self.fields}
+
+
+def read_given(call: str, outcome: Outcome | None, stated: Stated) -> Given:
+    """What a call of the Python API has stated, read once.
+
+    Raises `TypeError`, before anything is done, for an unknown keyword and for what is no outcome.
+    """
+    if outcome is not None and not is_a(outcome, Outcome):
+        raise misuse.no_outcome(call, outcome)
+    whole = attributes_of_outcome(outcome) if outcome is not None else {}
+    return Given(whole, attributes_of_stated(stated) if stated else {})
 
 
 def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
@@ -72,29 +116,53 @@ def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
 def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
     """The attributes that state this very outcome; `output` is not among them.
 
-    What its factory refused is written as it was given, so that the reader of the span lists it as well.
+    What its factory refused is written as it was given, so that the reader of the span lists it as well. Raises
+    `TypeError` for an outcome that no factory would have made: a field of another type.
     """
-    status = outcome.raw_status if outcome.status is Status.UNKNOWN and outcome.raw_status else outcome.status.value
+    _check_fields(outcome)
+    raw_status = _text(outcome.raw_status, LABEL_LENGTH_MAX)
     optional: dict[str, SpanAttribute | None] = {
-        semconv.AGENT_OUTCOME_STATUS: status,
+        semconv.AGENT_OUTCOME_STATUS: (outcome.status is Status.UNKNOWN and raw_status) or outcome.status.value,
         semconv.AGENT_OUTCOME_SOURCE: outcome.source.value,
-        semconv.AGENT_OUTCOME_EVIDENCE: outcome.evidence or STATED,
+        semconv.AGENT_OUTCOME_EVIDENCE: _text(outcome.evidence, LABEL_LENGTH_MAX) or STATED,
         semconv.AGENT_OUTCOME_RETRYABLE: outcome.retryable,
-        semconv.AGENT_OUTCOME_ERROR_CATEGORY: outcome.error_category,
-        semconv.ERROR_TYPE: outcome.error_type,
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY: _text(outcome.error_category, LABEL_LENGTH_MAX),
+        semconv.ERROR_TYPE: _text(outcome.error_type, LABEL_LENGTH_MAX),
         semconv.AGENT_OUTCOME_TYPE: outcome.type.value if outcome.type is not None else None,
         semconv.AGENT_OUTCOME_SUCCESS: outcome.business_success,
-        semconv.AGENT_OUTCOME_LABEL: outcome.label,
-        semconv.AGENT_OUTCOME_VALUE: _amount(outcome.value),
-        semconv.AGENT_OUTCOME_CURRENCY: outcome.currency if outcome.value is not None else None,
-        semconv.AGENT_OUTCOME_MESSAGE: outcome.message,
-        semconv.AGENT_OUTCOME_METADATA: outcome.metadata,
+        semconv.AGENT_OUTCOME_LABEL: _text(outcome.label, LABEL_LENGTH_MAX),
+        semconv.AGENT_OUTCOME_VALUE: _own_amount(outcome.value),
+        semconv.AGENT_OUTCOME_CURRENCY: _text(outcome.currency, LABEL_LENGTH_MAX)
+        if outcome.value is not None
+        else None,
+        semconv.AGENT_OUTCOME_MESSAGE: _text(outcome.message, MESSAGE_LENGTH_MAX),
+        semconv.AGENT_OUTCOME_METADATA: _text(outcome.metadata, METADATA_LENGTH_MAX),
     }
-    refused = (text.partition("=") for text in outcome.refused)
+    refused = (encodable(text, LABEL_LENGTH_MAX).partition("=") for text in outcome.refused if is_a(text, str))
     return {
         **{key: text for key, _, text in refused if key in _REFUSED_AGAIN},
         **{key: value for key, value in optional.items() if value is not None},
     }
+
+
+def _check_fields(outcome: Outcome) -> None:
+    """Made without a factory, an outcome may hold anything."""
+    for name, (cls, is_optional) in _FIELDS.items():
+        value = getattr(outcome, name)
+        if not issubclass(type(value), cls) and not (value is None and is_optional):
+            raise misuse.wrong_field(name, value, cls.__name__)
+
+
+def _text(text: str | None, length_max: int) -> str | None:
+    """As a factory makes it, or one character longer, so that the reader of the span shortens it and says so."""
+    return encodable(text, length_max + 1) if text is not None else None
+
+
+def _own_amount(amount: Decimal | None) -> float | str | None:
+    if amount is None:
+        return None
+    taken = parse_amount(amount)
+    return short_text(amount) if taken is None else _amount(taken)
 
 
 def _attributes_of_statement(statement: Statement) -> dict[str, SpanAttribute]:

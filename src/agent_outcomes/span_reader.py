@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from agent_outcomes.classification import ErrorFacts
 
-    IsRun = Callable[[ReadableSpan], bool | None]
+
+IsRun = Callable[[ReadableSpan], bool | None]
+"""Says whether a span is a run. Asked when it ends, and before of one above a run: then its `end_time` is `None`."""
 
 _EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
 _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}

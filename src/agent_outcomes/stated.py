@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from agent_outcomes import semconv
+from agent_outcomes.texts import own_metadata, own_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_outcomes.semconv import OutcomeType, Status
+    from agent_outcomes.semconv import ErrorCategory, OutcomeType, Status
 
 AmountLike = Decimal | str | int | float
 
@@ -29,7 +30,7 @@ class StatedOutcome(TypedDict, total=False):
     currency: str | None
     retryable: bool | None
     message: str | None
-    error_category: str | None
+    error_category: ErrorCategory | str | None
     metadata: Mapping[str, Any] | str | None
 
 
@@ -65,7 +66,7 @@ RUN_FIELDS: Final = frozenset({"status", "cost", "cost_currency", "job_type", "r
 
 
 def stated_attributes(stated: Stated | StatedOutcome, *, of_run: bool = True) -> dict[str, Any]:
-    """The keyword arguments as the attributes they stand for.
+    """The keyword arguments as the attributes they stand for, each value in a type whose methods are Python's own.
 
     Raises `TypeError` for an unknown keyword, and for one that belongs to a run where `of_run` is false.
     """
@@ -76,5 +77,5 @@ def stated_attributes(stated: Stated | StatedOutcome, *, of_run: bool = True) ->
             message = f"unknown outcome field {name!r}; expected one of {', '.join(known)}"
             raise TypeError(message)
         if value is not None:
-            attributes[STATED_ATTRIBUTES[name]] = value
+            attributes[STATED_ATTRIBUTES[name]] = own_metadata(value) if name == "metadata" else own_value(value)
     return attributes

@@ -1,18 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Foreign values as text and as JSON: bounded, encodable to OTLP, calling nothing of theirs that could raise."""
+"""Foreign values as text, JSON or Python's own types: bounded, encodable to OTLP, calling nothing that could raise."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, TypeVar
+
+T = TypeVar("T")
 
 MESSAGE_LENGTH_MAX: Final = 4096
 METADATA_KEYS_MAX: Final = 32
 REFUSED_LENGTH_MAX: Final = 128
 _METADATA_DEPTH_MAX: Final = 8
 _PRINTABLE_INT_BITS_MAX: Final = 256
+_PLAIN_TYPES: Final = (str, bool, int, float, Decimal, type(None))
+
+
+class Unreadable:
+    """Stands for a foreign value that does not answer for itself, so that whoever reads it refuses it."""
+
+    __slots__ = ()
+
+
+def is_a(value: object, cls: type[T]) -> TypeGuard[T]:
+    """Whether the value's own type says so; `isinstance` also asks `__class__`, and a proxy's may lie or raise."""
+    return issubclass(type(value), cls)
+
+
+def own_value(value: object) -> object:
+    """A scalar in Python's own type, whatever its class overrides; else the value, `Unreadable` if it is a proxy.
+
+    Never raises.
+    """
+    cls = type(value)
+    if any(cls is one for one in _PLAIN_TYPES):
+        return value
+    if is_a(value, str):
+        return str.__str__(value)
+    if is_a(value, int):
+        return int.__int__(value)
+    if is_a(value, float):
+        return float.__float__(value)
+    if is_a(value, Decimal):
+        return Decimal(value)
+    return value if _answers_for_itself(value) else Unreadable()
+
+
+def own_metadata(value: object) -> object:
+    """Free context in JSON's own types; of a container that raises when it is read, its type's name. Never raises."""
+    value = own_value(value)
+    try:
+        # A proxy is none of these by now.
+        if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
+            return plain_value(value, depth=0)
+    except Exception:  # noqa: BLE001 - a lazy container raises anything once what it reads from is gone
+        return short_text(value)
+    return value
+
+
+def _answers_for_itself(value: object) -> bool:
+    try:
+        return value.__class__ is type(value)
+    except Exception:  # noqa: BLE001 - a proxy raises anything where it has no object
+        return False
 
 
 def encodable(text: str, length_max: int) -> str:

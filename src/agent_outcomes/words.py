@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
+from agent_outcomes.texts import own_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,3 +130,10 @@ def canonical_word(text: str) -> str:
     """The form in which the tables are keyed: trimmed, lower case, words joined by `_`, A2A's prefix removed."""
     word = text.strip()[: WORD_LENGTH_MAX + 1].lower().replace("-", "_").replace(" ", "_")
     return word.removeprefix(A2A_PREFIX)
+
+
+def status_of_text(text: object) -> Status:
+    """The status that a word stands for; `UNKNOWN` for any other, and for one that leaves it to inference."""
+    value = own_value(text)
+    word = STATUS_WORDS.get(canonical_word(value)) if isinstance(value, str) else None
+    return word.status if word is not None and word.status is not None else Status.UNKNOWN

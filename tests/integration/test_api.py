@@ -167,7 +167,7 @@ def test_a_whole_outcome_and_fields_in_one_call(pipeline: ApiPipeline) -> None:
 
 
 FACTORIES: list[tuple[Outcome, tuple[str, bool | None, str | None, str | None]]] = [
-    (Outcome.success("result"), ("success", False, None, "none")),
+    (Outcome.success(output="result"), ("success", False, None, "none")),
     (Outcome.partial(), ("partial", False, None, None)),
     (Outcome.failure(), ("failure", None, None, None)),
     (Outcome.failure(error_category="rate_limit"), ("failure", True, "rate_limit", "retry_later")),

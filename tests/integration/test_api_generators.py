@@ -128,26 +128,26 @@ def test_signature_kind_and_names_are_kept(original: Callable[..., Any]) -> None
     assert inspect.unwrap(decorated) is original
 
 
-# The outcome= function
+# The outcome_of= function
 
 
 def test_the_outcome_function_is_given_the_result(pipeline: ApiPipeline) -> None:
     """On every kind of function it gets the result (a generator's return value) and states the outcome."""
 
-    @agent_run("f", outcome=converted, tracer_provider=pipeline.provider)
+    @agent_run("f", outcome_of=converted, tracer_provider=pipeline.provider)
     def plain() -> str:
         return "1.10"
 
-    @agent_run("c", outcome=converted, tracer_provider=pipeline.provider)
+    @agent_run("c", outcome_of=converted, tracer_provider=pipeline.provider)
     async def coroutine() -> str:
         return "2.20"
 
-    @agent_run("g", outcome=converted, tracer_provider=pipeline.provider)
+    @agent_run("g", outcome_of=converted, tracer_provider=pipeline.provider)
     def generator() -> Generator[int, None, str]:
         yield 1
         return "3.30"
 
-    @agent_run("a", outcome=lambda result: Outcome.success(label=repr(result)), tracer_provider=pipeline.provider)
+    @agent_run("a", outcome_of=lambda result: Outcome.success(label=repr(result)), tracer_provider=pipeline.provider)
     async def async_generator() -> AsyncIterator[int]:
         yield 1
 
@@ -166,7 +166,7 @@ def test_the_outcome_function_is_given_the_result(pipeline: ApiPipeline) -> None
 def test_the_outcome_function_may_say_nothing(pipeline: ApiPipeline) -> None:
     """`None` states nothing: the run is a success, its outcome pending."""
 
-    @agent_run("bot", outcome=lambda _: None, tracer_provider=pipeline.provider)
+    @agent_run("bot", outcome_of=lambda _: None, tracer_provider=pipeline.provider)
     def work() -> int:
         return 1
 
@@ -180,7 +180,7 @@ def test_a_broken_outcome_function_costs_nothing_but_the_outcome(
 ) -> None:
     """It raises or returns nonsense: the result comes back, the run counts, and one warning names the agent."""
 
-    @agent_run("bot", outcome=predicate, tracer_provider=pipeline.provider)
+    @agent_run("bot", outcome_of=predicate, tracer_provider=pipeline.provider)
     def work() -> int:
         return 1
 
@@ -188,7 +188,7 @@ def test_a_broken_outcome_function_costs_nothing_but_the_outcome(
     assert of(pipeline.events()[0], "status", "state") == ("success", "pending")
     assert pipeline.run_count() == 2
     (warning,) = caplog.records
-    assert "outcome= function of agent_run('bot')" in warning.getMessage()
+    assert "outcome_of= function of agent_run('bot')" in warning.getMessage()
 
 
 def test_an_interrupt_in_the_outcome_function_ends_the_run(pipeline: ApiPipeline) -> None:
@@ -197,11 +197,11 @@ def test_an_interrupt_in_the_outcome_function_ends_the_run(pipeline: ApiPipeline
     def interrupted(_: object) -> Outcome:
         raise KeyboardInterrupt
 
-    @agent_run("bot", outcome=interrupted, tracer_provider=pipeline.provider)
+    @agent_run("bot", outcome_of=interrupted, tracer_provider=pipeline.provider)
     def work() -> int:
         return 1
 
-    @agent_run("async-bot", outcome=interrupted, tracer_provider=pipeline.provider)
+    @agent_run("async-bot", outcome_of=interrupted, tracer_provider=pipeline.provider)
     async def async_work() -> int:
         return 1
 
@@ -216,7 +216,7 @@ def test_an_interrupt_in_the_outcome_function_ends_the_run(pipeline: ApiPipeline
 def test_the_outcome_function_is_not_asked_after_an_exception(pipeline: ApiPipeline) -> None:
     """A function that raises has no result to ask about; the very exception comes out of each kind of function."""
     error = ConnectionError(PRIVATE_TEXT)
-    run = agent_run("bot", outcome=converted, tracer_provider=pipeline.provider)
+    run = agent_run("bot", outcome_of=converted, tracer_provider=pipeline.provider)
 
     @run
     def plain() -> None:

@@ -33,14 +33,22 @@ def test_the_public_names_are_those_of_the_design() -> None:
     assert set(agent_outcomes.__all__) == {
         "ActiveRun",
         "AgentOutcomeSpanProcessor",
+        "CostKind",
+        "ErrorCategory",
+        "IsRun",
         "ModelCall",
         "Outcome",
         "OutcomeSampler",
         "OutcomeType",
+        "Prices",
+        "Problem",
+        "ProblemKind",
         "Remedy",
+        "SettingsArguments",
         "SettingsError",
         "Source",
         "State",
+        "Stated",
         "Status",
         "__version__",
         "agent_run",
@@ -57,7 +65,8 @@ def test_every_public_name_is_documented() -> None:
     bare: list[str] = []
     for name in agent_outcomes.__all__:
         value = getattr(agent_outcomes, name)
-        if isinstance(value, str):
+        # A type alias has its text where it is written.
+        if not inspect.isclass(value) and not inspect.isfunction(value):
             continue
         if not value.__doc__:
             bare.append(name)

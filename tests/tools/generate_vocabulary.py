@@ -59,6 +59,20 @@ from enum import StrEnum
 from typing import Final
 '''
 
+METHODS = {
+    "Status": '''
+    @classmethod
+    def from_text(cls, text: str) -> Status:
+        """The status that a word means, as `agent.outcome.status` is read: "approved" is success. Never raises.
+
+        Case, blanks and joints do not matter. A word that no table has is `UNKNOWN`, as is one that leaves the status
+        to the run's end ("escalated") or says that there is none yet ("running").
+        """
+        from agent_outcomes.words import status_of_text  # noqa: PLC0415 - its tables are made of the enums here
+
+        return status_of_text(text)
+''',
+}
 INSTRUMENT_CLASS = '''\
 class InstrumentKind(StrEnum):
     """How an instrument adds up what is recorded."""
@@ -254,6 +268,7 @@ def _enum_classes(registry: Registry) -> list[str]:
         holder = f"Values of `{holders[name]}`." if name in holders else "Why something was dropped."
         lines = [f"class {name}(StrEnum):", f'    """{holder}"""', ""]
         lines += [f"    {member.name} = {_quoted(member.value)}" for member in members]
+        lines += METHODS.get(name, "").splitlines()
         blocks.append("\n".join(lines))
     return blocks
 

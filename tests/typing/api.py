@@ -7,20 +7,28 @@ A line that must be refused carries an ignore, which is itself an error once the
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, assert_never, assert_type
+from typing import TYPE_CHECKING, Unpack, assert_never, assert_type
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import (
     ActiveRun,
     AgentOutcomeSpanProcessor,
+    CostKind,
+    ErrorCategory,
+    IsRun,
     ModelCall,
     Outcome,
     OutcomeSampler,
     OutcomeType,
+    Prices,
+    Problem,
+    ProblemKind,
     Remedy,
+    SettingsArguments,
     Source,
     State,
+    Stated,
     Status,
     agent_run,
     install,
@@ -74,18 +82,21 @@ def every_type(type_: OutcomeType) -> bool | None:
 def factories(error: ValueError) -> None:
     """Every factory takes the stated fields by keyword, in every form the documentation names."""
     assert_type(Outcome.success(type="converted", value="49.90", currency="EUR"), Outcome)
-    assert_type(Outcome.success({"answer": 42}, type=OutcomeType.CUSTOM, value=Decimal("1.5")), Outcome)
+    assert_type(Outcome.success(output={"answer": 42}, type=OutcomeType.CUSTOM, value=Decimal("1.5")), Outcome)
     assert_type(Outcome.partial(value=5, currency="USD"), Outcome)
     assert_type(Outcome.failure(), Outcome)
     assert_type(Outcome.failure(error, retryable=True, error_category="network"), Outcome)
     assert_type(Outcome.failure("no stock", label="sold_out"), Outcome)
     assert_type(Outcome.timeout(message="too slow"), Outcome)
     assert_type(Outcome.cancelled(metadata={"by": "user"}), Outcome)
-    assert_type(Outcome.invalid_output("{", metadata='{"a": 1}'), Outcome)
+    assert_type(Outcome.invalid_output(output="{", metadata='{"a": 1}'), Outcome)
     assert_type(Outcome.from_exception(error, success=False), Outcome)
     Outcome.success(lable="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Outcome.success(value=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Outcome.success(success="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.success("resolved")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.timeout("after 30 s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Outcome.failure(TimeoutError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Outcome.success(run_id="4711")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
@@ -110,7 +121,7 @@ def answer(question: str, *, tries: int = 1) -> list[str]:
     return [question] * tries
 
 
-@agent_run("lead-qualifier", outcome=lambda _: Outcome.success(type="converted", value="49.90", currency="EUR"))
+@agent_run("lead-qualifier", outcome_of=lambda _: Outcome.success(type="converted", value="49.90", currency="EUR"))
 async def qualify(lead: int) -> float:
     """So does a coroutine function."""
     return lead / 2
@@ -164,9 +175,9 @@ def as_values(run: agent_run) -> None:
         return dict.fromkeys(words, 1)
 
     assert_type(counted(["a"]), dict[str, int])
-    agent_run("a", outcome=lambda _: None)
-    agent_run("a", outcome=Outcome.success)
-    agent_run("a", outcome="success")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agent_run("a", outcome_of=lambda _: None)
+    agent_run("a", outcome_of=Outcome.success)
+    agent_run("a", outcome_of="success")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def blocks() -> None:
@@ -220,3 +231,39 @@ def prices() -> None:
     AgentOutcomeSpanProcessor(prices="genai-prices")
     install(prices=by_table)
     AgentOutcomeSpanProcessor(prices=without_currency)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def resolved(label: str, /, **stated: Unpack[Stated]) -> bool:
+    """A wrapper of one's own takes the same keywords."""
+    return record_outcome(Outcome.success(label=label, error_category=ErrorCategory.POLICY), **stated)
+
+
+def set_up_wrapped(is_run: IsRun, **settings: Unpack[SettingsArguments]) -> AgentOutcomeSpanProcessor:
+    """So does one of the set-up."""
+    free: Prices = by_table
+    AgentOutcomeSpanProcessor(prices=free)
+    return AgentOutcomeSpanProcessor(is_run=is_run, **settings)
+
+
+def kinds(outcome: Outcome) -> list[ProblemKind]:
+    """What could not be taken is typed."""
+    assert_type(outcome.problems, tuple[Problem, ...])
+    assert_type(Status.from_text("approved"), Status)
+    every_kind: list[CostKind] = list(CostKind)
+    del every_kind
+    resolved("x", value=5, currency="EUR")
+    resolved("x", lable="y")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return [problem.kind for problem in outcome.problems]
+
+
+def block(run: ActiveRun) -> None:
+    """A run starts and ends with its block alone."""
+    assert_type(run.outer, ActiveRun | None)
+    run.end()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    agent_run("a", outcome=Outcome.success)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agent_run("a", outcome_of=is_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def is_text(result: object) -> bool:
+    """A verdict alone is no outcome."""
+    return isinstance(result, str)

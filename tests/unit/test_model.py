@@ -15,7 +15,7 @@ from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE, Cost, CostPart, Execu
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Remedy, Source, State, Status
 from agent_outcomes.stated import RUN_FIELDS, STATED_ATTRIBUTES
 from agent_outcomes.statement import Problem
-from tests.hostile import JUNK, armed
+from tests.hostile import JUNK, LoudObject, LoudText, armed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +64,10 @@ def test_success_keyword_is_the_business_verdict() -> None:
 
 def test_output_is_kept_and_private() -> None:
     """The agent's own output is there for the caller, and neither shown nor compared."""
-    outcome = Outcome.success({"answer": "secret"})
+    outcome = Outcome.success(output={"answer": "secret"})
     assert outcome.output == {"answer": "secret"}
     assert "secret" not in repr(outcome)
-    assert outcome == Outcome.success("other")
+    assert outcome == Outcome.success(output="other")
 
 
 def test_failure_of_an_exception() -> None:
@@ -81,9 +81,51 @@ def test_failure_of_an_exception() -> None:
 
 
 def test_failure_of_a_text() -> None:
-    """A failure given a text keeps it as the message, a stated message before it."""
+    """A failure given a text keeps it as the message; a second one beside it is a slip, and `None` is none."""
     assert Outcome.failure("no stock").message == "no stock"
-    assert Outcome.failure("no stock", message="stated").message == "stated"
+    assert Outcome.failure("no stock", message=None).message == "no stock"
+    assert Outcome.failure(ValueError(), message="beside an exception").message == "beside an exception"
+    with pytest.raises(TypeError, match="message twice"):
+        Outcome.failure("no stock", message="other")
+
+
+POSITIONAL: list[tuple[Any, str]] = [
+    ("resolved", 'label="resolved"'),
+    ("Converted", 'type="converted"'),
+    ("handed_off", 'type="handed_off"'),
+    ("success", 'label="success"'),
+    ("Mrs. Miller, card 4711", 'label="..."'),
+    (True, "success=True"),
+    (49.9, "value=..."),
+    (Decimal(1), "value=..."),
+    ({"answer": 42}, 'label="..."'),
+    (LookupError(), "Outcome.from_exception"),
+    (None, 'label="..."'),
+    (LoudText("resolved"), 'label="resolved"'),
+]
+
+
+@pytest.mark.parametrize("factory", ["success", "partial", "timeout", "cancelled", "invalid_output"])
+@pytest.mark.parametrize(("given_value", "hint"), POSITIONAL, ids=[hint for _, hint in POSITIONAL])
+def test_a_value_without_a_keyword_is_a_type_error(factory: str, given_value: Any, hint: str) -> None:
+    """Is it the label, the message or the output? The error names all three, what was likely meant first."""
+    with pytest.raises(TypeError) as caught:
+        getattr(Outcome, factory)(given_value)
+    message = str(caught.value)
+    assert message.startswith(f"Outcome.{factory}() takes keywords only; write {hint}")
+    assert "message=" in message
+    assert "output=" in message
+    assert "Miller" not in message
+
+
+@pytest.mark.parametrize("given_value", [5, {}, TimeoutError, True, LoudObject()])
+def test_no_exception_where_one_is_wanted(given_value: Any) -> None:
+    """A class for its instance, a payload for the error: named, and nothing else is done with it."""
+    for factory in (Outcome.failure, Outcome.from_exception):
+        with pytest.raises(TypeError, match=r"takes an exception.*, not (the class )?\w+"):
+            factory(given_value)
+    with pytest.raises(TypeError, match="takes an exception, not str"):
+        Outcome.from_exception("boom")  # type: ignore[arg-type]  # as a slip would be
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
 from agent_outcomes.words import BOOLEAN_WORDS, KIND_WORDS, STATUS_WORDS, TYPE_WORDS, StatusWord, canonical_word
+from tests.hostile import JUNK, LoudText, armed
 
 STATUSES = {
     Status.SUCCESS: (
@@ -127,3 +130,32 @@ def test_canonical_word_is_stable(text: str) -> None:
 def test_long_text_is_no_word() -> None:
     """A text that begins like a word is none, however many blanks come between."""
     assert canonical_word("ok" + " " * 100 + "but failed") not in STATUS_WORDS
+
+
+@pytest.mark.parametrize(("word", "meaning"), EXPECTED_STATUSES.items())
+def test_status_from_text(word: str, meaning: StatusWord) -> None:
+    """Every word of the table in any spelling; one that leaves the status to inference is none: unknown."""
+    expected = meaning.status or Status.UNKNOWN
+    for text in (
+        word,
+        word.upper(),
+        f" {word.title().replace('_', '-')}\n",
+        f"TASK_STATE_{word.upper()}",
+        LoudText(word),
+    ):
+        assert Status.from_text(text) is expected
+
+
+@given(st.text(max_size=80) | JUNK)
+def test_status_from_text_guesses_nothing(text: Any) -> None:
+    """What is no word of the table, or no text at all, is unknown and nothing raises."""
+    value = armed(text)
+    known = isinstance(value, str) and canonical_word(str.__str__(value)) in STATUS_WORDS
+    if not known:
+        assert Status.from_text(value) is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("text", ["aproved", "approved!", "successful run", "", "not done"])
+def test_status_from_text_takes_no_near_miss(text: str) -> None:
+    """A slip or a word with something beside it means nothing."""
+    assert Status.from_text(text) is Status.UNKNOWN
