@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from agent_outcomes.attribute_reader import NO_LIMITS, SpanLimits
 from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import (
     GENAI_PREFIXES,
@@ -34,7 +35,8 @@ from agent_outcomes.otel import SCOPE_NAME
 from agent_outcomes.pricing import compute_cost
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES
 from agent_outcomes.texts import encodable
-from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
+from agent_outcomes.usage import read_usage
+from agent_outcomes.usage_keys import TOKEN_KEYS, USAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -154,9 +156,11 @@ def keys_of(span: ReadableSpan) -> Collection[str]:
     if type(span) is ReadableSpan:
         attributes: Any = span._attributes  # noqa: SLF001 - as said
         try:
-            return attributes._dict  # noqa: SLF001
+            keys: Collection[str] = attributes._dict  # noqa: SLF001
         except AttributeError:  # replaced by a plain dict, as some processors do
             pass
+        else:
+            return keys
     else:
         attributes = span.attributes
     return () if attributes is None else attributes
@@ -183,10 +187,14 @@ def scope_of(span: ReadableSpan) -> str:
     return scope.name if scope is not None else ""
 
 
-def value_length_limit_of(span: ReadableSpan) -> int | None:
-    """The provider's limit on attribute text; the SDK has no public way to ask, and cut text must not be believed."""
+def limits_of(span: ReadableSpan) -> SpanLimits:
+    """What the provider's limits may have taken from a span; text that was cut must not be believed."""
+    # The SDK has no public way to ask for the limit on text.
     limit = getattr(getattr(span, "_attributes", None), "max_value_len", None)
-    return limit if isinstance(limit, int) else None
+    has_dropped = span.dropped_attributes > 0
+    if limit is None and not has_dropped:
+        return NO_LIMITS
+    return SpanLimits(limit if isinstance(limit, int) else None, has_dropped)
 
 
 def own_usage(
@@ -199,10 +207,10 @@ def own_usage(
             return None
     if role is Role.AGENT and scope_of(span) in LIFETIME_TOTALS_SCOPES:
         attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
-    limit = value_length_limit_of(span)
-    tally = read_usage(attributes, role, limit, is_lossy=span.dropped_attributes > 0)
+    limits = limits_of(span)
+    tally = read_usage(attributes, role, limits)
     if price_of is not None and tally is not None and tally.unpriced:
-        compute_cost(tally, attributes, price_of, started_ns=_time_ns(span.start_time), value_length_limit=limit)
+        compute_cost(tally, attributes, price_of, started_ns=_time_ns(span.start_time), limits=limits)
     return tally
 
 
@@ -232,12 +240,11 @@ def snapshot(span: ReadableSpan, attributes: Mapping[str, Any], exception_id_at_
         end_ns,
         _STATUS_CODES.get(status.status_code, "unset"),
         attributes,
-        span.dropped_attributes,
+        limits_of(span),
         _exception_types(events) if events else (),
         _stop_reason(events, scope) if events else None,
         _status_text(status.description),
         facts_from_exception(error) if error is not None and fresh else None,
-        value_length_limit_of(span),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 class Fields:
     """Equality and repr by `__slots__`; give the class an `__init__` that sets them all, and do not change them later."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

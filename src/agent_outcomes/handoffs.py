@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-
-from typing import Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
 from agent_outcomes.record import INFO, WARN, Event, one_line, word

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.patterns import Pattern
 from agent_outcomes.config import GENAI_PRICES, SettingsError
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,8 @@ def prices_of(setting: Prices | str | None) -> Prices | None:
 
 def canonical_provider(name: str) -> str:
     """The name in lower case, its words joined by one underscore."""
-    return _SEPARATOR.sub("_", name.strip().lower())
+    joined: str = _SEPARATOR.sub("_", name.strip().lower())
+    return joined
 
 
 class ListPrices:

@@ -7,15 +7,17 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from agent_outcomes.fields import Fields
+from agent_outcomes.attribute_reader import NO_LIMITS, Problem, SpanLimits
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.codes_table import CATEGORY_RULES
+from agent_outcomes.currencies import DEFAULT_CURRENCY
+from agent_outcomes.fields import Fields
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.stated import StatedOutcome, stated_attributes
-from agent_outcomes.statement import DEFAULT_CURRENCY, Problem, Statement, read_statement
+from agent_outcomes.statement import Statement, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +89,7 @@ class AgentSpan:
     `status_code` is `unset`, `ok` or `error`, and `status_text` how its description begins. `exception_types` are those
     of its exception events, in order; `stop_reason` is why an event of its framework says that the run stopped.
     `in_flight` is the exception that was being raised when the span ended and not yet when it began.
-    `value_length_limit` is the provider's limit on attribute text, `None` if there is none.
+    `limits` is what the provider's limits may have taken from it.
     """
 
     trace_id: int
@@ -100,12 +102,11 @@ class AgentSpan:
     end_ns: int
     status_code: str
     attributes: Mapping[str, Any]
-    dropped_attributes: int = 0
+    limits: SpanLimits = NO_LIMITS
     exception_types: tuple[str, ...] = ()
     stop_reason: str | None = None
     status_text: str = ""
     in_flight: ErrorFacts | None = None
-    value_length_limit: int | None = None
 
 
 class Usage(Fields):
@@ -364,7 +365,8 @@ def new_outcome(
     made.refused = statement.refused
     made.output = None
     made.__class__ = Outcome
-    return made
+    outcome: Outcome = made
+    return outcome
 
 
 def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:

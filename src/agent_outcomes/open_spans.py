@@ -7,17 +7,16 @@ Nothing here locks: the tracker's one lock guards all of it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
-from typing import TYPE_CHECKING, Any, Final
-
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span
+from agent_outcomes.detection import Likeness
 from agent_outcomes.fields import Fields
-from agent_outcomes import semconv
-from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span, agent_name_keys, is_generated_name
-from agent_outcomes.detection import OUTCOME_KEYS, Likeness
+from agent_outcomes.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.leaves import ROWS_MAX
-from agent_outcomes.statement import LABEL_LENGTH_MAX
-from agent_outcomes.texts import encodable
+from agent_outcomes.normalize import stated_agent_name
 from agent_outcomes.usage import Tally
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from agent_outcomes.handoffs import Handoff
     from agent_outcomes.leaves import Plan
     from agent_outcomes.model import AgentSpan, Outcome, Run
-
-STATED_KEYS_MAX: Final = 64
 
 
 class Doubt:
@@ -195,14 +192,8 @@ class Gathered:
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
-        mine = self.stated if self.stated is not None else {}
-        self.contradicted = self.contradicted or contradicted
-        for key, value in attributes.items():
-            if key in mine and mine[key] != value:
-                self.contradicted = True
-            if key in mine or len(mine) < STATED_KEYS_MAX:
-                mine[key] = value
-        self.stated = mine
+        self.stated, differ = add_stated(self.stated or {}, attributes)
+        self.contradicted = self.contradicted or contradicted or differ
 
     def absorb(self, other: Gathered) -> None:
         """Take over what a span that ended had gathered (its waiting candidates are placed one by one)."""
@@ -395,8 +386,7 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
     gathered = candidate.gathered
     tally = candidate.tally()
     if candidate.likeness is Likeness.BY_OUTCOME:
-        stated = {key: value for key, value in candidate.span.attributes.items() if _is_outcome_key(key)}
-        gathered.add_stated(stated)
+        gathered.add_stated(stated_for_run(candidate.span))
     else:
         gathered.nested = candidate.finding
         name = agent_name_of(candidate.span)
@@ -406,6 +396,10 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
             below = named_by(gathered.handoffs or (), candidate.handoff.callee.agent_name)
             gathered.handoffs = None
             gathered.add_handoffs([*below, candidate.handoff], 0)
+        lost = nested_amounts(candidate.span)
+        if lost:
+            tally = tally or Tally()
+            tally.note(lost)
         if tally is not None:
             # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
             tally.tool_below = False
@@ -415,12 +409,5 @@ def fold_handoff(above: Gathered, candidate: Candidate) -> None:
 
 def agent_name_of(span: AgentSpan) -> str | None:
     """The name of the agent whose span it is, as its attributes or the span's name tell it."""
-    named = (span.attributes.get(key) for key in agent_name_keys(span.scope))
-    name = next((name for name in named if isinstance(name, str) and name and not is_generated_name(name)), None)
-    if name is not None:
-        return encodable(name, LABEL_LENGTH_MAX)
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope)
-
-
-def _is_outcome_key(key: str) -> bool:
-    return key in OUTCOME_KEYS or key.startswith(semconv.METADATA_PREFIX)
+    name = stated_agent_name(span.scope, AttributeReader(span.attributes))
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if name is None else name

@@ -8,8 +8,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.attribute_reader import Problem
 from agent_outcomes.detection import OUTCOME_KEYS, Likeness, Standing, standing_of
-from agent_outcomes.normalize import revise
+from agent_outcomes.folding import nested_amounts, read_stated
+from agent_outcomes.normalize import late_cost, revise
 from agent_outcomes.open_spans import (
     Settled,
     Settlement,
@@ -25,14 +27,14 @@ from agent_outcomes.open_spans import (
 )
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.settling import settlement_of
-from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from agent_outcomes.detection import IsRun
     from agent_outcomes.model import Outcome
     from agent_outcomes.open_spans import Candidate, Gathered, OpenSpan
+    from agent_outcomes.statement import Statement
 
 WAITING_MAX: Final = 1_000
 
@@ -127,6 +129,8 @@ class Placement:
                 fold_handoff(gathered_by(above), candidate)
         if above is None and candidate.likeness is Likeness.BY_OUTCOME:
             self._on_problem(ProblemKind.NO_CURRENT_RUN)
+        elif above is None:
+            self._note_all(nested_amounts(candidate.span))
         return []
 
     def settle(self, candidate: Candidate, parent: OpenSpan | None) -> list[Settlement]:
@@ -156,10 +160,14 @@ class Placement:
         outcome = settled.outcome
         if statement is None or not statement.is_reported or outcome.state is State.REPORTED:
             self._on_problem(ProblemKind.ENDED_AFTER_STALE)
-        if statement is None or not statement.is_reported:
+        if statement is None:
             return []
-        problems = (*statement.problems, Problem(ProblemKind.ENDED_AFTER_STALE))
-        revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=problems)
+        late = late_cost(settled.run, statement)
+        if not statement.is_reported:
+            self._note_all(late)
+            return []
+        problems = (*statement.problems, *late, Problem(ProblemKind.ENDED_AFTER_STALE))
+        revised = replace(revise(settled.run, outcome, statement), evidence=outcome.evidence, problems=problems)
         return self._next_revision(settled, revised)
 
     def end_outer(self, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None) -> list[Settlement]:
@@ -177,10 +185,9 @@ class Placement:
         if settled is None:
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
             return []
-        revised = revise(settled.outcome, statement)
+        revised = revise(settled.run, settled.outcome, statement)
         if not statement.is_reported:
-            for problem in revised.problems:
-                self._on_problem(problem.kind)
+            self._note_all(revised.problems)
             return []
         return self._next_revision(settled, revised)
 
@@ -199,6 +206,10 @@ class Placement:
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
         return []
 
+    def _note_all(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self._on_problem(problem.kind)
+
     def take_waiting(self, gathered: Gathered | None) -> list[Candidate]:
         """The candidates that waited for a span, which wait no longer; the lock is held."""
         if gathered is None or gathered.waiting is None:
@@ -211,8 +222,11 @@ class Placement:
 def _statement_of(candidate: Candidate) -> Statement | None:
     """What is stated on a span and, by spans that stated it for their run, below it."""
     gathered, span = candidate.gathered, candidate.span
-    attributes = {**(gathered.stated or {}), **span.attributes}
-    gathered.stated = None
-    if OUTCOME_KEYS.isdisjoint(attributes):
+    below, gathered.stated = gathered.stated, None
+    if OUTCOME_KEYS.isdisjoint(span.attributes) and OUTCOME_KEYS.isdisjoint(below or ()):
         return None
-    return read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=span.dropped_attributes > 0)
+    statement, differ = read_stated(span, below)
+    if differ or gathered.contradicted:
+        problems = (*statement.problems, Problem(ProblemKind.CONTRADICTING_OUTCOME))
+        statement = replace(statement, problems=problems)
+    return statement

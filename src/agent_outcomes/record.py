@@ -7,12 +7,11 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.fields import Fields
 from agent_outcomes import semconv
+from agent_outcomes.fields import Fields
 from agent_outcomes.money import is_exact_double, plain_text
 from agent_outcomes.semconv import (
     AGENT_RUN_COST,

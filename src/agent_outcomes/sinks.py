@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
+from agent_outcomes.attribute_reader import Problem
 from agent_outcomes.evaluations import EVALUATION_NAME, evaluation_events
 from agent_outcomes.handoffs import handoff_event
 from agent_outcomes.limited_log import LimitedLog
@@ -25,7 +26,6 @@ from agent_outcomes.metrics import export_of
 from agent_outcomes.otel import SCOPE_NAME, SEVERITY_NUMBERS, LogLimits, log_limits, run_context
 from agent_outcomes.record import Posting, record
 from agent_outcomes.semconv import EVENT_NAME, DropReason, ProblemKind, Signal
-from agent_outcomes.statement import Problem
 from agent_outcomes.totals import Totals
 
 if TYPE_CHECKING:
