@@ -179,6 +179,9 @@ class Placement:
             above = nearest_open(parent)
             if above is not None:
                 fold_plain(above, gathered, candidate.own)
+        is_metered = candidate.own is not None and candidate.own.parts is not None
+        if is_metered and (above is None or above.settled_below):
+            self._on_problem(ProblemKind.LATE_COST)
         return settlements
 
     def _revise(self, settled: Settled | None, statement: Statement) -> list[Settlement]:
@@ -204,6 +207,7 @@ class Placement:
             return [Settlement(settled.run, revised, settled.context, revision, previous)]
         if not revised.same_business(previous):
             self._on_problem(ProblemKind.AMBIGUOUS_OUTCOME)
+        self._note_all(problem for problem in revised.problems if problem.kind is ProblemKind.LATE_COST)
         return []
 
     def _note_all(self, problems: Iterable[Problem]) -> None:
