@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
+from agent_outcomes import semconv
 from agent_outcomes.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Settings:
     evaluation_result: bool = False
     prices: Prices | str | None = None
     stale_after_s: float = 0.0
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The attributes whose texts must not leave."""
+        message = {semconv.AGENT_OUTCOME_MESSAGE} if self.hide_message else set()
+        return frozenset(message | ({semconv.AGENT_OUTCOME_METADATA} if self.hide_metadata else set()))
 
 
 class SettingsArguments(TypedDict, total=False):

@@ -6,8 +6,7 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
-
-from typing import NamedTuple, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry._logs import Logger
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, Tracer
 
 ResultT = TypeVar("ResultT")
 
@@ -54,14 +53,14 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
-class LogLimits(NamedTuple):
-    """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""
+class ProviderLimits(NamedTuple):
+    """How many attributes a record or span may have and how many characters a text; `None` where there is no limit."""
 
     attributes_max: int | None = None
     text_length_max: int | None = None
 
 
-def log_limits(logger: Logger) -> LogLimits:
+def log_limits(logger: Logger) -> ProviderLimits:
     """The limits that a logger's provider sets on its records; the SDK has no public way to ask. Never raises."""
     limits = getattr(logger, "_log_record_limits", None)
     if limits is None and type(logger).__module__.startswith("opentelemetry.sdk."):
@@ -71,10 +70,20 @@ def log_limits(logger: Logger) -> LogLimits:
         try:
             limits = LogRecordLimits()
         except ValueError:
-            return LogLimits()
+            return ProviderLimits()
     count = getattr(limits, "max_log_record_attributes", getattr(limits, "max_attributes", None))
     length = getattr(limits, "max_log_record_attribute_length", getattr(limits, "max_attribute_length", None))
-    return LogLimits(
+    return _limits(count, length)
+
+
+def span_limits(tracer: Tracer) -> ProviderLimits:
+    """The limits that a tracer's provider sets on its spans; the SDK has no public way to ask. Never raises."""
+    limits = getattr(tracer, "_span_limits", None)
+    return _limits(getattr(limits, "max_span_attributes", None), getattr(limits, "max_span_attribute_length", None))
+
+
+def _limits(count: object, length: object) -> ProviderLimits:
+    return ProviderLimits(
         attributes_max=count if isinstance(count, int) else None,
         text_length_max=length if isinstance(length, int) else None,
     )

@@ -307,7 +307,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             return self._prices(call) if self._prices is not None else None
         except Exception as error:  # noqa: BLE001 - the prices must not cost the application its run
             self._count_error(error)
-            _log.warning("prices", "the prices of %r raised %r; that run's cost is incomplete", call.model, error)
+            name = type(error).__qualname__
+            _log.warning("prices", "the prices of %r raised %s; that run's cost is incomplete", call.model, name)
             return None
 
     def _note_problem(self, kind: ProblemKind) -> None:
@@ -323,7 +324,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _failed(self, error: BaseException) -> None:
         name = type(error).__qualname__
-        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %r", error)
+        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %s", name)
         self._count_error(error)
 
     def _count_error(self, error: BaseException) -> None:

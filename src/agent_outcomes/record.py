@@ -360,15 +360,17 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
         text = f"{text}/{outcome.type._value_}"
     if outcome.label is not None:
         text = f"{text}/{one_line(outcome.label)}"
-    for detail in details:
-        text = f"{text}, {detail}"
     if run.duration_s is not None:
-        text = f"{text}, took {run.duration_s:.3f} s"
+        details = [*details, f"took {run.duration_s:.3f} s"]
     if outcome.error_type is not None:
-        text = f"{text}, {one_line(outcome.error_type)}"
+        details = [*details, one_line(outcome.error_type)]
     if outcome.retryable:
-        text = f"{text}, retryable"
-    return text[:BODY_LENGTH_MAX]
+        details = [*details, "retryable"]
+    for detail in details:
+        # Whole or not at all: an amount cut short is another amount.
+        if len(text) + len(detail) + 2 <= BODY_LENGTH_MAX:
+            text = f"{text}, {detail}"
+    return text
 
 
 def one_line(text: str) -> str:
