@@ -113,16 +113,16 @@ class Usage(Fields):
     """Tokens and calls of a run, the sum over its leaf spans; `None` where nothing was reported."""
 
     __slots__ = (
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
         "cache_write_tokens",
-        "reasoning_tokens",
+        "cached_tokens",
+        "input_tokens",
         "model_calls",
+        "output_tokens",
+        "reasoning_tokens",
         "tool_calls",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
@@ -152,17 +152,13 @@ class CostPart(NamedTuple):
 class Cost(Fields):
     """What a run cost: parts by kind and currency, where the figure came from, and whether anything is missing."""
 
-    __slots__ = (
-        "parts",
-        "source",
-        "complete",
-    )
+    __slots__ = ("complete", "parts", "source")
 
     def __init__(
         self,
         parts: tuple[CostPart, ...] = (),
         source: CostSource | None = None,
-        complete: bool | None = None,
+        complete: bool | None = None,  # noqa: FBT001 - as said
     ) -> None:
         self.parts = parts
         self.source = source
@@ -185,22 +181,22 @@ class Run(Fields):
     """
 
     __slots__ = (
-        "trace_id",
-        "span_id",
-        "trace_flags",
-        "end_ns",
-        "agent_name",
         "agent_id",
+        "agent_name",
+        "caller_id",
         "conversation_id",
+        "cost",
+        "duration_s",
+        "end_ns",
         "job_type",
         "run_id",
-        "duration_s",
+        "span_id",
+        "trace_flags",
+        "trace_id",
         "usage",
-        "cost",
-        "caller_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         trace_id: int,
         span_id: int,
@@ -336,7 +332,7 @@ class _OutcomeInTheMaking:
     __slots__ = Outcome.__slots__
 
 
-def new_outcome(
+def new_outcome(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
     execution: Execution,
     statement: Statement,
     error_type: str | None,
@@ -372,13 +368,7 @@ def new_outcome(
 def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:
     facts = facts_from_exception(error)
     found = classify(facts)
-    outcome = _build(
-        status or found.status,
-        found.remedy,
-        stated,
-        retryable=found.retryable,
-        category=found.category,
-    )
+    outcome = _build(status or found.status, found.remedy, stated, retryable=found.retryable, category=found.category)
     return replace(outcome, error_type=facts.name, evidence=f"exception:{facts.name}")
 
 

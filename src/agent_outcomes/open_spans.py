@@ -52,10 +52,10 @@ class OpenSpan:
     """An open span. `below` is made when something below it has ended that matters; `span` is let go at the end.
 
     `runs_below` counts the runs below that have been counted while this span was no agent, `forced_below` those of them
-    that are runs by the user's word, and `run_below` is the only one: with any other it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on spans
-    that may never end. A node without a span of its own stands `after` a failed one. `started_s` is
-    on the monotonic clock, if ages are kept. `settled_early` is the run that the span has been counted as before its
-    end.
+    that are runs by the user's word, and `run_below` is the only one: with any other it can be no run any more.
+    `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end. A node
+    without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
+    `settled_early` is the run that the span has been counted as before its end.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -99,25 +99,16 @@ class Settlement(Fields):
     below, if they are kept, and `handoffs_lost` how many were too many to keep.
     """
 
-    __slots__ = (
-        "run",
-        "outcome",
-        "context",
-        "revision",
-        "previous",
-        "paused",
-        "handoffs",
-        "handoffs_lost",
-    )
+    __slots__ = ("context", "handoffs", "handoffs_lost", "outcome", "paused", "previous", "revision", "run")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         run: Run,
         outcome: Outcome,
         context: SpanContext,
         revision: int = 0,
         previous: Outcome | None = None,
-        paused: bool = False,
+        paused: bool = False,  # noqa: FBT001, FBT002 - as said
         handoffs: Sequence[Handoff] = (),
         handoffs_lost: int = 0,
     ) -> None:
@@ -227,19 +218,19 @@ class Candidate(Fields):
     """An ended agent-like span that may be a run."""
 
     __slots__ = (
-        "span",
+        "caller_id",
         "context",
-        "likeness",
         "finding",
         "gathered",
-        "own",
-        "is_open",
-        "start_seen",
         "handoff",
-        "caller_id",
+        "is_open",
+        "likeness",
+        "own",
+        "span",
+        "start_seen",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         span: AgentSpan,
         context: SpanContext,
@@ -247,8 +238,8 @@ class Candidate(Fields):
         finding: Finding,
         gathered: Gathered,
         own: Tally | None,
-        is_open: bool,
-        start_seen: bool,
+        is_open: bool,  # noqa: FBT001 - as said
+        start_seen: bool,  # noqa: FBT001 - as said
         handoff: Handoff | None = None,
         caller_id: str | None = None,
     ) -> None:

@@ -197,12 +197,10 @@ class Placement:
     def _next_revision(self, settled: Settled, revised: Outcome) -> list[Settlement]:
         # Two spans may end at once; each revision is made once.
         with self.lock:
-            previous = settled.outcome
+            previous, revision = settled.outcome, settled.revision + 1
             is_new = previous.state is not State.REPORTED
             if is_new:
-                settled.outcome = revised
-                settled.revision += 1
-                revision = settled.revision
+                settled.outcome, settled.revision = revised, revision
         if is_new:
             return [Settlement(settled.run, revised, settled.context, revision, previous)]
         if not revised.same_business(previous):
