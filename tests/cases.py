@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context, use_span
 
+from agent_outcomes.attribute_reader import SpanLimits
 from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import role_of
 from agent_outcomes.model import AgentSpan
@@ -209,12 +210,11 @@ def pure_input(case: Case) -> tuple[AgentSpan, Below]:
         end_ns=spec.end_ns,
         status_code="error" if recorded and spec.status == "unset" else spec.status,
         attributes=attributes,
-        dropped_attributes=dropped,
+        limits=SpanLimits(case.limits.text, dropped > 0),
         exception_types=tuple(types),
         in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
-        value_length_limit=case.limits.text,
     )
-    return span, Below(tally=read_usage(attributes, role_of(attributes), case.limits.text))
+    return span, Below(tally=read_usage(attributes, role_of(attributes), SpanLimits(case.limits.text)))
 
 
 def make_spans(case: Case, provider: TracerProvider) -> Span:

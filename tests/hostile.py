@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from hypothesis import strategies as st
 
 from agent_outcomes import semconv
-from agent_outcomes.usage import USAGE_KEYS
+from agent_outcomes.usage_keys import USAGE_KEYS
 from agent_outcomes.words import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from agent_outcomes.sampling import OutcomeSampler
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
 from agent_outcomes.span_reader import IsRun
 from agent_outcomes.stated import Stated
-from agent_outcomes.statement import Problem
+from agent_outcomes.attribute_reader import Problem
 
 __all__ = [
     "ActiveRun",

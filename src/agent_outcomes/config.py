@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
+from agent_outcomes import semconv
 from agent_outcomes.patterns import Pattern
 from agent_outcomes.printable import printable
 
@@ -153,6 +154,12 @@ class Settings:
     stale_after_s: float = field(
         default=0.0, metadata=_row(_TIME, "report a run that is still open after so many seconds")
     )
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The attributes whose texts must not leave."""
+        message = {semconv.AGENT_OUTCOME_MESSAGE} if self.hide_message else set()
+        return frozenset(message | ({semconv.AGENT_OUTCOME_METADATA} if self.hide_metadata else set()))
 
 
 class SettingsArguments(TypedDict, total=False):

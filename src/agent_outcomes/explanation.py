@@ -23,7 +23,7 @@ from agent_outcomes.record import record
 from agent_outcomes.replay import id_of, parent_id_of
 from agent_outcomes.semconv import PROBLEM_BRIEFS, Source, State
 from agent_outcomes.span_reader import SpanReader
-from agent_outcomes.usage import INPUT, OUTPUT
+from agent_outcomes.usage_keys import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from agent_outcomes.attribute_reader import SpanLimits
     from agent_outcomes.classification import ErrorFacts
     from agent_outcomes.model import AgentSpan
 
@@ -73,13 +74,8 @@ class SpanFacts(Protocol):
         ...
 
     @property
-    def dropped_attributes(self) -> int:
-        """How many attributes its limits have taken."""
-        ...
-
-    @property
-    def value_length_limit(self) -> int | None:
-        """The limit on the length of its texts, as cut text must not be believed."""
+    def limits(self) -> SpanLimits:
+        """What limits may have taken from it."""
         ...
 
     def attributes(self) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 
 class Fields:
-    """Equality and repr by `__slots__`; give the class an `__init__` that sets them all, and do not change them later."""
+    """Equality and repr by `__slots__`; a class sets them all in its `__init__`, and nothing changes them later."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same class and has the same fields."""
         if type(other) is not type(self):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
@@ -20,4 +21,5 @@ class Fields:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
+        """The fields with their values, as a dataclass would print them."""
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"

@@ -7,14 +7,14 @@ or because another thread was faster, gives the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from agent_outcomes import semconv
-from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span, agent_name_keys, is_generated_name
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.conventions import DEFAULT_NAMES, agent_name_from_span
+from agent_outcomes.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.handoffs import HANDOFFS_MAX, named_by
-from agent_outcomes.marks import OUTCOME_KEYS, Likeness
-from agent_outcomes.statement import LABEL_LENGTH_MAX
-from agent_outcomes.texts import encodable
+from agent_outcomes.marks import Likeness
+from agent_outcomes.normalize import stated_agent_name
 from agent_outcomes.usage import Tally
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
     Item = tuple[Plan, Row]
-
-STATED_KEYS_MAX: Final = 64
-
 
 class Gathered:
     """What lies below a span.
@@ -57,15 +54,9 @@ class Gathered:
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
-        mine = self.stated if self.stated is not None else {}
-        if contradicted:
+        self.stated, differ = add_stated(self.stated or {}, attributes)
+        if contradicted or differ:
             self.contradicted = True
-        for key, value in attributes.items():
-            if key in mine and mine[key] != value:
-                self.contradicted = True
-            if key in mine or len(mine) < STATED_KEYS_MAX:
-                mine[key] = value
-        self.stated = mine
 
     def add_tally(self, tally: Tally) -> None:
         """Add usage."""
@@ -221,7 +212,7 @@ def handed_off(candidate: Candidate) -> Gathered:
     left.absorb(candidate.gathered)
     tally = candidate.tally()
     if candidate.likeness is Likeness.BY_OUTCOME:
-        left.add_stated({key: value for key, value in candidate.span.attributes.items() if _is_outcome_key(key)})
+        left.add_stated(stated_for_run(candidate.span))
     else:
         left.nested = candidate.finding
         name = agent_name_of(candidate.span)
@@ -231,6 +222,10 @@ def handed_off(candidate: Candidate) -> Gathered:
             below = named_by(left.handoffs or (), candidate.handoff.callee.agent_name)
             left.handoffs = None
             left.add_handoffs([*below, candidate.handoff], 0)
+        lost = nested_amounts(candidate.span)
+        if lost:
+            tally = tally or Tally()
+            tally.note(lost)
         if tally is not None:
             # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
             tally.tool_below = False
@@ -241,12 +236,5 @@ def handed_off(candidate: Candidate) -> Gathered:
 
 def agent_name_of(span: AgentSpan) -> str | None:
     """The name of the agent whose span it is, as its attributes or the span's name tell it."""
-    named = (span.attributes.get(key) for key in agent_name_keys(span.scope))
-    name = next((name for name in named if isinstance(name, str) and name and not is_generated_name(name)), None)
-    if name is not None:
-        return encodable(name, LABEL_LENGTH_MAX)
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope)
-
-
-def _is_outcome_key(key: str) -> bool:
-    return key in OUTCOME_KEYS or key.startswith(semconv.METADATA_PREFIX)
+    name = stated_agent_name(span.scope, AttributeReader(span.attributes))
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if name is None else name

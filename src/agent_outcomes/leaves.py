@@ -12,18 +12,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
+from agent_outcomes.money import whole_trillionths
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, READ_ATTRIBUTES
-from agent_outcomes.usage import (
-    COST_KEY_SET,
-    PLAIN_COST_KEYS,
-    TOKEN_KEYS,
-    TOKEN_RANKS,
-    USAGE_KEYS,
-    Tally,
-    read_usage,
-    whole_trillionths,
-)
+from agent_outcomes.usage import Tally, read_usage
 from agent_outcomes.usage_details import USAGE_DETAILS
+from agent_outcomes.usage_keys import COST_KEY_SET, PLAIN_COST_KEYS, TOKEN_KEYS, TOKEN_RANKS, USAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

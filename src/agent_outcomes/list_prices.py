@@ -104,7 +104,8 @@ def prices_of(setting: Prices | str | None) -> Prices | None:
 
 def canonical_provider(name: str) -> str:
     """The name in lower case, its words joined by one underscore."""
-    return _SEPARATOR.sub("_", name.strip().lower())
+    joined: str = _SEPARATOR.sub("_", name.strip().lower())
+    return joined
 
 
 class ListPrices:

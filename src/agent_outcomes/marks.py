@@ -25,7 +25,8 @@ from agent_outcomes.evidence import pause_of
 from agent_outcomes.pricing import compute_cost
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
 from agent_outcomes.texts import encodable
-from agent_outcomes.usage import TOKEN_KEYS, USAGE_KEYS, read_usage
+from agent_outcomes.usage import read_usage
+from agent_outcomes.usage_keys import TOKEN_KEYS, USAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -140,10 +141,10 @@ def own_usage(
         return None
     if role is Role.AGENT and span.scope in LIFETIME_TOTALS_SCOPES:
         attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
-    limit = span.value_length_limit
-    tally = read_usage(attributes, role, limit, is_lossy=span.dropped_attributes > 0)
+    limits = span.limits
+    tally = read_usage(attributes, role, limits)
     if price_of is not None and tally is not None and tally.unpriced:
-        compute_cost(tally, attributes, price_of, started_ns=span.start_ns, value_length_limit=limit)
+        compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     return tally
 
 

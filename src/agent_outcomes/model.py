@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from agent_outcomes import misuse
+from agent_outcomes.attribute_reader import NO_LIMITS, Problem, SpanLimits
 from agent_outcomes.classification import ErrorFacts, classify, facts_from_exception
 from agent_outcomes.codes_table import CATEGORY_RULES
+from agent_outcomes.currencies import DEFAULT_CURRENCY
 from agent_outcomes.fields import Fields
 from agent_outcomes.money import EXACT
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, OutcomeType, Remedy, Source, State, Status
 from agent_outcomes.stated import StatedOutcome, stated_attributes
-from agent_outcomes.statement import DEFAULT_CURRENCY, Problem, Statement, read_statement
+from agent_outcomes.statement import Statement, read_statement
 from agent_outcomes.texts import is_a
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ class AgentSpan:
     `status_code` is `unset`, `ok` or `error`, and `status_text` how its description begins. `exception_types` are those
     of its exception events, in order; `stop_reason` is why an event of its framework says that the run stopped.
     `in_flight` is the exception that was being raised when the span ended and not yet when it began.
-    `value_length_limit` is the provider's limit on attribute text, `None` if there is none.
+    `limits` is what the provider's limits may have taken from it.
     """
 
     trace_id: int
@@ -102,28 +104,27 @@ class AgentSpan:
     end_ns: int
     status_code: str
     attributes: Mapping[str, Any]
-    dropped_attributes: int = 0
+    limits: SpanLimits = NO_LIMITS
     exception_types: tuple[str, ...] = ()
     stop_reason: str | None = None
     status_text: str = ""
     in_flight: ErrorFacts | None = None
-    value_length_limit: int | None = None
 
 
 class Usage(Fields):
     """Tokens and calls of a run, the sum over its leaf spans; `None` where nothing was reported."""
 
     __slots__ = (
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
         "cache_write_tokens",
-        "reasoning_tokens",
+        "cached_tokens",
+        "input_tokens",
         "model_calls",
+        "output_tokens",
+        "reasoning_tokens",
         "tool_calls",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
@@ -153,17 +154,13 @@ class CostPart(NamedTuple):
 class Cost(Fields):
     """What a run cost: parts by kind and currency, where the figure came from, and whether anything is missing."""
 
-    __slots__ = (
-        "parts",
-        "source",
-        "complete",
-    )
+    __slots__ = ("complete", "parts", "source")
 
     def __init__(
         self,
         parts: tuple[CostPart, ...] = (),
         source: CostSource | None = None,
-        complete: bool | None = None,
+        complete: bool | None = None,  # noqa: FBT001 - as said
     ) -> None:
         self.parts = parts
         self.source = source
@@ -186,22 +183,22 @@ class Run(Fields):
     """
 
     __slots__ = (
-        "trace_id",
-        "span_id",
-        "trace_flags",
-        "end_ns",
-        "agent_name",
         "agent_id",
+        "agent_name",
+        "caller_id",
         "conversation_id",
+        "cost",
+        "duration_s",
+        "end_ns",
         "job_type",
         "run_id",
-        "duration_s",
+        "span_id",
+        "trace_flags",
+        "trace_id",
         "usage",
-        "cost",
-        "caller_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         trace_id: int,
         span_id: int,
@@ -353,7 +350,7 @@ class _OutcomeInTheMaking:
     __slots__ = Outcome.__slots__
 
 
-def new_outcome(
+def new_outcome(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
     execution: Execution,
     statement: Statement,
     error_type: str | None,
@@ -382,7 +379,8 @@ def new_outcome(
     made.refused = statement.refused
     made.output = None
     made.__class__ = Outcome
-    return made
+    outcome: Outcome = made
+    return outcome
 
 
 def _refuse_positional(factory: str, given: tuple[object, ...]) -> None:
@@ -393,13 +391,7 @@ def _refuse_positional(factory: str, given: tuple[object, ...]) -> None:
 def _classified(error: BaseException, stated: StatedOutcome, status: Status | None) -> Outcome:
     facts = facts_from_exception(error)
     found = classify(facts)
-    outcome = _build(
-        status or found.status,
-        found.remedy,
-        stated,
-        retryable=found.retryable,
-        category=found.category,
-    )
+    outcome = _build(status or found.status, found.remedy, stated, retryable=found.retryable, category=found.category)
     return replace(outcome, error_type=facts.name, evidence=f"exception:{facts.name}")
 
 

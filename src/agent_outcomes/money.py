@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
+from typing import TYPE_CHECKING
 
+from agent_outcomes.currencies import CURRENCIES
 from agent_outcomes.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 AMOUNT_LIMIT = Decimal(10) ** 15
 FRACTION_DIGITS_MAX = 12
@@ -24,185 +29,8 @@ _STEP = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])
 _ZERO = Decimal(0)
 _PLAIN_DOUBLE = 1e15
-
-# Active ISO 4217 codes, without those for metals, testing and bond-market units.
-CURRENCIES = frozenset(
-    [
-        "AED",
-        "AFN",
-        "ALL",
-        "AMD",
-        "ANG",
-        "AOA",
-        "ARS",
-        "AUD",
-        "AWG",
-        "AZN",
-        "BAM",
-        "BBD",
-        "BDT",
-        "BGN",
-        "BHD",
-        "BIF",
-        "BMD",
-        "BND",
-        "BOB",
-        "BOV",
-        "BRL",
-        "BSD",
-        "BTN",
-        "BWP",
-        "BYN",
-        "BZD",
-        "CAD",
-        "CDF",
-        "CHE",
-        "CHF",
-        "CHW",
-        "CLF",
-        "CLP",
-        "CNY",
-        "COP",
-        "COU",
-        "CRC",
-        "CUC",
-        "CUP",
-        "CVE",
-        "CZK",
-        "DJF",
-        "DKK",
-        "DOP",
-        "DZD",
-        "EGP",
-        "ERN",
-        "ETB",
-        "EUR",
-        "FJD",
-        "FKP",
-        "GBP",
-        "GEL",
-        "GHS",
-        "GIP",
-        "GMD",
-        "GNF",
-        "GTQ",
-        "GYD",
-        "HKD",
-        "HNL",
-        "HRK",
-        "HTG",
-        "HUF",
-        "IDR",
-        "ILS",
-        "INR",
-        "IQD",
-        "IRR",
-        "ISK",
-        "JMD",
-        "JOD",
-        "JPY",
-        "KES",
-        "KGS",
-        "KHR",
-        "KMF",
-        "KPW",
-        "KRW",
-        "KWD",
-        "KYD",
-        "KZT",
-        "LAK",
-        "LBP",
-        "LKR",
-        "LRD",
-        "LSL",
-        "LYD",
-        "MAD",
-        "MDL",
-        "MGA",
-        "MKD",
-        "MMK",
-        "MNT",
-        "MOP",
-        "MRU",
-        "MUR",
-        "MVR",
-        "MWK",
-        "MXN",
-        "MXV",
-        "MYR",
-        "MZN",
-        "NAD",
-        "NGN",
-        "NIO",
-        "NOK",
-        "NPR",
-        "NZD",
-        "OMR",
-        "PAB",
-        "PEN",
-        "PGK",
-        "PHP",
-        "PKR",
-        "PLN",
-        "PYG",
-        "QAR",
-        "RON",
-        "RSD",
-        "RUB",
-        "RWF",
-        "SAR",
-        "SBD",
-        "SCR",
-        "SDG",
-        "SEK",
-        "SGD",
-        "SHP",
-        "SLE",
-        "SLL",
-        "SOS",
-        "SRD",
-        "SSP",
-        "STN",
-        "SVC",
-        "SYP",
-        "SZL",
-        "THB",
-        "TJS",
-        "TMT",
-        "TND",
-        "TOP",
-        "TRY",
-        "TTD",
-        "TWD",
-        "TZS",
-        "UAH",
-        "UGX",
-        "USD",
-        "USN",
-        "UYI",
-        "UYU",
-        "UYW",
-        "UZS",
-        "VED",
-        "VES",
-        "VND",
-        "VUV",
-        "WST",
-        "XAF",
-        "XCD",
-        "XCG",
-        "XDR",
-        "XOF",
-        "XPF",
-        "XSU",
-        "XUA",
-        "YER",
-        "ZAR",
-        "ZMW",
-        "ZWG",
-        "ZWL",
-    ],
-)
+_SMALL = 1000.0
+_TRILLION = 1e12
 
 
 def parse_amount(value: object) -> Decimal | None:
@@ -242,6 +70,23 @@ def parse_calculated_amount(value: object) -> Decimal | None:
     # What is left of an amount too small to be carried is zero, and a number just below the limit reaches it.
     rounded = number.quantize(_STEP, context=_ROUNDING)
     return rounded if _ZERO < rounded.copy_abs() < AMOUNT_LIMIT else None
+
+
+def whole_trillionths(amounts: Iterable[object]) -> Decimal | None:
+    """The exact sum of amounts that are floats of at most 12 fraction digits; `None` if any is not.
+
+    An amount below 1000 with 12 digits has 15 at most, and of two such decimals no double is nearest to both: if the
+    rounded number of trillionths divides back to the double, it is what its shortest repr says.
+    """
+    total = 0
+    for amount in amounts:
+        if type(amount) is not float or not 0.0 <= amount < _SMALL:
+            return None
+        trillionths = round(amount * _TRILLION)
+        if trillionths / _TRILLION != amount:
+            return None
+        total += trillionths
+    return EXACT.multiply(Decimal(total), _STEP)
 
 
 def parse_currency(value: object) -> str | None:

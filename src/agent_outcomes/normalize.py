@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
 from agent_outcomes.conventions import (
     DEFAULT_NAMES,
     agent_name_from_span,
@@ -15,9 +16,9 @@ from agent_outcomes.conventions import (
 )
 from agent_outcomes.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.fields import Fields
+from agent_outcomes.folding import read_stated
 from agent_outcomes.model import Cost, CostPart, Execution, Outcome, Run, business_fields, new_outcome
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
-from agent_outcomes.statement import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem, Statement, read_statement
 from agent_outcomes.usage import cost_of, problems_of, totals_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from agent_outcomes.model import AgentSpan
+    from agent_outcomes.statement import Statement
     from agent_outcomes.usage import Tally
 
 _STATUS_RULES: Final[Mapping[Status, Execution]] = {
@@ -40,17 +42,6 @@ _STATUS_RULES: Final[Mapping[Status, Execution]] = {
 }
 
 
-_STATUS_KEYS: Final = frozenset(
-    {
-        semconv.AGENT_OUTCOME_STATUS,
-        semconv.AGENT_OUTCOME_SOURCE,
-        semconv.AGENT_OUTCOME_EVIDENCE,
-        semconv.AGENT_OUTCOME_RETRYABLE,
-        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
-    },
-)
-
-
 class Below(Fields):
     """What the spans below a run contribute to it.
 
@@ -59,26 +50,17 @@ class Below(Fields):
     the span of another process above the run, as trace and span id in hex joined by a dash.
     """
 
-    __slots__ = (
-        "tally",
-        "stated",
-        "contradicted",
-        "nested",
-        "agent_name",
-        "is_open",
-        "start_seen",
-        "caller_id",
-    )
+    __slots__ = ("agent_name", "caller_id", "contradicted", "is_open", "nested", "start_seen", "stated", "tally")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         tally: Tally | None = None,
         stated: Mapping[str, Any] | None = None,
-        contradicted: bool = False,
+        contradicted: bool = False,  # noqa: FBT001, FBT002 - as said
         nested: Finding | None = None,
         agent_name: str | None = None,
-        is_open: bool = False,
-        start_seen: bool = True,
+        is_open: bool = False,  # noqa: FBT001, FBT002 - as said
+        start_seen: bool = True,  # noqa: FBT001, FBT002 - as said
         caller_id: str | None = None,
     ) -> None:
         self.tally = tally
@@ -98,19 +80,15 @@ def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> 
     finish reason and error type. `finding` is the inferred status where it has been inferred already. Never raises:
     what cannot be taken is listed in the outcome's `problems`.
     """
-    attributes = span.attributes
-    if below.stated:
-        attributes = {**below.stated, **_without_inferred(attributes, below.stated)}
-    is_lossy = span.dropped_attributes > 0
-    statement = read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=is_lossy)
+    statement, differ = read_stated(span, below.stated)
     problems = [*statement.problems]
-    _add_problems_of_span(problems, span, below)
+    _add_problems_of_span(problems, span, below, contradicted=below.contradicted or differ)
     run = _run(span, below, statement, problems)
     return run, _outcome(span, below, statement, finding or infer(span, below.nested), problems)
 
 
-def revise(outcome: Outcome, statement: Statement) -> Outcome:
-    """The outcome with the business result that was stated on an outer span; its status stays as counted."""
+def revise(run: Run, outcome: Outcome, statement: Statement) -> Outcome:
+    """The outcome with the business result that was stated on an outer span; status and cost stay as counted."""
     conflict = statement.status is not None and statement.status.status not in (None, outcome.status)
     problems = (Problem(ProblemKind.STATUS_CONFLICT, semconv.AGENT_OUTCOME_STATUS),) if conflict else ()
     fields = business_fields(statement)
@@ -122,17 +100,16 @@ def revise(outcome: Outcome, statement: Statement) -> Outcome:
         outcome,
         **fields,
         evidence=ANCESTOR,
-        problems=(*statement.problems, *problems),
+        problems=(*statement.problems, *problems, *late_cost(run, statement)),
         refused=statement.refused,
     )
 
 
-def _without_inferred(attributes: Mapping[str, Any], stated: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run's own attributes, without a status that our own API inferred where one was stated inside the run."""
-    inferred = AttributeReader(attributes).source() is Source.INFERRED
-    if not inferred or semconv.AGENT_OUTCOME_STATUS not in stated:
-        return attributes
-    return {key: value for key, value in attributes.items() if key not in _STATUS_KEYS}
+def late_cost(run: Run, statement: Statement) -> tuple[Problem, ...]:
+    """The stated cost of a run that has been counted with another one, as a problem."""
+    if statement.cost is None or run.cost == _explicit_cost(statement.cost, statement.cost_currency):
+        return ()
+    return (Problem(ProblemKind.LATE_COST, semconv.AGENT_OUTCOME_COST),)
 
 
 def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding, problems: list[Problem]) -> Outcome:
@@ -187,12 +164,12 @@ def _conflicts(span: AgentSpan, stated: Status | None, finding: Finding) -> tupl
     return ()
 
 
-def _add_problems_of_span(problems: list[Problem], span: AgentSpan, below: Below) -> None:
+def _add_problems_of_span(problems: list[Problem], span: AgentSpan, below: Below, *, contradicted: bool) -> None:
     if below.tally is not None:
         problems += problems_of(below.tally)
-    if span.dropped_attributes:
+    if span.limits.has_dropped:
         problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
-    if below.contradicted:
+    if contradicted:
         problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
     if not below.start_seen:
         problems.append(Problem(ProblemKind.START_NOT_SEEN))
@@ -233,14 +210,14 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
     return Cost((CostPart(CostKind.OTHER, currency, amount),), CostSource.EXPLICIT, complete=True)
 
 
+def stated_agent_name(scope: str, reader: AttributeReader) -> str | None:
+    """The name that a span's attributes give to its agent; `None` if they give none that anybody chose."""
+    names = (reader.text(key) for key in agent_name_keys(scope))
+    return next((name for name in names if name is not None and not is_generated_name(name)), None)
+
+
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
-    stated = None
-    for key in agent_name_keys(span.scope):
-        if key in span.attributes:
-            name = reader.text(key)
-            if name is not None and not is_generated_name(name):
-                stated = name
-                break
+    stated = stated_agent_name(span.scope, reader)
     if stated is not None and stated not in DEFAULT_NAMES:
         return stated
     if below.agent_name is not None or stated is not None:

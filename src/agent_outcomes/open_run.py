@@ -27,7 +27,7 @@ from agent_outcomes.evidence import ENDED_CLEAN
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.semconv import SCOPE_NAME, Source, Status
-from agent_outcomes.statement import LABEL_LENGTH_MAX
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable, is_a, own_value, short_text
 
 if TYPE_CHECKING:

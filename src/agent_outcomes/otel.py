@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry._logs import Logger
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, Tracer
 
 ResultT = TypeVar("ResultT")
 
@@ -66,14 +66,14 @@ def are_metrics_shut_down(provider: MeterProvider | None) -> bool:
     return getattr(provider, "_shutdown", False) is True
 
 
-class LogLimits(NamedTuple):
-    """How many attributes a log record may have and how many characters a text; `None` where there is no limit."""
+class ProviderLimits(NamedTuple):
+    """How many attributes a record or span may have and how many characters a text; `None` where there is no limit."""
 
     attributes_max: int | None = None
     text_length_max: int | None = None
 
 
-def log_limits(logger: Logger) -> LogLimits:
+def log_limits(logger: Logger) -> ProviderLimits:
     """The limits that a logger's provider sets on its records; the SDK has no public way to ask. Never raises."""
     limits = getattr(logger, "_log_record_limits", None)
     if limits is None and type(logger).__module__.startswith("opentelemetry.sdk."):
@@ -83,10 +83,20 @@ def log_limits(logger: Logger) -> LogLimits:
         try:
             limits = LogRecordLimits()
         except ValueError:
-            return LogLimits()
+            return ProviderLimits()
     count = getattr(limits, "max_log_record_attributes", getattr(limits, "max_attributes", None))
     length = getattr(limits, "max_log_record_attribute_length", getattr(limits, "max_attribute_length", None))
-    return LogLimits(
+    return _limits(count, length)
+
+
+def span_limits(tracer: Tracer) -> ProviderLimits:
+    """The limits that a tracer's provider sets on its spans; the SDK has no public way to ask. Never raises."""
+    limits = getattr(tracer, "_span_limits", None)
+    return _limits(getattr(limits, "max_span_attributes", None), getattr(limits, "max_span_attribute_length", None))
+
+
+def _limits(count: object, length: object) -> ProviderLimits:
+    return ProviderLimits(
         attributes_max=count if isinstance(count, int) else None,
         text_length_max=length if isinstance(length, int) else None,
     )

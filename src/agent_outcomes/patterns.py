@@ -17,6 +17,7 @@ class Pattern:
         self._source = (text, flags)
 
     def __getattr__(self, name: str) -> Any:
+        """The compiled pattern's own, kept for the next time."""
         found = getattr(re.compile(*self._source), name)
         setattr(self, name, found)
         return found

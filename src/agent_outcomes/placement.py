@@ -12,15 +12,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import moves
+from agent_outcomes.attribute_reader import Problem
+from agent_outcomes.folding import nested_amounts, read_stated
 from agent_outcomes.gathered import Gathered, handed_off, passed_on
 from agent_outcomes.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.moves import CLOSED, DONE, Ending
-from agent_outcomes.normalize import revise
+from agent_outcomes.normalize import late_cost, revise
 from agent_outcomes.open_spans import ancestors, inbox_of, nearest_open
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.settlement import Settled, Settlement
 from agent_outcomes.settling import settlement_of
-from agent_outcomes.statement import Problem, Statement, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from agent_outcomes.marks import Verdict
     from agent_outcomes.model import Outcome
     from agent_outcomes.open_spans import Board, OpenSpan
+    from agent_outcomes.statement import Statement
 
 WAITING_MAX: Final = 1_000
 
@@ -126,6 +128,8 @@ class Placement:
             moved = moves.hand_off(board, candidate, above, inbox, item, ending)
         if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
             self._on_problem(ProblemKind.NO_CURRENT_RUN)
+        elif moved is DONE and above is None:
+            self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
         return moved
 
     def settle(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
@@ -163,10 +167,13 @@ class Placement:
         problems: list[ProblemKind] = []
         if statement is None or not statement.is_reported or outcome.state is State.REPORTED:
             problems.append(ProblemKind.ENDED_AFTER_STALE)
+        late = [] if statement is None else late_cost(settled.run, statement)
         if statement is not None and statement.is_reported:
-            listed = (*statement.problems, Problem(ProblemKind.ENDED_AFTER_STALE))
-            revised = replace(revise(outcome, statement), evidence=outcome.evidence, problems=listed)
+            listed = (*statement.problems, *late, Problem(ProblemKind.ENDED_AFTER_STALE))
+            revised = replace(revise(settled.run, outcome, statement), evidence=outcome.evidence, problems=listed)
             revision = _revision(settled, outcome, revised, problems)
+        else:
+            problems += [problem.kind for problem in late]
         return self._end_outer(board, ending, None, Gathered(), settled, revision, problems)
 
     def end_outer(
@@ -179,9 +186,12 @@ class Placement:
         gathered = candidate.gathered
         gathered.stated = None
         item = passed_on(gathered, candidate.own, None)
+        is_metered = candidate.own is not None and candidate.own.parts is not None
         moved = CLOSED
         while moved is CLOSED:
-            moved = self._end_outer(board, ending, nearest_open(parent), item, settled, revision, problems)
+            above = nearest_open(parent)
+            late = [ProblemKind.LATE_COST] if is_metered and (above is None or above.settled_below) else []
+            moved = self._end_outer(board, ending, above, item, settled, revision, [*problems, *late])
         return moved
 
     def _end_outer(
@@ -197,9 +207,12 @@ class Placement:
         inbox = None if above is None else inbox_of(above)
         moved = moves.end_outer(board, ending, above, inbox, item, settled, revision)
         if moved is DONE:
-            for problem in problems:
-                self._on_problem(problem)
+            self._note_all(problems)
         return moved
+
+    def _note_all(self, problems: list[ProblemKind]) -> None:
+        for problem in problems:
+            self._on_problem(problem)
 
 
 def _revised(settled: Settled | None, statement: Statement, problems: list[ProblemKind]) -> Settlement | None:
@@ -207,7 +220,7 @@ def _revised(settled: Settled | None, statement: Statement, problems: list[Probl
         problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
         return None
     previous = settled.outcome
-    revised = revise(previous, statement)
+    revised = revise(settled.run, previous, statement)
     if not statement.is_reported:
         problems += [problem.kind for problem in revised.problems]
         return None
@@ -219,6 +232,7 @@ def _revision(settled: Settled, previous: Outcome, revised: Outcome, problems: l
         return Settlement(settled.run, revised, settled.context, settled.revision + 1, previous)
     if not revised.same_business(previous):
         problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
+    problems += [problem.kind for problem in revised.problems if problem.kind is ProblemKind.LATE_COST]
     return None
 
 
@@ -232,7 +246,11 @@ def tell_all(settled: Settled, likeness: Likeness) -> None:
 def _statement_of(candidate: Candidate) -> Statement | None:
     """What is stated on a span and, by spans that stated it for their run, below it."""
     gathered, span = candidate.gathered, candidate.span
-    attributes = {**(gathered.stated or {}), **span.attributes}
-    if OUTCOME_KEYS.isdisjoint(attributes):
+    below = gathered.stated
+    if OUTCOME_KEYS.isdisjoint(span.attributes) and OUTCOME_KEYS.isdisjoint(below or ()):
         return None
-    return read_statement(attributes, value_length_limit=span.value_length_limit, is_lossy=span.dropped_attributes > 0)
+    statement, differ = read_stated(span, below)
+    if differ or gathered.contradicted:
+        problems = (*statement.problems, Problem(ProblemKind.CONTRADICTING_OUTCOME))
+        statement = replace(statement, problems=problems)
+    return statement

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.attribute_reader import NO_LIMITS, Problem
 from agent_outcomes.money import parse_calculated_amount, parse_currency
 from agent_outcomes.semconv import ProblemKind
-from agent_outcomes.statement import Problem
-from agent_outcomes.usage import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING
+from agent_outcomes.usage_keys import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent_outcomes.attribute_reader import SpanLimits
     from agent_outcomes.usage import Tally
 
 PRICES: Final = "prices"
@@ -78,14 +79,14 @@ def compute_cost(
     prices: Callable[[ModelCall], object],
     *,
     started_ns: int | None = None,
-    value_length_limit: int | None = None,
+    limits: SpanLimits = NO_LIMITS,
 ) -> None:
     """Set the cost of a span that is one model call without a reported cost; `prices` must not raise.
 
     Reads the provider, model and service tier of every convention known. Amounts are rounded to 12 fraction digits,
     half to even; what cannot be taken is listed and leaves the call unpriced.
     """
-    call = _model_call(tally, attributes, started_ns, value_length_limit)
+    call = _model_call(tally, attributes, started_ns, limits)
     price = prices(call) if call is not None else None
     if price is None:
         return
@@ -103,23 +104,23 @@ def compute_cost(
 
 
 def _model_call(
-    tally: Tally, attributes: Mapping[str, Any], started_ns: int | None, value_length_limit: int | None
+    tally: Tally, attributes: Mapping[str, Any], started_ns: int | None, limits: SpanLimits
 ) -> ModelCall | None:
-    request_model = _first_text(attributes, REQUEST_MODEL_KEYS, value_length_limit)
-    model = _first_text(attributes, MODEL_KEYS, value_length_limit) or request_model
+    request_model = _first_text(attributes, REQUEST_MODEL_KEYS, limits)
+    model = _first_text(attributes, MODEL_KEYS, limits) or request_model
     if model is None or not _is_countable(tally) or any(_is_used(attributes.get(key)) for key in AUDIO_KEYS):
         return None
     tokens = tally.tokens
     return ModelCall(
         model=model,
         request_model=request_model,
-        provider=_first_text(attributes, PROVIDER_KEYS, value_length_limit),
+        provider=_first_text(attributes, PROVIDER_KEYS, limits),
         input_tokens=tokens[INPUT],
         output_tokens=tokens[OUTPUT],
         cached_tokens=tokens[CACHED],
         cache_write_tokens=tokens[CACHE_WRITE],
         reasoning_tokens=tokens[REASONING],
-        service_tier=_first_text(attributes, SERVICE_TIER_KEYS, value_length_limit),
+        service_tier=_first_text(attributes, SERVICE_TIER_KEYS, limits),
         started_ns=started_ns,
     )
 
@@ -143,10 +144,10 @@ def _is_used(count: object) -> bool:
     return count is not None and not (isinstance(count, int) and int.__int__(count) == 0)
 
 
-def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], value_length_limit: int | None) -> str | None:
+def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], limits: SpanLimits) -> str | None:
     for key in keys:
         value = attributes.get(key)
         # Text as long as the provider's limit may have been cut, and would then name something else.
         if isinstance(value, str) and 0 < len(value) <= MODEL_NAME_LENGTH_MAX:
-            return str.__str__(value) if value_length_limit is None or len(value) < value_length_limit else None
+            return None if limits.may_have_cut(value) else str.__str__(value)
     return None

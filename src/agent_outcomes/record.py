@@ -8,6 +8,7 @@ that every counter only ever grows and the net is exact.
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
@@ -87,18 +88,9 @@ _REVERSAL: Final = _Side(
 class Event(Fields):
     """A log record in OTLP's terms; `severity` is number and text, times are Unix nanoseconds, `name` the event's."""
 
-    __slots__ = (
-        "trace_id",
-        "span_id",
-        "trace_flags",
-        "timestamp_ns",
-        "severity",
-        "body",
-        "attributes",
-        "name",
-    )
+    __slots__ = ("attributes", "body", "name", "severity", "span_id", "timestamp_ns", "trace_flags", "trace_id")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         trace_id: int,
         span_id: int,
@@ -122,12 +114,7 @@ class Event(Fields):
 class Record(Fields):
     """All that one revision of an outcome makes known. `duration_s` is set on revision 0 only."""
 
-    __slots__ = (
-        "event",
-        "postings",
-        "duration_s",
-        "duration_labels",
-    )
+    __slots__ = ("duration_labels", "duration_s", "event", "postings")
 
     def __init__(
         self,
@@ -159,11 +146,10 @@ def record(
     postings = _run_postings(run, outcome, agent) if revision == 0 else []
     if previous is not None and previous.state is State.REPORTED:
         postings += _outcome_postings(run, previous, costs, _REVERSAL, _ENTRY)
-    state = outcome.state
-    if state is State.REPORTED:
+    if outcome.state is State.REPORTED:
         postings += _outcome_postings(run, outcome, costs, _ENTRY, _REVERSAL)
     return Record(
-        _event(run, outcome, state, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs),
+        _event(run, outcome, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs),
         tuple(postings),
         run.duration_s if revision == 0 else None,
         agent,
@@ -215,9 +201,7 @@ def _outcome_postings(
     return postings
 
 
-def _event(
-    run: Run, outcome: Outcome, state: State, revision: int, timestamp_ns: int, costs: Mapping[str, Decimal]
-) -> Event:
+def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: Mapping[str, Decimal]) -> Event:
     # What matters most comes last: a log record over its attribute limit loses the first ones.
     attributes: dict[str, AttributeValue] = {}
     details: list[str] = []
@@ -226,35 +210,13 @@ def _event(
     if outcome.message is not None:
         attributes[semconv.AGENT_OUTCOME_MESSAGE] = outcome.message
     _add_run(attributes, run)
-    if outcome.remedy is not None:
-        attributes[semconv.AGENT_OUTCOME_REMEDY] = outcome.remedy._value_
-    if outcome.error_category is not None:
-        attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = outcome.error_category
-    if outcome.error_type is not None:
-        attributes[semconv.ERROR_TYPE] = outcome.error_type
-    if outcome.retryable is not None:
-        attributes[semconv.AGENT_OUTCOME_RETRYABLE] = outcome.retryable
-    if outcome.evidence:
-        attributes[semconv.AGENT_OUTCOME_EVIDENCE] = outcome.evidence
-    attributes[semconv.AGENT_OUTCOME_SOURCE] = outcome.source._value_
-    if outcome.value is not None:
-        worth, exact_worth, worth_text = _forms_of(outcome.value)
-        details.append(f"worth {worth_text} {outcome.currency}")
+    _add_execution(attributes, outcome)
+    worth = None if outcome.value is None else _forms_of(outcome.value)
+    if worth is not None:
+        details.append(f"worth {worth.text} {outcome.currency}")
     _add_cost(attributes, details, run.cost, costs)
-    if outcome.label is not None:
-        attributes[semconv.AGENT_OUTCOME_LABEL] = outcome.label
-    if outcome.type is not None:
-        attributes[semconv.AGENT_OUTCOME_TYPE] = outcome.type._value_
-    if outcome.business_success is not None:
-        attributes[semconv.AGENT_OUTCOME_SUCCESS] = outcome.business_success
-    if outcome.value is not None:
-        if not exact_worth:
-            attributes[semconv.AGENT_OUTCOME_VALUE_DECIMAL] = worth_text
-        attributes[semconv.AGENT_OUTCOME_VALUE] = worth
-        attributes[semconv.AGENT_OUTCOME_CURRENCY] = outcome.currency
-    if outcome.raw_status is not None:
-        attributes[semconv.AGENT_OUTCOME_RAW_STATUS] = outcome.raw_status
-    attributes[semconv.AGENT_OUTCOME_STATE] = state._value_
+    _add_business(attributes, outcome, worth)
+    attributes[semconv.AGENT_OUTCOME_STATE] = outcome.state._value_
     if outcome.refused:
         attributes[semconv.AGENT_OUTCOME_REFUSED] = outcome.refused
     if outcome.problems:
@@ -278,35 +240,68 @@ def _event(
 
 
 def _add_run(attributes: dict[str, AttributeValue], run: Run) -> None:
-    usage = run.usage
-    if usage.reasoning_tokens is not None:
-        attributes[semconv.AGENT_RUN_REASONING_TOKENS] = usage.reasoning_tokens
-    if usage.cache_write_tokens is not None:
-        attributes[semconv.AGENT_RUN_CACHE_WRITE_TOKENS] = usage.cache_write_tokens
-    if usage.cached_tokens is not None:
-        attributes[semconv.AGENT_RUN_CACHED_TOKENS] = usage.cached_tokens
-    if usage.tool_calls is not None:
-        attributes[semconv.AGENT_RUN_TOOL_CALLS] = usage.tool_calls
-    if usage.model_calls is not None:
-        attributes[semconv.AGENT_RUN_MODEL_CALLS] = usage.model_calls
-    if usage.output_tokens is not None:
-        attributes[semconv.AGENT_RUN_OUTPUT_TOKENS] = usage.output_tokens
-    if usage.input_tokens is not None:
-        attributes[semconv.AGENT_RUN_INPUT_TOKENS] = usage.input_tokens
-    if run.duration_s is not None:
-        attributes[semconv.AGENT_RUN_DURATION] = run.duration_s
-    if run.run_id is not None:
-        attributes[semconv.AGENT_OUTCOME_RUN_ID] = run.run_id
-    if run.job_type is not None:
-        attributes[semconv.AGENT_OUTCOME_JOB_TYPE] = run.job_type
-    if run.caller_id is not None:
-        attributes[semconv.AGENT_HANDOFF_CALLER_ID] = run.caller_id
-    if run.conversation_id is not None:
-        attributes[semconv.GEN_AI_CONVERSATION_ID] = run.conversation_id
-    if run.agent_id is not None:
-        attributes[semconv.GEN_AI_AGENT_ID] = run.agent_id
-    if run.agent_name is not None:
-        attributes[semconv.GEN_AI_AGENT_NAME] = run.agent_name
+    values = (*_usage_of(run.usage), *_facts_of(run))
+    attributes.update((key, value) for key, value in zip(_RUN_KEYS, values, strict=True) if value is not None)
+
+
+_usage_of: Final = attrgetter(
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "cached_tokens",
+    "tool_calls",
+    "model_calls",
+    "output_tokens",
+    "input_tokens",
+)
+_facts_of: Final = attrgetter(
+    "duration_s", "run_id", "job_type", "caller_id", "conversation_id", "agent_id", "agent_name"
+)
+_RUN_KEYS: Final = (
+    semconv.AGENT_RUN_REASONING_TOKENS,
+    semconv.AGENT_RUN_CACHE_WRITE_TOKENS,
+    semconv.AGENT_RUN_CACHED_TOKENS,
+    semconv.AGENT_RUN_TOOL_CALLS,
+    semconv.AGENT_RUN_MODEL_CALLS,
+    semconv.AGENT_RUN_OUTPUT_TOKENS,
+    semconv.AGENT_RUN_INPUT_TOKENS,
+    semconv.AGENT_RUN_DURATION,
+    semconv.AGENT_OUTCOME_RUN_ID,
+    semconv.AGENT_OUTCOME_JOB_TYPE,
+    semconv.AGENT_HANDOFF_CALLER_ID,
+    semconv.GEN_AI_CONVERSATION_ID,
+    semconv.GEN_AI_AGENT_ID,
+    semconv.GEN_AI_AGENT_NAME,
+)
+
+
+def _add_execution(attributes: dict[str, AttributeValue], outcome: Outcome) -> None:
+    if outcome.remedy is not None:
+        attributes[semconv.AGENT_OUTCOME_REMEDY] = outcome.remedy._value_
+    if outcome.error_category is not None:
+        attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = outcome.error_category
+    if outcome.error_type is not None:
+        attributes[semconv.ERROR_TYPE] = outcome.error_type
+    if outcome.retryable is not None:
+        attributes[semconv.AGENT_OUTCOME_RETRYABLE] = outcome.retryable
+    if outcome.evidence:
+        attributes[semconv.AGENT_OUTCOME_EVIDENCE] = outcome.evidence
+    attributes[semconv.AGENT_OUTCOME_SOURCE] = outcome.source._value_
+
+
+def _add_business(attributes: dict[str, AttributeValue], outcome: Outcome, worth: _Forms | None) -> None:
+    if outcome.label is not None:
+        attributes[semconv.AGENT_OUTCOME_LABEL] = outcome.label
+    if outcome.type is not None:
+        attributes[semconv.AGENT_OUTCOME_TYPE] = outcome.type._value_
+    if outcome.business_success is not None:
+        attributes[semconv.AGENT_OUTCOME_SUCCESS] = outcome.business_success
+    if worth is not None:
+        if not worth.is_exact:
+            attributes[semconv.AGENT_OUTCOME_VALUE_DECIMAL] = worth.text
+        attributes[semconv.AGENT_OUTCOME_VALUE] = worth.number
+        attributes[semconv.AGENT_OUTCOME_CURRENCY] = outcome.currency
+    if outcome.raw_status is not None:
+        attributes[semconv.AGENT_OUTCOME_RAW_STATUS] = outcome.raw_status
 
 
 def _add_cost(
@@ -322,25 +317,32 @@ def _add_cost(
     # Amounts in several currencies have no one sum; the breakdown and the counters carry each.
     if len(costs) == 1:
         ((currency, amount),) = costs.items()
-        number, is_exact, text = _forms_of(amount)
-        if not is_exact:
-            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = text
-        attributes[semconv.AGENT_OUTCOME_COST] = number
+        forms = _forms_of(amount)
+        if not forms.is_exact:
+            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = forms.text
+        attributes[semconv.AGENT_OUTCOME_COST] = forms.number
         attributes[semconv.AGENT_OUTCOME_COST_CURRENCY] = currency
-        details.append(f"cost {text} {currency}")
+        details.append(f"cost {forms.text} {currency}")
     else:
         details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
 
 
-def _forms_of(amount: Decimal) -> tuple[float, bool, str]:
+class _Forms(NamedTuple):
     """An amount as a double, whether that is this very amount, and in plain digits."""
+
+    number: float
+    is_exact: bool
+    text: str
+
+
+def _forms_of(amount: Decimal) -> _Forms:
     text = str(amount)
     if "E" in text:
         text = plain_text(amount)
     elif "." in text:
         text = text.rstrip("0").rstrip(".")
     # Of two decimals of up to 15 digits no double is nearest to both.
-    return float(amount), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
+    return _Forms(float(amount), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text)
 
 
 def word(member: StrEnum | None) -> str | None:
@@ -360,15 +362,17 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
         text = f"{text}/{outcome.type._value_}"
     if outcome.label is not None:
         text = f"{text}/{one_line(outcome.label)}"
-    for detail in details:
-        text = f"{text}, {detail}"
     if run.duration_s is not None:
-        text = f"{text}, took {run.duration_s:.3f} s"
+        details = [*details, f"took {run.duration_s:.3f} s"]
     if outcome.error_type is not None:
-        text = f"{text}, {one_line(outcome.error_type)}"
+        details = [*details, one_line(outcome.error_type)]
     if outcome.retryable:
-        text = f"{text}, retryable"
-    return text[:BODY_LENGTH_MAX]
+        details = [*details, "retryable"]
+    for detail in details:
+        # Whole or not at all: an amount cut short is another amount.
+        if len(text) + len(detail) + 2 <= BODY_LENGTH_MAX:
+            text = f"{text}, {detail}"
+    return text
 
 
 def one_line(text: str) -> str:

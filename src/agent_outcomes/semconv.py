@@ -262,6 +262,8 @@ class ProblemKind(StrEnum):
     ATTRIBUTES_DROPPED = "attributes_dropped"
     AMBIGUOUS_OUTCOME = "ambiguous_outcome"
     CONTRADICTING_OUTCOME = "contradicting_outcome"
+    NESTED_AMOUNT = "nested_amount"
+    LATE_COST = "late_cost"
     NO_CURRENT_RUN = "no_current_run"
     ENDED_AFTER_STALE = "ended_after_stale"
     START_NOT_SEEN = "start_not_seen"
@@ -517,6 +519,8 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.ATTRIBUTES_DROPPED: "The span lost attributes to a limit of the SDK.",
     ProblemKind.AMBIGUOUS_OUTCOME: "It is not clear which run an outcome belongs to.",
     ProblemKind.CONTRADICTING_OUTCOME: "Two spans of one run state different outcomes.",
+    ProblemKind.NESTED_AMOUNT: "An amount is stated on an agent inside the run, whose outcome is its own: no counter has it.",
+    ProblemKind.LATE_COST: "A cost was stated after its run had been counted, whose cost stays as counted.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
@@ -18,36 +17,39 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.evaluations import EVALUATION_NAME, evaluation_events
+from agent_outcomes.evaluations import evaluation_events
+from agent_outcomes.fitting import fit
 from agent_outcomes.foreign_exceptions import is_theirs
 from agent_outcomes.handoffs import handoff_event
+from agent_outcomes.hiding import without_texts
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.metrics import export_of
 from agent_outcomes.otel import (
     SEVERITY_NUMBERS,
-    LogLimits,
+    ProviderLimits,
     are_logs_shut_down,
     are_metrics_shut_down,
     exports_logs,
     log_limits,
     run_context,
+    span_limits,
 )
 from agent_outcomes.record import Posting, record
 from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, ProblemKind, Signal
-from agent_outcomes.statement import Problem
 from agent_outcomes.totals import Postings, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry._logs import Logger, LoggerProvider
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from agent_outcomes.attribute_reader import Problem
     from agent_outcomes.config import Settings
     from agent_outcomes.metrics import MetricExport
-    from agent_outcomes.record import AttributeValue, Event, Record
+    from agent_outcomes.record import Event, Record
     from agent_outcomes.settlement import Settlement
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -85,11 +87,12 @@ class OutcomeEmitter:
         self._find_logger_provider = find_logger_provider
         self._find_meter_provider = find_meter_provider
         self._settings = settings
+        self._hidden = settings.hidden
         self._tracer_provider = tracer_provider
         self._logger: Logger | None = None
         self._logger_provider: LoggerProvider | None = None
         self._meter_provider: MeterProvider | None = None
-        self._log_limits = LogLimits()
+        self._log_limits = ProviderLimits()
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
@@ -115,10 +118,8 @@ class OutcomeEmitter:
 
     def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
-        if self._settings.hide_message:
-            outcome = replace(outcome, message=None)
-        if self._settings.hide_metadata:
-            outcome = replace(outcome, metadata=None)
+        if self._hidden:
+            outcome = without_texts(outcome, self._hidden)
         if settlement.revision == 0:
             return record(settlement.run, outcome)
         return record(
@@ -219,8 +220,8 @@ class OutcomeEmitter:
         events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
         if self._settings.evaluation_result:
             outcome = settlement.outcome
-            if self._settings.hide_message:
-                outcome = replace(outcome, message=None)
+            if self._hidden:
+                outcome = without_texts(outcome, self._hidden)
             events += evaluation_events(event, outcome, settlement.revision)
         return events
 
@@ -237,7 +238,8 @@ class OutcomeEmitter:
         lost_for = _why_logs_are_lost(self._logger_provider)
         if lost_for is not None:
             return [_dropped(lost_for, Signal.EVENT, 1)]
-        problems = fit(event.attributes, self._log_limits)
+        limits = self._log_limits
+        attributes, problems = fit(event.attributes, limits.text_length_max, limits.attributes_max)
         try:
             logger.emit(
                 timestamp=event.timestamp_ns,
@@ -246,7 +248,7 @@ class OutcomeEmitter:
                 severity_number=SEVERITY_NUMBERS[event.severity[0]],
                 severity_text=event.severity[1],
                 body=event.body,
-                attributes=event.attributes,
+                attributes=attributes,
                 event_name=event.name,
             )
         except Exception as error:  # a log processor or exporter of the application raised
@@ -288,7 +290,9 @@ class OutcomeEmitter:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
         try:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
-            span = tracer.start_span(EVENT_NAME, context, attributes=event.attributes, start_time=event.timestamp_ns)
+            limits = span_limits(tracer)
+            attributes, _ = fit(event.attributes, limits.text_length_max, limits.attributes_max)
+            span = tracer.start_span(EVENT_NAME, context, attributes=attributes, start_time=event.timestamp_ns)
             span.end(event.timestamp_ns)
         except Exception as error:  # a sampler, processor or exporter of the application raised
             if is_theirs(error):
@@ -393,59 +397,6 @@ def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
 
 
 _EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
-
-
-# Amounts in text, and the amounts that mean nothing without the text: cut short they would be other amounts.
-_AMOUNT_TEXTS: Final[Mapping[str, str]] = {
-    semconv.AGENT_OUTCOME_VALUE_DECIMAL: semconv.AGENT_OUTCOME_VALUE_DECIMAL,
-    semconv.AGENT_OUTCOME_COST_DECIMAL: semconv.AGENT_OUTCOME_COST_DECIMAL,
-    semconv.AGENT_OUTCOME_COST_BREAKDOWN: semconv.AGENT_OUTCOME_COST_BREAKDOWN,
-    semconv.AGENT_OUTCOME_CURRENCY: semconv.AGENT_OUTCOME_VALUE,
-    semconv.AGENT_OUTCOME_COST_CURRENCY: semconv.AGENT_OUTCOME_COST,
-}
-
-# Of an outcome, a handoff and an evaluation, in this order.
-_KEPT_LAST: Final = (
-    semconv.AGENT_OUTCOME_STATUS,
-    semconv.LOG_RECORD_UID,
-    semconv.AGENT_HANDOFF_ID,
-    EVALUATION_NAME,
-)
-
-
-def fit(attributes: dict[str, AttributeValue], limits: LogLimits) -> list[Problem]:
-    """List in an event's attributes what the logger provider's limits will take from it; returns what was added.
-
-    Texts of amounts that would be cut are left out. Over the limit on their number the SDK drops the first attributes,
-    so that problems, status and what tells events apart are put last.
-    """
-    problems: list[Problem] = []
-    length_max, count_max = limits.text_length_max, limits.attributes_max
-    if length_max is not None:
-        problems = [
-            Problem(ProblemKind.TEXT_TRUNCATED, key) for key in attributes if _is_cut(attributes[key], length_max)
-        ]
-        for problem in problems:
-            amount_key = _AMOUNT_TEXTS.get(problem.attribute)
-            if amount_key is not None:
-                attributes.pop(amount_key, None)
-    # One more than it has: the list of problems may have to be added.
-    if count_max is not None and len(attributes) + bool(problems) > count_max:
-        problems.append(Problem(ProblemKind.ATTRIBUTES_DROPPED))
-    if problems:
-        listed = attributes.pop(semconv.AGENT_OUTCOME_PROBLEMS, ())
-        texts = map(str, problems)
-        attributes[semconv.AGENT_OUTCOME_PROBLEMS] = (*listed, *texts) if isinstance(listed, tuple) else tuple(texts)
-        for key in _KEPT_LAST:
-            if key in attributes:
-                attributes[key] = attributes.pop(key)
-    return problems
-
-
-def _is_cut(value: AttributeValue, length_max: int) -> bool:
-    if isinstance(value, str):
-        return len(value) > length_max
-    return isinstance(value, tuple) and any(len(text) > length_max for text in value)
 
 
 def _span_context(event: Event) -> SpanContext:

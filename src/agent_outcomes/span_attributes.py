@@ -13,7 +13,7 @@ from agent_outcomes.model import Outcome
 from agent_outcomes.money import is_exact_double, parse_amount, plain_text
 from agent_outcomes.semconv import OutcomeType, Source, Status
 from agent_outcomes.stated import stated_attributes
-from agent_outcomes.statement import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, read_statement
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, read_statement
 from agent_outcomes.texts import MESSAGE_LENGTH_MAX, encodable, is_a, short_text
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from agent_outcomes.attribute_reader import NO_LIMITS, SpanLimits
 from agent_outcomes.conventions import STOP_EVENTS
 from agent_outcomes.marks import NAME_LENGTH_MAX
 from agent_outcomes.model import AgentSpan
@@ -82,15 +83,14 @@ class SpanReader:
         return _time_ns(self.span.start_time)
 
     @property
-    def dropped_attributes(self) -> int:
-        """How many attributes the provider's limits have taken."""
-        return self.span.dropped_attributes
-
-    @property
-    def value_length_limit(self) -> int | None:
-        """The provider's limit on attribute text, which the SDK has no public way to ask for."""
+    def limits(self) -> SpanLimits:
+        """What the provider's limits may have taken from the span; text that was cut must not be believed."""
+        # The SDK has no public way to ask for the limit on text.
         limit = getattr(getattr(self.span, "_attributes", None), "max_value_len", None)
-        return limit if isinstance(limit, int) else None
+        has_dropped = self.span.dropped_attributes > 0
+        if limit is None and not has_dropped:
+            return NO_LIMITS
+        return SpanLimits(limit if isinstance(limit, int) else None, has_dropped)
 
     def attributes(self) -> dict[str, Any]:
         """The attributes as a plain dict; one copy, as every read through the SDK's mapping costs far more."""
@@ -128,12 +128,11 @@ class SpanReader:
             end_ns,
             _STATUS_CODES.get(status.status_code, "unset"),
             attributes,
-            span.dropped_attributes,
+            self.limits,
             _exception_types(events) if events else (),
             _stop_reason(events, scope) if events else None,
             _status_text(status.description),
             in_flight,
-            self.value_length_limit,
         )
 
     def _events(self) -> Sequence[Event]:

@@ -7,56 +7,29 @@ values, kept as text in `refused`. Everything that comes out is bounded and enco
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes import semconv
-from agent_outcomes.money import parse_amount, parse_currency
-from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source
-from agent_outcomes.texts import (
-    MESSAGE_LENGTH_MAX,
-    METADATA_KEYS_MAX,
-    REFUSED_LENGTH_MAX,
-    encodable,
-    plain_value,
-    short_text,
-)
-from agent_outcomes.words import (
-    BOOLEAN_WORDS,
-    KIND_WORDS,
-    STATUS_WORDS,
-    TYPE_WORDS,
-    StatusWord,
-    canonical_word,
-)
+from agent_outcomes.attribute_reader import NO_LIMITS, AttributeReader
+from agent_outcomes.currencies import DEFAULT_CURRENCY
+from agent_outcomes.semconv import OutcomeType, ProblemKind, Source
+from agent_outcomes.texts import REFUSED_LENGTH_MAX, encodable
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-DEFAULT_CURRENCY: Final = "USD"
-LABEL_LENGTH_MAX: Final = 256
-METADATA_LENGTH_MAX: Final = 16384
-PROBLEMS_MAX: Final = 32
+    from agent_outcomes.attribute_reader import Problem, SpanLimits
+    from agent_outcomes.words import StatusWord
+
 # `agent.outcomes`, as some metrics are named, is a likely slip.
 _PREFIXES: Final = (
     f"{semconv.LABEL_ALIAS}.",
     f"{semconv.AGENT_OUTCOMES.name}.",
     semconv.AGENT_COST_AMOUNT.removesuffix("amount"),
 )
-
-
-class Problem(NamedTuple):
-    """Something in the input that could not be taken as it was; `attribute` names where, never what was in it."""
-
-    kind: ProblemKind
-    attribute: str = ""
-
-    def __str__(self) -> str:
-        """The form in `agent.outcome.problems`: kind, and the attribute it is about."""
-        return f"{self.kind.value}:{self.attribute}" if self.attribute else self.kind.value
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,303 +68,120 @@ class Statement:
 NOTHING_STATED: Final = Statement()
 
 
-def read_statement(
-    attributes: Mapping[str, Any], *, value_length_limit: int | None = None, is_lossy: bool = False
-) -> Statement:
+def read_statement(attributes: Mapping[str, Any], limits: SpanLimits = NO_LIMITS) -> Statement:
     """The statement that a span's attributes make.
 
-    Reads every attribute of the vocabulary's "read from spans" table. Text as long as `value_length_limit`, the
-    provider's limit, may have been cut and is refused. `is_lossy` says that attributes were dropped: a currency that
-    is missing then may be any. Never raises.
+    Reads every attribute of the vocabulary's "read from spans" table. Text that the provider may have cut is refused,
+    and an amount without a currency where attributes were dropped, as it may be in any. Never raises.
     """
-    keys = _own_keys(tuple(attributes))
-    if keys is None:
+    plan = _plan_of(tuple(attributes))
+    if plan is None:
         return NOTHING_STATED
-    given = {key: attributes[key] for key in keys.own}
-    reader = AttributeReader(given, value_length_limit, is_lossy=is_lossy)
+    reader = AttributeReader({key: attributes[key] for key in plan.own}, limits)
     statement = Statement()
-    if semconv.AGENT_OUTCOME_TYPE in given:
-        statement.type = reader.outcome_type()
-    if semconv.AGENT_OUTCOME_STATUS in given:
-        statement.status, statement.raw_status = reader.status()
-        if statement.type is None and statement.status is not None:
-            statement.type = statement.status.type
-    if semconv.AGENT_OUTCOME_VALUE in given or semconv.AGENT_OUTCOME_CURRENCY in given:
-        statement.value, statement.currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
-    if semconv.AGENT_OUTCOME_COST in given or semconv.AGENT_OUTCOME_COST_CURRENCY in given:
-        cost, statement.cost_currency = reader.money(semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY)
-        if cost is not None and cost < 0:
-            reader.refuse(ProblemKind.NEGATIVE_COST, semconv.AGENT_OUTCOME_COST, cost)
-            cost = None
-        statement.cost = cost
-    if semconv.AGENT_OUTCOME_LABEL in given:
-        statement.label = reader.text(semconv.AGENT_OUTCOME_LABEL)
-    for key in keys.unknown:
+    for read in plan.reads:
+        read(reader, statement)
+    for key in plan.unknown:
         reader.note(ProblemKind.UNKNOWN_ATTRIBUTE, encodable(key, REFUSED_LENGTH_MAX))
-    if semconv.AGENT_OUTCOME_SUCCESS in given:
-        statement.success = reader.boolean(semconv.AGENT_OUTCOME_SUCCESS)
-    if statement.label is None and semconv.LABEL_ALIAS in given:
-        statement.label = reader.text(semconv.LABEL_ALIAS)
-    if semconv.AGENT_OUTCOME_RETRYABLE in given:
-        statement.retryable = reader.boolean(semconv.AGENT_OUTCOME_RETRYABLE)
-    if semconv.AGENT_OUTCOME_MESSAGE in given:
-        statement.message = reader.message()
-    if semconv.AGENT_OUTCOME_ERROR_CATEGORY in given:
-        statement.error_category = reader.text(semconv.AGENT_OUTCOME_ERROR_CATEGORY)
-    if semconv.AGENT_OUTCOME_JOB_TYPE in given:
-        statement.job_type = reader.text(semconv.AGENT_OUTCOME_JOB_TYPE)
-    if semconv.AGENT_OUTCOME_RUN_ID in given:
-        statement.run_id = reader.text(semconv.AGENT_OUTCOME_RUN_ID, whole=True)
-    if keys.has_metadata:
-        statement.metadata = reader.metadata()
-    if semconv.AGENT_OUTCOME_SOURCE in given:
-        statement.source = reader.source()
-    if semconv.AGENT_OUTCOME_EVIDENCE in given:
-        statement.evidence = reader.text(semconv.AGENT_OUTCOME_EVIDENCE)
     if reader.problems:
         statement.problems = tuple(reader.problems)
         statement.refused = tuple(reader.refused)
     return statement
 
 
-class _OwnKeys(NamedTuple):
-    """Which of a span's attributes are about its outcome, and which of them nobody knows."""
+_Read = Callable[[AttributeReader, Statement], None]
+
+
+class _Plan(NamedTuple):
+    """Which of a span's attributes are about its outcome, how they are read, and which of them nobody knows."""
 
     own: tuple[str, ...]
+    reads: tuple[_Read, ...]
     unknown: tuple[str, ...]
-    has_metadata: bool
 
 
 @lru_cache(maxsize=512)
-def _own_keys(keys: tuple[str, ...]) -> _OwnKeys | None:
+def _plan_of(keys: tuple[str, ...]) -> _Plan | None:
     """Remembered, as the same program sets the same attributes on run after run."""
     own = tuple(key for key in keys if key == semconv.LABEL_ALIAS or key.startswith(_PREFIXES))
     if not own:
         return None
     flat = {key for key in own if key.startswith(semconv.METADATA_PREFIX)}
+    given = frozenset(own) | ({semconv.AGENT_OUTCOME_METADATA} if flat else set())
+    reads = tuple(read for read, read_keys in _READS.items() if not given.isdisjoint(read_keys))
     unknown = tuple(key for key in own if key.startswith(_PREFIXES) and key not in _KNOWN and key not in flat)
-    return _OwnKeys(own, unknown, bool(flat) or semconv.AGENT_OUTCOME_METADATA in own)
+    return _Plan(own, reads, unknown)
 
 
-class AttributeReader:
-    """Reads typed values out of an attribute mapping, collecting problems and refused values on the way."""
+def _read_type(reader: AttributeReader, statement: Statement) -> None:
+    statement.type = reader.outcome_type()
 
-    __slots__ = ("_attributes", "_is_lossy", "_limit", "problems", "refused")
 
-    def __init__(
-        self, attributes: Mapping[str, Any], value_length_limit: int | None = None, *, is_lossy: bool = False
-    ) -> None:
-        self._attributes = attributes
-        self._limit = value_length_limit
-        self._is_lossy = is_lossy
-        self.problems: list[Problem] = []
-        self.refused: list[str] = []
+def _read_status(reader: AttributeReader, statement: Statement) -> None:
+    statement.status, statement.raw_status = reader.status()
+    if statement.type is None and statement.status is not None:
+        statement.type = statement.status.type
 
-    def note(self, kind: ProblemKind, attribute: str) -> None:
-        """List a problem; past the limit one last entry says that there were more."""
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(kind, attribute))
-        elif len(self.problems) == PROBLEMS_MAX:
-            self.problems.append(Problem(ProblemKind.TOO_MANY_PROBLEMS))
 
-    def refuse(self, kind: ProblemKind, attribute: str, value: object) -> None:
-        """List a problem and keep the value that could not be taken, as short text."""
-        self.note(kind, attribute)
-        if len(self.refused) < PROBLEMS_MAX:
-            self.refused.append(f"{attribute}={short_text(value)}")
+def _read_value(reader: AttributeReader, statement: Statement) -> None:
+    statement.value, statement.currency = reader.money(semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY)
 
-    def text(self, key: str, *, whole: bool = False) -> str | None:
-        """A short text: refused if it is none or may have been cut by the provider; overlong, it is shortened.
 
-        `whole` refuses an overlong text too, for what is looked up by.
-        """
-        value = self._attributes.get(key)
-        if value is None:
-            return None
-        if type(value) is str and self._limit is None and len(value) <= LABEL_LENGTH_MAX and value.isascii():
-            return value or None
-        if not isinstance(value, str):
-            self.refuse(ProblemKind.INVALID_TEXT, key, value)
-            return None
-        if self._is_cut(key, value):
-            return None
-        if whole and len(value) > LABEL_LENGTH_MAX:
-            self.refuse(ProblemKind.TEXT_TRUNCATED, key, value)
-            return None
-        return self._bounded(key, value, LABEL_LENGTH_MAX) or None
+def _read_cost(reader: AttributeReader, statement: Statement) -> None:
+    cost, statement.cost_currency = reader.money(semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY)
+    if cost is not None and cost < 0:
+        reader.refuse(ProblemKind.NEGATIVE_COST, semconv.AGENT_OUTCOME_COST, cost)
+        cost = None
+    statement.cost = cost
 
-    def message(self) -> str | None:
-        """The message; one cut by the provider still reads, so it is kept and listed."""
-        key = semconv.AGENT_OUTCOME_MESSAGE
-        value = self._attributes.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            self.refuse(ProblemKind.INVALID_TEXT, key, value)
-            return None
-        if self._limit is not None and len(value) >= self._limit:
-            self.note(ProblemKind.TEXT_TRUNCATED, key)
-        return self._bounded(key, value, MESSAGE_LENGTH_MAX) or None
 
-    def boolean(self, key: str) -> bool | None:
-        """A bool, or the words true and false (for senders that only have text)."""
-        value = self._attributes.get(key)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            if self._is_cut(key, value):
-                return None
-            word = BOOLEAN_WORDS.get(canonical_word(str.__str__(value)))
-            if word is not None:
-                return word
-        self.refuse(ProblemKind.INVALID_BOOLEAN, key, value)
-        return None
+def _read_label(reader: AttributeReader, statement: Statement) -> None:
+    statement.label = reader.text(semconv.AGENT_OUTCOME_LABEL)
+    if statement.label is None:
+        statement.label = reader.text(semconv.LABEL_ALIAS)
 
-    def status(self) -> tuple[StatusWord | None, str | None]:
-        """The status word's meaning, and the word itself where no table has it (then the status is unknown)."""
-        key = semconv.AGENT_OUTCOME_STATUS
-        value = self._attributes.get(key)
-        if value is None:
-            return None, None
-        if self._limit is None and type(value) is str:
-            word = STATUS_WORDS.get(value)
-            if word is not None and word.problem is None:
-                return word, None
-        if isinstance(value, str) and self._is_cut(key, value):
-            return None, None
-        text = str.__str__(value) if isinstance(value, str) else short_text(value)
-        word = STATUS_WORDS.get(canonical_word(text))
-        if word is None:
-            self.note(ProblemKind.UNKNOWN_STATUS, key)
-            return STATUS_WORDS["unknown"], encodable(text, LABEL_LENGTH_MAX)
-        if word.problem is not None:
-            self.note(word.problem, key)
-            return word, encodable(text, LABEL_LENGTH_MAX)
-        return word, None
 
-    def outcome_type(self) -> OutcomeType | None:
-        """The business type; a word that no table has is refused."""
-        key = semconv.AGENT_OUTCOME_TYPE
-        value = self._attributes.get(key)
-        if self._limit is None and type(value) is str:
-            found = TYPE_WORDS.get(value)
-            if found is not None:
-                return found
-        if value is None or (isinstance(value, str) and self._is_cut(key, value)):
-            return None
-        found = TYPE_WORDS.get(canonical_word(str.__str__(value))) if isinstance(value, str) else None
-        if found is None:
-            self.refuse(ProblemKind.UNKNOWN_TYPE, key, value)
-        return found
+def _read_flags(reader: AttributeReader, statement: Statement) -> None:
+    statement.success = reader.boolean(semconv.AGENT_OUTCOME_SUCCESS)
+    statement.retryable = reader.boolean(semconv.AGENT_OUTCOME_RETRYABLE)
 
-    def cost_kind(self) -> CostKind:
-        """What a metered cost was spent on; absent or unknown means other."""
-        value = self._attributes.get(semconv.AGENT_COST_KIND)
-        if value is None:
-            return CostKind.OTHER
-        found = KIND_WORDS.get(canonical_word(str.__str__(value))) if isinstance(value, str) else None
-        if found is None:
-            self.refuse(ProblemKind.UNKNOWN_KIND, semconv.AGENT_COST_KIND, value)
-        return found or CostKind.OTHER
 
-    def money(self, key: str, currency_key: str) -> tuple[Decimal | None, str]:
-        """An exact amount and its currency; an amount in no known currency is refused with it."""
-        currency = self._currency(currency_key)
-        value = self._attributes.get(key)
-        if value is None or (isinstance(value, str) and self._is_cut(key, value)):
-            return None, currency or DEFAULT_CURRENCY
-        amount = parse_amount(value)
-        if amount is None:
-            self.refuse(ProblemKind.INVALID_AMOUNT, key, value)
-        elif currency is None:
-            self.refuse(ProblemKind.INVALID_CURRENCY, key, value)
-            amount = None
-        return amount, currency or DEFAULT_CURRENCY
+def _read_message(reader: AttributeReader, statement: Statement) -> None:
+    statement.message = reader.message()
 
-    def source(self) -> Source | None:
-        """Where the status came from, as written by the Python API."""
-        value = self._attributes.get(semconv.AGENT_OUTCOME_SOURCE)
-        return Source.INFERRED if isinstance(value, str) and str.__str__(value) == Source.INFERRED.value else None
 
-    def metadata(self) -> str | None:
-        """The free context as one JSON text, from the JSON attribute and the flat ones together."""
-        key = semconv.AGENT_OUTCOME_METADATA
-        whole = self._attributes.get(key)
-        flat = self._flat_metadata()
-        if isinstance(whole, str):
-            text = str.__str__(whole)
-            whole = None if self._is_overlong(key, text) else self._json_value(key, text)
-            if whole is not None and not flat:
-                # Escaped surrogates (\ud800) are plain ASCII here; a raw one is repaired.
-                return json.dumps(text) if whole is text else self._bounded(key, text, METADATA_LENGTH_MAX)
-        if isinstance(whole, Mapping):
-            flat = {**whole, **flat}
-        elif whole is not None:
-            flat = {"": whole, **flat}
-        return self._json_dump(key, flat) if flat else None
+def _read_category(reader: AttributeReader, statement: Statement) -> None:
+    statement.error_category = reader.text(semconv.AGENT_OUTCOME_ERROR_CATEGORY)
 
-    def _is_cut(self, key: str, value: str) -> bool:
-        if self._limit is None or len(value) < self._limit:
-            return False
-        self.refuse(ProblemKind.TEXT_TRUNCATED, key, value)
-        return True
 
-    def _bounded(self, key: str, value: str, length_max: int) -> str:
-        if len(value) > length_max:
-            self.note(ProblemKind.TEXT_TRUNCATED, key)
-        cut = str.__str__(value)[:length_max]
-        text = encodable(cut, length_max)
-        if text != cut:
-            self.note(ProblemKind.TEXT_REPAIRED, key)
-        return text
+def _read_run(reader: AttributeReader, statement: Statement) -> None:
+    statement.job_type = reader.text(semconv.AGENT_OUTCOME_JOB_TYPE)
+    statement.run_id = reader.text(semconv.AGENT_OUTCOME_RUN_ID, whole=True)
 
-    def _currency(self, key: str) -> str | None:
-        value = self._attributes.get(key)
-        if value is None:
-            return None if self._is_lossy else DEFAULT_CURRENCY
-        currency = parse_currency(value)
-        # Three letters are the whole of a code, so a limit of three or more cannot have cut it.
-        if currency is None:
-            self.refuse(ProblemKind.INVALID_CURRENCY, key, value)
-        return currency
 
-    def _flat_metadata(self) -> dict[str, Any]:
-        flat: dict[str, Any] = {}
-        for key, value in self._attributes.items():
-            if not key.startswith(semconv.METADATA_PREFIX):
-                continue
-            if len(flat) == METADATA_KEYS_MAX:
-                self.note(ProblemKind.INVALID_METADATA, semconv.AGENT_OUTCOME_METADATA)
-                break
-            if self._limit is not None and isinstance(value, str) and len(value) >= self._limit:
-                self.note(ProblemKind.TEXT_TRUNCATED, encodable(key, REFUSED_LENGTH_MAX))
-            flat[key.removeprefix(semconv.METADATA_PREFIX)] = value
-        return flat
+def _read_metadata(reader: AttributeReader, statement: Statement) -> None:
+    statement.metadata = reader.metadata()
 
-    def _is_overlong(self, key: str, text: str) -> bool:
-        if len(text) > METADATA_LENGTH_MAX or (self._limit is not None and len(text) >= self._limit):
-            self.refuse(ProblemKind.TEXT_TRUNCATED, key, text)
-            return True
-        return False
 
-    def _json_value(self, key: str, text: str) -> object:
-        """What the JSON text says; text that is no JSON stands for itself."""
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            self.note(ProblemKind.INVALID_METADATA, key)
-            return text
+def _read_source(reader: AttributeReader, statement: Statement) -> None:
+    statement.source = reader.source()
+    statement.evidence = reader.text(semconv.AGENT_OUTCOME_EVIDENCE)
 
-    def _json_dump(self, key: str, values: Mapping[str, Any]) -> str | None:
-        try:
-            text = json.dumps(plain_value(values, depth=0))
-        except (ValueError, RecursionError):
-            text = ""
-        if not text or len(text) > METADATA_LENGTH_MAX:
-            self.note(ProblemKind.INVALID_METADATA, key)
-            return None
-        return text
 
+# In this order, as a status word may give the type where none is stated.
+_READS: Final[Mapping[_Read, tuple[str, ...]]] = {
+    _read_type: (semconv.AGENT_OUTCOME_TYPE,),
+    _read_status: (semconv.AGENT_OUTCOME_STATUS,),
+    _read_value: (semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_CURRENCY),
+    _read_cost: (semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_CURRENCY),
+    _read_label: (semconv.AGENT_OUTCOME_LABEL, semconv.LABEL_ALIAS),
+    _read_flags: (semconv.AGENT_OUTCOME_SUCCESS, semconv.AGENT_OUTCOME_RETRYABLE),
+    _read_message: (semconv.AGENT_OUTCOME_MESSAGE,),
+    _read_category: (semconv.AGENT_OUTCOME_ERROR_CATEGORY,),
+    _read_run: (semconv.AGENT_OUTCOME_JOB_TYPE, semconv.AGENT_OUTCOME_RUN_ID),
+    _read_metadata: (semconv.AGENT_OUTCOME_METADATA,),
+    _read_source: (semconv.AGENT_OUTCOME_SOURCE, semconv.AGENT_OUTCOME_EVIDENCE),
+}
 
 _KNOWN: Final = semconv.COST_ATTRIBUTES.union(
     value for name, value in vars(semconv).items() if name.startswith("AGENT_OUTCOME_") and isinstance(value, str)

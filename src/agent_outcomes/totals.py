@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import Instrument
 
 SETS_MAX: Final = 1000
-# Past the first mark free text is folded into _OTHER, past the second every label but the few-valued ones. What is
-# left above it (status x retryable x source, status x type x success, kinds) fits below SETS_MAX, so that the SDK's
-# own overflow set, which loses all labels at once, is never reached.
+# Past the first mark free text is folded into _OTHER, past the second every label but the few-valued ones, or, of an
+# amount, every label but its currency: amounts of several currencies have no sum. What is left above it (status x
+# retryable x source, status x type x success, kinds; 173 currencies) fits below SETS_MAX, so that the SDK's own
+# overflow set, which loses all labels at once, is never reached.
 FREE_TEXT_SETS_MAX: Final = 600
-FOLDED_SETS_MAX: Final = 850
+FOLDED_SETS_MAX: Final = 800
 TEXTS_MAX: Final[Mapping[str, int]] = {
     semconv.GEN_AI_AGENT_NAME: 100,
     semconv.AGENT_OUTCOME_JOB_TYPE: 50,
@@ -48,6 +49,7 @@ _FEW_VALUED: Final = frozenset(
 )
 
 BATCH_MAX: Final = 64
+_CURRENCIES: Final = frozenset({semconv.AGENT_OUTCOME_CURRENCY, semconv.AGENT_OUTCOME_COST_CURRENCY})
 
 Labels = tuple["LabelValue", ...]
 Cells = dict[str, dict[Labels, "Decimal | int"]]
@@ -77,7 +79,9 @@ class LabelLimits:
         if bounded not in sets and len(sets) >= FREE_TEXT_SETS_MAX:
             bounded = tuple(map(_fold_text, keys, bounded))
             if bounded not in sets and len(sets) >= FOLDED_SETS_MAX:
-                bounded = tuple(map(_fold_all, keys, bounded))
+                kept = _CURRENCIES if not _CURRENCIES.isdisjoint(keys) else _FEW_VALUED
+                # Absent values fold as well: present or absent would double the number of sets with every label.
+                bounded = tuple(value if key in kept else OTHER_TEXT for key, value in zip(keys, bounded, strict=True))
         sets.add(bounded)
         return bounded
 
@@ -190,8 +194,3 @@ def _put_down(posted: list[Sequence[Posting]], new: Postings) -> None:
 
 def _fold_text(key: str, value: LabelValue) -> LabelValue:
     return OTHER_TEXT if key in TEXTS_MAX and value is not None else value
-
-
-def _fold_all(key: str, value: LabelValue) -> LabelValue:
-    # Absent values fold as well: present or absent would double the number of sets with every label.
-    return value if key in _FEW_VALUED else OTHER_TEXT

@@ -14,12 +14,30 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent_outcomes import semconv
+from agent_outcomes.attribute_reader import NO_LIMITS, AttributeReader, Problem, SpanLimits
 from agent_outcomes.conventions import Role
+from agent_outcomes.currencies import DEFAULT_CURRENCY
 from agent_outcomes.model import Cost, CostPart, Usage
 from agent_outcomes.money import EXACT, parse_calculated_amount, parse_currency
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
-from agent_outcomes.statement import DEFAULT_CURRENCY, AttributeReader, Problem
 from agent_outcomes.usage_details import USAGE_DETAILS, spelled_out
+from agent_outcomes.usage_keys import (
+    CACHE_WRITE,
+    CACHED,
+    COST_KEY_SET,
+    COST_KEYS,
+    DIMENSIONS,
+    INPUT,
+    JSON_COST_KEYS,
+    OUTPUT,
+    PROPOSED_COST,
+    PROPOSED_CURRENCY,
+    REASONING,
+    SPLIT_COST_KEYS,
+    TOKEN_KEYS,
+    TOKEN_RANKS,
+    USAGE_KEYS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -28,44 +46,7 @@ if TYPE_CHECKING:
 COUNT_MAX: Final = 2**53
 TALLY_PROBLEMS_MAX: Final = 32
 
-INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING = range(5)
-_DIMENSIONS: Final = 5
 _PRICED_DIMENSIONS: Final = 2
-
-# Spellings of one token count, most specific convention first; the first one present is read.
-_SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
-    INPUT: (
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",
-        "llm.token_count.prompt",
-        "llm.usage.prompt_tokens",
-        "gen_ai.aggregated_usage.input_tokens",
-    ),
-    OUTPUT: (
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.token_count.completion",
-        "llm.usage.completion_tokens",
-        "gen_ai.aggregated_usage.output_tokens",
-    ),
-    CACHED: (
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-        "llm.token_count.prompt_details.cache_read",
-    ),
-    CACHE_WRITE: (
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "llm.token_count.prompt_details.cache_write",
-    ),
-    REASONING: (
-        "gen_ai.usage.reasoning.output_tokens",
-        "gen_ai.usage.reasoning_tokens",
-        "gen_ai.usage.details.reasoning_tokens",
-        "llm.token_count.completion_details.reasoning",
-    ),
-}
 _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_INPUT_TOKENS,
     semconv.AGENT_RUN_OUTPUT_TOKENS,
@@ -73,38 +54,9 @@ _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_CACHE_WRITE_TOKENS,
     semconv.AGENT_RUN_REASONING_TOKENS,
 )
-TOKEN_KEYS: Final[Mapping[str, int]] = {key: dim for dim, keys in _SPELLINGS.items() for key in keys}
-TOKEN_RANKS: Final[Mapping[str, int]] = {key: rank for keys in _SPELLINGS.values() for rank, key in enumerate(keys)}
-
-# Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
-_PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
-_PROPOSED_CURRENCY: Final = "gen_ai.usage.cost.currency"
-COST_KEYS: Final = (
-    _PROPOSED_COST,
-    "operation.cost",
-    "gen_ai.usage.cost",
-    "gen_ai.usage.total_cost",
-    "llm.cost.total",
-)
-PLAIN_COST_KEYS: Final = COST_KEYS[1:]
-SPLIT_COST_KEYS: Final = (
-    ("gen_ai.usage.input_cost", "gen_ai.usage.output_cost"),
-    ("llm.cost.prompt", "llm.cost.completion"),
-)
-JSON_COST_KEYS: Final[Mapping[str, str]] = {
-    "langfuse.observation.cost_details": "total",
-    "mlflow.llm.cost": "total_cost",
-    "mlflow.trace.cost": "total_cost",
-}
-COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
 _JSON_COST_LENGTH_MAX: Final = 4096
 
-USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, USAGE_DETAILS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
-
 _ZERO: Final = Decimal(0)
-_SMALL: Final = 1000.0
-_TRILLION: Final = 1e12
-_TRILLIONTH: Final = Decimal("1e-12")
 
 K = TypeVar("K", bound=Hashable)
 
@@ -132,7 +84,7 @@ class Tally:
     )
 
     def __init__(self) -> None:
-        self.tokens: list[int | None] = [None] * _DIMENSIONS
+        self.tokens: list[int | None] = [None] * DIMENSIONS
         self.model_calls = 0
         self.tool_calls = 0
         self.tool_below = False
@@ -231,14 +183,12 @@ class Tally:
             self.unpriced = 0
 
 
-def read_usage(
-    attributes: Mapping[str, Any], role: Role, value_length_limit: int | None = None, *, is_lossy: bool = False
-) -> Tally | None:
+def read_usage(attributes: Mapping[str, Any], role: Role, limits: SpanLimits = NO_LIMITS) -> Tally | None:
     """What one span reports by itself; `None` if it reports nothing.
 
     Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`.
-    Counts outside 0..2**53 and amounts that are not exact are refused and listed. `is_lossy` says
-    that attributes were dropped, so that a currency or a part of the cost may be missing. Never raises.
+    Counts outside 0..2**53 and amounts that are not exact are refused and listed, and so are those that may have been
+    cut, or have lost their currency or a part. Never raises.
     """
     hits = USAGE_KEYS.intersection(attributes)
     if not hits and role is not Role.MODEL and role is not Role.TOOL:
@@ -250,10 +200,10 @@ def read_usage(
     if hits:
         _read_tokens(tally, attributes, hits)
         if not COST_KEY_SET.isdisjoint(hits):
-            _read_cost(tally, attributes, value_length_limit, is_lossy=is_lossy)
+            _read_cost(tally, attributes, limits)
         if semconv.AGENT_COST_AMOUNT in hits:
-            _read_metered(tally, attributes, value_length_limit, is_lossy=is_lossy)
-        if is_lossy:
+            _read_metered(tally, attributes, limits)
+        if limits.has_dropped:
             tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
     if role is Role.MODEL:
         tally.model_calls = 1
@@ -320,7 +270,7 @@ def _is_unpriced(tally: Tally) -> bool:
 
 
 def _cost_refused(tally: Tally) -> bool:
-    return any(problem.kind in _LOST_COST for problem in tally.problems or ())
+    return any(problem.kind in _LOST_COST or problem == _NESTED_COST for problem in tally.problems or ())
 
 
 _LOST_COST: Final = frozenset(
@@ -332,6 +282,9 @@ _LOST_COST: Final = frozenset(
         ProblemKind.TEXT_TRUNCATED,
     },
 )
+
+
+_NESTED_COST: Final = Problem(ProblemKind.NESTED_AMOUNT, semconv.AGENT_OUTCOME_COST)
 
 
 def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Collection[str]) -> None:
@@ -360,33 +313,35 @@ def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Collection[s
             tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
 
 
-def _read_cost(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *, is_lossy: bool) -> None:
-    key, amount = _find_cost(attributes, is_lossy=is_lossy)
+def _read_cost(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits) -> None:
+    key, amount = _find_cost(attributes, limits)
     if key is None:
         return
-    currency = DEFAULT_CURRENCY
-    if key == _PROPOSED_COST and (is_lossy or attributes.get(_PROPOSED_CURRENCY) is not None):
-        currency = parse_currency(attributes.get(_PROPOSED_CURRENCY)) or ""
+    currency: str | None = DEFAULT_CURRENCY
+    if key == PROPOSED_COST and (limits.has_dropped or attributes.get(PROPOSED_CURRENCY) is not None):
+        code = attributes.get(PROPOSED_CURRENCY)
+        # Cut to three letters another word becomes a code.
+        currency = None if isinstance(code, str) and limits.may_have_cut(code) else parse_currency(code)
     text = attributes[key]
-    if isinstance(text, str) and limit is not None and len(text) >= limit:
+    if isinstance(text, str) and limits.may_have_cut(text):
         tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
     elif amount is None:
         tally.note((Problem(ProblemKind.INVALID_AMOUNT, key),))
-    elif not currency:
-        tally.note((Problem(ProblemKind.INVALID_CURRENCY, _PROPOSED_CURRENCY),))
+    elif currency is None:
+        tally.note((Problem(ProblemKind.INVALID_CURRENCY, PROPOSED_CURRENCY),))
     elif amount < 0:
         tally.note((Problem(ProblemKind.NEGATIVE_COST, key),))
     else:
         tally.reported = {currency: amount}
 
 
-def _find_cost(attributes: Mapping[str, Any], *, is_lossy: bool) -> tuple[str | None, Decimal | None]:
+def _find_cost(attributes: Mapping[str, Any], limits: SpanLimits) -> tuple[str | None, Decimal | None]:
     for key in COST_KEYS:
         if attributes.get(key) is not None:
             return key, parse_calculated_amount(attributes[key])
     for pair in SPLIT_COST_KEYS:
         given = [key for key in pair if attributes.get(key) is not None]
-        if given and is_lossy and len(given) < len(pair):
+        if given and limits.has_dropped and len(given) < len(pair):
             return given[0], None
         if given:
             amounts = [parse_calculated_amount(attributes[key]) for key in given]
@@ -396,23 +351,6 @@ def _find_cost(attributes: Mapping[str, Any], *, is_lossy: bool) -> tuple[str | 
         if attributes.get(key) is not None:
             return key, _json_cost(attributes[key], field)
     return None, None
-
-
-def whole_trillionths(amounts: Iterable[object]) -> Decimal | None:
-    """The exact sum of amounts that are floats of at most 12 fraction digits; `None` if any is not.
-
-    An amount below 1000 with 12 digits has 15 at most, and of two such decimals no double is nearest to both: if the
-    rounded number of trillionths divides back to the double, it is what its shortest repr says.
-    """
-    total = 0
-    for amount in amounts:
-        if type(amount) is not float or not 0.0 <= amount < _SMALL:
-            return None
-        trillionths = round(amount * _TRILLION)
-        if trillionths / _TRILLION != amount:
-            return None
-        total += trillionths
-    return EXACT.multiply(Decimal(total), _TRILLIONTH)
 
 
 def _json_cost(text: object, field: str) -> Decimal | None:
@@ -425,8 +363,8 @@ def _json_cost(text: object, field: str) -> Decimal | None:
     return parse_calculated_amount(details.get(field)) if isinstance(details, dict) else None
 
 
-def _read_metered(tally: Tally, attributes: Mapping[str, Any], limit: int | None, *, is_lossy: bool) -> None:
-    reader = AttributeReader(attributes, limit, is_lossy=is_lossy)
+def _read_metered(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits) -> None:
+    reader = AttributeReader(attributes, limits)
     amount, currency = reader.money(semconv.AGENT_COST_AMOUNT, semconv.AGENT_COST_CURRENCY)
     kind = reader.cost_kind()
     if amount is not None and amount < 0:

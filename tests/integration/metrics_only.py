@@ -17,11 +17,11 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from agent_outcomes import semconv
 from agent_outcomes.codes_table import FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.conventions import KIND_ROLES, OPERATION_ROLES
+from agent_outcomes.currencies import CURRENCIES
 from agent_outcomes.errors_table import ERROR_RULES
-from agent_outcomes.money import CURRENCIES
 from agent_outcomes.otlp_json import from_otlp_json
 from agent_outcomes.semconv import ErrorCategory
-from agent_outcomes.usage import COST_KEYS, TOKEN_KEYS
+from agent_outcomes.usage_keys import COST_KEYS, TOKEN_KEYS
 from agent_outcomes.words import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
 from tests.integration.otelcol import CONFIG_FOLDER, Collector
 from tests.pipeline import AGENT, Labels, Pipeline, sets_of

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
-from agent_outcomes import money
+from agent_outcomes import currencies
 from agent_outcomes.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
 from tests.pipeline import Pipeline, delta_reader, numbers, sets_of, total_of
@@ -30,7 +30,7 @@ WARM_UP_COUNT = 20_000
 GROWTH_MAX_BYTES = 8 * 1024 * 1024
 SETS_MAX = 1_000
 INSTRUMENTS = (*(instrument.name for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS)), "agent.run.duration")
-CURRENCIES = sorted(money.CURRENCIES)
+CURRENCIES = sorted(currencies.CURRENCIES)
 TYPES = ("converted", "escalated", "deflected", "unsuccessful", "custom")
 STATUSES = ("success", "partial", "failure", "timeout", "cancelled", "invalid_output", "no such word")
 KINDS = ("llm", "tool", "human", "other")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.attribute_reader import Problem
 from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE, Cost, CostPart, Execution, Outcome, Run
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Remedy, Source, State, Status
 from agent_outcomes.stated import RUN_FIELDS, STATED_ATTRIBUTES
-from agent_outcomes.statement import Problem
 from tests.hostile import JUNK, LoudObject, LoudText, armed
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from agent_outcomes.currencies import CURRENCIES
 from agent_outcomes.money import (
     AMOUNT_LIMIT,
-    CURRENCIES,
     EXACT,
     is_exact_double,
     parse_amount,

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.attribute_reader import PROBLEMS_MAX, Problem, SpanLimits
 from agent_outcomes.conventions import Role
 from agent_outcomes.evidence import Finding
 from agent_outcomes.model import AgentSpan, Cost, CostPart, Execution, Outcome, Usage
 from agent_outcomes.normalize import Below, normalize, revise
 from agent_outcomes.semconv import CostKind, CostSource, OutcomeType, ProblemKind, Remedy, Source, Status
-from agent_outcomes.statement import PROBLEMS_MAX, Problem, read_statement
+from agent_outcomes.statement import read_statement
 from agent_outcomes.usage import Tally, read_usage
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 
@@ -141,7 +142,7 @@ def test_stated_timeout_keeps_the_errors_class() -> None:
 def test_problems_are_listed_once_and_bounded() -> None:
     """A problem met twice is listed once, and there are so many at most."""
     attributes = {f"agent.outcome.slip{number}": 1 for number in range(100)}
-    _, outcome = normalize(replace(SPAN, attributes=attributes, dropped_attributes=3), Below())
+    _, outcome = normalize(replace(SPAN, attributes=attributes, limits=SpanLimits(has_dropped=True)), Below())
     assert len(outcome.problems) == PROBLEMS_MAX + 1
     tally = Tally()
     tally.note([Problem(ProblemKind.INVALID_AMOUNT, "agent.outcome.value")])
@@ -151,8 +152,8 @@ def test_problems_are_listed_once_and_bounded() -> None:
 
 def test_revise() -> None:
     """An outer span's business result is taken over, the status stays as counted."""
-    _, counted = normalize(span(agent__outcome__message="kept"), Below(), TIMED_OUT)
-    revised = revise(counted, read_statement({"agent.outcome.type": "escalated", "agent.outcome.value": 5}))
+    run, counted = normalize(span(agent__outcome__message="kept"), Below(), TIMED_OUT)
+    revised = revise(run, counted, read_statement({"agent.outcome.type": "escalated", "agent.outcome.value": 5}))
     assert (revised.status, revised.error_type, revised.retryable) == (Status.TIMEOUT, "TimeoutError", True)
     assert (revised.type, revised.business_success, revised.value) == (OutcomeType.ESCALATED, False, Decimal(5))
     assert (revised.evidence, revised.message, revised.problems) == ("ancestor", "kept", ())
@@ -163,8 +164,8 @@ def test_revise() -> None:
 )
 def test_revise_with_a_status(status: str, *, conflict: bool) -> None:
     """A status that differs from the counted one is a conflict; one that agrees, or is none, is not."""
-    _, counted = normalize(SPAN, Below(), TIMED_OUT)
-    revised = revise(counted, read_statement({"agent.outcome.status": status, "agent.outcome.label": "x"}))
+    run, counted = normalize(SPAN, Below(), TIMED_OUT)
+    revised = revise(run, counted, read_statement({"agent.outcome.status": status, "agent.outcome.label": "x"}))
     assert revised.status is Status.TIMEOUT
     assert (ProblemKind.STATUS_CONFLICT in kinds(revised)) is conflict
 
@@ -174,12 +175,12 @@ def test_total_and_deterministic(
     attributes: dict[str, Any], stated: dict[str, Any], limit: int | None, status_code: str
 ) -> None:
     """No span and nothing below it raises, and the same input always gives the same run and outcome."""
-    made = replace(SPAN, attributes=armed(attributes), value_length_limit=limit, status_code=status_code)
-    below = Below(tally=read_usage(made.attributes, Role.MODEL, limit), stated=armed(stated))
+    made = replace(SPAN, attributes=armed(attributes), limits=SpanLimits(limit), status_code=status_code)
+    below = Below(tally=read_usage(made.attributes, Role.MODEL, SpanLimits(limit)), stated=armed(stated))
     run, outcome = normalize(made, below)
     assert (run, outcome) == normalize(made, below)
     assert outcome.business_success is None or outcome.state == "reported"
-    revised = revise(outcome, read_statement(made.attributes))
+    revised = revise(run, outcome, read_statement(made.attributes))
     assert revised.status is outcome.status
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.attribute_reader import SpanLimits
 from agent_outcomes.conventions import Role
 from agent_outcomes.model import Cost, CostPart
 from agent_outcomes.pricing import (
@@ -47,9 +48,9 @@ def offered(
         calls.append(call)
         return price
 
-    tally = read_usage(attributes, Role.MODEL, limit, is_lossy=is_lossy)
+    tally = read_usage(attributes, Role.MODEL, SpanLimits(limit, is_lossy))
     assert tally is not None
-    compute_cost(tally, attributes, prices, started_ns=5, value_length_limit=limit)
+    compute_cost(tally, attributes, prices, started_ns=5, limits=SpanLimits(limit))
     return tally, calls
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from agent_outcomes import semconv
+from agent_outcomes.attribute_reader import SpanLimits
 from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import Role
 from agent_outcomes.model import AgentSpan, Cost, CostPart, Outcome, Run, Usage
@@ -85,9 +86,9 @@ def hostile_record(
         status_code="unset" if error is None else "error",
         attributes=attributes,
         in_flight=facts_from_exception(error) if error is not None else None,
-        value_length_limit=limit,
+        limits=SpanLimits(limit),
     )
-    below = Below(tally=read_usage(attributes, Role.AGENT, limit), stated=stated)
+    below = Below(tally=read_usage(attributes, Role.AGENT, SpanLimits(limit)), stated=stated)
     return record(*normalize(span, below))
 
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.attribute_reader import PROBLEMS_MAX, AttributeReader, Problem, SpanLimits
 from agent_outcomes.money import parse_amount, parse_currency
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source, Status
 from agent_outcomes.stated import STATED_ATTRIBUTES, Stated, stated_attributes
-from agent_outcomes.statement import NOTHING_STATED, PROBLEMS_MAX, AttributeReader, Problem, read_statement
+from agent_outcomes.statement import NOTHING_STATED, read_statement
 from agent_outcomes.texts import encodable, short_text
 from tests.hostile import HOSTILE_ATTRIBUTES, JUNK, LoudFloat, LoudInt, LoudObject, LoudText, StatusEnum, armed, nested
 
@@ -22,7 +23,7 @@ TEXT_FIELDS = ("label", "message", "error_category", "job_type", "run_id", "evid
 
 
 def problems_of(attributes: dict[str, Any], limit: int | None = None) -> list[str]:
-    return [str(problem) for problem in read_statement(attributes, value_length_limit=limit).problems]
+    return [str(problem) for problem in read_statement(attributes, SpanLimits(limit)).problems]
 
 
 def test_nothing_stated() -> None:
@@ -121,16 +122,26 @@ def test_surrogates_are_repaired_and_listed() -> None:
 
 def test_limit_is_of_what_may_have_been_cut() -> None:
     """Text shorter than the provider's limit is whole, text as long as it is not believed."""
-    assert read_statement({"agent.outcome.label": "abc"}, value_length_limit=4).label == "abc"
-    assert read_statement({"agent.outcome.label": "abcd"}, value_length_limit=4).label is None
+    assert read_statement({"agent.outcome.label": "abc"}, SpanLimits(4)).label == "abc"
+    assert read_statement({"agent.outcome.label": "abcd"}, SpanLimits(4)).label is None
     assert problems_of({"agent.outcome.success": "true"}, 4) == ["text_truncated:agent.outcome.success"]
     assert problems_of({"agent.outcome.type": "lost"}, 4) == ["text_truncated:agent.outcome.type"]
     assert problems_of({"agent.outcome.metadata.k": "abcd"}, 4) == ["text_truncated:agent.outcome.metadata.k"]
 
 
-def test_currency_is_whole_at_any_limit() -> None:
-    """A currency's three letters are not mistaken for a longer text that was cut."""
-    statement = read_statement({"agent.outcome.value": 5, "agent.outcome.currency": "EUR"}, value_length_limit=3)
+@pytest.mark.parametrize("key", ["agent.outcome.currency", "agent.outcome.cost_currency"])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_currency_that_may_have_been_cut_is_none(key: str, limit: int) -> None:
+    """USDT cut to three letters would be US dollars: at such a limit the amount is refused with its currency."""
+    amount = key.replace("_currency", "").replace("currency", "value")
+    statement = read_statement({amount: 5.0, key: "USDT"[:limit]}, SpanLimits(limit))
+    assert (statement.value, statement.cost) == (None, None)
+    assert [str(problem) for problem in statement.problems] == [f"text_truncated:{key}", f"invalid_currency:{amount}"]
+
+
+def test_currency_shorter_than_the_limit_is_whole() -> None:
+    """A limit of four cannot have cut three letters."""
+    statement = read_statement({"agent.outcome.value": 5, "agent.outcome.currency": "EUR"}, SpanLimits(4))
     assert (statement.value, statement.currency, statement.problems) == (Decimal(5), "EUR", ())
 
 
@@ -256,8 +267,8 @@ def test_encodable(text: str, length: int) -> None:
 def test_total_and_deterministic(attributes: dict[str, Any], limit: int | None) -> None:
     """No attributes raise, the same ones always give the same statement, and all of it is bounded and encodes."""
     attributes = armed(attributes)
-    statement = read_statement(attributes, value_length_limit=limit)
-    assert read_statement(attributes, value_length_limit=limit) == statement
+    statement = read_statement(attributes, SpanLimits(limit))
+    assert read_statement(attributes, SpanLimits(limit)) == statement
     for field in (*TEXT_FIELDS, "metadata", "raw_status"):
         text = getattr(statement, field)
         if text is not None:
@@ -273,7 +284,7 @@ def test_total_and_deterministic(attributes: dict[str, Any], limit: int | None) 
 def test_nothing_is_lost_in_silence(attributes: dict[str, Any], limit: int | None) -> None:
     """Every stated attribute is taken as it was or named among the problems."""
     attributes = armed(attributes)
-    statement = read_statement(attributes, value_length_limit=limit)
+    statement = read_statement(attributes, SpanLimits(limit))
     listed = {problem.attribute for problem in statement.problems}
     full = len(statement.problems) > PROBLEMS_MAX
     for field in ("success", "type", "value", "cost", "retryable", "run_id"):

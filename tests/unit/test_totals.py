@@ -7,16 +7,23 @@ import threading
 from collections import defaultdict
 from decimal import Decimal, localcontext
 from itertools import product
+from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_outcomes import semconv
+from agent_outcomes.currencies import CURRENCIES
 from agent_outcomes.record import Posting
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS, Instrument
-from agent_outcomes.totals import SETS_MAX, LabelLimits, Totals
+from agent_outcomes.totals import FOLDED_SETS_MAX, SETS_MAX, LabelLimits, Totals
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COST_KIND = "agent.cost.kind"
 COUNTERS = (*OUTCOME_COUNTERS, *HEALTH_COUNTERS)
 AMOUNTS = st.integers(0, 2**63) | st.decimals(0, 10**15 - 1, places=12)
 
@@ -126,6 +133,71 @@ def test_sets_are_bounded_in_the_worst_case() -> None:
         assert len(totals.sums(instrument)) <= SETS_MAX
     assert total(totals, semconv.AGENT_OUTCOME_VALUE_METRIC) == Decimal(count) / 10
     assert total(totals, semconv.AGENT_OUTCOMES) == count // 2
+
+
+AMOUNT_COUNTERS = [
+    one for one in OUTCOME_COUNTERS if one.attributes[-1].endswith("currency") or COST_KIND in one.attributes
+]
+
+
+def by_currency(
+    rows: Iterable[tuple[Instrument, tuple[object, ...], Decimal | int]],
+) -> dict[tuple[str, object], Decimal]:
+    """Sums by instrument and currency."""
+    sums: defaultdict[tuple[str, object], Decimal] = defaultdict(Decimal)
+    with localcontext(prec=60):
+        for instrument, labels, amount in rows:
+            named = dict(zip(instrument.attributes, labels, strict=True))
+            code = next(label for key, label in named.items() if key.endswith("currency"))
+            sums[instrument.name, code] += amount
+    return dict(sums)
+
+
+def sums_by_currency(totals: Totals) -> dict[tuple[str, object], Decimal]:
+    return by_currency((one, labels, amount) for one in AMOUNT_COUNTERS for labels, amount in totals.sums(one))
+
+
+def test_currencies_are_never_added_up() -> None:
+    """30 agents x 20 labels x 5 types in all 173 currencies: within the bound, and exact in each currency."""
+    assert len(CURRENCIES) == 173
+    totals = Totals()
+    rows = []
+    for number, (agent, label, type_, code) in enumerate(
+        product(range(30), range(20), list(semconv.OutcomeType), sorted(CURRENCIES))
+    ):
+        status = list(semconv.Status)[number % 7].value
+        labels = (f"agent{agent}", None, status, type_.value, number % 2 == 0, f"label{label}", code)
+        rows.append(Posting(semconv.AGENT_OUTCOME_VALUE_METRIC, labels, Decimal("0.1")))
+        kind = list(semconv.CostKind)[number % 4].value
+        rows.append(Posting(semconv.AGENT_RUN_COST, (f"agent{agent}", None, status, code, kind), Decimal("0.001")))
+    totals.post(rows)
+    assert sums_by_currency(totals) == by_currency(rows)
+    for instrument in (semconv.AGENT_OUTCOME_VALUE_METRIC, semconv.AGENT_RUN_COST):
+        assert FOLDED_SETS_MAX < len(totals.sums(instrument)) <= SETS_MAX
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from(AMOUNT_COUNTERS), st.integers(0, 120), st.integers(0))
+def test_each_currency_is_exact_whatever_is_folded(instrument: Instrument, limit: int, seed: int) -> None:
+    """In any order and with any limits on texts, no amount is counted in another currency than its own."""
+    totals, random = Totals(LabelLimits(dict.fromkeys(TEXTS, limit))), Random(seed)
+    codes = sorted(CURRENCIES)
+    rows = [
+        Posting(
+            instrument,
+            tuple(
+                random.choice(codes)
+                if key.endswith("currency")
+                else random.choice([None, True, f"{random.randrange(90)}"])
+                for key in instrument.attributes
+            ),
+            random.randrange(9),
+        )
+        for _ in range(3_000)
+    ]
+    totals.post(rows)
+    assert sums_by_currency(totals) == by_currency(rows)
+    assert len(totals.sums(instrument)) <= SETS_MAX
 
 
 def test_finite_labels_stay_when_texts_are_folded() -> None:

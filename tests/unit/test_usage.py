@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.attribute_reader import Problem, SpanLimits
 from agent_outcomes.conventions import Role
 from agent_outcomes.model import Cost, CostPart, Usage
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
-from agent_outcomes.statement import Problem
-from agent_outcomes.usage import (
+from agent_outcomes.usage import COUNT_MAX, Tally, cost_of, problems_of, read_usage, totals_of
+from agent_outcomes.usage_keys import (
     CACHE_WRITE,
     CACHED,
     COST_KEYS,
-    COUNT_MAX,
     INPUT,
     JSON_COST_KEYS,
     OUTPUT,
@@ -27,11 +27,6 @@ from agent_outcomes.usage import (
     SPLIT_COST_KEYS,
     TOKEN_KEYS,
     USAGE_KEYS,
-    Tally,
-    cost_of,
-    problems_of,
-    read_usage,
-    totals_of,
 )
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 
@@ -312,7 +307,7 @@ def test_sum_does_not_depend_on_order(leaves: list[tuple[int | None, str | None]
 def test_total(attributes: dict[str, Any], role: Role, limit: int | None) -> None:
     """No attributes raise, and a cost that cannot be taken leaves the cost incomplete."""
     attributes = armed(attributes)
-    tally = read_usage(attributes, role, limit)
+    tally = read_usage(attributes, role, SpanLimits(limit))
     if tally is not None:
         cost = cost_of(tally, open_below=False)
         assert all(part.amount >= 0 for part in cost.parts)

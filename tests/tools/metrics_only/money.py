@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.conventions import LIFETIME_TOTALS_SCOPES, Role
-from agent_outcomes.money import CURRENCIES, FRACTION_DIGITS_MAX
+from agent_outcomes.currencies import CURRENCIES, DEFAULT_CURRENCY
+from agent_outcomes.money import FRACTION_DIGITS_MAX
 from agent_outcomes.semconv import CostKind, TokenType
-from agent_outcomes.statement import DEFAULT_CURRENCY
-from agent_outcomes.usage import _PROPOSED_COST, _PROPOSED_CURRENCY, _SPELLINGS, COST_KEYS, COUNT_MAX, INPUT, OUTPUT
+from agent_outcomes.usage import COUNT_MAX
+from agent_outcomes.usage_keys import COST_KEYS, INPUT, OUTPUT, PROPOSED_COST, PROPOSED_CURRENCY, SPELLINGS
 from agent_outcomes.words import KIND_WORDS
 from tests.tools.metrics_only.ottl import (
     BLANK,
@@ -101,9 +102,9 @@ def cost() -> Iterator[str]:
     yield assign(cache("own_usage"), "true", f"not {callee}")
     where = f"{cache('own_usage')} == true and {stated} == nil"
     yield from money("metered", [semconv.AGENT_COST_AMOUNT], semconv.AGENT_COST_CURRENCY, where=where)
-    proposed = f"{attribute(_PROPOSED_COST)} != nil"
+    proposed = f"{attribute(PROPOSED_COST)} != nil"
     yield from money(
-        "reported", COST_KEYS, _PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})", calculated=True
+        "reported", COST_KEYS, PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})", calculated=True
     )
     for name in ("stated_cost", "metered", "reported"):
         yield assign(currency, cache(f"{name}_currency"), f"{currency} == nil and {cache(name)} != nil")
@@ -135,7 +136,7 @@ def tokens() -> Iterator[str]:
     lifetime = f"({by_scope} and {role_of_span({Role.AGENT})})"
     for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
         raw = cache(f"{direction.value}_raw")
-        for key in _SPELLINGS[dimension]:
+        for key in SPELLINGS[dimension]:
             yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true and not {lifetime}")
         in_range = f"IsInt({raw}) and {raw} >= 0 and {raw} <= {COUNT_MAX}"
         yield assign(cache(TOKENS + direction.value), raw, in_range)

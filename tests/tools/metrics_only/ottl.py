@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.statement import LABEL_LENGTH_MAX
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.words import A2A_PREFIX, BOOLEAN_WORDS
 
 if TYPE_CHECKING:
