@@ -17,6 +17,7 @@ An outcome is stated in one of four ways, by whose it is:
 from agent_outcomes._version import __version__
 from agent_outcomes.active_run import ActiveRun
 from agent_outcomes.api import agent_run, record_outcome, record_run, set_outcome
+from agent_outcomes.attribute_reader import Problem
 from agent_outcomes.config import SettingsArguments, SettingsError
 from agent_outcomes.installation import install
 from agent_outcomes.model import Outcome
@@ -27,7 +28,6 @@ from agent_outcomes.sampling import OutcomeSampler
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
 from agent_outcomes.span_reader import IsRun
 from agent_outcomes.stated import Stated
-from agent_outcomes.attribute_reader import Problem
 
 __all__ = [
     "ActiveRun",

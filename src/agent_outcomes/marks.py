@@ -121,7 +121,8 @@ def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of
         nearest = span if nearest is None else nearest
         standing = standing_of(facts_of(span), verdict_of)
         if standing is Standing.RUN:
-            return span
+            found, may_become = span, True
+            break
         if standing is Standing.AGENT and settled_below:
             outer = span
         elif standing is Standing.AGENT:

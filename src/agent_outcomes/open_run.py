@@ -22,12 +22,12 @@ from opentelemetry.trace import Status as SpanStatus
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.attached import is_followed, processor_behind
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.classification import classify, facts_from_exception, is_silent
 from agent_outcomes.evidence import ENDED_CLEAN
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.model import AgentSpan
 from agent_outcomes.semconv import SCOPE_NAME, Source, Status
-from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.texts import encodable, is_a, own_value, short_text
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import misuse, semconv
+from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX
 from agent_outcomes.evidence import STATED
 from agent_outcomes.model import Outcome
 from agent_outcomes.money import is_exact_double, parse_amount, plain_text
 from agent_outcomes.semconv import OutcomeType, Source, Status
 from agent_outcomes.stated import stated_attributes
-from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, read_statement
+from agent_outcomes.statement import read_statement
 from agent_outcomes.texts import MESSAGE_LENGTH_MAX, encodable, is_a, short_text
 
 if TYPE_CHECKING:
