@@ -74,8 +74,8 @@ def test_shutdown_in_a_signal_handler() -> None:
             memory = Memory()
             agents = Agents(memory, Ledger(), random_)
             span = agents.start_agent(agents.ledger.open(), Context())
-            signal.setitimer(signal.ITIMER_REAL, random_.uniform(0.0005, 0.01))
             is_terminated = False
+            signal.setitimer(signal.ITIMER_REAL, random_.uniform(0.0005, 0.01))
             while not is_terminated:
                 agents.run()
         print("ended")

@@ -14,8 +14,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_outcomes import AgentOutcomeSpanProcessor
@@ -156,14 +157,19 @@ class Counters:
 
 
 class Memory:
-    """Three providers around one processor; nothing global is touched."""
+    """Three providers around one processor; nothing global is touched.
 
-    def __init__(self, **settings: Any) -> None:
+    Without `has_histograms` the SDK keeps none: it holds their locks while it records, and a fork by another thread
+    in that moment leaves the child with locks that nobody releases, at which its first collection waits for ever.
+    """
+
+    def __init__(self, *, has_histograms: bool = True, **settings: Any) -> None:
         self.events = EventMemory()
         self._logs = LoggerProvider(shutdown_on_exit=False)
         self._logs.add_log_record_processor(self.events)
         self._reader = InMemoryMetricReader()
-        self._meters = MeterProvider([self._reader], shutdown_on_exit=False)
+        views = () if has_histograms else (View(instrument_type=Histogram, aggregation=DropAggregation()),)
+        self._meters = MeterProvider([self._reader], views=views, shutdown_on_exit=False)
         self.spans = TracerProvider(shutdown_on_exit=False)
         self.spans.add_span_processor(
             AgentOutcomeSpanProcessor(logger_provider=self._logs, meter_provider=self._meters, **settings)

@@ -71,6 +71,8 @@ def audit(ledger: Ledger, counters: Counters, tolerated_errors: frozenset[str] =
     unknown = ledger.phases[Phase.UNKNOWN] + ledger.missing[Phase.UNKNOWN]
     if unknown > UNKNOWN_SHARE_MAX * (ledger.issued.runs + sum(ledger.missing.values())):
         complaints.append(f"{unknown} runs are unknown, too many to say anything")
+    if dropped and not ledger.at_risk.runs and not ledger.missing:
+        complaints.append(f"counted as dropped, and nothing is missing: {dropped}")
     complaints += _missing(ledger, int(counters.total(f"{PREFIX}.dropped", agent_outcomes_signal="event")))
     complaints += [
         f"errors of our own: {name} {count}" for name, count in errors.items() if name not in tolerated_errors
