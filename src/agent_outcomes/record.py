@@ -216,18 +216,7 @@ def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: 
         details.append(f"worth {worth.text} {outcome.currency}")
     _add_cost(attributes, details, run.cost, costs)
     _add_business(attributes, outcome, worth)
-    attributes[semconv.AGENT_OUTCOME_STATE] = outcome.state._value_
-    if outcome.refused:
-        attributes[semconv.AGENT_OUTCOME_REFUSED] = outcome.refused
-    if outcome.problems:
-        attributes[semconv.AGENT_OUTCOME_PROBLEMS] = tuple(map(str, outcome.problems))
-    outcome_id = run.id
-    if revision > 0:
-        attributes[semconv.AGENT_OUTCOME_SUPERSEDES] = _uid(outcome_id, revision - 1)
-    attributes[semconv.AGENT_OUTCOME_REVISION] = revision
-    attributes[semconv.AGENT_OUTCOME_STATUS] = outcome.status._value_
-    attributes[semconv.AGENT_OUTCOME_ID] = outcome_id
-    attributes[semconv.LOG_RECORD_UID] = f"{outcome_id}-{revision}"
+    _add_revision(attributes, run.id, outcome, revision)
     return Event(
         run.trace_id,
         run.span_id,
@@ -302,6 +291,20 @@ def _add_business(attributes: dict[str, AttributeValue], outcome: Outcome, worth
         attributes[semconv.AGENT_OUTCOME_CURRENCY] = outcome.currency
     if outcome.raw_status is not None:
         attributes[semconv.AGENT_OUTCOME_RAW_STATUS] = outcome.raw_status
+
+
+def _add_revision(attributes: dict[str, AttributeValue], outcome_id: str, outcome: Outcome, revision: int) -> None:
+    attributes[semconv.AGENT_OUTCOME_STATE] = outcome.state._value_
+    if outcome.refused:
+        attributes[semconv.AGENT_OUTCOME_REFUSED] = outcome.refused
+    if outcome.problems:
+        attributes[semconv.AGENT_OUTCOME_PROBLEMS] = tuple(map(str, outcome.problems))
+    if revision > 0:
+        attributes[semconv.AGENT_OUTCOME_SUPERSEDES] = _uid(outcome_id, revision - 1)
+    attributes[semconv.AGENT_OUTCOME_REVISION] = revision
+    attributes[semconv.AGENT_OUTCOME_STATUS] = outcome.status._value_
+    attributes[semconv.AGENT_OUTCOME_ID] = outcome_id
+    attributes[semconv.LOG_RECORD_UID] = f"{outcome_id}-{revision}"
 
 
 def _add_cost(

@@ -19,9 +19,10 @@ from agent_outcomes import semconv
 from agent_outcomes.attribute_reader import SpanLimits
 from agent_outcomes.classification import facts_from_exception
 from agent_outcomes.conventions import Role
+from agent_outcomes.currencies import CURRENCIES
 from agent_outcomes.model import AgentSpan, Cost, CostPart, Outcome, Run, Usage
 from agent_outcomes.normalize import Below, normalize
-from agent_outcomes.record import Posting, Record, outcome_uid, record
+from agent_outcomes.record import BODY_LENGTH_MAX, Posting, Record, outcome_uid, record
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, Instrument, Status
 from agent_outcomes.usage import read_usage
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
@@ -370,3 +371,17 @@ def _outcome_part(attributes: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value for key, value in attributes.items() if key[:14] == "agent.outcome." and key not in NOT_READ_BACK
     }
+
+
+@pytest.mark.parametrize("count", [1, 10, 20, 40])
+def test_no_amount_in_the_body_is_cut_short(count: int) -> None:
+    """Of costs in many currencies the line has as many as fit, each whole, and the run's duration where it fits."""
+    codes = sorted(CURRENCIES)[:count]
+    parts = tuple(CostPart(CostKind.OTHER, code, Decimal("12345.678")) for code in codes)
+    run = Run(trace_id=1, span_id=2, trace_flags=1, end_ns=10, duration_s=1.0, cost=Cost(parts))
+    body = record(run, Outcome(status=Status.SUCCESS)).event.body
+    assert len(body) <= BODY_LENGTH_MAX
+    head, *details = body.split(", ")
+    assert head == "agent: success"
+    assert details[0] == f"cost 12345.678 {codes[0]}"
+    assert set(details) <= {*(f"cost 12345.678 {code}" for code in codes), "took 1.000 s"}

@@ -314,3 +314,13 @@ def test_total(attributes: dict[str, Any], role: Role, limit: int | None) -> Non
         assert all(count is None or 0 <= count <= COUNT_MAX for count in tally.tokens)
         lost = {problem.kind for problem in problems_of(tally)} - {ProblemKind.INVALID_COUNT, ProblemKind.UNKNOWN_KIND}
         assert not lost or cost.complete is False
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_currency_of_a_reported_cost_that_may_have_been_cut_is_none(limit: int) -> None:
+    """USDT cut to three letters is no US dollar."""
+    attributes = {"gen_ai.usage.cost.amount": 0.5, "gen_ai.usage.cost.currency": "USDT"[:limit]}
+    tally = read_usage(attributes, Role.MODEL, SpanLimits(limit))
+    assert tally is not None
+    assert tally.reported is None
+    assert [str(problem) for problem in problems_of(tally)] == ["invalid_currency:gen_ai.usage.cost.currency"]
