@@ -115,7 +115,7 @@ def place_after(node: OpenSpan, attributes: Mapping[str, Any], facts_of: FactsOf
         aftermath = OpenSpan()
         aftermath.span, aftermath.context = None, above.context
         aftermath.parent = aftermath.after = above
-        moves.place_after(node, above, aftermath)
+        moves.hang_behind(node, above, aftermath)
 
 
 def end_aftermath(node: OpenSpan) -> None:
@@ -130,7 +130,7 @@ def end_aftermath(node: OpenSpan) -> None:
         item = passed_on(gathered_by(aftermath, []), None, None)
         above = None if item.is_empty else nearest_open(aftermath.parent)
         inbox = None if above is None else inbox_of(above)
-        moved = moves.end_aftermath(doubt, aftermath, seen, above, inbox, item)
+        moved = moves.end_behind(doubt, aftermath, seen, above, inbox, item)
     shorten(aftermath)
 
 

@@ -20,7 +20,7 @@ from agent_outcomes.texts import is_a
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 CAUSE_DEPTH_MAX = 8
 ERROR_NAME_LENGTH_MAX = 200
@@ -230,7 +230,7 @@ def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     return names or (f"builtins.{cls.__qualname__}",)
 
 
-def _first(values: Iterator[T | None]) -> T | None:
+def _first(values: Iterator[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
 
 

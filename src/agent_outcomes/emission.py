@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from agent_outcomes.foreign_exceptions import is_theirs
-from agent_outcomes.sinks import Delivery
+from agent_outcomes.sinks import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ class Emission:
 
     def __init__(
         self,
-        deliver: Callable[[Delivery], None],
-        give_up: Callable[[Delivery], None],
+        deliver: Callable[[Handover], None],
+        give_up: Callable[[Handover], None],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._deliver = deliver
@@ -50,7 +50,7 @@ class Emission:
     def restart(self) -> None:
         """Forget what is being handed on: for a forked child, whose parent goes on with it."""
         self._threads = threading.local()
-        self._in_hand: dict[Delivery, _Thread] = {}
+        self._in_hand: dict[Handover, _Thread] = {}
 
     def run(self, board: Board) -> None:
         """Hand on all that has settled, but for what other threads have in hand."""
@@ -63,9 +63,9 @@ class Emission:
                 self._resume()
             while board.settled:
                 for settlement in list(board.settled):
-                    delivery = Delivery(settlement)
-                    if self._take(board, settlement, delivery, thread):
-                        self._finish(delivery)
+                    handover = Handover(settlement)
+                    if self._take(board, settlement, handover, thread):
+                        self._finish(handover)
         finally:
             thread.is_inside = False
 
@@ -80,29 +80,29 @@ class Emission:
         finally:
             thread.is_inside = False
 
-    def _take(self, board: Board, settlement: Settlement, delivery: Delivery, thread: _Thread) -> bool:
+    def _take(self, board: Board, settlement: Settlement, handover: Handover, thread: _Thread) -> bool:
         # A move, as of `moves`.
         if settlement not in board.settled:
             return False
         del board.settled[settlement]
-        self._in_hand[delivery] = thread
+        self._in_hand[handover] = thread
         return True
 
     def _resume(self) -> None:
         """Go on with what other calls have left: interrupted, and their thread is no longer here."""
-        for delivery, thread in list(self._in_hand.items()):
+        for handover, thread in list(self._in_hand.items()):
             if not thread.is_inside or thread is self._thread():
-                self._finish(delivery)
+                self._finish(handover)
 
-    def _finish(self, delivery: Delivery) -> None:
+    def _finish(self, handover: Handover) -> None:
         try:
-            self._deliver(delivery)
+            self._deliver(handover)
         except Exception as error:
             if is_theirs(error):
                 raise
             self._on_failure(error)
-            self._give_up(delivery)
-        self._in_hand.pop(delivery, None)
+            self._give_up(handover)
+        self._in_hand.pop(handover, None)
 
     def _thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._threads, "here", None)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]
     Item = tuple[Plan, Row]
 
+
 class Gathered:
     """What lies below a span.
 

@@ -44,7 +44,7 @@ class _Exporter(Protocol):
 
 
 ExporterT = TypeVar("ExporterT", bound=_Exporter)
-ResultT = TypeVar("ResultT")
+_ResultT = TypeVar("_ResultT")
 
 
 class Delivery(Generic[ExporterT]):
@@ -61,7 +61,7 @@ class Delivery(Generic[ExporterT]):
         self._is_exporting = False
         self._is_closed = False
 
-    def send(self, export: Callable[[ExporterT], ResultT], failure: ResultT) -> ResultT:
+    def send(self, export: Callable[[ExporterT], _ResultT], failure: _ResultT) -> _ResultT:
         """The exporter's answer, `failure` if it could not be made or raised. Never raises."""
         result, reason = failure, ""
         self._is_exporting = True

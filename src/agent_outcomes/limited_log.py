@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.foreign_exceptions import Guard
+
 if TYPE_CHECKING:
     import logging
-    from types import TracebackType
 
 INTERVAL_S: Final = 60.0
 TOPICS_MAX: Final = 256
@@ -36,36 +36,24 @@ class LimitedLog:
         held_back = self._held_back.pop(topic, 0)
         if held_back:
             message = f"{message} ({held_back} more like this were not logged)"
-        with contextlib.suppress(Exception):  # a logging filter, or the repr of an argument, raised
+        with _SILENT:  # a logging filter, or the repr of an argument, may raise
             self._logger.warning(message, *args)
 
     def guard(self, topic: str, message: str) -> Guard:
         """A block in which nothing raises: an exception is logged by its class alone and goes no further.
 
-        For work that the application has not asked for and must not be hurt by. Interrupts pass.
+        For work that the application has not asked for and must not be hurt by. What only passes through us does.
         """
-        return Guard(self, topic, message)
+
+        def note(error: BaseException) -> None:
+            # The text may hold what must not be logged.
+            self.warning(topic, f"{message}: %s", type(error).__qualname__)
+
+        return Guard(note)
 
 
-class Guard:
-    """What `LimitedLog.guard` gives."""
+def _ignore(_: BaseException) -> None:
+    pass
 
-    __slots__ = ("_log", "_message", "_topic")
 
-    def __init__(self, log: LimitedLog, topic: str, message: str) -> None:
-        self._log = log
-        self._topic = topic
-        self._message = message
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
-    ) -> bool:
-        """Keep an `Exception` from going on."""
-        if kind is None or not issubclass(kind, Exception):
-            return False
-        # The text may hold what must not be logged.
-        self._log.warning(self._topic, f"{self._message}: %s", kind.__qualname__)
-        return True
+_SILENT: Final = Guard(_ignore)

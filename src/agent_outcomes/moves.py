@@ -304,7 +304,7 @@ def compact(inbox: Inbox, folded: Gathered | None, items: list[Gathered | Item],
     return DONE
 
 
-def place_after(node: OpenSpan, above: OpenSpan, fresh: OpenSpan) -> None:
+def hang_behind(node: OpenSpan, above: OpenSpan, fresh: OpenSpan) -> None:
     """Put a span that has just started below a failed one behind it."""
     if above.doubt is None or node.parent is not above:
         return
@@ -313,7 +313,7 @@ def place_after(node: OpenSpan, above: OpenSpan, fresh: OpenSpan) -> None:
     node.parent = above.doubt.aftermath
 
 
-def end_aftermath(
+def end_behind(
     doubt: Doubt, aftermath: OpenSpan, seen: int, above: OpenSpan | None, inbox: Inbox | None, item: Gathered
 ) -> int:
     """Leave what came after a failure with what it hangs from."""

@@ -38,23 +38,23 @@ class OtlpSignal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenVariable:
     """A setting's value and the variable that gave it; no variable where it is the default."""
 
     value: str
     variable: str = ""
 
 
-def first_given(environ: Mapping[str, str], name: str, signal: OtlpSignal, default: str = "") -> Given:
+def first_given(environ: Mapping[str, str], name: str, signal: OtlpSignal, default: str = "") -> GivenVariable:
     """The value of a signal's own variable, else of the common one, else the default."""
     for variable in (f"{OTLP_PREFIX}{signal.name}_{name}", f"{OTLP_PREFIX}{name}"):
         value = environ.get(variable, "").strip()
         if value:
-            return Given(value, variable)
-    return Given(default)
+            return GivenVariable(value, variable)
+    return GivenVariable(default)
 
 
-def protocol_of(environ: Mapping[str, str], signal: OtlpSignal) -> Given:
+def protocol_of(environ: Mapping[str, str], signal: OtlpSignal) -> GivenVariable:
     """The OTLP protocol of a signal; it may be one that there is no exporter for (see `nearest_protocol`)."""
     # What the SDK's own `otlp` exporters default to, so that all three signals go the same way.
     return first_given(environ, "PROTOCOL", signal, GRPC)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from agent_outcomes.facts import SpanFacts
     from agent_outcomes.model import AgentSpan
     from agent_outcomes.pricing import ModelCall
-    from agent_outcomes.sinks import Delivery
+    from agent_outcomes.sinks import Handover
     from agent_outcomes.span_reader import IsRun
 
 P = TypeVar("P")
@@ -287,15 +287,15 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         """Hand on all that has settled."""
         self._emission.run(self._tracker.board)
 
-    def _deliver(self, delivery: Delivery) -> None:
-        settlement = delivery.settlement
-        if settlement.revision == 0 and not delivery.is_claimed and not self._claim(settlement):
+    def _deliver(self, handover: Handover) -> None:
+        settlement = handover.settlement
+        if settlement.revision == 0 and not handover.is_claimed and not self._claim(settlement):
             return
-        delivery.is_claimed = True
+        handover.is_claimed = True
         if settlement.paused:
-            self._sink.drop(DropReason.PAUSED, delivery)
+            self._sink.drop(DropReason.PAUSED, handover)
         elif self._is_shut_down:
-            self._sink.drop(DropReason.SHUTDOWN, delivery)
+            self._sink.drop(DropReason.SHUTDOWN, handover)
             _log.warning(
                 "shutdown",
                 "an agent outcome is dropped: the run ended after its AgentOutcomeSpanProcessor was shut down. "
@@ -303,7 +303,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
                 "add a new processor to each.",
             )
         else:
-            self._sink.deliver(delivery)
+            self._sink.deliver(handover)
 
     def _claim(self, settlement: Settlement) -> bool:
         owner = CLAIMS.claim(settlement.context, self._claimant, settlement)

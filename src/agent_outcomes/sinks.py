@@ -97,24 +97,24 @@ class OutcomeEmitter:
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, handover: Handover) -> None:
         """Hand over one revision of an outcome, or go on with that where an interruption left off.
 
         Never raises but what only passes through. What could not be handed over is counted by reason; so is what was
         interrupted while it was, as nobody knows whether it has arrived.
         """
-        settlement = delivery.settlement
-        if delivery.made is None:
-            delivery.made = self._record(settlement)
-            delivery.events = [delivery.made.event, *self._further_events(delivery.made.event, settlement)]
-        while delivery.next_event < len(delivery.events):
-            self._deliver_event(delivery, delivery.events[delivery.next_event])
-        if self._settings.outcome_span and not delivery.is_span_made:
-            delivery.is_span_made = True
-            delivery.health += self._emit_span(delivery.made.event, run_context(settlement.context))
-        if delivery.postings is None:
-            delivery.postings = self._postings_of(delivery, delivery.made)
-        self._emit_metrics(delivery, delivery.made, delivery.postings)
+        settlement = handover.settlement
+        if handover.made is None:
+            handover.made = self._record(settlement)
+            handover.events = [handover.made.event, *self._further_events(handover.made.event, settlement)]
+        while handover.next_event < len(handover.events):
+            self._deliver_event(handover, handover.events[handover.next_event])
+        if self._settings.outcome_span and not handover.is_span_made:
+            handover.is_span_made = True
+            handover.health += self._emit_span(handover.made.event, run_context(settlement.context))
+        if handover.postings is None:
+            handover.postings = self._postings_of(handover, handover.made)
+        self._emit_metrics(handover, handover.made, handover.postings)
 
     def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
@@ -130,18 +130,18 @@ class OutcomeEmitter:
             reported_at_ns=time.time_ns(),
         )
 
-    def _deliver_event(self, delivery: Delivery, event: Event) -> None:
-        is_first = delivery.next_event == 0
-        ids = delivery.settlement.context if is_first else _span_context(event)
-        if delivery.is_handing:
+    def _deliver_event(self, handover: Handover, event: Event) -> None:
+        is_first = handover.next_event == 0
+        ids = handover.settlement.context if is_first else _span_context(event)
+        if handover.is_handing:
             health = [_dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
-            delivery.is_handing = True
+            handover.is_handing = True
             health = self._emit_event(event, run_context(ids))
-        _note_event(delivery, health)
+        _note_event(handover, health)
 
-    def _postings_of(self, delivery: Delivery, made: Record) -> Postings:
-        settlement, health = delivery.settlement, delivery.health
+    def _postings_of(self, handover: Handover, made: Record) -> Postings:
+        settlement, health = handover.settlement, handover.health
         outcome = settlement.outcome
         if settlement.handoffs_lost:
             health = [*health, _dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost)]
@@ -151,7 +151,7 @@ class OutcomeEmitter:
         if self._find_export() is None:
             return Postings([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
         if are_metrics_shut_down(self._meter_provider):
-            delivery.is_too_late = True
+            handover.is_too_late = True
             _log.warning(
                 "meter_provider_shut_down",
                 "agent outcome metrics are dropped: the meter provider was shut down. Shut it down last.",
@@ -168,26 +168,26 @@ class OutcomeEmitter:
         """Look the meter provider up now: what is counted about ourselves is to be read."""
         self._find_export()
 
-    def drop(self, reason: DropReason, delivery: Delivery) -> None:
+    def drop(self, reason: DropReason, handover: Handover) -> None:
         """Count a settlement that is not emitted at all."""
-        settlement = delivery.settlement
-        if delivery.postings is None:
+        settlement = handover.settlement
+        if handover.postings is None:
             made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
             dropped = [_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))]
-            delivery.postings = Postings(dropped)
-        self._totals().post_once(delivery.postings)
+            handover.postings = Postings(dropped)
+        self._totals().post_once(handover.postings)
 
-    def give_up(self, delivery: Delivery) -> None:
+    def give_up(self, handover: Handover) -> None:
         """Count as failed what a failure of ours has kept from being emitted."""
-        if delivery.next_event == 0 and not delivery.is_handing:
-            self.drop(DropReason.ERROR, delivery)
+        if handover.next_event == 0 and not handover.is_handing:
+            self.drop(DropReason.ERROR, handover)
         else:
-            if delivery.postings is None:
-                postings = delivery.made.postings if delivery.made is not None else ()
+            if handover.postings is None:
+                postings = handover.made.postings if handover.made is not None else ()
                 lost = _dropped(DropReason.ERROR, Signal.METRIC, len(postings))
-                held = [_dropped(DropReason.ERROR, Signal.EVENT, 1)] if delivery.next_event == 0 else []
-                delivery.postings = Postings([*delivery.health, *held, lost])
-            self._totals().post_once(delivery.postings)
+                held = [_dropped(DropReason.ERROR, Signal.EVENT, 1)] if handover.next_event == 0 else []
+                handover.postings = Postings([*handover.health, *held, lost])
+            self._totals().post_once(handover.postings)
 
     def post_health(self, postings: Sequence[Posting]) -> None:
         """Add to the counters about ourselves; never waits."""
@@ -260,7 +260,7 @@ class OutcomeEmitter:
             return []
         return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if problems else [_EVENT_HANDED_OVER]
 
-    def _emit_metrics(self, delivery: Delivery, made: Record, postings: Postings) -> None:
+    def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
         export = self._find_export()
         if export is None:
             _log.warning(
@@ -272,14 +272,14 @@ class OutcomeEmitter:
             self._early_health.post_once(postings)
             return
         export.post_once(postings)
-        if made.duration_s is None or delivery.is_too_late:
+        if made.duration_s is None or handover.is_too_late:
             return
-        if delivery.is_duration_handed:
+        if handover.is_duration_handed:
             self.post_health([_dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
             return
-        delivery.is_duration_handed = True
+        handover.is_duration_handed = True
         try:
-            export.record_duration(made.duration_s, made.duration_labels, run_context(delivery.settlement.context))
+            export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
         except Exception as error:
             if is_theirs(error):
                 raise
@@ -334,7 +334,7 @@ class OutcomeEmitter:
             export.totals.posted.append(counted.postings)
 
 
-class Delivery:
+class Handover:
     """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
 
     `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
@@ -369,11 +369,11 @@ class Delivery:
         self.postings: Postings | None = None
 
 
-def _note_event(delivery: Delivery, health: list[Posting]) -> None:
+def _note_event(handover: Handover, health: list[Posting]) -> None:
     # A move, as of `moves`.
-    delivery.is_handing = False
-    delivery.next_event += 1
-    delivery.health += health
+    handover.is_handing = False
+    handover.next_event += 1
+    handover.health += health
 
 
 def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeGuard, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 MESSAGE_LENGTH_MAX: Final = 4096
 METADATA_KEYS_MAX: Final = 32
@@ -24,7 +24,7 @@ class Unreadable:
     __slots__ = ()
 
 
-def is_a(value: object, cls: type[T]) -> TypeGuard[T]:
+def is_a(value: object, cls: type[_T]) -> TypeGuard[_T]:
     """Whether the value's own type says so; `isinstance` also asks `__class__`, and a proxy's may lie or raise."""
     return issubclass(type(value), cls)
 

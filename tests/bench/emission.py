@@ -18,7 +18,7 @@ from agent_outcomes.otel import SEVERITY_NUMBERS, run_context
 from agent_outcomes.record import record
 from agent_outcomes.runs import RunTracker
 from agent_outcomes.semconv import SCOPE_NAME
-from agent_outcomes.sinks import Delivery, OutcomeEmitter
+from agent_outcomes.sinks import Handover, OutcomeEmitter
 from agent_outcomes.span_callbacks import SpanCallbacks
 from agent_outcomes.span_reader import SpanReader
 from tests.bench.cases import check_emitted
@@ -66,7 +66,7 @@ def sink_case(settlement: Settlement) -> Case:
     """All that our sink does for a settlement."""
     logs, metrics = log_pipeline(), meter_provider()
     sink = OutcomeEmitter(lambda: logs.provider, lambda: metrics, Settings())
-    return _repeated(lambda: sink.deliver(Delivery(settlement)), logs.exporter)
+    return _repeated(lambda: sink.deliver(Handover(settlement)), logs.exporter)
 
 
 def raw_calls_case(settlement: Settlement) -> Case:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,3 +108,11 @@ def pipeline() -> Iterator[ApiPipeline]:
     made = ApiPipeline()
     yield made
     assert made.error_count() == 0
+
+
+@pytest.fixture
+def sdk_warns_of_losses() -> Iterator[None]:
+    """The SDK warns when a log record loses attributes to a limit; here it is meant to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Log record attributes were dropped due to limits")
+        yield

@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from agent_outcomes import agent_run
+from tests.chained_errors import caused
 from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, fail, named, of
 from tests.pipeline import AGENT
 
@@ -95,11 +96,6 @@ class RaisingPropertiesError(Exception):
 
     def __str__(self) -> str:
         raise ValueError(PRIVATE_TEXT)
-
-
-def caused(error: BaseException, cause: BaseException) -> BaseException:
-    error.__cause__ = cause
-    return error
 
 
 def in_context(error: BaseException, context: BaseException) -> BaseException:

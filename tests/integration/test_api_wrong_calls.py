@@ -106,14 +106,6 @@ BY_HAND: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def pipeline() -> Iterator[ApiPipeline]:
-    """A pipeline in which, whatever a test did, nothing of ours failed."""
-    made = ApiPipeline()
-    yield made
-    assert made.error_count() == 0
-
-
 def every_call(pipeline: ApiPipeline, *args: Any, **stated: Any) -> dict[str, Callable[[], object]]:
     """What states an outcome, by name; each to be called inside a run."""
     provider = pipeline.provider

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +17,9 @@ from agent_outcomes.fitting import fit
 from tests.pipeline import AGENT, PROBLEMS, Pipeline, call_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
+
+pytestmark = pytest.mark.usefixtures("sdk_warns_of_losses")
 
 LONG_EXACT = "123456789012345.678901234567"
 STATED: dict[str, Any] = {
@@ -36,14 +37,6 @@ STATED: dict[str, Any] = {
 }
 MAY_BE_CUT = {"agent.outcome.label", "agent.outcome.message", "agent.outcome.job_type", "gen_ai.agent.name"}
 MAY_BE_CUT |= {"agent.outcome.evidence", "agent.outcome.metadata", "error.type"}
-
-
-@pytest.fixture(autouse=True)
-def _sdk_warns_of_losses() -> Iterator[None]:
-    """The SDK warns when a log record loses attributes to a limit; here it is meant to."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Log record attributes were dropped due to limits")
-        yield
 
 
 def make_run(pipeline: Pipeline) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ from opentelemetry.sdk.trace import SpanLimits
 from tests.pipeline import AGENT, PROBLEMS, Pipeline, call_model, lost_on_the_wire, numbers, total_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.usefixtures("sdk_warns_of_losses")
 
 EXACT = "12345678.123456789012"
 LONG_EXACT = "123456789012345.678901234567"
@@ -22,14 +23,6 @@ ONLY_THE_FIRST_FOUR = {
     "agent.outcome.cost": "9876.54",
     "gen_ai.usage.cost": "5555.55",
 }
-
-
-@pytest.fixture(autouse=True)
-def _sdk_warns_of_losses() -> Iterator[None]:
-    """The SDK warns when a log record loses attributes to a limit; here it is meant to."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Log record attributes were dropped due to limits")
-        yield
 
 
 def run(pipeline: Pipeline, attributes: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent_outcomes import Outcome, retry_after_s
 from agent_outcomes.classification import LEAVES_MAX, classify, facts_from_exception, leaves
+from tests.chained_errors import caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +46,6 @@ def group(*errors: BaseException) -> BaseExceptionGroup:
 
 def verdict(error: BaseException) -> Classification:
     return classify(facts_from_exception(error))
-
-
-def caused(error: BaseException, cause: BaseException) -> BaseException:
-    error.__cause__ = cause
-    return error
 
 
 LEAVES: dict[str, Callable[[], BaseException]] = {

@@ -74,7 +74,7 @@ def _definitions() -> dict[str, dict[str, Any]]:
 GROUPS = _groups()
 DEFINITIONS = _definitions()
 METRICS = {group["metric_name"]: group for group in GROUPS if group["type"] == "metric"}
-NO_ATTRIBUTES = {"EVENT_NAME", "HANDOFF_EVENT_NAME", "LABEL_ALIAS", "METADATA_PREFIX"}
+NO_ATTRIBUTES = {"EVENT_NAME", "HANDOFF_EVENT_NAME", "LABEL_ALIAS", "METADATA_PREFIX", "SCOPE_NAME"}
 EVENTS = [group for group in GROUPS if group["type"] == "event"]
 
 

@@ -14,7 +14,15 @@ from opentelemetry.util.re import parse_env_headers
 from agent_outcomes.config import lenient_settings
 from agent_outcomes.doctor.findings import Layer, export_line, failed, unset_line
 from agent_outcomes.doctor.targets import read_target, shown_url
-from agent_outcomes.otel_variables import GRPC, HTTP, Given, OtlpSignal, first_given, nearest_protocol, protocol_of
+from agent_outcomes.otel_variables import (
+    GRPC,
+    HTTP,
+    GivenVariable,
+    OtlpSignal,
+    first_given,
+    nearest_protocol,
+    protocol_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +56,9 @@ def read_targets(environ: Mapping[str, str]) -> Targets:
         if not otlp:
             switched_off[signal] = f"{variable}={','.join(exporters)[:80]}"
             continue
-        protocol = Given(_EXPORTER_PROTOCOLS[otlp[0]], variable) if otlp[0] != "otlp" else protocol_of(environ, signal)
+        protocol = (
+            GivenVariable(_EXPORTER_PROTOCOLS[otlp[0]], variable) if otlp[0] != "otlp" else protocol_of(environ, signal)
+        )
         problems = list(_problems(environ, signal, protocol))
         findings += [problem for problem in problems if problem not in findings]
         if not problems:
@@ -90,7 +100,7 @@ def _sdk_switch(environ: Mapping[str, str]) -> Iterator[LayerFinding]:
         )
 
 
-def _problems(environ: Mapping[str, str], signal: OtlpSignal, protocol: Given) -> Iterator[LayerFinding]:
+def _problems(environ: Mapping[str, str], signal: OtlpSignal, protocol: GivenVariable) -> Iterator[LayerFinding]:
     if protocol.value not in (GRPC, HTTP):
         yield _unusable(
             protocol,
@@ -114,22 +124,22 @@ def _problems(environ: Mapping[str, str], signal: OtlpSignal, protocol: Given) -
             yield _unusable(file, "there is no such file, or it cannot be read", None)
 
 
-def _endpoint_problems(endpoint: Given, protocol: str) -> Iterator[LayerFinding]:
+def _endpoint_problems(endpoint: GivenVariable, protocol: str) -> Iterator[LayerFinding]:
     if not endpoint.value:
         return
     try:
         parts = urlsplit(endpoint.value)
         is_url = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        yield _unusable(Given("...", endpoint.variable), "it is no URL such as http://localhost:4317", None)
+        yield _unusable(GivenVariable("...", endpoint.variable), "it is no URL such as http://localhost:4317", None)
         return
     if protocol == HTTP and not (is_url and parts.scheme in {"http", "https"}):
-        given = Given(shown_url(endpoint.value), endpoint.variable)
+        given = GivenVariable(shown_url(endpoint.value), endpoint.variable)
         value = None if "://" in endpoint.value else f"http://{endpoint.value}"
         yield _unusable(given, "a URL for HTTP begins with http:// or https://", value)
 
 
-def _header_problems(headers: Given) -> Iterator[LayerFinding]:
+def _header_problems(headers: GivenVariable) -> Iterator[LayerFinding]:
     """The SDK leaves out what it cannot read, and says so only in the application's log."""
     parts = [part.strip() for part in headers.value.split(",") if part.strip()]
     unread = [number for number, part in enumerate(parts, 1) if not parse_env_headers(part, liberal=True)]
@@ -146,7 +156,7 @@ def _header_problems(headers: Given) -> Iterator[LayerFinding]:
     )
 
 
-def _unusable(given: Given, reason: str, value: str | None) -> LayerFinding:
+def _unusable(given: GivenVariable, reason: str, value: str | None) -> LayerFinding:
     if value:
         fix = f"Write:\n{export_line(given.variable, value)}"
     elif value is None:

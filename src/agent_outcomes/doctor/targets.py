@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
 
-from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, Given, first_given
+from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, GivenVariable, first_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ class Target:
     signal: OtlpSignal
     protocol: str
     protocol_variable: str
-    endpoint: Given
+    endpoint: GivenVariable
     url: str
     host: str
     port: int
@@ -39,7 +39,7 @@ class Target:
     headers: Mapping[str, str] = field(repr=False)
     headers_variable: str
     compression: str
-    ca_file: Given
+    ca_file: GivenVariable
     client_certificate_file: str
     client_key_file: str
 
@@ -75,7 +75,7 @@ class Target:
         return tuple(sorted({value for value in values if len(value) >= _SECRET_LENGTH_MIN}, key=len, reverse=True))
 
 
-def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: Given) -> Target:
+def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: GivenVariable) -> Target:
     """The target of a signal. Raises `ValueError` where the endpoint is no URL."""
     endpoint = first_given(environ, "ENDPOINT", signal, DEFAULT_ENDPOINTS[protocol.value])
     parts = urlsplit(endpoint.value)
