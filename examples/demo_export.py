@@ -35,7 +35,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import AgentOutcomeSpanProcessor
-from agent_outcomes.otlp_json import from_otlp_json, to_otlp_json
+from agent_outcomes.otlp.json_codec import from_otlp_json, to_otlp_json
 from demo_readback import SpanKey, read_spans
 
 if TYPE_CHECKING:

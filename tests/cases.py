@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context, use_span
 
-from agent_outcomes.attribute_reader import SpanLimits
-from agent_outcomes.classification import facts_from_exception
-from agent_outcomes.conventions import role_of
-from agent_outcomes.model import AgentSpan
-from agent_outcomes.normalize import Below
-from agent_outcomes.usage import read_usage
+from agent_outcomes.outcome.attribute_reader import SpanLimits
+from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.run.conventions import role_of
+from agent_outcomes.run.model import AgentSpan
+from agent_outcomes.run.normalize import Below
+from agent_outcomes.run.usage import read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

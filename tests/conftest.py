@@ -8,8 +8,10 @@ import logging
 import pytest
 from hypothesis import settings
 
-from agent_outcomes import api, list_prices, open_run, processor, sinks
+from agent_outcomes import list_prices
+from agent_outcomes.api import agent_run, open_run, record
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.sdk import emitter, processor
 
 # A shared machine is slow at times; what is slow for good, the time limit of each test catches.
 settings.register_profile("project", deadline=None)
@@ -19,5 +21,5 @@ settings.load_profile("project")
 @pytest.fixture(autouse=True)
 def _warnings_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning is held back because an earlier test had it, within the minute."""
-    for module in (api, list_prices, open_run, processor, sinks):
+    for module in (agent_run, record, list_prices, open_run, processor, emitter):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger(module.__name__)))

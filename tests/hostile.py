@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from hypothesis import strategies as st
 
 from agent_outcomes import semconv
-from agent_outcomes.usage_keys import USAGE_KEYS
-from agent_outcomes.words import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
+from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
+from agent_outcomes.run.usage_keys import USAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

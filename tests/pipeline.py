@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
-from agent_outcomes.processor import AgentOutcomeSpanProcessor
+from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
     from opentelemetry.trace import Span, Tracer
 
-    from agent_outcomes.span_reader import IsRun
+    from agent_outcomes.sdk.span_reader import IsRun
 
 Labels = frozenset[tuple[str, Any]]
 

@@ -15,19 +15,20 @@ An outcome is stated in one of four ways, by whose it is:
 """
 
 from agent_outcomes._version import __version__
-from agent_outcomes.active_run import ActiveRun
-from agent_outcomes.api import agent_run, record_outcome, record_run, set_outcome
-from agent_outcomes.attribute_reader import Problem
-from agent_outcomes.config import SettingsArguments, SettingsError
-from agent_outcomes.installation import install
-from agent_outcomes.model import Outcome
-from agent_outcomes.pricing import ModelCall, Prices
-from agent_outcomes.processor import AgentOutcomeSpanProcessor
-from agent_outcomes.retry_after import retry_after_s
-from agent_outcomes.sampling import OutcomeSampler
+from agent_outcomes.api.active_run import ActiveRun
+from agent_outcomes.api.agent_run import agent_run
+from agent_outcomes.api.record import record_outcome, record_run, set_outcome
+from agent_outcomes.api.retry_after import retry_after_s
+from agent_outcomes.instrumentation.install import install
+from agent_outcomes.outcome.attribute_reader import Problem
+from agent_outcomes.outcome.keywords import Stated
+from agent_outcomes.outcome.model import Outcome
+from agent_outcomes.run.pricing import ModelCall, Prices
+from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
+from agent_outcomes.sdk.sampler import OutcomeSampler
+from agent_outcomes.sdk.span_reader import IsRun
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
-from agent_outcomes.span_reader import IsRun
-from agent_outcomes.stated import Stated
+from agent_outcomes.settings import SettingsArguments, SettingsError
 
 __all__ = [
     "ActiveRun",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
 from agent_outcomes.doctor import add_doctor
-from agent_outcomes.explain import add_explain
+from agent_outcomes.explain.command import add_explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

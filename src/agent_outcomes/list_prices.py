@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.config import GENAI_PRICES, SettingsError
 from agent_outcomes.limited_log import LimitedLog
-from agent_outcomes.patterns import Pattern
+from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.settings import GENAI_PRICES, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from genai_prices.types import PriceCalculation
 
-    from agent_outcomes.pricing import ModelCall, Prices
+    from agent_outcomes.run.pricing import ModelCall, Prices
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 

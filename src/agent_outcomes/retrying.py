@@ -21,8 +21,8 @@ except ImportError as error:
     message = "agent_outcomes.retrying needs the package tenacity: pip install 'otel-agent-outcomes[tenacity]'"
     raise ImportError(message) from error
 
-from agent_outcomes.model import Outcome
-from agent_outcomes.retry_after import retry_after_s
+from agent_outcomes.api.retry_after import retry_after_s
+from agent_outcomes.outcome.model import Outcome
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

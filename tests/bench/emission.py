@@ -13,14 +13,14 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.config import Settings
-from agent_outcomes.otel import SEVERITY_NUMBERS, run_context
-from agent_outcomes.record import record
-from agent_outcomes.runs import RunTracker
+from agent_outcomes.record.record import record
+from agent_outcomes.sdk.emitter import Handover, OutcomeEmitter
+from agent_outcomes.sdk.private_api import SEVERITY_NUMBERS, run_context
+from agent_outcomes.sdk.span_callbacks import SpanCallbacks
+from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.semconv import SCOPE_NAME
-from agent_outcomes.sinks import Handover, OutcomeEmitter
-from agent_outcomes.span_callbacks import SpanCallbacks
-from agent_outcomes.span_reader import SpanReader
+from agent_outcomes.settings import Settings
+from agent_outcomes.spans.tracker import RunTracker
 from tests.bench.cases import check_emitted
 from tests.bench.pipelines import log_pipeline, meter_provider, provider_with
 from tests.bench.spans import agent_traces
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from agent_outcomes.record import Event, LabelValue, Record
+    from agent_outcomes.record.record import Event, LabelValue, Record
+    from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import Instrument
-    from agent_outcomes.settlement import Settlement
     from tests.bench.paired import Case
     from tests.bench.pipelines import NullLogExporter
 

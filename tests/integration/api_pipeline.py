@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent_outcomes.processor import PROCESSORS
+from agent_outcomes.sdk.processor import PROCESSORS
 from tests.pipeline import Pipeline, SeenEvent
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from agent_outcomes.otlp_json import from_otlp_json
+from agent_outcomes.otlp.json_codec import from_otlp_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -93,7 +93,7 @@ def test_importing_loads_no_exporter() -> None:
         check=True,
     )
     loaded = json.loads(done.stdout)
-    assert "agent_outcomes.processor" in loaded
+    assert "agent_outcomes.sdk.processor" in loaded
     assert [name for name in loaded if any(name == heavy or name.startswith(f"{heavy}.") for heavy in HEAVY)] == []
     assert done.stderr == ""
 

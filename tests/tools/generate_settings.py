@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.config import TABLE
+from agent_outcomes.settings import TABLE
 
 if TYPE_CHECKING:
-    from agent_outcomes.config import Setting
+    from agent_outcomes.settings import Setting
 
 README: Final = Path("README.md")
 MARKED: Final = re.compile(r"(?<=<!-- generated:settings -->\n).*?(?=<!-- /generated:settings -->)", re.DOTALL)

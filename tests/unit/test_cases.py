@@ -14,9 +14,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
 from agent_outcomes import AgentOutcomeSpanProcessor
-from agent_outcomes.evidence import infer
-from agent_outcomes.normalize import normalize
-from agent_outcomes.record import record
+from agent_outcomes.record.record import record
+from agent_outcomes.run.evidence import infer
+from agent_outcomes.run.normalize import normalize
 from agent_outcomes.semconv import OUTCOME_COUNTERS, OutcomeType, Status
 from tests.cases import EVENT_KEYS, Case, check_event, check_postings, flat_points, load_cases, make_spans, pure_input
 from tests.cases import sums_of as sums

@@ -11,9 +11,9 @@ import pytest
 from genai_prices.data_snapshot import get_snapshot
 
 from agent_outcomes import list_prices
-from agent_outcomes.config import SettingsError
 from agent_outcomes.list_prices import FRAMEWORKS, PROVIDER_IDS, ListPrices, canonical_provider, prices_of
-from agent_outcomes.pricing import ModelCall
+from agent_outcomes.run.pricing import ModelCall
+from agent_outcomes.settings import SettingsError
 
 KNOWN_IDS = {provider.id for provider in get_snapshot().providers}
 IN_2026_NS = 1_793_491_200_000_000_000  # 1 November

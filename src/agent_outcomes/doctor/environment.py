@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from opentelemetry.util.re import parse_env_headers
 
-from agent_outcomes.config import lenient_settings
 from agent_outcomes.doctor.findings import Layer, export_line, failed, unset_line
 from agent_outcomes.doctor.targets import read_target, shown_url
 from agent_outcomes.otel_variables import (
@@ -23,6 +22,7 @@ from agent_outcomes.otel_variables import (
     nearest_protocol,
     protocol_of,
 )
+from agent_outcomes.settings import lenient_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

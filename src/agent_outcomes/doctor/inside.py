@@ -11,20 +11,20 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes import semconv
-from agent_outcomes.attachment import outcome_processor
 from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
-from agent_outcomes.otel import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
+from agent_outcomes.instrumentation.pipelines import Pipelines
 from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
-from agent_outcomes.pipelines import Pipelines
-from agent_outcomes.processor import PROCESSORS
-from agent_outcomes.sampling import can_drop_roots
+from agent_outcomes.sdk.attachment import outcome_processor
+from agent_outcomes.sdk.private_api import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
+from agent_outcomes.sdk.processor import PROCESSORS
+from agent_outcomes.sdk.sampler import can_drop_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.doctor.program import SpanSeen
-    from agent_outcomes.processor import AgentOutcomeSpanProcessor
-    from agent_outcomes.sinks import OutcomeEmitter
+    from agent_outcomes.sdk.emitter import OutcomeEmitter
+    from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 
 # The SDK has no public way to ask for a provider's processors.
 _SPAN_PROCESSORS: Final = ("_active_span_processor", "_span_processors")

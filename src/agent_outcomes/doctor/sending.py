@@ -23,9 +23,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from agent_outcomes.doctor.probe import RESPONSES, rejected_by
 from agent_outcomes.doctor.reach import within
 from agent_outcomes.doctor.targets import redacted, shown_url
-from agent_outcomes.otel import untraced
 from agent_outcomes.otel_variables import HTTP, OtlpSignal
 from agent_outcomes.printable import printable
+from agent_outcomes.sdk.private_api import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -21,12 +21,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import agent_outcomes
-from agent_outcomes.attachment import outcome_processor
 from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.program import SpanSeen, to_json
-from agent_outcomes.marks import Likeness, seen_as
-from agent_outcomes.sinks import OutcomeEmitter
-from agent_outcomes.span_reader import SpanReader
+from agent_outcomes.sdk.attachment import outcome_processor
+from agent_outcomes.sdk.emitter import OutcomeEmitter
+from agent_outcomes.sdk.span_reader import SpanReader
+from agent_outcomes.spans.marks import Likeness, seen_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable

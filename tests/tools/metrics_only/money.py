@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import LIFETIME_TOTALS_SCOPES, Role
-from agent_outcomes.currencies import CURRENCIES, DEFAULT_CURRENCY
-from agent_outcomes.money import FRACTION_DIGITS_MAX
+from agent_outcomes.outcome.amounts import FRACTION_DIGITS_MAX
+from agent_outcomes.outcome.currencies import CURRENCIES, DEFAULT_CURRENCY
+from agent_outcomes.outcome.spellings import KIND_WORDS
+from agent_outcomes.run.conventions import LIFETIME_TOTALS_SCOPES, Role
+from agent_outcomes.run.usage import COUNT_MAX
+from agent_outcomes.run.usage_keys import COST_KEYS, INPUT, OUTPUT, PROPOSED_COST, PROPOSED_CURRENCY, SPELLINGS
 from agent_outcomes.semconv import CostKind, TokenType
-from agent_outcomes.usage import COUNT_MAX
-from agent_outcomes.usage_keys import COST_KEYS, INPUT, OUTPUT, PROPOSED_COST, PROPOSED_CURRENCY, SPELLINGS
-from agent_outcomes.words import KIND_WORDS
 from tests.tools.metrics_only.ottl import (
     BLANK,
     all_of,

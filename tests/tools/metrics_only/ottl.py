@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.attribute_reader import LABEL_LENGTH_MAX
-from agent_outcomes.words import A2A_PREFIX, BOOLEAN_WORDS
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
+from agent_outcomes.outcome.spellings import A2A_PREFIX, BOOLEAN_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROOT_NAMES, ROOT_OPERATIONS, Role
+from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROOT_NAMES, ROOT_OPERATIONS, Role
 from tests.tools.metrics_only.ottl import any_of, attribute, is_one_of, quoted
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 """The package's rules for one span, said in the collector's transformation language (OTTL).
 
 Everything that is a table in the package is taken from there; what is code there is restated here, and
-`tests/integration/test_metrics_only.py` holds both against the same spans.
+`tests/integration/collector/test_metrics_only.py` holds both against the same spans.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.conventions import _NAME_PREFIX, _NAME_SUFFIX, AGENT_NAME_KEYS, OPERATION_ROLES
-from agent_outcomes.model import BUSINESS_SUCCESS_BY_TYPE
+from agent_outcomes.outcome.model import BUSINESS_SUCCESS_BY_TYPE
+from agent_outcomes.outcome.spellings import TYPE_WORDS
+from agent_outcomes.run.conventions import _NAME_PREFIX, _NAME_SUFFIX, AGENT_NAME_KEYS, OPERATION_ROLES
 from agent_outcomes.semconv import CostKind, Source, State, TokenType
-from agent_outcomes.words import TYPE_WORDS
 from tests.tools.metrics_only.money import COST_PART, TOKENS, cost, currencies, money, tokens
 from tests.tools.metrics_only.ottl import (
     BLANK,

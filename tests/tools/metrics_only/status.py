@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.classification import UNNAMED_ERROR, facts_from_name, find_rule
-from agent_outcomes.codes_table import CATEGORY_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
-from agent_outcomes.conventions import FINISH_REASON
-from agent_outcomes.errors_table import AWAITING_HUMAN, BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
-from agent_outcomes.normalize import _STATUS_RULES
-from agent_outcomes.record import OTHER_TEXT
+from agent_outcomes.outcome.classification import UNNAMED_ERROR, facts_from_name, find_rule
+from agent_outcomes.outcome.codes import CATEGORY_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
+from agent_outcomes.outcome.spellings import STATUS_WORDS
+from agent_outcomes.record.record import OTHER_TEXT
+from agent_outcomes.run.conventions import FINISH_REASON
+from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.semconv import ErrorCategory, Source, Status
-from agent_outcomes.words import STATUS_WORDS
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
     assign,

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run whose span the Python API opened: how it starts, what is stated about it, and how it ends.
+
+Never raises into the application but what passes through it anyway; a failure of ours is logged at most once a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Status as SpanStatus
+
+from agent_outcomes import semconv
+from agent_outcomes._version import __version__
+from agent_outcomes.api.attached import is_followed, processor_behind
+from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
+from agent_outcomes.outcome.classification import classify, facts_from_exception, is_silent
+from agent_outcomes.outcome.text import encodable, is_a, own_value, short_text
+from agent_outcomes.run.evidence import ENDED_CLEAN
+from agent_outcomes.run.model import AgentSpan
+from agent_outcomes.semconv import SCOPE_NAME, Source, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, SpanContext, Tracer, TracerProvider
+
+    from agent_outcomes.api.attributes import Given, SpanAttribute
+    from agent_outcomes.outcome.classification import ErrorFacts
+    from agent_outcomes.outcome.errors import Classification
+    from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
+# In OpenTelemetry's context and not beside it, so that the run goes wherever the current span goes.
+_CURRENT_KEY: Final = context_api.create_key("agent_outcomes_current_run")
+_TRACERS: Final[weakref.WeakKeyDictionary[TracerProvider, Tracer]] = weakref.WeakKeyDictionary()
+_TRACERS_MAX: Final = 16
+
+_MARKS: Final = ("gen_ai.operation.name", semconv.GEN_AI_AGENT_NAME)
+_TEXTS: Final = frozenset(
+    {
+        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
+        semconv.ERROR_TYPE,
+        semconv.AGENT_OUTCOME_LABEL,
+        semconv.AGENT_OUTCOME_MESSAGE,
+    }
+)
+
+
+class OpenRun:
+    """A run from its start to its end; `ActiveRun` is what the application sees of it.
+
+    `outer` is the run that this one is nested in, while both go on. What an agent's name cannot be taken from is
+    listed by the reader of the span.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attributes",
+        "_is_recorded",
+        "_name",
+        "_processor",
+        "_start_ns",
+        "_token",
+        "_whole",
+        "context",
+        "face",
+        "has_ended",
+        "is_traced",
+        "outer",
+        "span",
+    )
+
+    def __init__(
+        self,
+        agent: str,
+        attributes: Mapping[str, SpanAttribute],
+        *,
+        tracer_provider: TracerProvider | None = None,
+        context: Context | None = None,
+        links: tuple[Link, ...] = (),
+        start_ns: int | None = None,
+    ) -> None:
+        self._start_ns = time.time_ns() if start_ns is None else start_ns
+        name = agent_name(agent)
+        self._name = f"invoke_agent {name}" if isinstance(name, str) else "invoke_agent"
+        self._attributes: dict[str, SpanAttribute] = dict(zip(_MARKS, ("invoke_agent", name), strict=True))
+        self._attributes.update(attributes)
+        self._whole: frozenset[str] = frozenset()
+        self._token: Token[Context] | None = None
+        self._processor: AgentOutcomeSpanProcessor | None = None
+        self.face: weakref.ref[Any] | None = None
+        self.has_ended = False
+        self.span: Span = trace.INVALID_SPAN
+        self.context: SpanContext = trace.INVALID_SPAN_CONTEXT
+        self.is_traced = False
+        self._is_recorded = False
+        with _log.guard("start", "an agent run could not be started, and is not recorded"):
+            self._open(tracer_provider, context, links)
+        outer = _run_in(context)
+        is_nested = outer is not None and not outer.has_ended and outer.context.trace_id == self.context.trace_id
+        self.outer: OpenRun | None = outer if is_nested else None
+
+    def _open(self, tracer_provider: TracerProvider | None, context: Context | None, links: tuple[Link, ...]) -> None:
+        parent = trace.get_current_span(context).get_span_context()
+        # What is current meanwhile if the span cannot be made: spans below keep their parent.
+        self.span = trace.NonRecordingSpan(parent)
+        provider = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
+        tracer = _tracer_of(provider)
+        span = tracer.start_span(
+            self._name, context, SpanKind.INTERNAL, dict(self._attributes), links, start_time=self._start_ns
+        )
+        self.span, self.context, self._is_recorded = span, span.get_span_context(), span.is_recording()
+        # Without an SDK the API hands the parent's span back; its ids are not those of this run.
+        self.is_traced = self.context.is_valid and self.context.span_id != parent.span_id
+        if not self._is_recorded and self.is_traced:
+            self._processor = processor_behind(provider, tracer)
+        self._warn_if_unseen()
+
+    @property
+    def outcome_id(self) -> str:
+        """The id under which the run's outcome is emitted: trace and span id in hex, joined by a dash."""
+        return f"{self.context.trace_id:032x}-{self.context.span_id:016x}"
+
+    @property
+    def outermost(self) -> OpenRun:
+        """The run itself, where this is an agent nested in another one's run."""
+        return self if self.outer is None or self.outer.has_ended else self.outer.outermost
+
+    def state(self, given: Given) -> None:
+        """Set what a call has stated on the span; texts that only an earlier whole outcome had are blanked."""
+        attributes: Mapping[str, SpanAttribute] = given.fields
+        if given.whole:
+            stale = self._whole & _TEXTS - given.whole.keys()
+            self._whole = frozenset(given.whole)
+            attributes = {**dict.fromkeys(stale, ""), **given.attributes}
+        with _log.guard("state", "an outcome was not taken"):
+            self._write(attributes)
+
+    def _write(self, attributes: Mapping[str, SpanAttribute]) -> None:
+        """Set attributes on the span, and keep them for the case that the sampler dropped it or its limits theirs."""
+        if self.has_ended:
+            _log.warning("late", "an outcome was stated after its run had ended, and is lost; state it inside the run")
+            return
+        self._attributes.update(attributes)
+        self.span.set_attributes(dict(attributes))
+
+    @contextlib.contextmanager
+    def as_current(self) -> Iterator[OpenRun]:
+        """Make the run's span current, and the run the one that `record_outcome` finds, for the block."""
+        token = self._attach()
+        try:
+            yield self
+        finally:
+            context_api.detach(token)
+
+    def enter(self) -> None:
+        """The same until `leave` is called."""
+        self._token = self._attach()
+
+    def leave(self) -> None:
+        """Give up being current, unless that is not so here: left in another context than the one entered."""
+        token, self._token = self._token, None
+        if token is not None and any(run is self for run in runs_around()):
+            context_api.detach(token)
+
+    def _attach(self) -> Token[Context]:
+        return context_api.attach(context_api.set_value(_CURRENT_KEY, self, trace.set_span_in_context(self.span)))
+
+    def end(self, error: BaseException | None = None, *, end_ns: int | None = None) -> None:
+        """End the run; `error` is what passed through it. A second call does nothing. Never raises."""
+        if self.has_ended:
+            return
+        end_ns = time.time_ns() if end_ns is None else end_ns
+        try:
+            with _log.guard("conclude", "the end of an agent run was not judged"):
+                self._conclude(error)
+                self._restore()
+        finally:
+            self.has_ended = True
+            with _log.guard("end", "the end of an agent run was not recorded"):
+                self.span.end(end_ns)
+        if self._processor is not None and self.outer is None:
+            self._processor.record_unrecorded(self._as_agent_span(end_ns), self.context)
+        # Or a chain of runs that each start the next one would be kept for as long as the last goes on.
+        self.outer = None
+
+    def _conclude(self, error: BaseException | None) -> None:
+        facts = facts_from_exception(error) if error is not None else None
+        if facts is None or is_silent(facts):
+            if not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
+                self._write(_inferred(Status.SUCCESS, ENDED_CLEAN))
+            return
+        found = classify(facts)
+        # The class only: a message or stack trace may hold what must not leave.
+        attributes: dict[str, SpanAttribute] = {semconv.ERROR_TYPE: facts.name or ""}
+        if not found.paused and not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
+            attributes.update(self._explained(found, facts))
+        self._write(attributes)
+        if not found.paused and not _is_exit(error):
+            self.span.set_status(SpanStatus(StatusCode.ERROR, facts.name))
+
+    def _explained(self, found: Classification, facts: ErrorFacts) -> dict[str, SpanAttribute]:
+        attributes = _inferred(found.status, f"exception:{facts.name}")
+        if not self._is_stated(semconv.AGENT_OUTCOME_ERROR_CATEGORY):
+            attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = found.category
+        if found.retryable is not None and not self._is_stated(semconv.AGENT_OUTCOME_RETRYABLE):
+            attributes[semconv.AGENT_OUTCOME_RETRYABLE] = found.retryable
+        return attributes
+
+    def _is_stated(self, key: str) -> bool:
+        """By whatever means: `set_attribute` on the current span is as good as ours."""
+        return key in self._attributes or key in self._on_span()
+
+    def _on_span(self) -> Mapping[str, Any]:
+        attributes = getattr(self.span, "attributes", None)
+        return attributes if isinstance(attributes, Mapping) else {}
+
+    def _restore(self) -> None:
+        """Write again what the span's limit of attributes has cost it: the first go first, and the marks were first."""
+        on_span, own = self._on_span(), dict(self._attributes)
+        if not on_span or all(key in on_span for key in own):
+            return
+        # What was set since by other means stands. The marks last, as the newest stay longest: no mark, no run.
+        current = {key: on_span.get(key, value) for key, value in own.items()}
+        marks = {key: current.pop(key) for key in _MARKS}
+        self.span.set_attributes({**current, **marks})
+
+    def _warn_if_unseen(self) -> None:
+        if self._processor is not None or is_sdk_disabled() or (self._is_recorded and is_followed(self.context)):
+            return
+        if not self.is_traced:
+            message = (
+                "an agent run is not recorded: no tracer provider is set. Set one and call agent_outcomes.install()."
+            )
+        else:
+            message = (
+                "an agent run has no outcome: no AgentOutcomeSpanProcessor is attached to its tracer provider. "
+                "Call agent_outcomes.install()."
+            )
+        _log.warning("unseen", message)
+
+    def _as_agent_span(self, end_ns: int) -> AgentSpan:
+        """The sampler dropped the span, so that no processor sees its end: the run counts all the same."""
+        return AgentSpan(
+            trace_id=self.context.trace_id,
+            span_id=self.context.span_id,
+            trace_flags=int(self.context.trace_flags),
+            name=self._name,
+            scope=SCOPE_NAME,
+            internal=True,
+            start_ns=self._start_ns,
+            end_ns=end_ns,
+            status_code="unset",
+            attributes=dict(self._attributes),
+        )
+
+
+def is_sdk_disabled() -> bool:
+    """Whether telemetry as a whole is switched off, which is no reason to warn of anything."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def current_run() -> OpenRun | None:
+    """The innermost run of this context that the Python API opened and that has not ended."""
+    run = _run_in(None)
+    return None if run is None or run.has_ended else run
+
+
+def is_within_run() -> bool:
+    """Whether this context is that of a run, even one that has ended by now."""
+    return _run_in(None) is not None
+
+
+def runs_around() -> Iterator[OpenRun]:
+    """The run of this context, even one that has ended by now, and those around it that go on."""
+    run = _run_in(None)
+    while run is not None:
+        yield run
+        run = run.outer
+
+
+def agent_name(agent: object) -> SpanAttribute:
+    """An agent's name as an attribute; what is no text becomes one that its reader refuses and lists. Never raises."""
+    name = own_value(agent)
+    return encodable(name, LABEL_LENGTH_MAX + 1) if isinstance(name, str) else (short_text(name),)
+
+
+def _run_in(context: Context | None) -> OpenRun | None:
+    run = context_api.get_value(_CURRENT_KEY, context)
+    return run if isinstance(run, OpenRun) else None
+
+
+def _tracer_of(provider: TracerProvider) -> Tracer:
+    try:
+        found = _TRACERS.get(provider)
+        if found is None:
+            # A tracer that holds on to its provider keeps the entry.
+            if len(_TRACERS) >= _TRACERS_MAX:
+                _TRACERS.clear()
+            found = _TRACERS[provider] = provider.get_tracer(SCOPE_NAME, __version__)
+    except TypeError:
+        # A provider of a class of its own that cannot be a key.
+        return provider.get_tracer(SCOPE_NAME, __version__)
+    return found
+
+
+def _inferred(status: Status, evidence: str) -> dict[str, SpanAttribute]:
+    return {
+        semconv.AGENT_OUTCOME_STATUS: status.value,
+        semconv.AGENT_OUTCOME_SOURCE: Source.INFERRED.value,
+        semconv.AGENT_OUTCOME_EVIDENCE: evidence,
+    }
+
+
+def _is_exit(error: object) -> bool:
+    """Whether it ends more than the run: an interrupt, a cancellation."""
+    return is_a(error, BaseException) and not is_a(error, Exception)

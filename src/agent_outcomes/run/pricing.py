@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model call that reports no cost has cost, by its tokens and somebody's prices.
+
+Only a call of its own is priced, never an aggregate: prices depend on the model, and some on the size of the request.
+A call whose tokens do not add up, or of which a part is unknown, has no price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes.outcome.amounts import parse_calculated_amount, parse_currency
+from agent_outcomes.outcome.attribute_reader import NO_LIMITS, Problem
+from agent_outcomes.run.usage_keys import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING
+from agent_outcomes.semconv import ProblemKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent_outcomes.outcome.attribute_reader import SpanLimits
+    from agent_outcomes.run.usage import Tally
+
+PRICES: Final = "prices"
+"""Where a problem with what the prices function returned was found."""
+MODEL_NAME_LENGTH_MAX: Final = 256
+
+# Most specific convention first. A framework's own name may stand where the provider's belongs.
+PROVIDER_KEYS: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
+# What answered, before what was asked for: an alias such as `gpt-4o` or a deployment may stand for several.
+MODEL_KEYS: Final = (
+    "gen_ai.response.model",
+    "llm.response.model",
+    "llm.model_name",
+    "embedding.model_name",
+    "langfuse.observation.model.name",
+)
+REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model")
+SERVICE_TIER_KEYS: Final = (
+    "openai.response.service_tier",
+    "gen_ai.openai.response.service_tier",
+    "openai.request.service_tier",
+    "gen_ai.openai.request.service_tier",
+)
+# Billed at rates of their own.
+AUDIO_KEYS: Final = ("llm.token_count.prompt_details.audio", "llm.token_count.completion_details.audio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call to a model that reported tokens and no cost.
+
+    `cached_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` are part of
+    `output_tokens`; a count is `None` where it was not reported. `model` is what answered, or else what was asked for.
+    `started_ns` is Unix time in nanoseconds.
+    """
+
+    model: str
+    request_model: str | None = None
+    provider: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    service_tier: str | None = None
+    started_ns: int | None = None
+
+
+Prices = Callable[[ModelCall], tuple[Decimal, str] | None]
+"""Gives the amount and the ISO 4217 currency that a call has cost, or `None` where it does not know."""
+
+
+def compute_cost(
+    tally: Tally,
+    attributes: Mapping[str, Any],
+    prices: Callable[[ModelCall], object],
+    *,
+    started_ns: int | None = None,
+    limits: SpanLimits = NO_LIMITS,
+) -> None:
+    """Set the cost of a span that is one model call without a reported cost; `prices` must not raise.
+
+    Reads the provider, model and service tier of every convention known. Amounts are rounded to 12 fraction digits,
+    half to even; what cannot be taken is listed and leaves the call unpriced.
+    """
+    call = _model_call(tally, attributes, started_ns, limits)
+    price = prices(call) if call is not None else None
+    if price is None:
+        return
+    amount, currency = price if isinstance(price, tuple) and len(price) == 2 else (None, None)  # noqa: PLR2004 - a pair
+    exact, code = parse_calculated_amount(amount), parse_currency(currency)
+    if exact is None:
+        tally.note((Problem(ProblemKind.INVALID_AMOUNT, PRICES),))
+    elif code is None:
+        tally.note((Problem(ProblemKind.INVALID_CURRENCY, PRICES),))
+    elif exact < 0:
+        tally.note((Problem(ProblemKind.NEGATIVE_COST, PRICES),))
+    else:
+        tally.computed = {code: exact}
+        tally.unpriced = 0
+
+
+def _model_call(
+    tally: Tally, attributes: Mapping[str, Any], started_ns: int | None, limits: SpanLimits
+) -> ModelCall | None:
+    request_model = _first_text(attributes, REQUEST_MODEL_KEYS, limits)
+    model = _first_text(attributes, MODEL_KEYS, limits) or request_model
+    if model is None or not _is_countable(tally) or any(_is_used(attributes.get(key)) for key in AUDIO_KEYS):
+        return None
+    tokens = tally.tokens
+    return ModelCall(
+        model=model,
+        request_model=request_model,
+        provider=_first_text(attributes, PROVIDER_KEYS, limits),
+        input_tokens=tokens[INPUT],
+        output_tokens=tokens[OUTPUT],
+        cached_tokens=tokens[CACHED],
+        cache_write_tokens=tokens[CACHE_WRITE],
+        reasoning_tokens=tokens[REASONING],
+        service_tier=_first_text(attributes, SERVICE_TIER_KEYS, limits),
+        started_ns=started_ns,
+    )
+
+
+def _is_countable(tally: Tally) -> bool:
+    """Whether all tokens are known and add up; parts above their whole were counted beside it, or wrongly."""
+    tokens = tally.tokens
+    if (tokens[INPUT] is None and tokens[OUTPUT] is None) or any(p.kind in _LOST_TOKENS for p in tally.problems or ()):
+        return False
+    read = (tokens[CACHED] or 0) + (tokens[CACHE_WRITE] or 0) <= (tokens[INPUT] or 0)
+    if not read or (tokens[REASONING] or 0) > (tokens[OUTPUT] or 0):
+        tally.note((Problem(ProblemKind.USAGE_MISMATCH),))
+        return False
+    return True
+
+
+_LOST_TOKENS: Final = frozenset({ProblemKind.INVALID_COUNT, ProblemKind.ATTRIBUTES_DROPPED})
+
+
+def _is_used(count: object) -> bool:
+    return count is not None and not (isinstance(count, int) and int.__int__(count) == 0)
+
+
+def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], limits: SpanLimits) -> str | None:
+    for key in keys:
+        value = attributes.get(key)
+        # Text as long as the provider's limit may have been cut, and would then name something else.
+        if isinstance(value, str) and 0 < len(value) <= MODEL_NAME_LENGTH_MAX:
+            return None if limits.may_have_cut(value) else str.__str__(value)
+    return None

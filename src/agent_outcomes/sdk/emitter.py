@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a settlement to the application's own logger and meter provider, on the thread on which the run ended.
+
+Providers are looked up when first needed, so that the order of set-up does not matter. Nothing is dropped in
+silence: every drop is counted by reason, and a missing provider is named once with the fix.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanContext, TraceFlags
+
+from agent_outcomes import semconv
+from agent_outcomes._version import __version__
+from agent_outcomes.foreign_exceptions import is_theirs
+from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.record.evaluations import evaluation_events
+from agent_outcomes.record.fitting import fit
+from agent_outcomes.record.handoffs import handoff_event
+from agent_outcomes.record.hiding import without_texts
+from agent_outcomes.record.record import Posting, record
+from agent_outcomes.record.totals import Postings, Totals
+from agent_outcomes.sdk.metrics import export_of
+from agent_outcomes.sdk.private_api import (
+    SEVERITY_NUMBERS,
+    ProviderLimits,
+    are_logs_shut_down,
+    are_metrics_shut_down,
+    exports_logs,
+    log_limits,
+    run_context,
+    span_limits,
+)
+from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, ProblemKind, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry._logs import Logger, LoggerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from agent_outcomes.outcome.attribute_reader import Problem
+    from agent_outcomes.record.record import Event, Record
+    from agent_outcomes.record.settlement import Settlement
+    from agent_outcomes.sdk.metrics import MetricExport
+    from agent_outcomes.settings import Settings
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
+
+_UNKNOWN_WORD_KINDS: Final = frozenset(
+    {
+        ProblemKind.UNKNOWN_STATUS,
+        ProblemKind.UNKNOWN_TYPE,
+        ProblemKind.UNKNOWN_KIND,
+        ProblemKind.UNKNOWN_ATTRIBUTE,
+    },
+)
+# Mistakes in what the application states; the other kinds are a framework's or the run's own.
+_STATED_WRONGLY: Final = _UNKNOWN_WORD_KINDS | {
+    ProblemKind.STATUS_NOT_TERMINAL,
+    ProblemKind.INVALID_AMOUNT,
+    ProblemKind.INVALID_CURRENCY,
+    ProblemKind.INVALID_BOOLEAN,
+    ProblemKind.INVALID_TEXT,
+    ProblemKind.INVALID_METADATA,
+    ProblemKind.NEGATIVE_COST,
+}
+
+
+class OutcomeEmitter:
+    """Emits the event and the duration, and posts to the totals of the meter provider."""
+
+    def __init__(
+        self,
+        find_logger_provider: Callable[[], LoggerProvider | None],
+        find_meter_provider: Callable[[], MeterProvider | None],
+        settings: Settings,
+        tracer_provider: TracerProvider | None = None,
+    ) -> None:
+        self._find_logger_provider = find_logger_provider
+        self._find_meter_provider = find_meter_provider
+        self._settings = settings
+        self._hidden = settings.hidden
+        self._tracer_provider = tracer_provider
+        self._logger: Logger | None = None
+        self._logger_provider: LoggerProvider | None = None
+        self._meter_provider: MeterProvider | None = None
+        self._log_limits = ProviderLimits()
+        self._export: MetricExport | None = None
+        # What is counted about ourselves before there is a meter provider to read it.
+        self._early_health = Totals()
+
+    def deliver(self, handover: Handover) -> None:
+        """Hand over one revision of an outcome, or go on with that where an interruption left off.
+
+        Never raises but what only passes through. What could not be handed over is counted by reason; so is what was
+        interrupted while it was, as nobody knows whether it has arrived.
+        """
+        settlement = handover.settlement
+        if handover.made is None:
+            handover.made = self._record(settlement)
+            handover.events = [handover.made.event, *self._further_events(handover.made.event, settlement)]
+        while handover.next_event < len(handover.events):
+            self._deliver_event(handover, handover.events[handover.next_event])
+        if self._settings.outcome_span and not handover.is_span_made:
+            handover.is_span_made = True
+            handover.health += self._emit_span(handover.made.event, run_context(settlement.context))
+        if handover.postings is None:
+            handover.postings = self._postings_of(handover, handover.made)
+        self._emit_metrics(handover, handover.made, handover.postings)
+
+    def _record(self, settlement: Settlement) -> Record:
+        outcome = settlement.outcome
+        if self._hidden:
+            outcome = without_texts(outcome, self._hidden)
+        if settlement.revision == 0:
+            return record(settlement.run, outcome)
+        return record(
+            settlement.run,
+            outcome,
+            settlement.revision,
+            previous=settlement.previous,
+            reported_at_ns=time.time_ns(),
+        )
+
+    def _deliver_event(self, handover: Handover, event: Event) -> None:
+        is_first = handover.next_event == 0
+        ids = handover.settlement.context if is_first else _span_context(event)
+        if handover.is_handing:
+            health = [_dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
+        else:
+            handover.is_handing = True
+            health = self._emit_event(event, run_context(ids))
+        _note_event(handover, health)
+
+    def _postings_of(self, handover: Handover, made: Record) -> Postings:
+        settlement, health = handover.settlement, handover.health
+        outcome = settlement.outcome
+        if settlement.handoffs_lost:
+            health = [*health, _dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost)]
+        if outcome.problems:
+            health = [*health, *_problem_postings(outcome.problems)]
+            _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
+        if self._find_export() is None:
+            return Postings([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+        if are_metrics_shut_down(self._meter_provider):
+            handover.is_too_late = True
+            _log.warning(
+                "meter_provider_shut_down",
+                "agent outcome metrics are dropped: the meter provider was shut down. Shut it down last.",
+            )
+            return Postings([*health, _dropped(DropReason.SHUTDOWN, Signal.METRIC, len(made.postings))])
+        return Postings([*made.postings, *health])
+
+    def prepare(self) -> None:
+        """Look the providers up now, and not first when there is something to emit."""
+        self._find_logger()
+        self._find_export()
+
+    def prepare_metrics(self) -> None:
+        """Look the meter provider up now: what is counted about ourselves is to be read."""
+        self._find_export()
+
+    def drop(self, reason: DropReason, handover: Handover) -> None:
+        """Count a settlement that is not emitted at all."""
+        settlement = handover.settlement
+        if handover.postings is None:
+            made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
+            dropped = [_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))]
+            handover.postings = Postings(dropped)
+        self._totals().post_once(handover.postings)
+
+    def give_up(self, handover: Handover) -> None:
+        """Count as failed what a failure of ours has kept from being emitted."""
+        if handover.next_event == 0 and not handover.is_handing:
+            self.drop(DropReason.ERROR, handover)
+        else:
+            if handover.postings is None:
+                postings = handover.made.postings if handover.made is not None else ()
+                lost = _dropped(DropReason.ERROR, Signal.METRIC, len(postings))
+                held = [_dropped(DropReason.ERROR, Signal.EVENT, 1)] if handover.next_event == 0 else []
+                handover.postings = Postings([*handover.health, *held, lost])
+            self._totals().post_once(handover.postings)
+
+    def post_health(self, postings: Sequence[Posting]) -> None:
+        """Add to the counters about ourselves; never waits."""
+        self._totals().post(postings)
+
+    def _totals(self) -> Totals:
+        export = self._export
+        return self._early_health if export is None else export.totals
+
+    def health_totals(self) -> Totals:
+        """Where the counters about ourselves stand: the meter provider's totals as soon as it has been needed."""
+        export = self._export
+        return self._early_health if export is None else export.totals
+
+    @property
+    def find_logger_provider(self) -> Callable[[], LoggerProvider | None]:
+        """What looks up the provider of the logger that events go to."""
+        return self._find_logger_provider
+
+    @property
+    def find_meter_provider(self) -> Callable[[], MeterProvider | None]:
+        """What looks up the provider of the meter that metrics go to."""
+        return self._find_meter_provider
+
+    def after_fork_in_child(self) -> None:
+        """Forget what the parent will report."""
+        self._early_health.restart()
+
+    def _further_events(self, event: Event, settlement: Settlement) -> list[Event]:
+        events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
+        if self._settings.evaluation_result:
+            outcome = settlement.outcome
+            if self._hidden:
+                outcome = without_texts(outcome, self._hidden)
+            events += evaluation_events(event, outcome, settlement.revision)
+        return events
+
+    def _emit_event(self, event: Event, context: Context) -> list[Posting]:
+        logger = self._find_logger() if self._logger is None else self._logger
+        if logger is None:
+            _log.warning(
+                "no_logger_provider",
+                "agent outcome events are dropped: no logger provider is set. "
+                "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
+                "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
+            )
+            return [_dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
+        lost_for = _why_logs_are_lost(self._logger_provider)
+        if lost_for is not None:
+            return [_dropped(lost_for, Signal.EVENT, 1)]
+        limits = self._log_limits
+        attributes, problems = fit(event.attributes, limits.text_length_max, limits.attributes_max)
+        try:
+            logger.emit(
+                timestamp=event.timestamp_ns,
+                observed_timestamp=time.time_ns(),
+                context=context,
+                severity_number=SEVERITY_NUMBERS[event.severity[0]],
+                severity_text=event.severity[1],
+                body=event.body,
+                attributes=attributes,
+                event_name=event.name,
+            )
+        except Exception as error:  # a log processor or exporter of the application raised
+            if is_theirs(error):
+                raise
+            _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
+            return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
+        if event.name != EVENT_NAME:
+            return []
+        return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if problems else [_EVENT_HANDED_OVER]
+
+    def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
+        export = self._find_export()
+        if export is None:
+            _log.warning(
+                "no_meter_provider",
+                "agent outcome metrics are dropped: no meter provider is set. "
+                "Call opentelemetry.metrics.set_meter_provider(...), pass meter_provider= to "
+                "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
+            )
+            self._early_health.post_once(postings)
+            return
+        export.post_once(postings)
+        if made.duration_s is None or handover.is_too_late:
+            return
+        if handover.is_duration_handed:
+            self.post_health([_dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
+            return
+        handover.is_duration_handed = True
+        try:
+            export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
+        except Exception as error:
+            if is_theirs(error):
+                raise
+            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+            self.post_health([_dropped(DropReason.ERROR, Signal.METRIC, 1)])
+
+    def _emit_span(self, event: Event, context: Context) -> list[Posting]:
+        """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
+        try:
+            tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
+            limits = span_limits(tracer)
+            attributes, _ = fit(event.attributes, limits.text_length_max, limits.attributes_max)
+            span = tracer.start_span(EVENT_NAME, context, attributes=attributes, start_time=event.timestamp_ns)
+            span.end(event.timestamp_ns)
+        except Exception as error:  # a sampler, processor or exporter of the application raised
+            if is_theirs(error):
+                raise
+            _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
+            return [_dropped(DropReason.ERROR, Signal.SPAN, 1)]
+        return []
+
+    def _find_logger(self) -> Logger | None:
+        if self._logger is None:
+            provider = self._find_logger_provider()
+            if provider is not None:
+                logger = provider.get_logger(SCOPE_NAME, __version__)
+                self._log_limits = log_limits(logger)
+                self._logger_provider = provider
+                self._logger = logger
+        return self._logger
+
+    def _find_export(self) -> MetricExport | None:
+        if self._export is None:
+            provider = self._find_meter_provider()
+            if provider is not None:
+                self._meter_provider = provider
+                self._take_over_health(export_of(provider, self._settings))
+        return self._export
+
+    def _take_over_health(self, export: MetricExport) -> None:
+        """What was counted before is counted there from now on, once."""
+        while self._export is None:
+            early = self._early_health
+            self._take_export(export, early, early.all_of(semconv.HEALTH_COUNTERS), Totals())
+
+    def _take_export(self, export: MetricExport, early: Totals, counted: Postings, fresh: Totals) -> None:
+        # A move, as of `moves`, unless more has been counted meanwhile.
+        if self._export is None and self._early_health is early and not early.posted:
+            self._export = export
+            self._early_health = fresh
+            counted.is_posted = True
+            export.totals.posted.append(counted.postings)
+
+
+class Handover:
+    """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
+
+    `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
+    has been given to the meter. `health` is what is to be counted about it.
+    """
+
+    __slots__ = (
+        "events",
+        "health",
+        "is_claimed",
+        "is_duration_handed",
+        "is_handing",
+        "is_span_made",
+        "is_too_late",
+        "made",
+        "next_event",
+        "postings",
+        "settlement",
+    )
+
+    def __init__(self, settlement: Settlement) -> None:
+        self.settlement = settlement
+        self.made: Record | None = None
+        self.events: list[Event] = []
+        self.next_event = 0
+        self.is_claimed = False
+        self.is_handing = False
+        self.is_span_made = False
+        self.is_too_late = False
+        self.is_duration_handed = False
+        self.health: list[Posting] = []
+        self.postings: Postings | None = None
+
+
+def _note_event(handover: Handover, health: list[Posting]) -> None:
+    # A move, as of `moves`.
+    handover.is_handing = False
+    handover.next_event += 1
+    handover.health += health
+
+
+def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
+    """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
+    if are_logs_shut_down(provider):
+        _log.warning(
+            "logger_provider_shut_down",
+            "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
+        )
+        return DropReason.SHUTDOWN
+    if not exports_logs(provider):
+        # Who has switched events off needs no advice.
+        if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
+            _log.warning(
+                "no_log_processor",
+                "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
+                "add_log_record_processor(...), or use agent_outcomes.install().",
+            )
+        return DropReason.NO_PROVIDER
+    return None
+
+
+_EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
+
+
+def _span_context(event: Event) -> SpanContext:
+    return SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=TraceFlags(event.trace_flags))
+
+
+def _dropped(reason: DropReason, signal: Signal, count: int) -> Posting:
+    return Posting(semconv.AGENT_OUTCOMES_PROCESSOR_DROPPED, (reason.value, signal.value), count)
+
+
+def _problem_postings(problems: Sequence[Problem]) -> list[Posting]:
+    kinds = [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (problem.kind.value,), 1) for problem in problems]
+    words = [problem.attribute for problem in problems if problem.kind in _UNKNOWN_WORD_KINDS]
+    return kinds + [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS, (word,), 1) for word in words]
+
+
+def _warn_of_mistakes(agent: str | None, problems: Sequence[Problem]) -> None:
+    """Say once a minute and kind what was stated wrongly; the value is in the event, not in the application's log."""
+    for problem in problems:
+        if problem.kind in _STATED_WRONGLY:
+            _log.warning(
+                f"stated_{problem.kind.value}",
+                "an outcome of agent %r was not taken as stated: %r. %s",
+                agent,
+                str(problem),
+                semconv.PROBLEM_BRIEFS[problem.kind],
+            )

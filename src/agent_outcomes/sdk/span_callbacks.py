@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker's start and end for the SDK's spans, the short way for those that nearly all spans are.
+
+These two run for every span of an application, so that they read the SDK's private attributes: its properties cost more
+than all that is done with what they give. `has_fast_attributes` tries whether this SDK still has them; if not,
+the tracker's own way, by public properties alone, is taken for every span.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
+
+from agent_outcomes.run.conventions import LEAVES_FAILED_OPEN
+from agent_outcomes.run.leaves import ROWS_MAX
+from agent_outcomes.spans.marks import ROOT_SCOPES, SPECIAL_SCOPES, WATCHED_KEYS
+from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
+from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_outcomes.spans.tracker import RunTracker
+
+
+class SpanCallbacks:
+    """`start` and `end` of a tracker for the SDK's spans; `tracker` says what settles by them."""
+
+    def __init__(self, tracker: RunTracker) -> None:
+        self.tracker = tracker
+        is_fast = has_fast_attributes()
+        self.start: Callable[[ReadableSpan], None] = self._start_fast if is_fast else self._start
+        self.end: Callable[[ReadableSpan], None] = self._end_fast if is_fast else self._end
+
+    def resume_end(self, span: ReadableSpan, error: BaseException | None) -> None:
+        """Go on with an end that was interrupted; `error` is what was in flight at it."""
+        if self.tracker.holds(context_of(span)):
+            self.tracker.end(span, context_of(span), error)
+
+    def _start(self, span: ReadableSpan) -> None:
+        self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
+
+    def _end(self, span: ReadableSpan) -> None:
+        context = context_of(span)
+        if self.tracker.repeats and self.tracker.is_repeat(context):
+            return
+        scope, attributes = _scope_of(span), span.attributes or {}
+        if self.tracker.asks_user or scope in ROOT_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
+            self.tracker.end(span, context, sys.exception())
+        else:
+            self.tracker.end_plain(context, sys.exception())
+
+    def _start_fast(self, span: ReadableSpan) -> None:
+        tracker = self.tracker
+        context: Any = span._context  # noqa: SLF001
+        parent: Any = span._parent  # noqa: SLF001
+        node = OpenSpan()
+        node.span = span
+        node.context = context
+        node.parent = node.inbox = node.doubt = None
+        open_spans = tracker.board.open
+        if parent is not None:
+            above = open_spans.get(parent[1])
+            # A local parent is nearly always the very context of the span that is open.
+            if above is not None and above.context is parent:
+                node.parent = above
+            else:
+                tracker.find_parent(node, above, parent)
+        error = sys.exception()
+        if error is not None:
+            node.exception_id = id(error)
+        if open_spans.setdefault(context[1], node) is not node:
+            tracker.note_repeat(node)
+            return
+        scope: Any = span._instrumentation_scope  # noqa: SLF001
+        if (
+            (scope is None or scope._name not in LEAVES_FAILED_OPEN)  # noqa: SLF001
+            and not tracker.doubted
+            and not tracker.keeps_more
+            and len(open_spans) <= OPEN_SPANS_MAX
+        ):
+            return
+        tracker.start_more(node, parent, _scope_of(span))
+
+    def _end_fast(self, span: ReadableSpan) -> None:
+        tracker = self.tracker
+        context: Any = span._context  # noqa: SLF001
+        if tracker.repeats and tracker.is_repeat(context):
+            return
+        scope: Any = span._instrumentation_scope  # noqa: SLF001
+        try:
+            # Whoever subclasses or wraps a span may mean something else by its attributes.
+            keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]  # noqa: SLF001
+        except AttributeError:  # replaced by a plain dict, as some processors do
+            keys = span.attributes or ()
+        open_spans, span_id = tracker.board.open, context[1]
+        if (
+            not WATCHED_KEYS.isdisjoint(keys)
+            or (scope is not None and scope._name in ROOT_SCOPES)  # noqa: SLF001
+            or tracker.asks_user
+        ):
+            if type(keys) is not dict or tracker.reads_more or not self._end_leaf(span, context, keys, scope):
+                tracker.end(span, context, sys.exception())
+            return
+        node = open_spans.get(span_id)
+        if node is None or node.context is not context:
+            return
+        if node.inbox is None and node.doubt is None and not tracker.doubted:
+            parent = node.parent
+            # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
+            if (parent is None or parent.is_open) and node.is_open and node.inbox is None:
+                del open_spans[span_id]
+                node.is_open = False
+                node.span = None
+                return
+        tracker.end_plain(context, sys.exception())
+
+    def _end_leaf(self, span: ReadableSpan, context: Any, attributes: dict[str, Any], scope: Any) -> bool:
+        """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
+        tracker = self.tracker
+        names = tuple(attributes)
+        shape = tracker.shapes.get(names)
+        if shape is None:
+            tracker.shapes.note(names)
+            return False
+        bounded: Any = span._attributes  # noqa: SLF001
+        if (
+            type(bounded) is not BoundedAttributes
+            or bounded.dropped
+            or bounded.max_value_len is not None
+            or (scope is not None and scope._name in SPECIAL_SCOPES)  # noqa: SLF001
+            or tracker.doubted
+        ):
+            return False
+        word = attributes.get(shape.word_key)
+        plan = shape.plans.get(word) if type(word) is str else None
+        if plan is None:
+            return False
+        item = (plan, plan.values(attributes))
+        span_id = context[1]
+        open_spans = tracker.board.open
+        node = open_spans.get(span_id)
+        if node is None or node.context is not context:
+            return False
+        parent = node.parent
+        if parent is None or node.doubt is not None:
+            return False
+        inbox = parent.inbox
+        if inbox is None:
+            inbox = inbox_of(parent)
+        # One of `moves`, as above.
+        if not node.is_open or not parent.is_open or node.inbox is not None:
+            return False
+        del open_spans[span_id]
+        node.is_open = False
+        node.span = None
+        inbox.version += 1
+        inbox.items.append(item)
+        if len(inbox.items) >= ROWS_MAX:
+            tracker.compact(inbox)
+        return True
+
+
+def context_of(span: ReadableSpan) -> SpanContext:
+    """What the span is known by; every started span has one."""
+    context = span.context
+    return context if context is not None else SpanContext(0, 0, is_remote=False)
+
+
+def has_fast_attributes() -> bool:
+    """Whether the SDK's spans have the private attributes that the short way reads, and they are what they were."""
+    context = SpanContext(1, 2, is_remote=False)
+    scope = InstrumentationScope("scope")
+    span: Any = ReadableSpan(
+        "name",
+        context,
+        parent=context,
+        attributes=BoundedAttributes(attributes={"key": "value"}),
+        instrumentation_scope=scope,
+    )
+    try:
+        found = (
+            span._context[1],
+            span._parent,
+            span._instrumentation_scope._name,
+            span._attributes._dict,
+            span._events,
+        )  # noqa: SLF001
+        bounded = (span._attributes.dropped, span._attributes.max_value_len)  # noqa: SLF001
+    except (AttributeError, TypeError, IndexError):
+        return False
+    return found[:4] == (2, context, "scope", {"key": "value"}) and not found[4] and bounded == (0, None)
+
+
+def _scope_of(span: ReadableSpan) -> str:
+    scope = span.instrumentation_scope
+    return scope.name if scope is not None else ""

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDK's spans as the rules ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
+
+from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
+from agent_outcomes.outcome.text import encodable
+from agent_outcomes.run.conventions import STOP_EVENTS
+from agent_outcomes.run.model import AgentSpan
+from agent_outcomes.spans.marks import NAME_LENGTH_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import Event
+    from opentelemetry.trace import SpanContext
+
+    from agent_outcomes.outcome.classification import ErrorFacts
+
+
+IsRun = Callable[[ReadableSpan], bool | None]
+"""Says whether a span is a run. Asked when it ends, and before of one above a run: then its `end_time` is `None`."""
+
+_EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
+_STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
+_EXCEPTION_EVENT: Final = "exception"
+_EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_EVENTS_MAX: Final = 32
+STATUS_TEXT_LENGTH_MAX: Final = 4096
+TIME_MAX_NS: Final = 2**63 - 1
+
+
+class SpanReader:
+    """`SpanFacts` of an SDK's span; `span` is that one, for the user's own functions."""
+
+    __slots__ = ("span",)
+
+    def __init__(self, span: ReadableSpan) -> None:
+        self.span = span
+
+    @property
+    def scope(self) -> str:
+        """The name of the instrumentation scope that made the span."""
+        scope = self.span.instrumentation_scope
+        return scope.name if scope is not None else ""
+
+    @property
+    def name(self) -> str:
+        """The span's name; the SDK takes any object for one, and whatever is no text names nothing."""
+        name: object = self.span.name
+        return name if isinstance(name, str) else ""
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether the span is a server's, client's, consumer's or producer's."""
+        kind = self.span.kind
+        return kind is not SpanKind.INTERNAL and kind in _EDGE_KINDS
+
+    @property
+    def is_client(self) -> bool:
+        """Whether the span is a client's."""
+        return self.span.kind is SpanKind.CLIENT
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the span's status is ERROR."""
+        return self.span.status.status_code is StatusCode.ERROR
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the span has an end time."""
+        return self.span.end_time is not None
+
+    @property
+    def start_ns(self) -> int | None:
+        """When the span started; the SDK takes any object for a time."""
+        return _time_ns(self.span.start_time)
+
+    @property
+    def limits(self) -> SpanLimits:
+        """What the provider's limits may have taken from the span; text that was cut must not be believed."""
+        # The SDK has no public way to ask for the limit on text.
+        limit = getattr(getattr(self.span, "_attributes", None), "max_value_len", None)
+        has_dropped = self.span.dropped_attributes > 0
+        if limit is None and not has_dropped:
+            return NO_LIMITS
+        return SpanLimits(limit if isinstance(limit, int) else None, has_dropped)
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes as a plain dict; one copy, as every read through the SDK's mapping costs far more."""
+        attributes = self.span.attributes
+        if attributes is None:
+            return {}
+        copy = getattr(attributes, "copy", None)
+        return copy() if copy is not None else dict(attributes)
+
+    def exception_types(self) -> tuple[str, ...]:
+        """The classes of the last exception events."""
+        return _exception_types(self._events())
+
+    def failed_at_ns(self) -> int | None:
+        """When the span's last exception was recorded."""
+        times = [_time_ns(event.timestamp) for event in self.span.events if event.name == _EXCEPTION_EVENT]
+        return times[-1] if times else None
+
+    def snapshot(self, attributes: dict[str, Any], in_flight: ErrorFacts | None) -> AgentSpan:
+        """The span as plain data."""
+        span = self.span
+        context: SpanContext = span.context  # pyright: ignore[reportAssignmentType]  # started spans have one
+        start_ns, end_ns = _times_ns(span)
+        status = span.status
+        events = self._events()
+        scope = self.scope
+        return AgentSpan(
+            context.trace_id,
+            context.span_id,
+            int(context.trace_flags),
+            encodable(self.name, NAME_LENGTH_MAX),
+            scope,
+            not self.is_edge,
+            start_ns,
+            end_ns,
+            _STATUS_CODES.get(status.status_code, "unset"),
+            attributes,
+            self.limits,
+            _exception_types(events) if events else (),
+            _stop_reason(events, scope) if events else None,
+            _status_text(status.description),
+            in_flight,
+        )
+
+    def _events(self) -> Sequence[Event]:
+        # The SDK's property copies through an iterator that takes a lock; nearly every span has none.
+        span = self.span
+        return () if type(span) is ReadableSpan and not span._events else tuple(span.events)  # noqa: SLF001 - as said
+
+
+def _times_ns(span: ReadableSpan) -> tuple[int, int]:
+    """Start and end; one that is no time at all makes the duration negative, which is listed as a problem."""
+    start_ns, end_ns = _time_ns(span.start_time), _time_ns(span.end_time)
+    if start_ns is None or end_ns is None:
+        return (end_ns or 0) + 1, end_ns or 0
+    return start_ns, end_ns
+
+
+def _time_ns(time: object) -> int | None:
+    if type(time) is int and 0 <= time <= TIME_MAX_NS:
+        return time
+    # The SDK takes any object; one event with a time past 64 bit would make the exporter fail on the whole batch.
+    if isinstance(time, (int, float)) and not isinstance(time, bool) and 0 <= time <= TIME_MAX_NS:
+        return int(time)
+    return None
+
+
+def _exception_types(events: Sequence[Event]) -> tuple[str, ...]:
+    types: list[str] = []
+    for event in events[-EXCEPTION_EVENTS_MAX:]:
+        if event.name == _EXCEPTION_EVENT and event.attributes:
+            exception_type = event.attributes.get(_EXCEPTION_TYPE)
+            if isinstance(exception_type, str):
+                types.append(str.__str__(exception_type))
+    return tuple(types)
+
+
+def _stop_reason(events: Sequence[Event], scope: str) -> str | None:
+    if scope not in STOP_EVENTS:
+        return None
+    name, key = STOP_EVENTS[scope]
+    for event in reversed(events[-EXCEPTION_EVENTS_MAX:]):
+        if event.name == name:
+            reason = name if key is None else (event.attributes or {}).get(key)
+            return encodable(reason, NAME_LENGTH_MAX) if isinstance(reason, str) else None
+    return None
+
+
+def _status_text(text: object) -> str:
+    return encodable(text, STATUS_TEXT_LENGTH_MAX) if isinstance(text, str) else ""

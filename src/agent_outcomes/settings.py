@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: the processor's arguments and the `AGENT_OUTCOMES_*` variables that mean the same, read in one place.
+
+A setting is one field of `Settings`. Its argument, its variable, its option in a configuration file, its row in the
+README and the words of its errors follow from that line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+
+from agent_outcomes import semconv
+from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from agent_outcomes.run.pricing import Prices
+
+SETTINGS_PREFIX: Final = "AGENT_OUTCOMES_"
+LIMIT_MAX: Final = 500
+SECONDS_MAX: Final = 604_800
+_SECONDS: Final = Pattern(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+GENAI_PRICES: Final = "genai-prices"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+_SHOWN_MAX: Final = 80
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names the setting and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting takes: as an argument and as a variable's text; either function raises `ValueError` at others."""
+
+    check: Callable[[object], object]
+    parse: Callable[[str], object]
+    takes: str
+    takes_as_text: str = ""
+    show: Callable[[object], str] = repr
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its argument and option, its default and, in Markdown, what it does."""
+
+    name: str
+    kind: Kind
+    default: object
+    sentence: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that means the same as the argument."""
+        return f"{SETTINGS_PREFIX}{self.name.upper()}"
+
+
+def _checked_limit(limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit <= LIMIT_MAX:
+        raise ValueError
+    return limit
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))):
+        raise ValueError
+    return _checked_limit(int(text))
+
+
+def _checked_switch(switch: object) -> bool:
+    # The text "false" would switch on.
+    if not isinstance(switch, bool):
+        raise ValueError  # noqa: TRY004 - one error for all that cannot be used
+    return switch
+
+
+def _switch(text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _checked_seconds(seconds: object) -> float:
+    # The comparison refuses NaN, too.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
+        raise ValueError
+    return float(seconds)
+
+
+def _seconds(text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise ValueError
+    return _checked_seconds(float(text))
+
+
+def _checked_prices(prices: object) -> object:
+    if prices != GENAI_PRICES and not callable(prices):
+        raise ValueError
+    return prices
+
+
+def _prices(text: str) -> str:
+    word = text.lower()
+    if word != GENAI_PRICES:
+        raise ValueError
+    return word
+
+
+_LIMIT: Final = Kind(_checked_limit, _limit, f"a whole number from 0 to {LIMIT_MAX}")
+_SWITCH: Final = Kind(_checked_switch, _switch, "true or false")
+_TIME: Final = Kind(_checked_seconds, _seconds, f"a number of seconds from 0 (off) to {SECONDS_MAX}")
+_PRICES: Final = Kind(_checked_prices, _prices, f"{GENAI_PRICES!r} or a function", GENAI_PRICES, show=str)
+
+
+def _row(kind: Kind, sentence: str) -> dict[str, Kind | str]:
+    """What a field of `Settings` keeps for the table."""
+    return {"kind": kind, "sentence": sentence}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force; `TABLE` holds what each field says of its setting, in this order."""
+
+    agents_max: int = field(
+        default=100, metadata=_row(_LIMIT, "agent names that become metric labels; further ones count as `_OTHER`")
+    )
+    job_types_max: int = field(default=50, metadata=_row(_LIMIT, "job types, likewise"))
+    labels_max: int = field(default=50, metadata=_row(_LIMIT, "outcome labels, likewise"))
+    hide_message: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.message` off events"))
+    hide_metadata: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.metadata` off events"))
+    outcome_span: bool = field(
+        default=False,
+        metadata=_row(_SWITCH, "add a zero-length child span with the outcome's attributes to every run"),
+    )
+    handoffs: bool = field(
+        default=False, metadata=_row(_SWITCH, "emit an event `agent.handoff` for every agent called within a run")
+    )
+    evaluation_result: bool = field(
+        default=False, metadata=_row(_SWITCH, "emit `gen_ai.evaluation.result` events, too")
+    )
+    prices: Prices | str | None = field(
+        default=None,
+        metadata=_row(
+            _PRICES, "`genai-prices`, or in Python a function: what model calls cost that report only tokens"
+        ),
+    )
+    stale_after_s: float = field(
+        default=0.0, metadata=_row(_TIME, "report a run that is still open after so many seconds")
+    )
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The attributes whose texts must not leave."""
+        message = {semconv.AGENT_OUTCOME_MESSAGE} if self.hide_message else set()
+        return frozenset(message | ({semconv.AGENT_OUTCOME_METADATA} if self.hide_metadata else set()))
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The settings as keyword arguments, for type checkers; `None` stands for one that is not given."""
+
+    agents_max: int | None
+    job_types_max: int | None
+    labels_max: int | None
+    hide_message: bool | None
+    hide_metadata: bool | None
+    outcome_span: bool | None
+    handoffs: bool | None
+    evaluation_result: bool | None
+    prices: Prices | str | None
+    stale_after_s: float | None
+
+
+TABLE: Final = tuple(
+    Setting(each.name, each.metadata["kind"], each.default, each.metadata["sentence"]) for each in fields(Settings)
+)
+VARIABLES: Final[Mapping[str, str]] = {setting.name: setting.variable for setting in TABLE}
+
+
+def read_settings(environ: Mapping[str, str] | None = None, /, **arguments: Unpack[SettingsArguments]) -> Settings:
+    """The settings in force: an argument if given, else its variable, else the default.
+
+    Raises `SettingsError` naming the argument or variable if a value cannot be used, and `TypeError` naming the
+    arguments there are if there is none of a name.
+    """
+    variables = os.environ if environ is None else environ
+    given: Mapping[str, Any] = arguments
+    for name in given:
+        if name not in VARIABLES:
+            raise TypeError(_unknown_message(f"argument {name}", name, VARIABLES.keys()))
+    in_force: dict[str, Any] = {setting.name: _read(setting, given.get(setting.name), variables) for setting in TABLE}
+    return Settings(**in_force)
+
+
+def lenient_settings(
+    options: Mapping[str, object], complain: Callable[[str], object], environ: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings in force where nobody could catch an error: what cannot be used is named and left out of account.
+
+    An option if it can be used, else its variable, else the default. `complain` gets one sentence for each option or
+    variable that is not usable or not known. Never raises.
+    """
+    variables = os.environ if environ is None else environ
+    for complaint in _unknown_names(options, variables):
+        complain(complaint)
+    in_force: dict[str, Any] = {
+        setting.name: _usable(setting, options.get(setting.name), variables, complain) for setting in TABLE
+    }
+    return Settings(**in_force)
+
+
+def _unknown_names(options: Mapping[str, object], variables: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(options.keys() - VARIABLES.keys()):
+        yield _unknown_message(f"option {_shown(name)}", name, VARIABLES.keys())
+    ours = {name for name in variables if name.startswith(SETTINGS_PREFIX)}
+    for name in sorted(ours - set(VARIABLES.values())):
+        yield _unknown_message(_shown(name), name, VARIABLES.values())
+
+
+def _usable(setting: Setting, given: object, variables: Mapping[str, str], complain: Callable[[str], object]) -> object:
+    used = setting.default
+    messages: list[str] = []
+    for option in (None,) if given is None else (given, None):
+        try:
+            used = _read(setting, option, variables)
+            break
+        except SettingsError as error:
+            messages.append(str(error))
+    for message in messages:
+        complain(f"{message}; {str(used).lower()} is used")
+    return used
+
+
+def _unknown_message(what: str, name: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - for a mistake only
+
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    return f"{what} is not known; {hint}"
+
+
+def _read(setting: Setting, given: object, variables: Mapping[str, str]) -> object:
+    """One setting: as given, else by its variable, else the default."""
+    kind = setting.kind
+    if given is not None:
+        try:
+            return kind.check(given)
+        except ValueError:
+            raise SettingsError(_unusable_message(setting.name, _value_shown(kind, given), kind.takes)) from None
+    text = variables.get(setting.variable, "").strip()
+    if not text:
+        return setting.default
+    try:
+        return kind.parse(text)
+    except ValueError:
+        raise SettingsError(_unusable_message(setting.variable, text, kind.takes_as_text or kind.takes)) from None
+
+
+def _unusable_message(name: str, value: str, takes: str) -> str:
+    return f"{name}={_shown(value)} is not usable; give {takes}"
+
+
+def _value_shown(kind: Kind, value: object) -> str:
+    try:
+        return kind.show(value)
+    except ValueError:
+        # A whole number of more digits than Python writes.
+        return f"({type(value).__name__})"
+
+
+def _shown(text: str) -> str:
+    return printable(text[:_SHOWN_MAX])

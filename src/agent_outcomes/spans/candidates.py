@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an ended agent span with what lies below it to what is emitted: a settlement, or a handoff of the run above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.record.handoffs import Handoff, named_by
+from agent_outcomes.record.settlement import Settlement
+from agent_outcomes.run.conventions import is_named_below
+from agent_outcomes.run.evidence import infer, infer_open
+from agent_outcomes.run.normalize import Below, normalize
+from agent_outcomes.semconv import Source
+from agent_outcomes.spans.gathered import Candidate, Gathered, agent_name_of
+from agent_outcomes.spans.marks import Likeness
+from agent_outcomes.spans.open_spans import caller_id_of
+
+if TYPE_CHECKING:
+    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.spans.facts import SpanIds
+    from agent_outcomes.spans.open_spans import OpenSpan
+
+
+def settlement_of(candidate: Candidate) -> Settlement:
+    """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
+    gathered, span = candidate.gathered, candidate.span
+    agent_name = gathered.agent_name
+    if agent_name is not None and candidate.likeness is Likeness.BY_MARK and not is_named_below(span.scope, span.name):
+        agent_name = None
+    below = Below(
+        candidate.tally(),
+        gathered.stated,
+        gathered.contradicted,
+        gathered.nested,
+        agent_name,
+        candidate.is_open,
+        candidate.start_seen,
+        candidate.caller_id,
+    )
+    run, outcome = normalize(span, below, candidate.finding)
+    if candidate.finding.paused and outcome.source is Source.INFERRED:
+        return Settlement(run, outcome, candidate.context, paused=True)
+    settlement = Settlement(run, outcome, candidate.context)
+    if gathered.handoffs:
+        settlement.handoffs = named_by(gathered.handoffs, run.agent_name)
+        settlement.handoffs_lost = gathered.handoffs_lost
+    return settlement
+
+
+def ended_candidate(
+    node: OpenSpan | None,
+    span: AgentSpan,
+    context: SpanIds,
+    likeness: Likeness,
+    own: Tally | None,
+    *,
+    gathered: Gathered,
+    is_open: bool,
+    keeps_handoffs: bool,
+) -> Candidate:
+    """A span that has ended as a candidate, with what it has gathered; it may turn out to be a nested agent."""
+    finding = infer(span, gathered.nested, _pause_below(span, gathered))
+    may_be_nested = keeps_handoffs and node is not None and node.parent is not None
+    return Candidate(
+        span,
+        context,
+        likeness,
+        finding,
+        gathered,
+        own,
+        is_open=is_open,
+        start_seen=node is not None,
+        handoff=handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
+        caller_id=caller_id_of(node),
+    )
+
+
+def _pause_below(span: AgentSpan, gathered: Gathered) -> Finding | None:
+    """The pause of a step right below; that of an agent below only if it is the same one, seen twice."""
+    nested = gathered.nested
+    if gathered.pause is None and nested is not None and nested.paused and gathered.agent_name == agent_name_of(span):
+        return nested
+    return gathered.pause
+
+
+def open_candidate(
+    node: OpenSpan, span: AgentSpan, likeness: Likeness, own: Tally | None, gathered: Gathered
+) -> Candidate:
+    """A span that has been open for too long as a candidate, with what it has gathered so far."""
+    return Candidate(
+        span=span,
+        context=node.context,
+        likeness=likeness,
+        finding=infer_open(span),
+        gathered=gathered,
+        own=own,
+        is_open=True,
+        start_seen=True,
+        caller_id=caller_id_of(node),
+    )
+
+
+def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness, finding: Finding) -> Handoff | None:
+    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome."""
+    if likeness is Likeness.BY_OUTCOME:
+        return None
+    callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested), finding)
+    return Handoff(callee, outcome, remote=not span.internal)

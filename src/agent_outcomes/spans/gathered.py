@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ended spans have left with an open span above them, and how it adds up.
+
+A `Gathered` is made by folding and not changed once anybody else can see it: folding it again, after an interruption
+or because another thread was faster, gives the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
+from agent_outcomes.run.conventions import DEFAULT_NAMES, agent_name_from_span
+from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
+from agent_outcomes.run.normalize import stated_agent_name
+from agent_outcomes.run.usage import Tally
+from agent_outcomes.spans.marks import Likeness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from agent_outcomes.record.handoffs import Handoff
+    from agent_outcomes.record.settlement import Settled
+    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.leaves import Plan
+    from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.spans.facts import SpanIds
+
+    Row = tuple[Any, ...]
+    Item = tuple[Plan, Row]
+
+
+class Gathered:
+    """What lies below a span.
+
+    `nested` is how the last agent below ended, `pause` that a step right below asked a human and waits for the answer.
+    """
+
+    # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
+    # them is read from the class.
+    tally: Tally | None = None
+    stated: dict[str, Any] | None = None
+    contradicted = False
+    nested: Finding | None = None
+    pause: Finding | None = None
+    agent_name: str | None = None
+    handoffs: list[Handoff] | None = None
+    handoffs_lost = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been left."""
+        return not self.__dict__
+
+    def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
+        """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
+        self.stated, differ = add_stated(self.stated or {}, attributes)
+        if contradicted or differ:
+            self.contradicted = True
+
+    def add_tally(self, tally: Tally) -> None:
+        """Add usage."""
+        if self.tally is None:
+            self.tally = Tally()
+        self.tally.add(tally)
+
+    def add_rows(self, plan: Plan, rows: list[Row]) -> None:
+        """Add the usage of leaves of one shape."""
+        if self.tally is None:
+            self.tally = Tally()
+        plan.add_to(self.tally, rows)
+
+    def absorb(self, other: Gathered) -> None:
+        """Add what a span that ended had gathered; a pause concerns the span right above it alone."""
+        if other.tally is not None:
+            self.add_tally(other.tally)
+        if other.stated is not None:
+            self.add_stated(other.stated, contradicted=other.contradicted)
+        if other.nested is not None:
+            self.nested = other.nested
+        if other.agent_name is not None and self.agent_name is None:
+            self.agent_name = other.agent_name
+        if other.handoffs is not None:
+            self.add_handoffs(other.handoffs, other.handoffs_lost)
+
+    def add_handoffs(self, handoffs: Sequence[Handoff], lost: int) -> None:
+        """Keep agents that ended below, up to a limit."""
+        kept = [*(self.handoffs or ()), *handoffs]
+        self.handoffs = kept[:HANDOFFS_MAX]
+        self.handoffs_lost += lost + len(kept) - len(self.handoffs)
+
+
+class Candidate:
+    """An ended agent-like span that may be a run.
+
+    `is_placed` once it has been counted as a run or folded into one; `is_waiting` while it waits for an outer span,
+    since `waits_since_s` on the monotonic clock. `settled` is set when it is found to be a run.
+    """
+
+    __slots__ = (
+        "caller_id",
+        "context",
+        "finding",
+        "gathered",
+        "handoff",
+        "is_open",
+        "is_placed",
+        "is_waiting",
+        "likeness",
+        "own",
+        "settled",
+        "span",
+        "start_seen",
+        "waits_since_s",
+    )
+
+    def __init__(
+        self,
+        span: AgentSpan,
+        context: SpanIds,
+        likeness: Likeness,
+        finding: Finding,
+        gathered: Gathered,
+        own: Tally | None,
+        *,
+        is_open: bool,
+        start_seen: bool,
+        handoff: Handoff | None = None,
+        caller_id: str | None = None,
+    ) -> None:
+        self.span = span
+        self.context = context
+        self.likeness = likeness
+        self.finding = finding
+        self.gathered = gathered
+        self.own = own
+        self.is_open = is_open
+        self.start_seen = start_seen
+        self.handoff = handoff
+        self.caller_id = caller_id
+        self.is_placed = False
+        self.is_waiting = False
+        self.waits_since_s = 0.0
+        self.settled: Settled | None = None
+
+    def tally(self) -> Tally | None:
+        """Usage of the span and everything below it, each leaf once; one to change."""
+        return covered(self.gathered.tally, self.own)
+
+
+def covered(below: Tally | None, own: Tally | None) -> Tally | None:
+    """What lies below a span with its own figures over it, as a tally of its own."""
+    if below is None and own is None:
+        return None
+    tally = Tally()
+    if own is not None:
+        tally.add(own)
+    if below is None:
+        return tally
+    whole = Tally()
+    whole.add(below)
+    if own is not None:
+        whole.cover(tally)
+    return whole
+
+
+def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
+    """Everything that a span has been left, in order; the agents in `waiting` are folded in as called by it."""
+    whole = Gathered()
+    if before is not None:
+        whole.absorb(before)
+        if before.pause is not None:
+            whole.pause = before.pause
+    rows: dict[Plan, list[Row]] = {}
+    for item in items:
+        if type(item) is tuple:
+            plan, row = item
+            held = rows.get(plan)
+            if held is None:
+                rows[plan] = [row]
+            else:
+                held.append(row)
+        else:
+            whole.absorb(item)  # type: ignore[arg-type]  # mypy does not narrow by type()
+            if item.pause is not None:  # type: ignore[union-attr]  # likewise
+                whole.pause = item.pause  # type: ignore[union-attr]  # likewise
+    for plan, values in rows.items():
+        whole.add_rows(plan, values)
+    for candidate in waiting:
+        whole.absorb(handed_off(candidate))
+    return whole
+
+
+def passed_on(gathered: Gathered, own: Tally | None, pause: Finding | None) -> Gathered:
+    """What an ended span that is no agent leaves with the one above it."""
+    left = Gathered()
+    left.absorb(gathered)
+    if own is not None:
+        left.tally = covered(gathered.tally, own)
+    if pause is not None:
+        left.pause = pause
+    return left
+
+
+def handed_off(candidate: Candidate) -> Gathered:
+    """What an agent-like span that is no run leaves with the agent above it.
+
+    One that is agent-like by its outcome attributes alone (set inside a tool) states them for the run; a nested agent
+    keeps its own.
+    """
+    left = Gathered()
+    left.absorb(candidate.gathered)
+    tally = candidate.tally()
+    if candidate.likeness is Likeness.BY_OUTCOME:
+        left.add_stated(stated_for_run(candidate.span))
+    else:
+        left.nested = candidate.finding
+        name = agent_name_of(candidate.span)
+        if name is not None and (name not in DEFAULT_NAMES or left.agent_name is None):
+            left.agent_name = name
+        if candidate.handoff is not None:
+            below = named_by(left.handoffs or (), candidate.handoff.callee.agent_name)
+            left.handoffs = None
+            left.add_handoffs([*below, candidate.handoff], 0)
+        lost = nested_amounts(candidate.span)
+        if lost:
+            tally = tally or Tally()
+            tally.note(lost)
+        if tally is not None:
+            # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
+            tally.tool_below = False
+    if tally is not None:
+        left.tally = tally
+    return left
+
+
+def agent_name_of(span: AgentSpan) -> str | None:
+    """The name of the agent whose span it is, as its attributes or the span's name tell it."""
+    name = stated_agent_name(span.scope, AttributeReader(span.attributes))
+    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if name is None else name

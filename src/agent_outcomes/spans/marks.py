@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a span is agent-like, whether it could still become so, and what it has used by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes.outcome.text import encodable
+from agent_outcomes.run.conventions import (
+    GENAI_PREFIXES,
+    LIFETIME_TOTALS_SCOPES,
+    MISMARKED_NAMES,
+    NAME_ROLES,
+    PAUSE_SCOPES,
+    ROLE_KEYS,
+    ROOT_NAMES,
+    ROOT_OPERATIONS,
+    Role,
+    is_genai_scope,
+    is_known_root,
+    role_of,
+)
+from agent_outcomes.run.evidence import pause_of
+from agent_outcomes.run.pricing import compute_cost
+from agent_outcomes.run.usage import read_usage
+from agent_outcomes.run.usage_keys import TOKEN_KEYS, USAGE_KEYS
+from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.pricing import ModelCall
+    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.spans.facts import FactsOf, SpanFacts
+
+    Verdict = Callable[[SpanFacts], bool | None]
+    PriceOf = Callable[[ModelCall], object]
+
+OUTCOME_KEYS: Final = READ_ATTRIBUTES
+WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
+ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS, *NAME_ROLES})
+
+# Of these scopes more than the keys decides what a span is, or what its end says.
+SPECIAL_SCOPES: Final = frozenset({*ROOT_SCOPES, *MISMARKED_NAMES, *PAUSE_SCOPES, SCOPE_NAME})
+
+NAME_LENGTH_MAX: Final = 512
+
+
+class Likeness(Enum):
+    """How a span is an agent: not, by its `agent.outcome.*` attributes alone, by its marks, or by the user's word."""
+
+    NONE = auto()
+    BY_OUTCOME = auto()
+    BY_MARK = auto()
+    FORCED = auto()
+
+
+class Standing(Enum):
+    """What an open span is to the agent-like spans below it; `RUN` is an agent by the user's word."""
+
+    RUN = auto()
+    AGENT = auto()
+    MAY_BECOME = auto()
+    NEVER = auto()
+
+
+def is_outcome_span(scope: str, name: str) -> bool:
+    """Whether the span only shows an outcome that has been emitted; it is never a run nor part of one."""
+    return name == EVENT_NAME and scope == SCOPE_NAME
+
+
+def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role, *, verdict: bool | None) -> Likeness:
+    """How agent-like a span of this role is; `verdict` is what the user's `is_run` said of it."""
+    if verdict is not None:
+        return Likeness.FORCED if verdict else Likeness.NONE
+    if role is Role.AGENT or (scope in ROOT_SCOPES and is_known_root(scope, name, attributes)):
+        return Likeness.BY_MARK
+    return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
+
+
+def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict | None) -> tuple[Role, Likeness]:
+    """What a span is in a run, and how agent-like it is by now."""
+    scope, name = span.scope, span.name
+    verdict = verdict_of(span) if verdict_of is not None else None
+    role = role_of(attributes, scope, name)
+    return role, likeness_of(attributes, scope, name, role, verdict=verdict)
+
+
+def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
+    """What an open ancestor is now, and whether it can still turn agent-like before it ends.
+
+    Spans at the edge of a process (server, client, messaging) and spans that no GenAI instrumentation made and that
+    carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span is not held back by it.
+    """
+    attributes = span.attributes()
+    _, likeness = seen_as(span, attributes, verdict_of)
+    if likeness is not Likeness.NONE:
+        return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
+    if span.is_edge:
+        return Standing.NEVER
+    if is_genai_scope(span.scope) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
+        return Standing.MAY_BECOME
+    return Standing.NEVER
+
+
+def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of: Verdict | None) -> object | None:
+    """The open span on which an outcome belongs that was stated below; `chain` leads from a span to its root.
+
+    Each link is a span, `None` if it has ended, and whether a run below it has been counted.
+    """
+    found: object | None = None
+    outer: object | None = None
+    nearest: object | None = None
+    may_become = False
+    for span, settled_below in chain:
+        if span is None:
+            continue
+        nearest = span if nearest is None else nearest
+        standing = standing_of(facts_of(span), verdict_of)
+        if standing is Standing.RUN:
+            found, may_become = span, True
+            break
+        if standing is Standing.AGENT and settled_below:
+            outer = span
+        elif standing is Standing.AGENT:
+            found = span
+        may_become = may_become or standing is Standing.MAY_BECOME
+    if found is None and outer is None:
+        return nearest if may_become else None
+    return outer if found is None else found
+
+
+def own_usage(
+    span: SpanFacts, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
+) -> Tally | None:
+    """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost."""
+    # Of a client's span the callee, another process, reports what it used.
+    if role is Role.AGENT and (USAGE_KEYS.isdisjoint(attributes) or span.is_client):
+        return None
+    if role is Role.AGENT and span.scope in LIFETIME_TOTALS_SCOPES:
+        attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
+    limits = span.limits
+    tally = read_usage(attributes, role, limits)
+    if price_of is not None and tally is not None and tally.unpriced:
+        compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
+    return tally
+
+
+def pause_in(span: SpanFacts) -> Finding | None:
+    """The human-in-the-loop interrupt that a step ended with, where its agent's span will not say so."""
+    types = span.exception_types() if span.scope in PAUSE_SCOPES else ()
+    return pause_of(encodable(types[-1], NAME_LENGTH_MAX)) if types else None

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an ended agent-like span belongs: a run, a handoff of the agent above, or to be decided when that one ends.
+
+Each method works out what is to happen and makes one of `moves`; it says `CHANGED` if the span that ends by it has been
+left something meanwhile, so that its candidate has to be made anew.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.outcome.attribute_reader import Problem
+from agent_outcomes.record.settlement import Settled, Settlement
+from agent_outcomes.run.folding import nested_amounts, read_stated
+from agent_outcomes.run.normalize import late_cost, revise
+from agent_outcomes.semconv import ProblemKind, State
+from agent_outcomes.spans import moves
+from agent_outcomes.spans.candidates import settlement_of
+from agent_outcomes.spans.gathered import Gathered, handed_off, passed_on
+from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
+from agent_outcomes.spans.moves import CLOSED, DONE, Ending
+from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_outcomes.outcome.model import Outcome
+    from agent_outcomes.outcome.statement import Statement
+    from agent_outcomes.spans.facts import FactsOf
+    from agent_outcomes.spans.gathered import Candidate
+    from agent_outcomes.spans.marks import Verdict
+    from agent_outcomes.spans.open_spans import Board, OpenSpan
+
+WAITING_MAX: Final = 1_000
+
+
+class Placement:
+    """Places candidates among the spans that are open above them.
+
+    `on_problem` is told of problems that no event can list, `on_first_wait` once, when a run first has to wait for an
+    outer span. `waits_for_early` has agents that start below a run which was counted before its end wait for that end.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts_of: FactsOf,
+        on_problem: Callable[[ProblemKind], None],
+        on_first_wait: Callable[[], None],
+        verdict_of: Verdict | None,
+    ) -> None:
+        self._facts_of = facts_of
+        self._on_problem = on_problem
+        self._on_first_wait = on_first_wait
+        self._has_waited = False
+        self._verdict_of = verdict_of
+
+    def place(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
+        """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
+        while True:
+            is_found = parent is None or candidate.settled is not None
+            agent_above, target = (False, None) if is_found else self.look_up(parent)
+            if agent_above:
+                return self.hand_off(board, candidate, parent, ending)
+            if target is None or board.waiting_count >= WAITING_MAX:
+                return self.settle(board, candidate, parent, ending)
+            self.expect_exit()
+            if not candidate.is_waiting:
+                candidate.waits_since_s = time.monotonic()
+            moved = moves.wait(board, candidate, target, inbox_of(target), ending)
+            # It may have ended since it was looked at; then the rest of the way up is looked at anew.
+            if moved is not CLOSED:
+                return moved
+
+    def place_waiting(self, board: Board, candidate: Candidate, held: OpenSpan, parent: OpenSpan | None) -> None:
+        """Place a candidate that waited for a span which is about to end, as no agent, below `parent`."""
+        inbox, ending = inbox_of(held), Ending(None, source=held)
+        while True:
+            is_found = parent is None or candidate.settled is not None
+            agent_above, target = (False, None) if is_found else self.look_up(parent)
+            if agent_above:
+                self.hand_off(board, candidate, parent, ending)
+                return
+            if target is None:
+                self.settle(board, candidate, parent, ending)
+                return
+            if moves.pass_on(candidate, inbox, target, inbox_of(target)) is DONE:
+                return
+
+    def expect_exit(self) -> None:
+        """Say that something may still be open when the process ends, the first time that it may."""
+        if not self._has_waited:
+            self._has_waited = True
+            self._on_first_wait()
+
+    def look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
+        """Whether an agent is above, and the nearest open ancestor that may still become one.
+
+        A run that was counted before its end is no agent to what starts below it then, but may turn out to be one: if
+        it ends after all, they were its.
+        """
+        target: OpenSpan | None = None
+        for node in ancestors(parent):
+            span = node.span
+            if span is None or not node.is_open:
+                if node.was_agent:
+                    return True, None
+                continue
+            if node.early is not None:
+                target = target or node
+                continue
+            standing = standing_of(self._facts_of(span), self._verdict_of)
+            if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
+                return True, None
+            if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
+                target = node
+        return False, target
+
+    def hand_off(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
+        """Fold the candidate into the agent above it."""
+        item = handed_off(candidate)
+        moved = CLOSED
+        while moved is CLOSED:
+            above = nearest_open(parent)
+            inbox = None if above is None else inbox_of(above)
+            moved = moves.hand_off(board, candidate, above, inbox, item, ending)
+        if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
+            self._on_problem(ProblemKind.NO_CURRENT_RUN)
+        elif moved is DONE and above is None:
+            self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
+        return moved
+
+    def settle(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
+        """Count the candidate as a run, and tell the open spans above.
+
+        They are told first: from then on none of them can become a run around this one.
+        """
+        settlement = settlement_of(candidate)
+        if parent is not None and not settlement.paused:
+            if candidate.settled is None:
+                candidate.settled = Settled(settlement.run, settlement.outcome, candidate.context, parent)
+                if ending.node is not None:
+                    ending.node.settled = candidate.settled
+            tell_all(candidate.settled, candidate.likeness)
+        return moves.count(board, candidate, settlement, candidate.settled, ending)
+
+    def settle_early(self, board: Board, candidate: Candidate, ending: Ending) -> int:
+        """Count a span that is still open as a run, with what it has gathered so far."""
+        node = ending.node
+        if node is None:
+            return DONE
+        settlement = settlement_of(candidate)
+        settled = node.settled
+        if settled is None:
+            settled = node.settled = Settled(settlement.run, settlement.outcome, node.context, node.parent)
+        settled.early_s = time.monotonic()
+        tell_all(settled, candidate.likeness)
+        return moves.count_early(board, settlement, settled, ending, [], {})
+
+    def end_settled(self, board: Board, settled: Settled, candidate: Candidate, ending: Ending) -> int:
+        """What the end of a run adds that was counted before: its business result; all else stays as counted."""
+        statement = _statement_of(candidate)
+        outcome = settled.outcome
+        revision: Settlement | None = None
+        problems: list[ProblemKind] = []
+        if statement is None or not statement.is_reported or outcome.state is State.REPORTED:
+            problems.append(ProblemKind.ENDED_AFTER_STALE)
+        late = [] if statement is None else late_cost(settled.run, statement)
+        if statement is not None and statement.is_reported:
+            listed = (*statement.problems, *late, Problem(ProblemKind.ENDED_AFTER_STALE))
+            revised = replace(revise(settled.run, outcome, statement), evidence=outcome.evidence, problems=listed)
+            revision = _revision(settled, outcome, revised, problems)
+        else:
+            problems += [problem.kind for problem in late]
+        return self._end_outer(board, ending, None, Gathered(), settled, revision, problems)
+
+    def end_outer(
+        self, board: Board, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None, ending: Ending
+    ) -> int:
+        """A span that ends agent-like above a settled run: its business result is that run's, if it can only be its."""
+        statement = _statement_of(candidate)
+        problems: list[ProblemKind] = []
+        revision = None if statement is None else _revised(settled, statement, problems)
+        gathered = candidate.gathered
+        gathered.stated = None
+        item = passed_on(gathered, candidate.own, None)
+        is_metered = candidate.own is not None and candidate.own.parts is not None
+        moved = CLOSED
+        while moved is CLOSED:
+            above = nearest_open(parent)
+            late = [ProblemKind.LATE_COST] if is_metered and (above is None or above.settled_below) else []
+            moved = self._end_outer(board, ending, above, item, settled, revision, [*problems, *late])
+        return moved
+
+    def _end_outer(
+        self,
+        board: Board,
+        ending: Ending,
+        above: OpenSpan | None,
+        item: Gathered,
+        settled: Settled | None,
+        revision: Settlement | None,
+        problems: list[ProblemKind],
+    ) -> int:
+        inbox = None if above is None else inbox_of(above)
+        moved = moves.end_outer(board, ending, above, inbox, item, settled, revision)
+        if moved is DONE:
+            self._note_all(problems)
+        return moved
+
+    def _note_all(self, problems: list[ProblemKind]) -> None:
+        for problem in problems:
+            self._on_problem(problem)
+
+
+def _revised(settled: Settled | None, statement: Statement, problems: list[ProblemKind]) -> Settlement | None:
+    if settled is None:
+        problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
+        return None
+    previous = settled.outcome
+    revised = revise(settled.run, previous, statement)
+    if not statement.is_reported:
+        problems += [problem.kind for problem in revised.problems]
+        return None
+    return _revision(settled, previous, revised, problems)
+
+
+def _revision(settled: Settled, previous: Outcome, revised: Outcome, problems: list[ProblemKind]) -> Settlement | None:
+    if previous.state is not State.REPORTED:
+        return Settlement(settled.run, revised, settled.context, settled.revision + 1, previous)
+    if not revised.same_business(previous):
+        problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
+    problems += [problem.kind for problem in revised.problems if problem.kind is ProblemKind.LATE_COST]
+    return None
+
+
+def tell_all(settled: Settled, likeness: Likeness) -> None:
+    """Tell every span above of a run, going on where an interruption has left off."""
+    forced = 1 if likeness is Likeness.FORCED else 0
+    while settled.untold is not None:
+        moves.tell(settled, settled.untold, forced)
+
+
+def _statement_of(candidate: Candidate) -> Statement | None:
+    """What is stated on a span and, by spans that stated it for their run, below it."""
+    gathered, span = candidate.gathered, candidate.span
+    below = gathered.stated
+    if OUTCOME_KEYS.isdisjoint(span.attributes) and OUTCOME_KEYS.isdisjoint(below or ()):
+        return None
+    statement, differ = read_stated(span, below)
+    if differ or gathered.contradicted:
+        problems = (*statement.problems, Problem(ProblemKind.CONTRADICTING_OUTCOME))
+        statement = replace(statement, problems=problems)
+    return statement

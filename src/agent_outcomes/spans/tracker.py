@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which ended spans are runs, and what lies below each: the state kept while spans are open.
+
+An agent-like span is settled as a run when it ends and no open ancestor is an agent or can still turn into one.
+Otherwise it waits for that ancestor's end, or is folded into the agent above it as a handoff. A span that ends
+agent-like after a run below it has settled never becomes a run: people set outcome attributes on the outer span they
+hold, and then its business result belongs to the one run below.
+
+One small object per open span, at most `OPEN_SPANS_MAX`. Nothing here waits for anything: what changes, changes by one
+of `moves`, which says why that is safe whatever comes in between.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.run.conventions import LEAVES_FAILED_OPEN
+from agent_outcomes.run.leaves import Shapes
+from agent_outcomes.spans import moves
+from agent_outcomes.spans.candidates import ended_candidate, open_candidate
+from agent_outcomes.spans.gathered import Gathered, fold, passed_on
+from agent_outcomes.spans.marks import (
+    Likeness,
+    Standing,
+    is_outcome_span,
+    own_usage,
+    pause_in,
+    run_span_of,
+    seen_as,
+    standing_of,
+)
+from agent_outcomes.spans.moves import CLOSED, DONE, Ending
+from agent_outcomes.spans.never_ended import (
+    Doubtful,
+    end_aftermath,
+    failed_before,
+    has_failed,
+    note_failure,
+    place_after,
+    snapshot_given_up,
+)
+from agent_outcomes.spans.open_spans import (
+    Board,
+    OpenSpan,
+    ancestors,
+    contents_of,
+    gathered_by,
+    inbox_of,
+    is_below,
+    is_local_parent,
+    is_within_settled,
+    nearest_open,
+    shorten,
+    version_of,
+    waiting_in,
+)
+from agent_outcomes.spans.placement import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_outcomes.record.settlement import Settlement
+    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.semconv import ProblemKind
+    from agent_outcomes.spans.facts import FactsOf, SpanFacts, SpanIds
+    from agent_outcomes.spans.marks import PriceOf, Verdict
+    from agent_outcomes.spans.open_spans import Inbox
+
+OPEN_SPANS_MAX: Final = 10_000
+EVICTED_MAX: Final = 1_000
+_AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
+_MARKED: Final = frozenset({Likeness.BY_MARK, Likeness.FORCED})
+
+
+class RunTracker:
+    """Follows spans from start to end and says which runs have settled.
+
+    `start` and `end` are called on whatever thread starts and ends the span; what settles by them is on
+    `board.settled`, for the caller to take. `facts_of` reads a span that it was given. `on_problem` is told of problems
+    that no event can list, `on_first_wait` once, when a run first has to wait for an outer span, `on_evicted` when a
+    span is no longer followed. With `keeps_handoffs` a settlement has the agents below it; with `keeps_ages` runs can
+    be settled that do not end.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts_of: FactsOf,
+        on_problem: Callable[[ProblemKind], None],
+        on_first_wait: Callable[[], None],
+        on_evicted: Callable[[], None] = lambda: None,
+        verdict_of: Verdict | None = None,
+        price_of: PriceOf | None = None,
+        keeps_handoffs: bool = False,
+        keeps_ages: bool = False,
+    ) -> None:
+        self._facts_of = facts_of
+        self._price_of = price_of
+        self._verdict_of = verdict_of
+        self._keeps_handoffs = keeps_handoffs
+        self._keeps_ages = keeps_ages
+        self._on_evicted = on_evicted
+        self._placement = Placement(
+            facts_of=facts_of, on_problem=on_problem, on_first_wait=on_first_wait, verdict_of=verdict_of
+        )
+        self.shapes = Shapes()
+        self.keeps_more = keeps_ages or keeps_handoffs
+        self.reads_more = price_of is not None or verdict_of is not None
+        self.asks_user = verdict_of is not None
+        self.evicted_count = 0
+        self._inherited: frozenset[int] = frozenset()
+        self._restart()
+
+    def _restart(self) -> None:
+        self.board = Board()
+        self.repeats: dict[int, int] = {}
+        self._evicted: dict[int, OpenSpan] = {}
+        self._doubtful = Doubtful()
+        self.doubted = self._doubtful.open
+
+    def after_fork_in_child(self) -> None:
+        """Forget every open span: a run open at the fork belongs to the parent."""
+        self._inherited |= frozenset(self.board.open)
+        self._restart()
+
+    @property
+    def open_count(self) -> int:
+        """How many spans are open."""
+        return len(self.board.open)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many ended agents wait for an outer span."""
+        return self.board.waiting_count
+
+    def follows(self, context: SpanIds) -> bool:
+        """Whether the span is open here."""
+        return context.span_id in self.board.open
+
+    def holds(self, context: SpanIds) -> bool:
+        """Whether the very span that was given this context object is open here."""
+        return self._node_of(context) is not None
+
+    def take_settled(self) -> list[Settlement]:
+        """What has settled since this was last asked, in order; whoever gets one has it alone."""
+        settled = self.board.settled
+        return [one for one in list(settled) if settled.pop(one, one) is None]
+
+    def start(self, span: object, context: SpanIds, parent: SpanIds | None, scope: str) -> None:
+        """Take note of a started span, below `parent` if it has one."""
+        node = OpenSpan()
+        node.span = span
+        node.context = context
+        if parent is not None:
+            self.find_parent(node, self.board.open.get(parent.span_id), parent)
+        error = sys.exception()
+        if error is not None:
+            node.exception_id = id(error)
+        if self.board.open.setdefault(context.span_id, node) is not node:
+            self.note_repeat(node)
+        elif self.needs_more(scope):
+            self.start_more(node, parent, scope)
+
+    def needs_more(self, scope: str) -> bool:
+        """Whether `start_more` is called for."""
+        return bool(
+            scope in LEAVES_FAILED_OPEN or self.doubted or self.keeps_more or len(self.board.open) > OPEN_SPANS_MAX
+        )
+
+    def find_parent(self, node: OpenSpan, above: OpenSpan | None, parent: SpanIds) -> None:
+        """Link a starting span to the open one above, or to what stands for one that is no longer followed."""
+        if above is None:
+            above = self._doubtful.above_given_up(parent) or self._evicted.get(parent.span_id)
+        if above is not None and is_local_parent(above, parent):
+            node.parent = above
+
+    def start_more(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
+        """What few spans need when they start: where ages or callers are kept, anything is in doubt, too many are open."""
+        if self._keeps_ages:
+            node.started_s = time.monotonic()
+        above = node.parent
+        if self._keeps_handoffs and parent is not None:
+            node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
+        if scope in LEAVES_FAILED_OPEN:
+            self._doubtful.add(node)
+        if self.doubted:
+            self._start_in_doubt(node)
+        if len(self.board.open) > OPEN_SPANS_MAX:
+            self._evict_oldest()
+
+    def forget(self, context: SpanIds) -> None:
+        """Take back the start of a span that nobody has got: it will not end."""
+        node = self._node_of(context)
+        if node is not None:
+            if node.doubt is not None:
+                self._doubtful.remove(node)
+            moves.end_alone(self.board, context.span_id, node, version_of(node))
+
+    def note_repeat(self, node: OpenSpan) -> None:
+        """A span that starts once more, as it does to a processor that was added twice."""
+        span_id = node.context.span_id
+        known = self.board.open.get(span_id)
+        if known is not None and known.context is node.context:
+            self.repeats[span_id] = self.repeats.get(span_id, 0) + 1
+
+    def is_repeat(self, context: SpanIds) -> bool:
+        """Whether this end will come once more, as it does to a processor that was added twice."""
+        count = self.repeats.pop(context.span_id, 0)
+        if count > 1:
+            self.repeats[context.span_id] = count - 1
+        return count > 0
+
+    def end(self, span: object, context: SpanIds, error: BaseException | None) -> None:
+        """Take note of an ended span; `error` is the exception that is in flight.
+
+        Called again after it was interrupted, it goes on where that left off.
+        """
+        facts = self._facts_of(span)
+        node = self._node_of(context)
+        attributes = facts.attributes()
+        if self.doubted and node is not None:
+            self._end_in_doubt(node, facts, attributes, error)
+            node = self._node_of(context)
+        if is_outcome_span(facts.scope, facts.name):
+            self._end_plain(node, None, None)
+            return
+        if self._inherited and context.span_id in self._inherited and node is None:
+            return
+        role, likeness = seen_as(facts, attributes, self._verdict_of)
+        own = own_usage(facts, attributes, role, self._price_of)
+        if likeness is Likeness.NONE:
+            self._end_plain(node, own, pause_in(facts))
+        elif not self._doubtful.has_given_up(context):
+            fresh = error is not None and (node is None or id(error) != node.exception_id)
+            in_flight = facts_from_exception(error) if error is not None and fresh else None
+            self._evicted.pop(context.span_id, None)
+            self._end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
+
+    def end_plain(self, context: SpanIds, error: BaseException | None) -> None:
+        """Take note of an ended span that has no attribute, scope or verdict that matters."""
+        node = self._node_of(context)
+        if node is not None and self.doubted:
+            self._end_in_doubt(node, self._facts_of(node.span), {}, error)
+        self._end_plain(self._node_of(context), None, None)
+
+    def compact(self, inbox: Inbox) -> None:
+        """Add up what leaves have left with a span that is open for long."""
+        folded, items = inbox.folded, inbox.items
+        first = items[:]
+        moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
+
+    def flush(self) -> None:
+        """Settle every candidate that still waits for an ancestor, because no further end will come."""
+        self._give_up_all(self._find_failed(None))
+        for node in list(self.board.open.values()):
+            span = node.span
+            for candidate in waiting_in(node):
+                self._placement.settle(self.board, candidate, None, Ending(None, source=node))
+            if span is not None and self._facts_of(span).has_ended:
+                # Its end was interrupted, and nobody came back to it.
+                self.end(span, node.context, None)
+
+    def settle_stale(self, stale_after_s: float) -> None:
+        """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
+        latest_s = time.monotonic() - stale_after_s
+        for node in list(self.board.open.values()):
+            if node.started_s >= latest_s:
+                continue
+            if node.early is None:
+                self._settle_open(node)
+            elif node.early.early_s < latest_s:
+                self._settle_waiting(node, latest_s)
+
+    def find_run_span(self, context: SpanIds) -> object | None:
+        """The open span on which an outcome for the current run belongs; `None` if no agent is above.
+
+        The outermost open agent, an agent that can still be a run before one that cannot; else the given span itself
+        where an ancestor may still turn out to be one.
+        """
+        nearest = self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
+        chain = [(node.span, node.settled_below) for node in ancestors(nearest)]
+        return run_span_of(chain, self._facts_of, self._verdict_of)
+
+    def _node_of(self, context: SpanIds) -> OpenSpan | None:
+        node = self.board.open.get(context.span_id)
+        return node if node is not None and node.context is context else None
+
+    def _start_in_doubt(self, node: OpenSpan) -> None:
+        """An agent that starts below a failed one, whose end has not come, shows that it will not come."""
+        self._placement.expect_exit()
+        facts = self._facts_of(node.span)
+        attributes = facts.attributes()
+        place_after(node, attributes, self._facts_of)
+        failed = failed_before(node)
+        if failed and seen_as(facts, attributes, self._verdict_of)[1] is not Likeness.NONE:
+            self._give_up_all(failed)
+
+    def _end_in_doubt(
+        self, node: OpenSpan, facts: SpanFacts, attributes: dict[str, Any], error: BaseException | None
+    ) -> None:
+        """Give up what has failed below this span and has not ended by now."""
+        note_failure(node, error)
+        end_aftermath(node)
+        self._give_up_all(self._find_failed(node))
+        before = failed_before(node)
+        if before:
+            # Some spans are marked as agents only as they end.
+            _, own = seen_as(facts, attributes, self._verdict_of)
+            if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting_in(node)))):
+                self._give_up_all(before)
+
+    def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
+        return [node for node in self._doubtful.open_below(within) if has_failed(node, self._facts_of)]
+
+    def _give_up_all(self, failed: list[OpenSpan]) -> None:
+        """Give up these, and before each what has failed in it: not what began below it only after that."""
+        within = [[one for one in self._find_failed(node) if node not in failed_before(one)] for node in failed]
+        for node, inner in zip(failed, within, strict=True):
+            for one in (*inner, node):
+                self._give_up(one)
+
+    def _give_up(self, node: OpenSpan) -> bool:
+        """End an agent's span that its instrumentation has marked failed and will not end; once, whatever follows."""
+        span = node.span
+        if span is None or not node.is_open:
+            return False
+        facts = self._facts_of(span)
+        attributes = facts.attributes()
+        role, likeness = seen_as(facts, attributes, self._verdict_of)
+        if likeness is Likeness.NONE:
+            return False
+        self._doubtful.give_up(node)
+        own = own_usage(facts, attributes, role, self._price_of)
+        self._end_agent(snapshot_given_up(node, facts, attributes), node.context, likeness, own, node)
+        return True
+
+    def _settle_open(self, node: OpenSpan) -> None:
+        """Settle what a span holds that has been open for too long: the run that it is, or those that wait for it."""
+        span = node.span
+        if span is None:
+            return
+        if node.doubt is not None and has_failed(node, self._facts_of):
+            self._give_up_all([node])
+            return
+        facts = self._facts_of(span)
+        attributes = facts.attributes()
+        role, likeness = seen_as(facts, attributes, self._verdict_of)
+        if likeness is Likeness.NONE:
+            self._settle_waiting(node, None)
+            return
+        is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]
+        if is_below and likeness is not Likeness.FORCED:
+            return
+        own = own_usage(facts, attributes, role, self._price_of)
+        open_span = snapshot_open(facts, attributes)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            seen, waiting = version_of(node), waiting_in(node)
+            candidate = open_candidate(node, open_span, likeness, own, gathered_by(node, waiting))
+            # A run that waits for a human may take its time.
+            if candidate.finding.paused:
+                return
+            moved = self._placement.settle_early(self.board, candidate, Ending(node, seen, len(waiting)))
+
+    def _settle_waiting(self, node: OpenSpan, latest_s: float | None) -> None:
+        """Settle what waits for the span, all or what has waited for too long."""
+        for candidate in waiting_in(node):
+            if latest_s is None or candidate.waits_since_s < latest_s:
+                self._placement.settle(self.board, candidate, node, Ending(None, source=node))
+                inbox_of(node).waiting.pop(candidate, None)
+
+    def _evict_oldest(self) -> None:
+        node = next(iter(list(self.board.open.values())), None)
+        if node is None:
+            return
+        self.repeats.pop(node.context.span_id, None)
+        self.evicted_count += 1
+        self._on_evicted()
+        span = node.span
+        if node.doubt is not None and has_failed(node, self._facts_of):
+            self._give_up_all(self._find_failed(node))
+            if self._give_up(node):
+                return
+        # An agent's own end will still count it, so that the agents below it are no runs.
+        is_agent = span is not None and standing_of(self._facts_of(span), self._verdict_of) in _AGENTS
+        node.was_agent = is_agent and not node.settled_below
+        if node.was_agent:
+            self._evicted[node.context.span_id] = node
+            if len(self._evicted) > EVICTED_MAX:
+                self._evicted.pop(next(iter(list(self._evicted))), None)
+        self._end_plain(node, None, None)
+
+    def _open_below(self, node: OpenSpan) -> list[OpenSpan]:
+        """What is open below a span: all of it has started later."""
+        later: list[OpenSpan] = []
+        for one in reversed(list(self.board.open.values())):
+            if one is node:
+                break
+            if one.parent is not None and is_below(one, node):
+                later.append(one)
+        return later
+
+    def _end_plain(self, node: OpenSpan | None, own: Tally | None, pause: Finding | None) -> None:
+        """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
+        if node is None:
+            return
+        if node.doubt is not None:
+            end_aftermath(node)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            self._pass_on_waiting(node, node if node.was_agent else node.parent)
+            seen = version_of(node)
+            if waiting_in(node):
+                continue
+            moved = self._close(node, seen, own, pause)
+        if node.doubt is not None:
+            self._doubtful.remove(node)
+        shorten(node)
+
+    def _close(self, node: OpenSpan, seen: int, own: Tally | None, pause: Finding | None) -> int:
+        item = passed_on(gathered_by(node, []), own, pause)
+        span_id = node.context.span_id
+        moved = CLOSED
+        while moved is CLOSED:
+            above = None if item.is_empty else nearest_open(node.parent)
+            if above is None:
+                return moves.end_alone(self.board, span_id, node, seen)
+            moved = moves.end_below(self.board, span_id, node, seen, above, inbox_of(above), item)
+        return moved
+
+    def _pass_on_waiting(self, node: OpenSpan, parent: OpenSpan | None) -> None:
+        for candidate in waiting_in(node):
+            self._placement.place_waiting(self.board, candidate, node, parent)
+
+    def _end_agent(
+        self, span: AgentSpan, context: SpanIds, likeness: Likeness, own: Tally | None, node: OpenSpan | None
+    ) -> None:
+        if node is None:
+            candidate = ended_candidate(
+                None, span, context, likeness, own, gathered=Gathered(), is_open=False, keeps_handoffs=False
+            )
+            self._placement.place(self.board, candidate, None, Ending(None))
+            return
+        if node.doubt is not None:
+            end_aftermath(node)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            moved = self._try_end(span, likeness, own, node)
+        if node.doubt is not None:
+            self._doubtful.remove(node)
+        shorten(node)
+
+    def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
+        """End an agent's span by what can be seen of it now; `CHANGED` if that is no longer all."""
+        below = self._open_below(node)
+        if below and not node.settled_below:
+            self._take_from_open(node, below)
+        is_outer = node.settled is None and likeness is not Likeness.FORCED and node.bars(likeness)
+        if is_outer and node.early is None and waiting_in(node):
+            node.run_below = None
+            self._pass_on_waiting(node, node.parent)
+        seen, waiting = version_of(node), waiting_in(node)
+        if is_outer and node.early is None and waiting:
+            return moves.CHANGED
+        candidate = ended_candidate(
+            node,
+            span,
+            node.context,
+            likeness,
+            own,
+            gathered=gathered_by(node, waiting),
+            is_open=bool(below),
+            keeps_handoffs=self._keeps_handoffs,
+        )
+        candidate.settled = node.settled
+        ending = Ending(node, seen, len(waiting))
+        if node.early is not None:
+            return self._placement.end_settled(self.board, node.early, candidate, ending)
+        if likeness is Likeness.FORCED:
+            return self._placement.settle(self.board, candidate, node.parent, ending)
+        if is_outer:
+            return self._placement.end_outer(self.board, candidate, node.parent, node.run_below, ending)
+        if is_within_settled(node):
+            return self._placement.hand_off(self.board, candidate, node.parent, ending)
+        return self._placement.place(self.board, candidate, node.parent, ending)
+
+    def _take_from_open(self, node: OpenSpan, below: list[OpenSpan]) -> None:
+        """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
+        filled = [(one, one.span) for one in below if one.inbox is not None]
+        verdict_of = self._verdict_of
+        apart = [
+            one
+            for one, span in filled
+            if verdict_of is not None and span is not None and verdict_of(self._facts_of(span))
+        ]
+        for one, span in filled:
+            if span is None or any(one is run or is_below(one, run) for run in apart):
+                continue
+            moved = moves.CHANGED
+            while moved is moves.CHANGED:
+                seen, taken = version_of(one), inbox_of(one)
+                folded, items = contents_of(one)
+                if folded is None and not items:
+                    break
+                moved = moves.take_over(node, inbox_of(node), one, taken, seen, fold(folded, items), [])
+
+
+def snapshot_open(facts: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:
+    """A span that is still open as if it ended now; no exception in flight here is its own."""
+    now_ns = time.time_ns()
+    start_ns = facts.start_ns
+    ended = facts.snapshot(attributes, None)
+    return replace(ended, start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The collector's metrics-only.yaml says of the same spans what the processor says."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+
+from agent_outcomes import semconv
+from agent_outcomes.otlp.json_codec import from_otlp_json
+from agent_outcomes.outcome.codes import FINISH_REASON_RULES
+from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KIND_ROLES
+from agent_outcomes.semconv import ErrorCategory
+from tests.integration.backend_stack import DEMO_RUNS, run_demo
+from tests.integration.backends import Prometheus, free_port, wait_until
+from tests.integration.otelcol import PIPELINE, ROOT, Collector
+from tests.pipeline import AGENT, TOOL, Labels, Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+from tests.integration.collector.metrics_only import (
+    AMOUNTS,
+    ERROR_NAMES,
+    FRAMEWORK_ROOTS,
+    INSTRUMENTS,
+    METRICS_ONLY,
+    OPENAI_COST,
+    POOLS,
+    SPELLINGS,
+    Case,
+    agree,
+    by_collector,
+    counted,
+    differences,
+    random_case,
+    record,
+    running,
+    scalar,
+    send,
+    stated,
+    stop,
+)
+
+pytestmark = pytest.mark.backends
+
+GENERATE: Final = (sys.executable, "-m", "tests.tools.generate_metrics_only")
+RANDOM_SPANS: Final = 2000
+
+
+@pytest.mark.parametrize("spell", SPELLINGS)
+def test_every_word_of_every_table(otelcol_binary: Path, tmp_path: Path, spell: Any) -> None:
+    """Each accepted spelling of a status, type or kind means the same to both, all six statuses among them."""
+    cases = [Case(stated(status=spell(word))) for word in STATUS_WORDS]
+    cases += [Case(stated(type=spell(word))) for word in TYPE_WORDS]
+    cases += [
+        Case(stated(status="ok") | {"agent.cost.amount": 2, "agent.cost.kind": spell(word)}) for word in KIND_WORDS
+    ]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    seen = {dict(labels)["agent.outcome.status"] for labels in totals["agent.runs"]}
+    assert seen == {one.value for one in semconv.Status}
+    assert sum(totals["agent.runs"].values()) == len(cases)
+
+
+def test_every_row_of_the_error_table(otelcol_binary: Path, tmp_path: Path) -> None:
+    """An error gives status, category and retryability, recorded or named, alone and beside each stated status."""
+    cases = [Case(AGENT, status=StatusCode.ERROR, exceptions=(name,)) for name in ERROR_NAMES]
+    cases += [Case(AGENT | {"error.type": name}, status=StatusCode.ERROR) for name in ERROR_NAMES]
+    cases += [Case(AGENT | {"error.type": name}) for name in ERROR_NAMES]
+    cases += [
+        Case(stated(status=status.value), status=StatusCode.ERROR, exceptions=(name,))
+        for status in semconv.Status
+        for name in ERROR_NAMES[:: len(semconv.Status)]
+    ]
+    cases += [Case(AGENT | {"gen_ai.agent.finish_reason": reason}) for reason in FINISH_REASON_RULES]
+    cases += [Case(AGENT, exceptions=("builtins.TimeoutError",)), Case(AGENT, status=StatusCode.OK)]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    assert {dict(labels).get("agent.outcome.retryable") for labels in totals["agent.runs"]} == {True, False, None}
+
+
+def test_stated_categories_and_flags(otelcol_binary: Path, tmp_path: Path) -> None:
+    """A stated category or flag overrides what the status or the error gives, in the same order for both."""
+    categories = [None, *(one.value for one in ErrorCategory), "my_own"]
+    cases = [
+        Case(stated(status=status, **({"error.category": category} if category else {}), **flag))
+        for status in ("failure", "timeout", "rejected", "success", "unknown")
+        for category in categories
+        for flag in ({}, {"retryable": True}, {"retryable": "false"}, {"source": "inferred"})
+    ]
+    agree(otelcol_binary, tmp_path, cases)
+
+
+def test_money_is_taken_or_refused_alike(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Every form of amount and every currency: what one carries the other carries, what one refuses the other does."""
+    cases = [Case(stated(type="converted", value=amount)) for amount in AMOUNTS]
+    cases += [Case(stated(label="x", cost=amount)) for amount in AMOUNTS]
+    cases += [Case(AGENT | {"agent.cost.amount": amount, "agent.cost.kind": "human"}) for amount in AMOUNTS]
+    cases += [Case(AGENT | {OPENAI_COST: amount}) for amount in AMOUNTS]
+    cases += [Case(stated(value=1, currency=currency)) for currency in POOLS["agent.outcome.currency"]]
+    cases += [
+        Case(AGENT | {"agent.cost.amount": "0.25", "agent.cost.kind": kind, OPENAI_COST: 0.5}) for kind in KIND_WORDS
+    ]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    assert sum(totals["agent.outcome.reversal.value"].values()) == pytest.approx(3 + 0.1 + 1.5)
+
+
+def test_marks_of_every_convention(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Which root is a run by its marks alone: operations, kinds, pairs of them, and frameworks' unmarked roots."""
+    operations = POOLS["gen_ai.operation.name"]
+    marks = [{"gen_ai.operation.name": operation} for operation in operations]
+    marks += [{key: kind} for key in KIND_ROLES for kind in POOLS[key]]
+    marks += [mark | {key: kind} for mark in marks[: len(operations)] for key in KIND_ROLES for kind in POOLS[key]]
+    marks += [{key: kind} | {other: "AGENT"} for key in KIND_ROLES for other in KIND_ROLES for kind in POOLS[key]]
+    name = semconv.GEN_AI_AGENT_NAME
+    cases = [Case(mark, told_by=name) for mark in marks]
+    cases += [Case(name=root, scope=scope, told_by=name) for scope, root in FRAMEWORK_ROOTS]
+    cases += [Case({"gen_ai.operation.name": "invoke_swarm"}, scope="strands.telemetry.tracer", told_by=name)]
+    runs = agree(otelcol_binary, tmp_path, cases)["agent.runs"]
+    assert 0 < len(runs) < len(cases)
+
+
+def test_agents_are_named_alike(otelcol_binary: Path, tmp_path: Path) -> None:
+    """From the attributes in their order, else from the name of an internal span; a callee's usage is its own."""
+    kinds = list(SpanKind)
+    cases = [Case(AGENT | {"gen_ai.usage.input_tokens": 5, OPENAI_COST: 2}, kind=kind) for kind in kinds]
+    cases += [Case(name=name, kind=kind) for kind in kinds for name in ("a b.workflow", ".workflow")]
+    cases += [Case(AGENT | {key: f"by {key}"}) for key in AGENT_NAME_KEYS]
+    cases += [
+        Case(AGENT | dict.fromkeys(AGENT_NAME_KEYS[:2], value) | {key: "x"})
+        for key in AGENT_NAME_KEYS[2:]
+        for value in ("", 5)
+    ]
+    names = ("invoke_agent", "invoke_agent  x ", "chat", "x.kickoff", "", "y" * 300)
+    agree(otelcol_binary, tmp_path, [*cases, *(Case(AGENT, name=name) for name in names)])
+
+
+def test_an_agent_below_another_span(otelcol_binary: Path, tmp_path: Path) -> None:
+    """What one span can tell: a remote parent is none, a local one hides an agent that states no outcome."""
+    pipeline = Pipeline(after=[SimpleSpanProcessor(kept := InMemorySpanExporter())])
+    tracer = pipeline.tracer()
+    caller = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    remote = trace.set_span_in_context(NonRecordingSpan(caller))
+    with tracer.start_as_current_span("invoke_agent callee", remote, attributes=AGENT):
+        pass
+    with tracer.start_as_current_span("POST /", kind=SpanKind.SERVER):
+        with tracer.start_as_current_span("invoke_agent silent", attributes=AGENT):
+            pass
+        with tracer.start_as_current_span("invoke_agent telling", attributes=stated(status="timeout")):
+            with tracer.start_as_current_span("invoke_agent handoff", attributes=AGENT):
+                pass
+            with tracer.start_as_current_span("search", attributes=TOOL | {"agent.outcome.label": "lost"}):
+                pass
+    found, _ = by_collector(otelcol_binary, tmp_path, kept.get_finished_spans())
+    runs = {(dict(labels)["gen_ai.agent.name"], dict(labels)["agent.outcome.status"]) for labels in found["agent.runs"]}
+    assert runs == {("callee", "success"), ("telling", "timeout")}
+    assert found["agent.outcomes"] == {}
+
+
+def test_random_spans(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Attributes drawn at random from all words, amounts and nonsense: not one sum differs."""
+    dice = random.Random(20261121)
+    agree(otelcol_binary, tmp_path, [random_case(dice) for _ in range(RANDOM_SPANS)])
+
+
+def test_totals_of_the_demo(otelcol_binary: Path, tmp_path: Path) -> None:
+    """The demo's 1,000 runs, counted by the processor in the demo and by the collector from the traces it was sent.
+
+    What differs is what the file says it cannot do: a cancelled task whose span says nothing of it, and what lies on
+    the spans below.
+    """
+    with running(otelcol_binary, tmp_path, PIPELINE) as collector:
+        demo = run_demo(collector.grpc_endpoint, tmp_path / "demo")
+        stop(collector, tmp_path)
+    expected, found = counted(demo.folder / "metrics.json"), counted(tmp_path / "outcomes.json")
+    unseen = unseen_by_the_collector(collector)
+    assert len(unseen) == DEMO_CANCELLED_UNSEEN
+    for attributes in unseen:
+        for name in ("agent.runs", "agent.run.duration", "agent.outcomes"):
+            move(expected[name], labels_of(name, attributes), labels_of(name, attributes | ENDED_CLEAN))
+    for name in BELOW_THE_RUN:
+        assert expected.pop(name)
+        assert not found.pop(name)
+    assert sum(found["agent.runs"].values()) == DEMO_RUNS
+    assert sum(found["agent.outcomes"].values()) == DEMO_OUTCOMES
+    assert differences({name: expected[name] for name in found}, found) == []
+
+
+DEMO_OUTCOMES: Final = 930
+DEMO_CANCELLED_UNSEEN: Final = 18
+BELOW_THE_RUN: Final = ("agent.run.cost", "agent.run.tokens", "agent.outcome.cost")
+# `None` takes a label away.
+ENDED_CLEAN: Final = {semconv.AGENT_OUTCOME_STATUS: "success", semconv.AGENT_OUTCOME_ERROR_CATEGORY: None}
+
+
+def unseen_by_the_collector(collector: Collector) -> list[dict[str, Any]]:
+    """The events of runs whose status came from an exception that their span shows no trace of."""
+    unset = {span.span_id for span in collector.spans() if span.status.code == span.status.STATUS_CODE_UNSET}
+    records = [one for one in collector.log_records() if one.span_id in unset]
+    events = [{pair.key: scalar(pair.value) for pair in one.attributes} for one in records]
+    return [event for event in events if str(event[semconv.AGENT_OUTCOME_EVIDENCE]).startswith("exception:")]
+
+
+def test_a_pipeline_beside_keeps_the_spans_as_they_are(otelcol_binary: Path, tmp_path: Path) -> None:
+    """What another pipeline of the same receiver writes is what was sent: this one changes a copy."""
+    _, spans = record([Case(stated(status="OK", value="2.50"))])
+    with running(otelcol_binary, tmp_path, PIPELINE) as collector:
+        send(collector, spans)
+        stop(collector, tmp_path)
+        assert collector.traces() == [encode_spans(spans)]
+    assert sum(counted(tmp_path / "outcomes.json")["agent.outcome.value"].values()) == 2.5
+
+
+def labels_of(name: str, attributes: Mapping[str, Any]) -> Labels:
+    """An instrument's labels out of an event's attributes."""
+    (instrument,) = (one for one in INSTRUMENTS if one.name == name)
+    return frozenset((key, attributes[key]) for key in instrument.attributes if attributes.get(key) is not None)
+
+
+def move(sums: dict[Labels, float | int], source: Labels, target: Labels) -> None:
+    """Count one under other labels."""
+    sums[source] -= 1
+    sums[target] = sums.get(target, 0) + 1
+    if not sums[source]:
+        del sums[source]
+
+
+def test_names_units_and_kinds_are_the_packages(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Each metric has the registry's unit, description and buckets, is cumulative and only grows; its scope apart."""
+    _, spans = record(
+        [Case(stated(type="converted", value=value, cost=1) | USAGE, told_by="gen_ai.agent.name") for value in (1, -1)]
+    )
+    with running(otelcol_binary, tmp_path) as collector:
+        send(collector, spans)
+        stop(collector, tmp_path)
+    (line,) = (tmp_path / "outcomes.json").read_text().splitlines()
+    (resource,) = from_otlp_json(line, ExportMetricsServiceRequest).resource_metrics
+    metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
+    absent = {semconv.AGENT_OUTCOME_REVERSALS.name, semconv.AGENT_OUTCOME_REVERSAL_COST.name}
+    assert metrics.keys() == {instrument.name for instrument in INSTRUMENTS} - absent
+    for instrument in INSTRUMENTS:
+        if instrument.name in metrics:
+            metric = metrics[instrument.name]
+            data = metric.histogram if metric.HasField("histogram") else metric.sum
+            assert (metric.unit, metric.description) == (instrument.unit, instrument.description)
+            assert data.aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE
+            assert metric.HasField("histogram") or metric.sum.is_monotonic
+            bounds = {tuple(point.explicit_bounds) for point in metric.histogram.data_points}
+            assert bounds in ({instrument.buckets}, set())
+
+
+USAGE: Final = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5}
+
+
+def test_requests_at_once_are_all_counted(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Eight senders at once: every span is counted. Without the batch processor deltatocumulative drops some."""
+    _, spans = record([Case(AGENT)])
+    with running(otelcol_binary, tmp_path) as collector:
+        with ThreadPoolExecutor(SENDERS) as pool:
+            for sent in [pool.submit(send_often, collector, spans) for _ in range(SENDERS)]:
+                sent.result()
+        stop(collector, tmp_path)
+    assert sum(counted(tmp_path / "outcomes.json")["agent.runs"].values()) == SENDERS * REQUESTS
+
+
+SENDERS: Final = 8
+REQUESTS: Final = 50
+
+
+def send_often(collector: Collector, spans: Sequence[ReadableSpan]) -> None:
+    """One request after the other."""
+    exporter = OTLPSpanExporter(endpoint=f"{collector.http_endpoint}/v1/traces")
+    for _ in range(REQUESTS):
+        assert exporter.export(spans) is SpanExportResult.SUCCESS
+
+
+@pytest.mark.parametrize("way", ["fetched", "sent"])
+def test_prometheus_has_the_totals(
+    otelcol_binary: Path, backend_binary: Callable[[str], Path], tmp_path: Path, way: str
+) -> None:
+    """A Prometheus that fetches them and one that is sent them see the sums over several batches, under one name."""
+    _, spans = record([Case(stated(type="converted", value="2.5", currency="EUR"), told_by="gen_ai.agent.name")])
+    address = f"127.0.0.1:{free_port()}"
+    scrapes = [address] if way == "fetched" else []
+    with Prometheus(backend_binary("prometheus"), tmp_path / "prometheus", scrapes=scrapes) as server:
+        exporters = "[prometheus]" if way == "fetched" else "[otlp_http/prometheus]"
+        variables = {
+            "SCRAPE_ENDPOINT": address,
+            "METRICS_EXPORTERS": exporters,
+            "PROMETHEUS_ENDPOINT": server.otlp_endpoint,
+        }
+        with running(otelcol_binary, tmp_path, **variables) as collector:
+            for count in range(1, 4):
+                send(collector, spans)
+                sums = {"agent_runs_total": count, "agent_outcome_value_total": 2.5 * count}
+                wait_until(partial(holds, server, sums), 30)
+        (series,) = server.query("agent_runs_total")
+        assert server.value("sum(agent_run_duration_seconds_count)") == 3
+    labels = series["metric"]
+    assert labels.pop("job")
+    # Where it is told to promote scopes, as backends.yaml says.
+    labels.pop("otel_scope_name", None)
+    assert labels == {
+        "__name__": "agent_runs_total",
+        "agent_outcome_retryable": "false",
+        "agent_outcome_source": "inferred",
+        "agent_outcome_status": "success",
+        "gen_ai_agent_name": "case 00000",
+        **({"instance": address} if way == "fetched" else {}),
+    }
+
+
+def holds(server: Prometheus, sums: Mapping[str, float]) -> bool:
+    """Whether the sums over all series of these metrics are these."""
+    return {name: server.value(f"sum({name})") for name in sums} == sums
+
+
+def test_one_unreadable_span_loses_only_itself(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Not a number among amounts: the run is counted without it, and so are all others of the batch."""
+    _, spans = record([Case(stated(value=float("nan"))), Case(stated(value=1)), Case(stated(value="1e400"))])
+    found, _ = by_collector(otelcol_binary, tmp_path, spans)
+    assert sum(found["agent.runs"].values()) == 3
+    assert sum(found["agent.outcome.value"].values()) == 1
+
+
+def test_file_is_what_the_tables_say() -> None:
+    """The committed file is the generated one."""
+    done = subprocess.run([*GENERATE, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_generator_notices_drift_and_mends_it(tmp_path: Path) -> None:
+    """A changed file is named and the exit code is 1; written anew it is the committed one."""
+    (tmp_path / "collector-config").mkdir()
+    copy = tmp_path / "collector-config" / METRICS_ONLY.name
+    copy.write_text(METRICS_ONLY.read_text().replace('"ok": "success", ', ""))
+    command = [*GENERATE, "--root", str(tmp_path)]
+    checked = subprocess.run([*command, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (checked.returncode, "metrics-only.yaml has drifted" in checked.stdout) == (1, True)
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    assert copy.read_text() == METRICS_ONLY.read_text()

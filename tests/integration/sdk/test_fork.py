@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real fork: parent and child each report only what they did themselves, and neither hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+
+PRELUDE = """
+import json, os, signal, sys, threading
+from opentelemetry import trace
+from tests.pipeline import AGENT, OPENINFERENCE_LANGCHAIN, Pipeline, call_model, numbers, total_of
+
+NAMES = ("agent.runs", "agent.outcomes", "agent.outcome.value", "agent.run.cost", "agent.run.tokens",
+         "agent_outcomes.processor.events")
+pipeline = Pipeline()
+tracer = pipeline.tracer()
+
+def run_agents(count):
+    for _ in range(count):
+        with tracer.start_as_current_span("invoke_agent a", attributes={**AGENT, "agent.outcome.value": "0.1"}):
+            call_model(tracer)
+
+def totals():
+    seen = {"cumulative": pipeline.collect(), "delta": pipeline.delta.get_metrics_data()}
+    # The SDK makes deltas by subtracting doubles.
+    return {kind: {name: round(total_of(data, name), 9) for name in NAMES} for kind, data in seen.items()}
+
+def scope_attributes():
+    data = pipeline.collect()
+    return [dict(scope.scope.attributes or {}) for resource in data.resource_metrics
+            for scope in resource.scope_metrics if any(metric.data.data_points for metric in scope.metrics
+            if metric.name == "agent.runs")]
+
+def in_child(work):
+    "Fork; the child runs `work` under a deadline and sends back what it returns."
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        try:
+            os.write(writer, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        sent = file.read()
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, f"the child ended with {status}"
+    return json.loads(sent)
+"""
+
+
+def report_of(script: str) -> dict[str, Any]:
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    done = subprocess.run(
+        # From 3.12 on Python warns of every fork of a process with threads, which is what is tested.
+        [sys.executable, "-W", "ignore:This process", "-c", PRELUDE + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def of_runs(count: int) -> dict[str, Any]:
+    """The totals that so many runs make, whichever way they are read."""
+    totals = {
+        "agent.runs": count,
+        "agent.outcomes": count,
+        "agent.outcome.value": float(f"0.{count}"),
+        "agent.run.cost": float(f"0.0{count}"),
+        "agent.run.tokens": 15 * count,
+        "agent_outcomes.processor.events": count,
+    }
+    return {"cumulative": totals, "delta": totals}
+
+
+def test_parent_and_child_report_their_own_runs() -> None:
+    """Three runs, a fork, one run in the child: the child reports one, the parent three, cumulative and delta."""
+    report = report_of(
+        """
+        run_agents(3)
+        child = in_child(lambda: (run_agents(1), totals(), scope_attributes())[1:])
+        seen = {"parent": totals(), "parent_scope": scope_attributes()}
+        print(json.dumps({"child": child[0], "scope": child[1], **seen}))
+        """
+    )
+    assert report["child"] == of_runs(1)
+    assert report["parent"] == of_runs(3)
+    # A scope of its own keeps the child's points apart from those whose start it has inherited.
+    assert [list(attributes) for attributes in report["scope"]] == [["process.pid"]]
+    assert report["parent_scope"] == [{}]
+
+
+def test_fork_after_a_collection() -> None:
+    """So too where both readers have collected before the fork, and both sides go on afterwards."""
+    report = report_of(
+        """
+        run_agents(3)
+        before = totals()
+        child = in_child(lambda: (run_agents(1), totals(), run_agents(2), totals())[1::2])
+        run_agents(2)
+        print(json.dumps({"before": before, "child": child, "parent": totals()}))
+        """
+    )
+    assert report["before"] == of_runs(3)
+    assert report["child"][0] == of_runs(1)
+    assert report["child"][1] == {"cumulative": of_runs(3)["cumulative"], "delta": of_runs(2)["delta"]}
+    assert report["parent"] == {"cumulative": of_runs(5)["cumulative"], "delta": of_runs(2)["delta"]}
+
+
+def test_child_that_does_nothing_reports_nothing() -> None:
+    """What the parent counted is in no reader of an idle child."""
+    report = report_of(
+        """
+        run_agents(3)
+        print(json.dumps({"child": in_child(totals), "parent": totals()}))
+        """
+    )
+    assert set(report["child"]["cumulative"].values()) == set(report["child"]["delta"].values()) == {0}
+    assert report["parent"] == of_runs(3)
+
+
+def test_grandchild() -> None:
+    """A fork of a fork counts from nothing again."""
+    report = report_of(
+        """
+        run_agents(3)
+        def child():
+            run_agents(2)
+            grandchild = in_child(lambda: (run_agents(1), totals())[1])
+            return {"child": totals(), "grandchild": grandchild}
+        print(json.dumps(in_child(child)))
+        """
+    )
+    assert report == {"child": of_runs(2), "grandchild": of_runs(1)}
+
+
+def test_run_open_at_the_fork_is_the_parents() -> None:
+    """Both sides leave the block of a run that was open at the fork; the parent alone counts it."""
+    report = report_of(
+        """
+        span = tracer.start_span("invoke_agent a", attributes={**AGENT, "agent.outcome.value": "0.1"})
+        with trace.use_span(span):
+            call_model(tracer)
+        def child():
+            span.end()
+            run_agents(1)
+            return totals()
+        seen = in_child(child)
+        span.end()
+        run_agents(2)
+        print(json.dumps({"child": seen, "parent": totals(), "open": pipeline.open_count()}))
+        """
+    )
+    assert report["child"] == of_runs(1)
+    assert report["parent"] == of_runs(3)
+    assert report["open"] == 0
+
+
+def test_run_open_at_the_fork_is_not_the_grandchilds() -> None:
+    """Neither does a fork of the fork count it."""
+    report = report_of(
+        """
+        span = tracer.start_span("invoke_agent a", attributes={**AGENT, "agent.outcome.value": "0.1"})
+        def grandchild():
+            span.end()
+            run_agents(1)
+            return totals()
+        seen = in_child(lambda: in_child(grandchild))
+        print(json.dumps(seen))
+        """
+    )
+    assert report == of_runs(1)
+
+
+def test_run_waiting_at_the_fork_is_the_parents() -> None:
+    """A run that waited for an outer span when the process forked settles in the parent only."""
+    report = report_of(
+        """
+        outer = pipeline.tracer(OPENINFERENCE_LANGCHAIN).start_span("chain")
+        with trace.use_span(outer):
+            run_agents(1)
+        def child():
+            outer.end()
+            pipeline.processor.shutdown()
+            return totals()
+        seen = in_child(child)
+        outer.end()
+        print(json.dumps({"child": seen, "parent": totals()}))
+        """
+    )
+    assert set(report["child"]["cumulative"].values()) == {0}
+    assert report["parent"] == of_runs(1)
+
+
+def test_fork_while_other_threads_hold_our_locks() -> None:
+    """Every lock of ours is held by another thread at the fork: the child makes new ones and does not hang."""
+    report = report_of(
+        """
+        from agent_outcomes.sdk.metrics import _state
+
+        run_agents(3)
+        locks = [pipeline.processor._sink._export._lock, _state.lock]
+        held, release = threading.Event(), threading.Event()
+        def hold():
+            for lock in locks:
+                lock.acquire()
+            held.set()
+            release.wait(30)
+            for lock in locks:
+                lock.release()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(10)
+        def child():
+            run_agents(1)
+            return totals()
+        seen = in_child(child)
+        release.set()
+        thread.join()
+        print(json.dumps({"child": seen, "parent": totals()}))
+        """
+    )
+    assert report == {"child": of_runs(1), "parent": of_runs(3)}
+
+
+def test_twenty_forks_of_a_process_that_had_threads() -> None:
+    """Four threads run agents between the forks: each child reports its one run, the parent exactly its own."""
+    report = report_of(
+        """
+        def child():
+            run_agents(1)
+            return totals()["cumulative"]["agent.runs"]
+        seen = []
+        for _ in range(20):
+            threads = [threading.Thread(target=run_agents, args=(5,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seen.append(in_child(child))
+        print(json.dumps({"children": seen, "parent": totals()["cumulative"]["agent.runs"]}))
+        """
+    )
+    assert report == {"children": [1] * 20, "parent": 400}

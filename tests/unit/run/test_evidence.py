@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which evidence decides an inferred status, in which order, and what it is called."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.model import Execution
+from agent_outcomes.run.evidence import Finding, infer
+from agent_outcomes.run.model import AgentSpan
+from agent_outcomes.semconv import Remedy, Status
+from tests.hostile import LoudObject, LoudText
+
+CLEAN_END_SCOPE = "openinference.instrumentation.openai_agents"
+NESTED_FAILURE = Finding(Execution(Status.FAILURE, "rate_limit", retryable=True, remedy=Remedy.RETRY_LATER), "x", "E")
+NESTED_SUCCESS = Finding(Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE), "x")
+
+
+def span(
+    status: str = "unset",
+    in_flight: BaseException | None = None,
+    exceptions: tuple[str, ...] = (),
+    scope: str = "app",
+    *,
+    stopped: str | None = None,
+    text: str = "",
+    **attributes: Any,
+) -> AgentSpan:
+    return AgentSpan(
+        trace_id=1,
+        span_id=1,
+        trace_flags=1,
+        name="run",
+        scope=scope,
+        internal=True,
+        start_ns=0,
+        end_ns=1,
+        status_code=status,
+        attributes={key.replace("__", "."): value for key, value in attributes.items()},
+        exception_types=exceptions,
+        stop_reason=stopped,
+        status_text=text,
+        in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
+    )
+
+
+def inferred(made: AgentSpan, nested: Finding | None = None) -> tuple[str, str, str | None]:
+    finding = infer(made, nested)
+    return finding.execution.status.value, finding.evidence, finding.error_type
+
+
+def wrapped(cause: BaseException) -> BaseException:
+    error: BaseException = type("AgentError", (Exception,), {"__module__": "framework"})()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (span(), ("success", "span_end", None)),
+        (span("ok"), ("success", "span_end", None)),
+        (span("error"), ("failure", "span_status:error", "_OTHER")),
+        (span("error", exceptions=("TimeoutError",)), ("timeout", "exception:TimeoutError", "TimeoutError")),
+        (span("unset", exceptions=("TimeoutError",)), ("success", "span_end", None)),
+        (span("ok", exceptions=("TimeoutError",)), ("success", "span_end", None)),
+        (span("error", error__type="TimeoutError"), ("timeout", "exception:TimeoutError", "TimeoutError")),
+        (span("unset", error__type="TimeoutError"), ("success", "span_end", None)),
+        (span("error", error__type="_OTHER"), ("failure", "span_status:error", "_OTHER")),
+        (span("error", error__type=""), ("failure", "span_status:error", "_OTHER")),
+        (span("error", error__type=5), ("failure", "span_status:error", "_OTHER")),
+    ],
+)
+def test_status_and_error(made: AgentSpan, expected: tuple[str, str, str | None]) -> None:
+    """An error is believed where the span's status is ERROR, and named by event or error.type."""
+    assert inferred(made) == expected
+
+
+def test_exception_event_before_error_type() -> None:
+    """The recorded class counts before error.type where the table knows it, after it where not."""
+    known = span("error", exceptions=("openai.RateLimitError",), error__type="framework.AgentError")
+    assert inferred(known)[2] == "openai.RateLimitError"
+    unknown = span("error", exceptions=("framework.AgentError",), error__type="openai.RateLimitError")
+    assert inferred(unknown)[2] == "openai.RateLimitError"
+    neither = span("error", exceptions=("framework.One",), error__type="framework.Two")
+    assert inferred(neither) == ("failure", "exception:framework.Two", "framework.Two")
+    only = span("error", exceptions=("framework.One",), error__type="_OTHER")
+    assert inferred(only)[2] == "framework.One"
+
+
+@pytest.mark.parametrize("error_type", ["_OTHER", "framework.AgentError", None])
+def test_wrapper_is_refined_by_what_is_in_flight(error_type: str | None) -> None:
+    """A wrapper's name, the placeholder and no name at all are followed through the causes in flight."""
+    made = span("error", wrapped(wrapped(TimeoutError())), error__type=error_type)
+    assert inferred(made) == ("timeout", "exception:framework.AgentError", "framework.AgentError")
+
+
+def test_known_name_is_not_refined() -> None:
+    """A name the table knows stands, whatever else is in flight."""
+    assert inferred(span("error", KeyError(), error__type="openai.RateLimitError"))[2] == "openai.RateLimitError"
+
+
+def test_context_is_no_cause() -> None:
+    """What was being handled when the error arose says nothing."""
+    error = type("AgentError", (Exception,), {"__module__": "framework"})()
+    error.__context__ = TimeoutError()
+    assert inferred(span("error", error))[0] == "failure"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (asyncio.CancelledError(), "cancelled"),
+        (KeyboardInterrupt(), "cancelled"),
+        (SystemExit(1), "cancelled"),
+        (GeneratorExit(), "success"),
+        (StopAsyncIteration(), "success"),
+        (ValueError(), "success"),
+        (TimeoutError(), "success"),
+    ],
+)
+def test_in_flight_on_an_unset_span(error: BaseException, status: str) -> None:
+    """Of exceptions in flight on a span left UNSET only those that tell it to stop are believed."""
+    assert inferred(span("unset", error))[0] == status
+    assert inferred(span("ok", error))[0] == "success"
+
+
+@pytest.mark.parametrize("status", ["unset", "ok"])
+def test_scope_that_ends_clean(status: str) -> None:
+    """Under such a scope any exception in flight is believed, else the last nested agent, on an OK span too."""
+    assert inferred(span(status, ValueError(), scope=CLEAN_END_SCOPE)) == (
+        "failure",
+        "exception:ValueError",
+        "ValueError",
+    )
+    assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_FAILURE) == ("failure", "nested_agent:E", "E")
+    assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_SUCCESS) == ("success", "span_end", None)
+    assert inferred(span(status, GeneratorExit(), scope=CLEAN_END_SCOPE), NESTED_FAILURE)[1] == "nested_agent:E"
+
+
+@pytest.mark.parametrize("scope", ["app", "openinference.instrumentation.smolagents"])
+def test_nested_failure_elsewhere_was_recovered(scope: str) -> None:
+    """Under any other scope a nested agent's failure is its own."""
+    assert inferred(span(scope=scope), NESTED_FAILURE) == ("success", "span_end", None)
+
+
+def test_finish_reason_comes_first() -> None:
+    """The finish reason counts before every other evidence, if the table knows it."""
+    made = span("error", ValueError(), gen_ai__agent__finish_reason="max_iterations")
+    assert inferred(made) == ("failure", "finish_reason:max_iterations", None)
+    unknown = span("error", exceptions=("KeyError",), gen_ai__agent__finish_reason="tired")
+    assert inferred(unknown)[1] == "exception:KeyError"
+
+
+@pytest.mark.parametrize("value", [5, None, ["completed"], LoudObject()], ids=["int", "none", "list", "object"])
+def test_finish_reason_of_another_kind(value: object) -> None:
+    """A finish reason that is no text says nothing."""
+    assert inferred(span(gen_ai__agent__finish_reason=value))[1] == "span_end"
+
+
+def test_loud_texts() -> None:
+    """Texts whose methods raise are read as what they hold."""
+    assert inferred(span(gen_ai__agent__finish_reason=LoudText("error")))[1] == "finish_reason:error"
+    assert inferred(span("error", error__type=LoudText("TimeoutError")))[0] == "timeout"
+
+
+CODE_TEXT = "Error code: 429 - {'error': {'message': 'slow down'}}"
+STEPS_TEXT = "Max iterations of 3 reached! Either something went wrong, or ..."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CODE_TEXT, ("failure", "status_text:429", "429")),
+        (f"openai.RateLimitError: {CODE_TEXT}", ("failure", "status_text:429", "429")),
+        (f"OpenAI API call failed: {CODE_TEXT}", ("failure", "status_text:429", "429")),
+        ("Error code: 503", ("failure", "status_text:503", "503")),
+        ("APIError('Error code: 503 - busy')Traceback (most recent call last):", ("failure", "status_text:503", "503")),
+        ("abandoned stream", ("cancelled", "status_text", "_OTHER")),
+        (STEPS_TEXT, ("failure", "status_text", "_OTHER")),
+        (f"WorkflowRuntimeError: {STEPS_TEXT}", ("failure", "status_text", "_OTHER")),
+        ("Max turns exceeded: {'max_turns': 3}", ("failure", "status_text", "_OTHER")),
+        ("{'message': 'Max turns exceeded', 'data': {'max_turns': 3}}", ("failure", "status_text", "_OTHER")),
+        ("Max turns exceeded by far", ("failure", "span_status:error", "_OTHER")),
+        ("2 validation errors for Forecast\n  Invalid JSON", ("invalid_output", "status_text", "_OTHER")),
+        ("API call failed: 1 validation error for Forecast", ("invalid_output", "status_text", "_OTHER")),
+        ("Task 'Say\nso.' execution timed out after 3 seconds. Consider", ("timeout", "status_text", "_OTHER")),
+        ("a task's execution timed out after 3 seconds.", ("failure", "span_status:error", "_OTHER")),
+        ("validation errors for Forecast", ("failure", "span_status:error", "_OTHER")),
+        ("Error code: 200 - {}", ("failure", "span_status:error", "_OTHER")),
+        ("Error code: 4290", ("failure", "span_status:error", "_OTHER")),
+        (f"the tool said, {CODE_TEXT}", ("failure", "span_status:error", "_OTHER")),
+        ("it timed out", ("failure", "span_status:error", "_OTHER")),
+        ("", ("failure", "span_status:error", "_OTHER")),
+    ],
+)
+def test_status_text(text: str, expected: tuple[str, str, str | None]) -> None:
+    """A message of a known form names the error where nothing else does; any other says nothing."""
+    assert inferred(span("error", text=text, error__type="_OTHER")) == expected
+    assert inferred(span("ok", text=text))[1] == "span_end"
+
+
+def test_stream_whose_consumer_left() -> None:
+    """Marked as an error by some instrumentations, it is no failure of the run: whoever asked has had enough."""
+    assert inferred(span("error", exceptions=("GeneratorExit",)))[0] == "cancelled"
+    assert inferred(span("error", GeneratorExit(), exceptions=("builtins.GeneratorExit",)))[0] == "cancelled"
+    assert inferred(span("unset", GeneratorExit()))[0] == "success"
+
+
+def test_what_a_status_text_means() -> None:
+    """The code is judged by the table of HTTP codes, step limits as an exhausted budget, a guardrail as policy."""
+    for category, text in (("budget_exhausted", "Max turns exceeded"), ("policy", "Guardrail tripwire triggered")):
+        for form in (f"{text}: {{}}", f"{{'message': '{text}', 'data': {{}}}}"):
+            assert infer(span("error", text=form)).execution.category == category
+    codes = infer(span("error", text=CODE_TEXT)).execution
+    assert (codes.category, codes.retryable, codes.remedy) == ("rate_limit", True, Remedy.RETRY_LATER)
+    steps = infer(span("error", exceptions=("workflows.errors.WorkflowRuntimeError",), text=STEPS_TEXT))
+    assert (steps.execution.category, steps.error_type) == ("budget_exhausted", "workflows.errors.WorkflowRuntimeError")
+
+
+def test_status_text_is_the_weakest_name() -> None:
+    """A class that the table knows stands before the message, on the span or in flight; any other one after."""
+    assert inferred(span("error", text=CODE_TEXT, error__type="TimeoutError"))[1] == "exception:TimeoutError"
+    assert inferred(span("error", wrapped(TimeoutError()), text=CODE_TEXT))[1] == "exception:framework.AgentError"
+    assert inferred(span("error", wrapped(ValueError()), text=CODE_TEXT))[1] == "status_text:429"
+    assert inferred(span("error", text=CODE_TEXT, error__type="framework.AgentError"))[1] == "status_text:429"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("span.cancelled", ("cancelled", "stop_reason:span.cancelled", None)),
+        ("limit_turns", ("failure", "stop_reason:limit_turns", None)),
+        ("end_turn", ("success", "span_end", None)),
+    ],
+)
+@pytest.mark.parametrize("status", ["ok", "unset"])
+def test_stop_reason(status: str, reason: str, expected: tuple[str, str, str | None]) -> None:
+    """Why a framework's event says that the run stopped decides, if the table knows it, where the span has no error."""
+    assert inferred(span(status, stopped=reason)) == expected
+    assert inferred(span("error", stopped=reason))[1] == "span_status:error"
+
+
+def test_stop_for_a_human_is_a_pause() -> None:
+    """An interrupt told by the framework's event is no outcome."""
+    assert infer(span("ok", stopped="interrupt")).paused
+
+
+def test_interruption_on_the_span() -> None:
+    """The class of what interrupted an unset span is believed, if the table knows it; what is in flight says more."""
+    named = span(strands__cancellation__type="CancelledError")
+    assert inferred(named) == ("cancelled", "exception:CancelledError", "CancelledError")
+    raised = span("unset", asyncio.CancelledError(), strands__cancellation__type="CancelledError")
+    assert inferred(raised)[2] == "asyncio.exceptions.CancelledError"
+    assert inferred(span(strands__cancellation__type="GeneratorExit"))[1] == "span_end"
+    assert inferred(span("ok", strands__cancellation__type="CancelledError"))[1] == "span_end"
+    assert inferred(span(strands__cancellation__type=LoudObject()))[1] == "span_end"
+
+
+def test_paused() -> None:
+    """A human-in-the-loop interrupt is a pause, by event, by error.type and in flight."""
+    interrupt = type("GraphInterrupt", (Exception,), {"__module__": "langgraph.errors"})()
+    for made in (
+        span("error", exceptions=("langgraph.errors.GraphInterrupt",)),
+        span("error", error__type="langgraph.errors.NodeInterrupt"),
+        span("error", interrupt, error__type="_OTHER"),
+    ):
+        assert infer(made).paused
+    assert not infer(span("error")).paused
+
+
+def test_long_and_broken_names() -> None:
+    """A name is bounded and encodes."""
+    _, evidence, error_type = inferred(span("error", error__type="\ud800" + "E" * 500))
+    assert error_type is not None
+    assert (len(error_type), error_type[0]) == (200, "?")
+    assert evidence == f"exception:{error_type}"
