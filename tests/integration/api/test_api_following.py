@@ -321,7 +321,8 @@ class WrappedTracer(trace.Tracer):
 @pytest.mark.parametrize("wraps_tracers", [False, True])
 def test_an_unsampled_run_is_counted_by_no_other_providers_processor(own: int, *, wraps_tracers: bool) -> None:
     """Its tracers lead to its own provider's processor; where they are wrapped as well, none is found."""
-    PROCESSORS.clear()
+    for processor in list(PROCESSORS):
+        PROCESSORS.close(processor)
     pipelines = [Pipeline(), Pipeline()]
     inner = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     inner.add_span_processor(pipelines[own].processor)

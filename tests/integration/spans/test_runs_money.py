@@ -210,7 +210,8 @@ def test_cost_stated_at_the_end_of_a_stale_run_comes_too_late(value: Stated) -> 
     for late, expected in ((3, 0), (4, 1)):
         pipeline = Pipeline(stale_after_s=3600.0)
         span = pipeline.tracer().start_span("invoke_agent a", attributes={**AGENT, COST: 3})
-        pipeline.processor._emit(pipeline.processor._tracker.settle_stale(0.0))
+        pipeline.processor._tracker.settle_stale(0.0)
+        pipeline.processor._emit()
         span.set_attributes({COST: late, **value})
         span.end()
         assert posted(pipeline, COST) == {"USD": Decimal(3)}

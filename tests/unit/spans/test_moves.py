@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import dis
 import inspect
-from types import CodeType, FunctionType
+from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from agent_outcomes.record import totals
 from agent_outcomes.sdk import emission, emitter, stale_sweep
 from agent_outcomes.spans import moves
 
-MOVES: dict[str, FunctionType] = {
+MOVES: dict[str, Any] = {
     **{name: each for name, each in vars(moves).items() if inspect.isfunction(each)},
     "Totals._replace": totals.Totals._replace,
     "_put_down": totals._put_down,
