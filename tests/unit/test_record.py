@@ -246,7 +246,7 @@ def test_most_important_attributes_come_last() -> None:
 
 def test_output_is_never_exported() -> None:
     """The agent's output is in no part of the record."""
-    assert "secret" not in repr(record(RUN, Outcome.success("secret")))
+    assert "secret" not in repr(record(RUN, Outcome.success(output="secret")))
 
 
 @given(OUTCOMES, st.none() | OUTCOMES, COSTS)
