@@ -101,7 +101,7 @@ def _want_structure(server: ModelServer) -> None:
 def _want_structure_in_run(server: ModelServer) -> None:
     server.final_tools.add("Forecast")
 
-    @agent_run("weather_agent", outcome=lambda it: None if it.structured_response else Outcome.invalid_output())
+    @agent_run("weather_agent", outcome_of=lambda it: None if it.structured_response else Outcome.invalid_output())
     async def ask() -> AgentOutput:
         return await _agent(server, weather, output_cls=Forecast).run(user_msg=QUESTION)
 

@@ -161,7 +161,7 @@ def _outcome_of(result: RunResult) -> Outcome:
     )
 
 
-@agent_run("weather_agent", outcome=_outcome_of)
+@agent_run("weather_agent", outcome_of=_outcome_of)
 def _limited(server: ModelServer) -> RunResult:
     result: RunResult = _agent(server, max_steps=STEPS_MAX, return_full_result=True).run(QUESTION)
     return result
