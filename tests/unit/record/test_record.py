@@ -37,12 +37,7 @@ SIDES = {
 }
 AMOUNTS = st.decimals(-(10**15) + 1, 10**15 - 1, places=12) | st.decimals(-100, 100, places=2)
 OUTCOMES = st.builds(
-    lambda status, **stated: {
-        "success": Outcome.success,
-        "partial": Outcome.partial,
-        "failure": Outcome.failure,
-        "timeout": Outcome.timeout,
-    }[status](**stated),
+    lambda status, **stated: getattr(Outcome, status)(**stated),
     st.sampled_from(["success", "partial", "failure", "timeout"]),
     type=st.none() | st.sampled_from(["converted", "escalated", "deflected", "custom"]),
     success=st.none() | st.booleans(),
