@@ -6,10 +6,12 @@ from __future__ import annotations
 import logging
 
 import pytest
+from opentelemetry import context as context_api
 from hypothesis import settings
 
 from agent_outcomes import list_prices
 from agent_outcomes.api import agent_run, open_run, record
+from agent_outcomes.instrumentation import late_exporters, pipelines
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.sdk import emitter, processor
 
@@ -19,7 +21,13 @@ settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)
+def _no_span_is_current() -> None:
+    """An earlier test may have left a block where it had not entered it, on purpose."""
+    context_api.attach(context_api.Context())
+
+
+@pytest.fixture(autouse=True)
 def _warnings_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning is held back because an earlier test had it, within the minute."""
-    for module in (agent_run, record, list_prices, open_run, processor, emitter):
+    for module in (agent_run, record, list_prices, open_run, processor, emitter, pipelines, late_exporters):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger(module.__name__)))

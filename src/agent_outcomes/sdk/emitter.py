@@ -178,6 +178,7 @@ class OutcomeEmitter:
             made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
             dropped = [_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))]
             handover.postings = Postings(dropped)
+        self._find_export()
         self._totals().post_once(handover.postings)
 
     def give_up(self, handover: Handover) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from agent_outcomes import Outcome, agent_run, record_outcome
 from agent_outcomes.api import attributes
 from agent_outcomes.outcome import statement
-from agent_outcomes.run import normalize
+from agent_outcomes.run import folding
 from agent_outcomes.sdk.processor import PROCESSORS
 from tests.integration.api_pipeline import ApiPipeline, of
 from tests.pipeline import Pipeline
@@ -344,7 +344,7 @@ def test_a_statement_is_read_once(pipeline: ApiPipeline, monkeypatch: pytest.Mon
         calls.append(args)
         return read(*args, **kwargs)
 
-    for module in (attributes, normalize):
+    for module in (attributes, folding):
         monkeypatch.setattr(module, "read_statement", counted)
     with agent_run("bot", tracer_provider=pipeline.provider):
         record_outcome(type="converted")

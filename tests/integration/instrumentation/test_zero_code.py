@@ -210,9 +210,9 @@ def test_sigterm_while_a_lock_is_held_ends_the_process(app: Application) -> None
     """The signal may interrupt the thread that holds the lock which a flush needs: bounded, not stuck for ever."""
     script = """
 import app, os, signal, time
-from agent_outcomes.instrumentation.install import _installation
+from agent_outcomes.sdk.metrics import _state
 app.run()
-with _installation.processor._tracker._lock:
+with _state.lock:
     started_s = time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
     raise SystemExit("not reached")

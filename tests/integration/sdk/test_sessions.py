@@ -53,7 +53,8 @@ def test_sessions_that_are_over_are_gone(*, waits: bool) -> None:
     seen = [session(logs, meters, waits=waits) for _ in range(SESSIONS)]
     gc.collect()
     assert [reference for reference in seen if reference() is not None] == []
-    assert (len(PROCESSORS), len(CLAIMS._owners), len(FIRST_SPANS._owners)) == before
+    assert (len(PROCESSORS), len(FIRST_SPANS._owners)) == (before[0], before[2])
+    assert len(CLAIMS._owners) <= before[1]
     assert len(memory.seen()) == total_of(reader.get_metrics_data(), "agent.runs") == SESSIONS
 
 
