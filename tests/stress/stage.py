@@ -34,6 +34,10 @@ class Log(logging.Handler):
     def createLock(self) -> None:  # noqa: N802 - overrides logging's own
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         package = record.name.split(".")[0]
         self.counts[package] += 1

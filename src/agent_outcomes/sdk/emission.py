@@ -60,7 +60,7 @@ class Emission:
         try:
             thread.is_inside = True
             if self._in_hand:
-                self._resume()
+                self._resume(thread)
             while board.settled:
                 for settlement in list(board.settled):
                     handover = Handover(settlement)
@@ -88,11 +88,20 @@ class Emission:
         self._in_hand[handover] = thread
         return True
 
-    def _resume(self) -> None:
-        """Go on with what other calls have left: interrupted, and their thread is no longer here."""
-        for handover, thread in list(self._in_hand.items()):
-            if not thread.is_inside or thread is self._thread():
+    def _resume(self, thread: _Thread) -> None:
+        """Go on with what other calls have left: they were interrupted, and nobody is at it."""
+        for handover in list(self._in_hand):
+            if self._adopt(handover, thread):
                 self._finish(handover)
+
+    def _adopt(self, handover: Handover, thread: _Thread) -> bool:
+        # A move, as of `moves`.
+        if handover not in self._in_hand:
+            return False
+        if self._in_hand[handover] is not thread and self._in_hand[handover].is_inside:
+            return False
+        self._in_hand[handover] = thread
+        return True
 
     def _finish(self, handover: Handover) -> None:
         try:

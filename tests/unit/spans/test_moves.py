@@ -20,6 +20,7 @@ MOVES: dict[str, Any] = {
     "_put_down": totals._put_down,
     "OutcomeEmitter._take_export": emitter.OutcomeEmitter._take_export,
     "Emission._take": emission.Emission._take,
+    "Emission._adopt": emission.Emission._adopt,
     "_note_event": emitter._note_event,
     "StaleSweep._claim": stale_sweep.StaleSweep._claim,
 }
