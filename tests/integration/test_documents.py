@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.integration.test_examples import EXAMPLES, ROOT, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAMS: Final = ("decisions.md", "sampling_and_forks.md")
 EXPECTED_BLOCK: Final = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
@@ -29,7 +31,7 @@ WIDTH_OF_A_PICTURE_MAX: Final = 100
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_document_s_program_prints_what_stands_below_each_part(name: str) -> None:
-    """Its Python blocks run as one program, with warnings as errors; each prints the text block after it, or nothing."""
+    """Its Python blocks run as one program, warnings as errors; each prints the text block after it, or nothing."""
     blocks = EXPECTED_BLOCK.findall((EXAMPLES / name).read_text(encoding="utf-8"))
     ends = [f"--- end of block {number} ---" for number in range(len(blocks))]
     program = "\n".join(f"{code}\nprint({end!r}, flush=True)" for (code, _), end in zip(blocks, ends, strict=True))

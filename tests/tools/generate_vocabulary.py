@@ -433,7 +433,7 @@ def outputs(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check; returns the exit code: 0 all is as it must be, 1 drift, 2 the registry or a README is unusable."""
+    """Write or check; returns the exit code: 0 all is as it must be, 1 drift, 2 registry or README unusable."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file has drifted")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the checkout (default: this one)")
