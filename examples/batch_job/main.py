@@ -4,7 +4,7 @@
 import sys
 
 from opentelemetry import trace
-from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -40,7 +40,7 @@ def main() -> int:
     """Work 1,000 invoices; exit code 1 if more than a fifth failed, so that a scheduler sees it."""
     reader = InMemoryMetricReader()  # in production: PeriodicExportingMetricReader(OTLPMetricExporter())
     provider = TracerProvider()
-    outcomes = AgentOutcomeSpanProcessor(logger_provider=LoggerProvider(), meter_provider=MeterProvider([reader]))
+    outcomes = AgentOutcomeSpanProcessor(logger_provider=NoOpLoggerProvider(), meter_provider=MeterProvider([reader]))
     provider.add_span_processor(outcomes)
     trace.set_tracer_provider(provider)
     failed = 0

@@ -55,7 +55,7 @@ def test_beyond(framework: Framework, beyond: Beyond, observe: Observe) -> None:
 
 
 def test_results_are_current(framework: Framework, observe: Observe, request: pytest.FixtureRequest) -> None:
-    """The results that the README's table is made from are those of the versions installed here."""
+    """The results that the table of frameworks is made from are those of the versions installed here."""
     present = [scenario for scenario in Scenario if framework.cells[scenario].observation is not None]
     remedied = [scenario for scenario in present if framework.cells[scenario].remedy is not None]
     results = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the README's table of frameworks from what their scenarios showed.
+"""Write the table of `examples/frameworks.md` from what the frameworks' scenarios showed.
 
-With `--check` nothing is written: the exit code is 1 if the README has drifted from the results.
+With `--check` nothing is written: the exit code is 1 if the table has drifted from the results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.frameworks.scenarios import RIGHT, TITLES, Scenario
 if TYPE_CHECKING:
     from tests.frameworks.expectations import ExpectedCell, Framework
 
-README: Final = Path("README.md")
+PATH: Final = Path("examples/frameworks.md")
 MARKED: Final = re.compile(r"(?<=<!-- generated:frameworks -->\n).*?(?=<!-- /generated:frameworks -->)", re.DOTALL)
 RIGHT_MARK: Final = "✓"
 LEFT_OUT_MARK: Final = "-"
@@ -108,13 +108,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
+    text = PATH.read_text(encoding="utf-8")
     written = table(frameworks())
     renewed = MARKED.sub(lambda _: written, text)
     if check and renewed != text:
-        sys.stderr.write(f"{README} has drifted: run `make generate`\n")
+        sys.stderr.write(f"{PATH} has drifted: run `make generate`\n")
         return 1
-    README.write_text(renewed, encoding="utf-8")
+    PATH.write_text(renewed, encoding="utf-8")
     return 0
 
 

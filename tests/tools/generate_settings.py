@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the README's table of settings from the table in `config.py`.
+"""Write the README's table of settings from the table in `settings.py`.
 
 With `--check` nothing is written: the exit code is 1 if the README has drifted from it.
 """

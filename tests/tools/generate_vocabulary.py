@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write `semconv.py` and the tables of the README from the vocabulary registry.
+"""Write `semconv.py` and the tables of the registry's README, and the short one of the project's, from the registry.
 
 With `--check` nothing is written: the exit code is 1 and each file that has drifted is named.
 """
@@ -24,6 +24,20 @@ LINE_LENGTH = 120
 SEMCONV_PATH = Path("src/agent_outcomes/semconv.py")
 REGISTRY_PATH = Path("src/agent_outcomes/registry")
 README_PATH = Path("README.md")
+REGISTRY_README_PATH = REGISTRY_PATH / "README.md"
+# What most people set, in the order in which the project's README has it; all of it is in the registry's.
+COMMON = (
+    "agent.outcome.type",
+    "agent.outcome.success",
+    "agent.outcome.label",
+    "agent.outcome.value",
+    "agent.outcome.currency",
+    "agent.outcome.cost",
+    "agent.outcome.status",
+    "agent.outcome.job_type",
+    "agent.outcome.run_id",
+    "agent.outcome.message",
+)
 # The events in order: each one's constant and the README's marker of its table.
 EVENTS = {"agent.outcome": ("EVENT_NAME", "event"), "agent.handoff": ("HANDOFF_EVENT_NAME", "handoff")}
 ENUM_ORDER = (
@@ -328,34 +342,49 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def render_short_tables(registry: Registry) -> dict[str, str]:
+    """Return the tables of the project's README, by the name in their markers."""
+    common = (_read_row(registry.attributes[name]) for name in COMMON)
+    return {"common": _table(("attribute", "type", "meaning"), common)}
+
+
 def render_tables(registry: Registry) -> dict[str, str]:
-    """Return the tables of the README, by the name in their markers."""
+    """Return the tables of the registry's README, by the name in their markers."""
     outcome = [metric for metric in registry.metrics if not metric.notes.get("health")]
     health = [metric for metric in registry.metrics if metric.notes.get("health")]
     return {
-        "read": _table(("attribute", "type", "meaning"), _read_rows(registry)),
+        "read": _table(("attribute", "type", "meaning"), map(_read_row, _attributes_read(registry))),
         **{
             EVENTS[event.name][1]: _table(("attribute", "type", "present", "meaning"), _event_rows(event, registry))
             for event in registry.events
         },
         "metrics": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, outcome)),
         "health": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, health)),
+        "reasons": _table(("reason", "meaning"), map(_word_row, registry.enums["DropReason"])),
+        "problems": _table(("problem", "meaning"), map(_word_row, registry.enums["ProblemKind"])),
     }
 
 
-def _read_rows(registry: Registry) -> Iterator[tuple[str, ...]]:
+def _attributes_read(registry: Registry) -> Iterator[Attribute]:
     for attribute in registry.attributes.values():
-        notes = attribute.notes
-        if notes["direction"] == "written" or "imported" in notes:
-            continue
-        name = f"`{attribute.name}`"
-        if "flat_input" in notes:
-            name += f" or `{notes['flat_input']}*`"
-        if "input_alias" in notes:
-            name += f" (or `{notes['input_alias']}`)"
-        hidden = notes.get("written_only_members", [])
-        words = ", ".join(f"`{member.value}`" for member in attribute.members if member.value not in hidden)
-        yield name, notes.get("read_as", attribute.type), attribute.brief + (f" One of {words}." if words else "")
+        if attribute.notes["direction"] != "written" and "imported" not in attribute.notes:
+            yield attribute
+
+
+def _read_row(attribute: Attribute) -> tuple[str, ...]:
+    notes = attribute.notes
+    name = f"`{attribute.name}`"
+    if "flat_input" in notes:
+        name += f" or `{notes['flat_input']}*`"
+    if "input_alias" in notes:
+        name += f" (or `{notes['input_alias']}`)"
+    hidden = notes.get("written_only_members", [])
+    words = ", ".join(f"`{member.value}`" for member in attribute.members if member.value not in hidden)
+    return name, notes.get("read_as", attribute.type), attribute.brief + (f" One of {words}." if words else "")
+
+
+def _word_row(member: Member) -> tuple[str, ...]:
+    return f"`{member.value}`", member.brief
 
 
 def _event_rows(event: Event, registry: Registry) -> Iterator[tuple[str, ...]]:
@@ -375,7 +404,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def fill_tables(text: str, tables: dict[str, str]) -> str:
-    """Return the README's text with each table between its markers; raises `RegistryError` where they are missing."""
+    """Return a README's text with each table between its markers; raises `RegistryError` where they are missing."""
     for name, table in tables.items():
         opening, closing = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
         if text.count(opening) != 1 or text.count(closing) != 1 or text.index(closing) < text.index(opening):
@@ -391,16 +420,20 @@ def outputs(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield each generated file with the text it must have; raises `RegistryError` or `OSError`."""
     registry = load_registry(root / REGISTRY_PATH)
     yield SEMCONV_PATH, render_semconv(registry)
-    readme = (root / README_PATH).read_text(encoding="utf-8")
-    try:
-        yield README_PATH, fill_tables(readme, render_tables(registry))
-    except RegistryError as error:
-        message = f"{README_PATH} {error}"
-        raise RegistryError(message) from error
+    for path, tables in (
+        (REGISTRY_README_PATH, render_tables(registry)),
+        (README_PATH, render_short_tables(registry)),
+    ):
+        text = (root / path).read_text(encoding="utf-8")
+        try:
+            yield path, fill_tables(text, tables)
+        except RegistryError as error:
+            message = f"{path} {error}"
+            raise RegistryError(message) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check; returns the exit code: 0 all is as it must be, 1 drift, 2 the registry or README is unusable."""
+    """Write or check; returns the exit code: 0 all is as it must be, 1 drift, 2 registry or README unusable."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file has drifted")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the checkout (default: this one)")

@@ -19,10 +19,14 @@ from agent_outcomes import semconv
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "agent_outcomes"
 GENERATOR = ROOT / "tests" / "tools" / "generate_vocabulary.py"
-README = "".join(
-    f"<!-- generated:{name} -->\nold\n<!-- /generated:{name} -->\n"
-    for name in ("read", "event", "handoff", "metrics", "health")
-)
+TABLES = ("read", "event", "handoff", "metrics", "health", "reasons", "problems")
+SEMCONV_FILE = "src/agent_outcomes/semconv.py"
+REFERENCE_FILE = "src/agent_outcomes/registry/README.md"
+
+
+def _marked(*names: str) -> str:
+    return "".join(f"<!-- generated:{name} -->\nold\n<!-- /generated:{name} -->\n" for name in names)
+
 
 RUN_KEYS = ("gen_ai.agent.name", "agent.outcome.job_type", "agent.outcome.status")
 OUTCOME_KEYS = (*RUN_KEYS, "agent.outcome.type", "agent.outcome.success", "agent.outcome.label")
@@ -271,7 +275,8 @@ def test_scan_finds_a_spelled_name() -> None:
 def checkout(tmp_path: Path) -> Path:
     """Lay out a copy of what the generator reads and writes, brought up to date."""
     shutil.copytree(SOURCE / "registry", tmp_path / "src" / "agent_outcomes" / "registry")
-    (tmp_path / "README.md").write_text(README, encoding="utf-8")
+    (tmp_path / REFERENCE_FILE).write_text(_marked(*TABLES), encoding="utf-8")
+    (tmp_path / "README.md").write_text(_marked("common"), encoding="utf-8")
     assert _generate(tmp_path).returncode == 0
     return tmp_path
 
@@ -295,7 +300,7 @@ def test_check_passes_without_drift(checkout: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["src/agent_outcomes/semconv.py", "README.md"])
+@pytest.mark.parametrize("name", [SEMCONV_FILE, REFERENCE_FILE, "README.md"])
 def test_check_names_an_edited_file(checkout: Path, name: str) -> None:
     """An edit inside a generated part is drift: exit 1, the file is named and left as it is."""
     target = checkout / name
@@ -308,13 +313,13 @@ def test_check_names_an_edited_file(checkout: Path, name: str) -> None:
 
 
 def test_check_names_every_drifted_file(checkout: Path) -> None:
-    """A change of the registry alone is drift of both generated files."""
+    """A change of the registry alone is drift of every generated file."""
     registry = checkout / "src" / "agent_outcomes" / "registry" / "attributes.yaml"
     text = registry.read_text(encoding="utf-8")
     registry.write_text(text.replace("How the run ended technically.", "How it ended."), encoding="utf-8")
     result = _generate(checkout, "--check")
     assert result.returncode == 1
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["src/agent_outcomes/semconv.py", "README.md"]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [SEMCONV_FILE, REFERENCE_FILE, "README.md"]
 
 
 def test_undefined_attribute_stops_the_generator(checkout: Path) -> None:
@@ -329,30 +334,29 @@ def test_undefined_attribute_stops_the_generator(checkout: Path) -> None:
 
 def test_text_around_the_tables_is_kept(checkout: Path) -> None:
     """Only what is between the markers belongs to the generator."""
-    readme = checkout / "README.md"
-    readme.write_text(f"# Title\n\n{README}\nThe end.\n", encoding="utf-8")
-    assert _generate(checkout).stdout.split() == ["README.md", "written"]
+    readme = checkout / REFERENCE_FILE
+    readme.write_text(f"# Title\n\n{_marked(*TABLES)}\nThe end.\n", encoding="utf-8")
+    assert _generate(checkout).stdout.split() == [REFERENCE_FILE, "written"]
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n<!-- generated:read -->\n| attribute |")
-    assert text.endswith("<!-- /generated:health -->\n\nThe end.\n")
+    assert text.endswith("<!-- /generated:problems -->\n\nThe end.\n")
     assert "old" not in text.splitlines()
 
 
-def test_missing_marker_is_named(checkout: Path) -> None:
+@pytest.mark.parametrize(("name", "first"), [(REFERENCE_FILE, "read"), ("README.md", "common")])
+def test_missing_marker_is_named(checkout: Path, name: str, first: str) -> None:
     """A README without the markers is an error that says which ones it needs."""
-    (checkout / "README.md").write_text("nothing here\n", encoding="utf-8")
+    (checkout / name).write_text("nothing here\n", encoding="utf-8")
     result = _generate(checkout, "--check")
     assert result.returncode == UNUSABLE
-    assert "README.md needs the markers <!-- generated:read -->" in result.stderr
+    assert f"{name} needs the markers <!-- generated:{first} -->" in result.stderr
 
 
 def test_readme_tables_list_the_vocabulary(checkout: Path) -> None:
-    """The tables hold every attribute read, every attribute of the events and every instrument."""
-    text = (checkout / "README.md").read_text(encoding="utf-8")
-    sections = {
-        name: text.split(f"<!-- generated:{name} -->")[1].split("<!--")[0]
-        for name in ("read", "event", "handoff", "metrics", "health")
-    }
+    """The tables hold every attribute read, of the events and every instrument, and each word of a drop or problem."""
+    text = (checkout / REFERENCE_FILE).read_text(encoding="utf-8")
+    text += (checkout / "README.md").read_text(encoding="utf-8")
+    sections = {name: text.split(f"<!-- generated:{name} -->")[1].split("<!--")[0] for name in (*TABLES, "common")}
     first_cells = {
         name: [line.split("|")[1].strip().split("`")[1] for line in section.strip().splitlines()[2:]]
         for name, section in sections.items()
@@ -361,3 +365,6 @@ def test_readme_tables_list_the_vocabulary(checkout: Path) -> None:
     assert first_cells["event"] == [entry["ref"] for entry in EVENTS[0]["attributes"]]
     assert first_cells["handoff"] == [entry["ref"] for entry in EVENTS[1]["attributes"]]
     assert first_cells["metrics"] + first_cells["health"] == list(INSTRUMENTS)
+    assert first_cells["reasons"] == list(semconv.DropReason)
+    assert first_cells["problems"] == list(semconv.ProblemKind)
+    assert set(first_cells["common"]) < set(first_cells["read"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-code with a YAML file in `OTEL_CONFIG_FILE`: the README's file, options good and bad, and the samplers."""
+"""Zero-code with a YAML file in `OTEL_CONFIG_FILE`: the documented file, options good and bad, and the samplers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def app(collector: Collector, tmp_path: Path) -> Application:
     return made
 
 
-def readme_yaml(collector: Collector) -> str:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def documented_yaml(collector: Collector) -> str:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "examples" / "zero_code" / "README.md").read_text(), re.DOTALL)
     return str(block).replace("http://127.0.0.1:4317", collector.grpc_endpoint)
 
 
@@ -42,8 +42,8 @@ def run_with(app: Application, yaml: str, script: str = "import app; app.run()")
 
 
 def with_options(collector: Collector, options: str) -> str:
-    """The README's file with these options in place of its own."""
-    changed, count = re.subn(r"agent_outcomes: \{.*?\}", f"agent_outcomes: {options}", readme_yaml(collector))
+    """The documented file with these options in place of its own."""
+    changed, count = re.subn(r"agent_outcomes: \{.*?\}", f"agent_outcomes: {options}", documented_yaml(collector))
     assert count == 1
     return changed
 
@@ -52,9 +52,9 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if IGNORED not in line]
 
 
-def test_the_file_in_the_readme(collector: Collector, app: Application) -> None:
+def test_the_documented_file(collector: Collector, app: Application) -> None:
     """It delivers span, event and metrics with its options in force, each process under an instance id of its own."""
-    done = run_with(app, readme_yaml(collector))
+    done = run_with(app, documented_yaml(collector))
     assert (done.returncode, complaints(done)) == (0, [])
     assert sorted(span_names(collector)) == ["agent.outcome", "invoke_agent bot"]
     assert (agents(collector), run_counts(collector)) == (["bot"], [1])
@@ -88,7 +88,7 @@ def test_a_variable_holds_where_the_file_says_nothing(collector: Collector, app:
 def test_it_can_be_disabled_by_name(collector: Collector, app: Application) -> None:
     """OTEL_PYTHON_DISABLED_INSTRUMENTATIONS holds for what the file lists, too."""
     app.environ["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "agent_outcomes"
-    done = run_with(app, readme_yaml(collector))
+    done = run_with(app, documented_yaml(collector))
     assert (complaints(done), span_names(collector), collector.logs()) == ([], ["invoke_agent bot"], [])
 
 
@@ -96,7 +96,7 @@ def test_it_can_be_disabled_by_name(collector: Collector, app: Application) -> N
 def test_a_sampler_in_the_file(collector: Collector, app: Application, ratio: str, exported: list[str]) -> None:
     """The SDK gives a sampler no options: the ratio comes from OTEL_TRACES_SAMPLER_ARG. Every run counts."""
     app.environ["OTEL_TRACES_SAMPLER_ARG"] = ratio
-    yaml = readme_yaml(collector).replace(
+    yaml = documented_yaml(collector).replace(
         "tracer_provider: {", "tracer_provider: {sampler: {outcome_parentbased_traceidratio: {}}, "
     )
     done = run_with(app, yaml)

@@ -115,7 +115,7 @@ def test_a_dropped_trace_gets_none(exporter: InMemorySpanExporter) -> None:
 
 
 def test_jaeger_finds_an_inferred_outcome_by_its_tag(backend_binary: Callable[[str], Path], tmp_path: Path) -> None:
-    """The search that the README gives returns the trace of a run that stated nothing and timed out."""
+    """The search that collector-config/README.md gives returns the trace of a run that stated nothing and timed out."""
     with Jaeger(backend_binary("jaeger"), tmp_path) as jaeger:
         otlp = OTLPSpanExporter(f"{jaeger.otlp_endpoint}/v1/traces")
         traced = Traced(otlp, outcome_span=True)

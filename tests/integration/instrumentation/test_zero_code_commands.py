@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's zero-code commands as they stand, from an empty environment to a real collector."""
+"""The zero-code commands of the documents as they stand, from an empty environment to a real collector."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ ENDPOINT = "http://127.0.0.1:4317"
 
 
 @pytest.mark.timeout(INSTALL_TIMEOUT_S, func_only=True)
-def test_the_commands_in_the_readme(collector: Collector, tmp_path: Path) -> None:
+def test_the_documented_commands(collector: Collector, tmp_path: Path) -> None:
     """A fresh environment, the package from this tree, and both ways to start: each delivers all three signals."""
-    (section,) = re.findall(r"\n## Zero-code\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
-    by_variables, by_file = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    (yaml,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    document = (ROOT / "examples" / "zero_code" / "README.md").read_text()
+    by_variables, by_file = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    assert f"```sh\n{by_variables}```" in (ROOT / "README.md").read_text()
     assert DISTRIBUTION in by_variables
     assert ENDPOINT in by_variables
     (tmp_path / "app.py").write_text(APP)
