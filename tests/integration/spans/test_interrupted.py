@@ -33,7 +33,7 @@ COUNTED = "agent_outcomes.processor.events"
 DROPPED = "agent_outcomes.processor.dropped"
 
 
-class Limit(Exception):
+class LimitError(Exception):
     """What a time limit raises."""
 
 
@@ -66,7 +66,7 @@ class Spans:
             context = child_of(self._spans[above]) if above is not None else None
             try:
                 self._spans[name] = self._tracer.start_span(name, context, attributes=attributes)
-            except (Limit, KeyboardInterrupt):
+            except (LimitError, KeyboardInterrupt):
                 self._spans[name] = self._tracer.start_span(name, context, attributes=attributes)
                 raise
 
@@ -136,17 +136,17 @@ def go(steps: Iterator[Callable[[], object]], injection: Injection) -> int:
         sys.setprofile(injection)
         try:
             step()
-        except (Limit, KeyboardInterrupt):
+        except (LimitError, KeyboardInterrupt):
             raised += 1
         finally:
             sys.setprofile(None)
     return raised
 
 
-@pytest.mark.parametrize("error", [Limit, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [LimitError, KeyboardInterrupt])
 @pytest.mark.parametrize(("scope", "scenario"), [("app", nested), (OPENINFERENCE_LANGCHAIN, waiting), ("app", revised)])
 def test_every_place(scope: str, scenario: Callable[[Spans], Iterator[Any]], error: type[BaseException]) -> None:
-    """It reaches the application, all sums are what they are without it, and each event has come or is accounted for."""
+    """It reaches the application, all sums are what they are without it, each event has come or is counted as lost."""
     quiet = Pipeline()
     go(scenario(Spans(quiet.tracer(scope))), Injection(0, error))
     expected, count = sums(quiet), len(quiet.events())
