@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.stress.ledger import Ledger
     from tests.stress.memory import Counters
 
-PREFIX: Final = "agent_outcomes.sdk.processor"
+PREFIX: Final = "agent_outcomes.processor"
 ZERO: Final = Decimal(0)
 # What nobody can know must stay the exception, or the comparison says nothing.
 UNKNOWN_SHARE_MAX: Final = 0.25

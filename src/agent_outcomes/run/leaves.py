@@ -132,7 +132,8 @@ def _shape_of(keys: tuple[str, ...]) -> Shape:
         if dimension is not None and TOKEN_RANKS[key] <= TOKEN_RANKS[best.setdefault(dimension, key)]:
             best[dimension] = key
     tokens = tuple((dimension, usage.index(key)) for dimension, key in best.items())
-    cost = next((usage.index(key) for key in PLAIN_COST_KEYS if key in costs), None)
+    found = [usage.index(key) for key in PLAIN_COST_KEYS if key in costs]
+    cost = found[0] if found else None
     (word_key,) = words
     roles = _WORD_ROLES[word_key]
     plans = {word: Plan(role, usage, tokens, cost) for word, role in roles.items() if role in (Role.MODEL, Role.TOOL)}

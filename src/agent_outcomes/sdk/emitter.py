@@ -105,8 +105,11 @@ class OutcomeEmitter:
         """
         settlement = handover.settlement
         if handover.made is None:
-            handover.made = self._record(settlement)
-            handover.events = [handover.made.event, *self._further_events(handover.made.event, settlement)]
+            made = self._record(settlement)
+            events = [made.event, *self._further_events(made.event, settlement)]
+            # Both, or neither.
+            handover.events = events
+            handover.made = made
         while handover.next_event < len(handover.events):
             self._deliver_event(handover, handover.events[handover.next_event])
         if self._settings.outcome_span and not handover.is_span_made:

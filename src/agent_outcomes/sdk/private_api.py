@@ -55,10 +55,8 @@ def are_logs_shut_down(provider: LoggerProvider | None) -> bool:
     """Whether every processor of an SDK provider was shut down: what is emitted there is lost without a word."""
     processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
     # A batch processor's flag is that of what it is made of.
-    return bool(processors) and all(
-        getattr(getattr(processor, "_batch_processor", processor), "_shutdown", False) is True
-        for processor in processors
-    )
+    flags = [getattr(getattr(one, "_batch_processor", one), "_shutdown", False) for one in processors]
+    return bool(flags) and all(flags)
 
 
 def are_metrics_shut_down(provider: MeterProvider | None) -> bool:

@@ -12,8 +12,6 @@ from agent_outcomes.spans.gathered import Gathered, fold
 from agent_outcomes.spans.marks import Likeness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.record.settlement import Settled, Settlement
     from agent_outcomes.spans.facts import SpanIds
@@ -102,11 +100,14 @@ class Board:
         self.waiting_count = 0
 
 
-def ancestors(node: OpenSpan | None) -> Iterator[OpenSpan]:
+def ancestors(node: OpenSpan | None) -> list[OpenSpan]:
     """The node itself and everything above it, ended spans included."""
+    # No generator: what is raised in one that is being closed goes nowhere.
+    chain: list[OpenSpan] = []
     while node is not None:
-        yield node
+        chain.append(node)
         node = node.parent
+    return chain
 
 
 def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
@@ -147,8 +148,10 @@ def is_below(node: OpenSpan, above: OpenSpan) -> bool:
 
 def is_within_settled(node: OpenSpan) -> bool:
     """Whether the span was open below one when that was counted before its end."""
-    early = (one.early for one in ancestors(node.parent))
-    return any(settled is not None and node.started_s <= settled.early_s for settled in early)
+    for one in ancestors(node.parent):  # noqa: SIM110 - no generator, as above
+        if one.early is not None and node.started_s <= one.early.early_s:
+            return True
+    return False
 
 
 def inbox_of(node: OpenSpan) -> Inbox:

@@ -259,12 +259,9 @@ class RunTracker:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
         self._give_up_all(self._find_failed(None))
         for node in list(self.board.open.values()):
-            span = node.span
             for candidate in waiting_in(node):
                 self._placement.settle(self.board, candidate, None, Ending(None, source=node))
-            if span is not None and self._facts_of(span).has_ended:
-                # Its end was interrupted, and nobody came back to it.
-                self.end(span, node.context, None)
+            self._end_missed(node)
 
     def settle_stale(self, stale_after_s: float) -> None:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
@@ -406,6 +403,14 @@ class RunTracker:
                 later.append(one)
         return later
 
+    def _end_missed(self, node: OpenSpan) -> bool:
+        """End a span that has ended without our being told, for an exception came just then; whether it has."""
+        span = node.span
+        has_ended = span is not None and self._facts_of(span).has_ended
+        if has_ended:
+            self.end(span, node.context, None)
+        return has_ended
+
     def _end_plain(self, node: OpenSpan | None, own: Tally | None, pause: Finding | None) -> None:
         """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
         if node is None:
@@ -458,7 +463,7 @@ class RunTracker:
 
     def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
         """End an agent's span by what can be seen of it now; `CHANGED` if that is no longer all."""
-        below = self._open_below(node)
+        below = [one for one in self._open_below(node) if not self._end_missed(one)]
         if below and not node.settled_below:
             self._take_from_open(node, below)
         is_outer = node.settled is None and likeness is not Likeness.FORCED and node.bars(likeness)
