@@ -146,7 +146,7 @@ class Status(StrEnum):
         Case, blanks and joints do not matter. A word that no table has is `UNKNOWN`, as is one that leaves the status
         to the run's end ("escalated") or says that there is none yet ("running").
         """
-        from agent_outcomes.outcome.spellings import status_of_text  # noqa: PLC0415 - its tables are made of the enums here
+        from agent_outcomes.outcome.spellings import status_of_text  # noqa: PLC0415 - it is made of these enums
 
         return status_of_text(text)
 
@@ -519,7 +519,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.ATTRIBUTES_DROPPED: "The span lost attributes to a limit of the SDK.",
     ProblemKind.AMBIGUOUS_OUTCOME: "It is not clear which run an outcome belongs to.",
     ProblemKind.CONTRADICTING_OUTCOME: "Two spans of one run state different outcomes.",
-    ProblemKind.NESTED_AMOUNT: "An amount is stated on an agent inside the run, whose outcome is its own: no counter has it.",
+    ProblemKind.NESTED_AMOUNT: "An amount stated on an agent inside the run is in no counter: its outcome is its own.",
     ProblemKind.LATE_COST: "A cost was stated after its run had been counted, whose cost stays as counted.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",

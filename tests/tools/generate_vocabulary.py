@@ -82,7 +82,7 @@ METHODS = {
         Case, blanks and joints do not matter. A word that no table has is `UNKNOWN`, as is one that leaves the status
         to the run's end ("escalated") or says that there is none yet ("running").
         """
-        from agent_outcomes.outcome.spellings import status_of_text  # noqa: PLC0415 - its tables are made of the enums here
+        from agent_outcomes.outcome.spellings import status_of_text  # noqa: PLC0415 - it is made of these enums
 
         return status_of_text(text)
 ''',

@@ -118,6 +118,7 @@ def _state_current(given: Given) -> bool:
 
 
 def check_provider(call: str, provider: object) -> None:
+    """Raise `TypeError` for a tracer provider that gives no tracers."""
     if provider is not None and not callable(look(provider, "get_tracer")):
         raise misuse.no_provider(call, provider)
 

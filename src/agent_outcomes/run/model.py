@@ -135,7 +135,7 @@ class Run(Fields):
         "usage",
     )
 
-    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
+    def __init__(  # noqa: PLR0913, PLR0917 - by position, as by keyword it costs twice as much
         self,
         trace_id: int,
         span_id: int,

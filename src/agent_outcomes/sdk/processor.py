@@ -158,7 +158,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._start(span)
             if self._attends or self._settled:
                 self._attend(span)
-        except BaseException as error:  # outermost edge: the application must not see our failure
+        except BaseException as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._survive(error, self._resume_start, span)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -169,7 +169,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             self._end(span)
             if self._settled:
                 self._emit()
-        except BaseException as error:  # outermost edge, as above
+        except BaseException as error:  # noqa: BLE001 - outermost edge, as above
             self._survive(error, self._resume_end, span)
 
     def _survive(self, error: BaseException, resume: Callable[[S, BaseException | None], None], span: S) -> None:

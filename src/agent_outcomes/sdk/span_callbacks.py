@@ -57,8 +57,8 @@ class SpanCallbacks:
 
     def _start_fast(self, span: ReadableSpan) -> None:
         tracker = self.tracker
-        context: Any = span._context  # noqa: SLF001
-        parent: Any = span._parent  # noqa: SLF001
+        context: Any = span._context
+        parent: Any = span._parent
         node = OpenSpan()
         node.span = span
         node.context = context
@@ -77,9 +77,9 @@ class SpanCallbacks:
         if open_spans.setdefault(context[1], node) is not node:
             tracker.note_repeat(node)
             return
-        scope: Any = span._instrumentation_scope  # noqa: SLF001
+        scope: Any = span._instrumentation_scope
         if (
-            (scope is None or scope._name not in LEAVES_FAILED_OPEN)  # noqa: SLF001
+            (scope is None or scope._name not in LEAVES_FAILED_OPEN)
             and not tracker.doubted
             and not tracker.keeps_more
             and len(open_spans) <= OPEN_SPANS_MAX
@@ -89,21 +89,17 @@ class SpanCallbacks:
 
     def _end_fast(self, span: ReadableSpan) -> None:
         tracker = self.tracker
-        context: Any = span._context  # noqa: SLF001
+        context: Any = span._context
         if tracker.repeats and tracker.is_repeat(context):
             return
-        scope: Any = span._instrumentation_scope  # noqa: SLF001
+        scope: Any = span._instrumentation_scope
         try:
             # Whoever subclasses or wraps a span may mean something else by its attributes.
-            keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]  # noqa: SLF001
+            keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]
         except AttributeError:  # replaced by a plain dict, as some processors do
             keys = span.attributes or ()
         open_spans, span_id = tracker.board.open, context[1]
-        if (
-            not WATCHED_KEYS.isdisjoint(keys)
-            or (scope is not None and scope._name in ROOT_SCOPES)  # noqa: SLF001
-            or tracker.asks_user
-        ):
+        if not WATCHED_KEYS.isdisjoint(keys) or (scope is not None and scope._name in ROOT_SCOPES) or tracker.asks_user:
             if type(keys) is not dict or tracker.reads_more or not self._end_leaf(span, context, keys, scope):
                 tracker.end(span, context, sys.exception())
             return
@@ -128,12 +124,12 @@ class SpanCallbacks:
         if shape is None:
             tracker.shapes.note(names)
             return False
-        bounded: Any = span._attributes  # noqa: SLF001
+        bounded: Any = span._attributes
         if (
             type(bounded) is not BoundedAttributes
             or bounded.dropped
             or bounded.max_value_len is not None
-            or (scope is not None and scope._name in SPECIAL_SCOPES)  # noqa: SLF001
+            or (scope is not None and scope._name in SPECIAL_SCOPES)
             or tracker.doubted
         ):
             return False
@@ -190,8 +186,8 @@ def has_fast_attributes() -> bool:
             span._instrumentation_scope._name,
             span._attributes._dict,
             span._events,
-        )  # noqa: SLF001
-        bounded = (span._attributes.dropped, span._attributes.max_value_len)  # noqa: SLF001
+        )
+        bounded = (span._attributes.dropped, span._attributes.max_value_len)
     except (AttributeError, TypeError, IndexError):
         return False
     return found[:4] == (2, context, "scope", {"key": "value"}) and not found[4] and bounded == (0, None)

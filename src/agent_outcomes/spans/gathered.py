@@ -115,15 +115,15 @@ class Candidate:
         "waits_since_s",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is known of one span
         self,
         span: AgentSpan,
         context: SpanIds,
         likeness: Likeness,
         finding: Finding,
+        *,
         gathered: Gathered,
         own: Tally | None,
-        *,
         is_open: bool,
         start_seen: bool,
         handoff: Handoff | None = None,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +28,7 @@ from agent_outcomes.run.usage_keys import TOKEN_KEYS, USAGE_KEYS
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.pricing import ModelCall

@@ -9,7 +9,7 @@ changes nothing; then one function of this module makes it so, if nothing has ch
 worked out anew.
 
 Why a move is whole: CPython switches threads, runs signal handlers and raises asynchronous exceptions only where a
-function begins, where a loop goes back and after a call (its "eval breaker"), and since 3.12 collects garbage only there.
+function begins, where a loop goes back and after a call (its "eval breaker"); since 3.12, garbage is collected there.
 A function that calls nothing, loops over nothing and makes no object has no such place once it has begun: it tests,
 assigns and deletes, and its last step may be one call of C code (`list.append`), which is done when it returns. What a
 move takes out of a table is still held by its caller, so that nothing is freed within it. `test_moves.py` checks the
@@ -38,8 +38,8 @@ CLOSED: Final = 2
 class Ending:
     """Where a candidate comes from, and what was seen of that when it was looked at.
 
-    The end of `node`'s span, with `absorbed` candidates that waited for it and are now in this one; or it has waited for
-    the end of `source`. With neither the span's start was never seen.
+    The end of `node`'s span, with `absorbed` candidates that waited for it and are now in this one; or it has waited
+    for the end of `source`. With neither the span's start was never seen.
     """
 
     __slots__ = ("absorbed", "node", "seen", "source", "span_id")

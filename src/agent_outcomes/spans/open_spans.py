@@ -148,7 +148,7 @@ def is_below(node: OpenSpan, above: OpenSpan) -> bool:
 
 def is_within_settled(node: OpenSpan) -> bool:
     """Whether the span was open below one when that was counted before its end."""
-    for one in ancestors(node.parent):
+    for one in ancestors(node.parent):  # noqa: SIM110 - no generator, as above
         if one.early is not None and node.started_s <= one.early.early_s:
             return True
     return False

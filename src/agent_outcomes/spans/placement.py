@@ -122,6 +122,7 @@ class Placement:
         """Fold the candidate into the agent above it."""
         item = handed_off(candidate)
         moved = CLOSED
+        above: OpenSpan | None = None
         while moved is CLOSED:
             above = nearest_open(parent)
             inbox = None if above is None else inbox_of(above)
@@ -174,7 +175,9 @@ class Placement:
             revision = _revision(settled, outcome, revised, problems)
         else:
             problems += [problem.kind for problem in late]
-        return self._end_outer(board, ending, None, Gathered(), settled, revision, problems)
+        return self._end_outer(
+            board, ending, None, item=Gathered(), settled=settled, revision=revision, problems=problems
+        )
 
     def end_outer(
         self, board: Board, candidate: Candidate, parent: OpenSpan | None, settled: Settled | None, ending: Ending
@@ -191,7 +194,9 @@ class Placement:
         while moved is CLOSED:
             above = nearest_open(parent)
             late = [ProblemKind.LATE_COST] if is_metered and (above is None or above.settled_below) else []
-            moved = self._end_outer(board, ending, above, item, settled, revision, [*problems, *late])
+            moved = self._end_outer(
+                board, ending, above, item=item, settled=settled, revision=revision, problems=[*problems, *late]
+            )
         return moved
 
     def _end_outer(
@@ -199,6 +204,7 @@ class Placement:
         board: Board,
         ending: Ending,
         above: OpenSpan | None,
+        *,
         item: Gathered,
         settled: Settled | None,
         revision: Settlement | None,

@@ -181,7 +181,7 @@ class RunTracker:
             node.parent = above
 
     def start_more(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
-        """What few spans need when they start: where ages or callers are kept, anything is in doubt, too many are open."""
+        """What few spans need at their start: where ages or callers are kept, any is in doubt, too many are open."""
         if self._keeps_ages:
             node.started_s = time.monotonic()
         above = node.parent

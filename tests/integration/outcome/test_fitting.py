@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agent_outcomes.outcome.currencies import CURRENCIES
 from agent_outcomes.record.fitting import fit
 from tests.pipeline import AGENT, PROBLEMS, Pipeline, call_model
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.usefixtures("sdk_warns_of_losses")
 

@@ -33,7 +33,7 @@ COUNTED = "agent_outcomes.processor.events"
 DROPPED = "agent_outcomes.processor.dropped"
 
 
-class Limit(Exception):
+class LimitError(Exception):
     """What a time limit raises."""
 
 
@@ -71,7 +71,7 @@ class Spans:
             context = child_of(self._spans[above]) if above is not None else None
             try:
                 self._spans[name] = self._tracer.start_span(name, context, attributes=attributes)
-            except (Limit, KeyboardInterrupt):
+            except (LimitError, KeyboardInterrupt):
                 self._spans[name] = self._tracer.start_span(name, context, attributes=attributes)
                 raise
 
@@ -141,7 +141,7 @@ def go(steps: Iterator[Callable[[], object]], injection: Injection) -> int:
         sys.setprofile(injection)
         try:
             step()
-        except (Limit, KeyboardInterrupt):
+        except (LimitError, KeyboardInterrupt):
             raised += 1
         finally:
             sys.setprofile(None)
@@ -150,10 +150,10 @@ def go(steps: Iterator[Callable[[], object]], injection: Injection) -> int:
 
 @pytest.mark.parametrize(
     ("scope", "scenario", "error"),
-    [("app", nested, Limit), (OPENINFERENCE_LANGCHAIN, waiting, KeyboardInterrupt), ("app", revised, Limit)],
+    [("app", nested, LimitError), (OPENINFERENCE_LANGCHAIN, waiting, KeyboardInterrupt), ("app", revised, LimitError)],
 )
 def test_every_place(scope: str, scenario: Callable[[Spans], Iterator[Any]], error: type[BaseException]) -> None:
-    """It reaches the application, all sums are what they are without it, and each event has come or is accounted for."""
+    """It reaches the application, all sums are as without it, and each event has come or is accounted for."""
     quiet = Pipeline()
     go(scenario(Spans(quiet.tracer(scope))), Injection(0, error))
     expected, count = sums(quiet), len(quiet.events())

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import dis
 import inspect
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent_outcomes.record import totals
 from agent_outcomes.sdk import emission, emitter, stale_sweep
 from agent_outcomes.spans import moves
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 MOVES: dict[str, Any] = {
     **{name: each for name, each in vars(moves).items() if inspect.isfunction(each)},
