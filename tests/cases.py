@@ -21,9 +21,9 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context, use_s
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
 from agent_outcomes.outcome.classification import facts_from_exception
-from agent_outcomes.run.conventions import role_of
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.run.normalize import Below
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage import read_usage
 
 if TYPE_CHECKING:
@@ -214,7 +214,8 @@ def pure_input(case: Case) -> tuple[AgentSpan, Below]:
         exception_types=tuple(types),
         in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
     )
-    return span, Below(tally=read_usage(attributes, role_of(attributes), SpanLimits(case.limits.text)))
+    role = rules_of(spec.scope).role_of(attributes, spec.name)
+    return span, Below(tally=read_usage(attributes, role, SpanLimits(case.limits.text)))
 
 
 def make_spans(case: Case, provider: TracerProvider) -> Span:

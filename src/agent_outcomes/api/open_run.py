@@ -125,8 +125,13 @@ class OpenRun:
         self.span, self.context, self._is_recorded = span, span.get_span_context(), span.is_recording()
         # Without an SDK the API hands the parent's span back; its ids are not those of this run.
         self.is_traced = self.context.is_valid and self.context.span_id != parent.span_id
-        if not self._is_recorded and self.is_traced:
-            self._processor = processor_behind(provider, tracer)
+        if self.is_traced and not (self._is_recorded and is_followed(self.context)):
+            behind = processor_behind(provider, tracer)
+            if not self._is_recorded:
+                self._processor = behind
+            # One that was shut down counts the run as dropped, and says so.
+            if behind is not None and (behind.is_shut_down or not self._is_recorded):
+                return
         self._warn_if_unseen()
 
     @property

@@ -10,8 +10,9 @@ from agent_outcomes import semconv
 from agent_outcomes.explain.replay import id_of, parent_id_of
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.record.record import record
-from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role, agent_name_keys, is_known_root, role_of
+from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, SPAN_ERROR, STATED, STATUS_TEXT, STOP_REASON
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.semconv import PROBLEM_BRIEFS, Source, State
@@ -134,7 +135,7 @@ def usage_of(span: ReadableSpan) -> Tally | None:
     """What the span itself reports to have used."""
     facts = SpanReader(span)
     attributes = facts.attributes()
-    return own_usage(facts, attributes, role_of(attributes, facts.scope, facts.name))
+    return own_usage(facts, attributes, rules_of(facts.scope).role_of(attributes, facts.name))
 
 
 def explain_runs(result: Replay) -> list[RunExplanation]:
@@ -190,17 +191,18 @@ def why_run(span: ReadableSpan) -> str:
     facts = SpanReader(span)
     attributes, scope, name = facts.attributes(), facts.scope, facts.name
     marks = [f"{key}={attributes[key]}" for key in sorted(ROLE_KEYS) if key in attributes]
-    is_agent = role_of(attributes, scope, name) is Role.AGENT
+    rules = rules_of(scope)
+    is_agent = rules.role_of(attributes, name) is Role.AGENT
     if is_agent and marks:
         return f"outermost agent span: {', '.join(marks)}"
-    if is_agent or is_known_root(scope, name, attributes):
+    if is_agent or rules.is_root(attributes, name):
         return f"outermost agent span: scope {scope} is known to name it so"
     found = next(iter(sorted(OUTCOME_KEYS.intersection(attributes))), None)
     return f"outermost span with outcome attributes: {found}" if found else "the span was taken for one"
 
 
 def _agent_line(run: Run, span: ReadableSpan) -> Line:
-    keys = agent_name_keys(SpanReader(span).scope)
+    keys = rules_of(SpanReader(span).scope).agent_name_keys()
     if run.agent_name is None:
         return Line("agent", "-", f"no {', '.join(keys)} on the span, and its name tells none")
     attributes = SpanReader(span).attributes()
@@ -296,7 +298,7 @@ def _role(span: ReadableSpan, run_id: SpanId, tree: SpanTree, runs: set[SpanId])
     span_id = id_of(span)
     facts = SpanReader(span)
     attributes, scope, name = facts.attributes(), facts.scope, facts.name
-    role = role_of(attributes, scope, name)
+    role = rules_of(scope).role_of(attributes, name)
     if span_id == run_id:
         found = "the run"
     elif span_id in runs:

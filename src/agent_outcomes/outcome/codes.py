@@ -115,7 +115,7 @@ FINISH_REASON_RULES: Mapping[str, Classification] = {
     "tool_failure": TOOL_ERROR,
 }
 
-# Why an instrumentation's own span event says that the run stopped (`conventions.STOP_EVENTS`), as above.
+# Why an instrumentation's own span event says that the run stopped (`ScopeRules.stop_event`), as above.
 STOP_RULES: Mapping[str, Classification] = {
     "span.cancelled": CANCELLED,
     "cancelled": CANCELLED,

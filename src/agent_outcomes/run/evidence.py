@@ -23,7 +23,8 @@ from agent_outcomes.outcome.codes import FINISH_REASON_RULES, STOP_RULES, TEXT_R
 from agent_outcomes.outcome.errors import OTHER, Classification
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, ends_clean_on_failure, fails_with_last_agent
+from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
-    if ends_clean_on_failure(span.scope) and span.in_flight is not None and not is_silent(span.in_flight):
+    rules = rules_of(span.scope)
+    if rules.ends_clean and span.in_flight is not None and not is_silent(span.in_flight):
         return _from_facts(span.in_flight)
-    if fails_with_last_agent(span.scope) and nested is not None and nested.failed:
+    if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     return _CLEAN
 

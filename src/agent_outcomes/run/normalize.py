@@ -10,10 +10,11 @@ from agent_outcomes import semconv
 from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.model import Execution, Outcome, business_fields, new_outcome
-from agent_outcomes.run.conventions import DEFAULT_NAMES, agent_name_from_span, agent_name_keys, is_generated_name
+from agent_outcomes.run.conventions import DEFAULT_NAMES, is_generated_name
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage import cost_of, problems_of, totals_of
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
 
@@ -208,7 +209,7 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 def stated_agent_name(scope: str, reader: AttributeReader) -> str | None:
     """The name that a span's attributes give to its agent; `None` if they give none that anybody chose."""
-    names = (reader.text(key) for key in agent_name_keys(scope))
+    names = (reader.text(key) for key in rules_of(scope).agent_name_keys())
     return next((name for name in names if name is not None and not is_generated_name(name)), None)
 
 
@@ -219,4 +220,4 @@ def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str |
     if below.agent_name is not None or stated is not None:
         return below.agent_name or stated
     # The name of a server, client or messaging span is that of an endpoint, not of an agent.
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if span.internal else None
+    return rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if span.internal else None

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
-from agent_outcomes.run.conventions import LEAVES_FAILED_OPEN
 from agent_outcomes.run.leaves import ROWS_MAX
-from agent_outcomes.spans.marks import ROOT_SCOPES, SPECIAL_SCOPES, WATCHED_KEYS
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, ROOT_SCOPES
+from agent_outcomes.spans.marks import SPECIAL_SCOPES, WATCHED_KEYS
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 

@@ -11,8 +11,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import STOP_EVENTS
 from agent_outcomes.run.model import AgentSpan
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans.marks import NAME_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -169,9 +169,10 @@ def _exception_types(events: Sequence[Event]) -> tuple[str, ...]:
 
 
 def _stop_reason(events: Sequence[Event], scope: str) -> str | None:
-    if scope not in STOP_EVENTS:
+    stop_event = rules_of(scope).stop_event
+    if stop_event is None:
         return None
-    name, key = STOP_EVENTS[scope]
+    name, key = stop_event
     for event in reversed(events[-EXCEPTION_EVENTS_MAX:]):
         if event.name == name:
             reason = name if key is None else (event.attributes or {}).get(key)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.settlement import Settlement
-from agent_outcomes.run.conventions import is_named_below
 from agent_outcomes.run.evidence import infer, infer_open
 from agent_outcomes.run.normalize import Below, normalize
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import Source
 from agent_outcomes.spans.gathered import Candidate, Gathered, agent_name_of
 from agent_outcomes.spans.marks import Likeness
@@ -27,8 +27,8 @@ def settlement_of(candidate: Candidate) -> Settlement:
     """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
     gathered, span = candidate.gathered, candidate.span
     agent_name = gathered.agent_name
-    if agent_name is not None and candidate.likeness is Likeness.BY_MARK and not is_named_below(span.scope, span.name):
-        agent_name = None
+    if agent_name is not None and candidate.likeness is Likeness.BY_MARK:
+        agent_name = agent_name if rules_of(span.scope).is_named_below(span.name) else None
     below = Below(
         candidate.tally(),
         gathered.stated,

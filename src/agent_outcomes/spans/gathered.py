@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
-from agent_outcomes.run.conventions import DEFAULT_NAMES, agent_name_from_span
+from agent_outcomes.run.conventions import DEFAULT_NAMES
 from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage import Tally
 from agent_outcomes.spans.marks import Likeness
 
@@ -238,4 +239,4 @@ def handed_off(candidate: Candidate) -> Gathered:
 def agent_name_of(span: AgentSpan) -> str | None:
     """The name of the agent whose span it is, as its attributes or the span's name tell it."""
     name = stated_agent_name(span.scope, AttributeReader(span.attributes))
-    return agent_name_from_span(span.name[:LABEL_LENGTH_MAX], span.scope) if name is None else name
+    return rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if name is None else name

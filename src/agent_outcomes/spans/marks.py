@@ -7,22 +7,10 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import (
-    GENAI_PREFIXES,
-    LIFETIME_TOTALS_SCOPES,
-    MISMARKED_NAMES,
-    NAME_ROLES,
-    PAUSE_SCOPES,
-    ROLE_KEYS,
-    ROOT_NAMES,
-    ROOT_OPERATIONS,
-    Role,
-    is_genai_scope,
-    is_known_root,
-    role_of,
-)
+from agent_outcomes.run.conventions import GENAI_PREFIXES, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.pricing import compute_cost
+from agent_outcomes.run.scopes import OVERRULED_SCOPES, rules_of
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import TOKEN_KEYS, USAGE_KEYS
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
@@ -40,10 +28,8 @@ if TYPE_CHECKING:
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
-ROOT_SCOPES: Final = frozenset({*ROOT_NAMES, *ROOT_OPERATIONS, *NAME_ROLES})
-
 # Of these scopes more than the keys decides what a span is, or what its end says.
-SPECIAL_SCOPES: Final = frozenset({*ROOT_SCOPES, *MISMARKED_NAMES, *PAUSE_SCOPES, SCOPE_NAME})
+SPECIAL_SCOPES: Final = OVERRULED_SCOPES | {SCOPE_NAME}
 
 NAME_LENGTH_MAX: Final = 512
 
@@ -75,7 +61,7 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
     """How agent-like a span of this role is; `verdict` is what the user's `is_run` said of it."""
     if verdict is not None:
         return Likeness.FORCED if verdict else Likeness.NONE
-    if role is Role.AGENT or (scope in ROOT_SCOPES and is_known_root(scope, name, attributes)):
+    if role is Role.AGENT or rules_of(scope).is_root(attributes, name):
         return Likeness.BY_MARK
     return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
 
@@ -84,7 +70,7 @@ def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict 
     """What a span is in a run, and how agent-like it is by now."""
     scope, name = span.scope, span.name
     verdict = verdict_of(span) if verdict_of is not None else None
-    role = role_of(attributes, scope, name)
+    role = rules_of(scope).role_of(attributes, name)
     return role, likeness_of(attributes, scope, name, role, verdict=verdict)
 
 
@@ -100,7 +86,7 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.is_edge:
         return Standing.NEVER
-    if is_genai_scope(span.scope) or any(key.startswith(GENAI_PREFIXES) for key in attributes):
+    if rules_of(span.scope).is_genai or any(key.startswith(GENAI_PREFIXES) for key in attributes):
         return Standing.MAY_BECOME
     return Standing.NEVER
 
@@ -139,7 +125,7 @@ def own_usage(
     # Of a client's span the callee, another process, reports what it used.
     if role is Role.AGENT and (USAGE_KEYS.isdisjoint(attributes) or span.is_client):
         return None
-    if role is Role.AGENT and span.scope in LIFETIME_TOTALS_SCOPES:
+    if role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
         attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
     limits = span.limits
     tally = read_usage(attributes, role, limits)
@@ -150,5 +136,5 @@ def own_usage(
 
 def pause_in(span: SpanFacts) -> Finding | None:
     """The human-in-the-loop interrupt that a step ended with, where its agent's span will not say so."""
-    types = span.exception_types() if span.scope in PAUSE_SCOPES else ()
+    types = span.exception_types() if rules_of(span.scope).records_pauses else ()
     return pause_of(encodable(types[-1], NAME_LENGTH_MAX)) if types else None

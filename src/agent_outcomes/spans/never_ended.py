@@ -6,7 +6,7 @@ up, that is treated as ended when it was marked failed, as soon as something sho
 an agent that starts below it, the end of a span around it, or shutdown. A step that starts right below it shows the
 opposite. The span of an interrupted run (Ctrl-C) is not even marked; what was in flight at its step's end tells.
 
-This holds for the instrumentations in `LEAVES_FAILED_OPEN` alone. Nothing on the spans tells such a leak from code
+This holds for the instrumentations that `SCOPES` says it of alone. Nothing on the spans tells such a leak from code
 that marks the current agent's span as failed and then calls another agent on purpose. The price: with an unlisted
 instrumentation that does the same, later runs of the thread count as handoffs of the failed one; `agent_run` around
 the call keeps them apart. And where nothing follows, a failed run is counted only at shutdown.
@@ -22,7 +22,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.classification import facts_from_exception, is_interruption, is_silent
-from agent_outcomes.run.conventions import Role, role_of
+from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.gathered import passed_on
 from agent_outcomes.spans.open_spans import (
@@ -104,12 +105,12 @@ def has_failed(node: OpenSpan, facts_of: FactsOf) -> bool:
     return facts_of(span).has_failed or (failure is not None and is_interruption(failure))
 
 
-def place_after(node: OpenSpan, attributes: Mapping[str, Any], facts_of: FactsOf) -> None:
+def place_after(node: OpenSpan, facts: SpanFacts, attributes: Mapping[str, Any], facts_of: FactsOf) -> None:
     """Put a span that has just started below a failed one behind it, unless it shows that that one goes on."""
     above = node.parent
     if above is None or above.doubt is None or above.span is None:
         return
-    if node.doubt is not None and role_of(attributes) is Role.OTHER:
+    if node.doubt is not None and rules_of(facts.scope).role_of(attributes, facts.name) is Role.OTHER:
         above.doubt.failure = None
     elif has_failed(above, facts_of):
         aftermath = OpenSpan()

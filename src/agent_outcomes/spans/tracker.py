@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.classification import facts_from_exception
-from agent_outcomes.run.conventions import LEAVES_FAILED_OPEN
 from agent_outcomes.run.leaves import Shapes
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate, open_candidate
 from agent_outcomes.spans.gathered import Gathered, fold, passed_on
@@ -293,7 +293,7 @@ class RunTracker:
         self._placement.expect_exit()
         facts = self._facts_of(node.span)
         attributes = facts.attributes()
-        place_after(node, attributes, self._facts_of)
+        place_after(node, facts, attributes, self._facts_of)
         failed = failed_before(node)
         if failed and seen_as(facts, attributes, self._verdict_of)[1] is not Likeness.NONE:
             self._give_up_all(failed)

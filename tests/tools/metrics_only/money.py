@@ -9,7 +9,8 @@ from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import FRACTION_DIGITS_MAX
 from agent_outcomes.outcome.currencies import CURRENCIES, DEFAULT_CURRENCY
 from agent_outcomes.outcome.spellings import KIND_WORDS
-from agent_outcomes.run.conventions import LIFETIME_TOTALS_SCOPES, Role
+from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.scopes import SCOPES
 from agent_outcomes.run.usage import COUNT_MAX
 from agent_outcomes.run.usage_keys import COST_KEYS, INPUT, OUTPUT, PROPOSED_COST, PROPOSED_CURRENCY, SPELLINGS
 from agent_outcomes.semconv import CostKind, TokenType
@@ -132,7 +133,7 @@ def _cost_by_kind() -> Iterator[str]:
 
 def tokens() -> Iterator[str]:
     """Input and output tokens."""
-    by_scope = is_one_of(sorted(LIFETIME_TOTALS_SCOPES), "scope.name")
+    by_scope = is_one_of([scope for scope, rules in SCOPES.items() if rules.has_lifetime_totals], "scope.name")
     lifetime = f"({by_scope} and {role_of_span({Role.AGENT})})"
     for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
         raw = cache(f"{direction.value}_raw")

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_outcomes import semconv
-from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROOT_NAMES, ROOT_OPERATIONS, Role
+from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, Role
+from agent_outcomes.run.scopes import SCOPES
 from tests.tools.metrics_only.ottl import any_of, attribute, is_one_of, quoted
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def _or_unless_known(found: list[str], known: list[str], path: str, weaker: str)
 
 def known_roots() -> Iterator[str]:
     """Conditions for the frameworks' roots that carry no agent mark."""
-    for scope, pattern in ROOT_NAMES.items():
-        yield f"(scope.name == {quoted(scope)} and IsMatch(span.name, {quoted(f'^(?:{pattern.pattern})$')}))"
-    for scope, operations in ROOT_OPERATIONS.items():
-        yield f"(scope.name == {quoted(scope)} and {is_one_of(sorted(operations), attribute(OPERATION))})"
+    for scope, rules in SCOPES.items():
+        if rules.roots is not None:
+            yield f"(scope.name == {quoted(scope)} and IsMatch(span.name, {quoted(f'^(?:{rules.roots.pattern})$')}))"
+        if rules.root_operations:
+            operations = is_one_of(sorted(rules.root_operations), attribute(OPERATION))
+            yield f"(scope.name == {quoted(scope)} and {operations})"

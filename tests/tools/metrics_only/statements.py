@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes import semconv
 from agent_outcomes.outcome.model import BUSINESS_SUCCESS_BY_TYPE
 from agent_outcomes.outcome.spellings import TYPE_WORDS
-from agent_outcomes.run.conventions import _NAME_PREFIX, _NAME_SUFFIX, AGENT_NAME_KEYS, OPERATION_ROLES
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, NAME_PREFIX, NAME_SUFFIX, OPERATION_ROLES
 from agent_outcomes.semconv import CostKind, Source, State, TokenType
 from tests.tools.metrics_only.money import COST_PART, TOKENS, cost, currencies, money, tokens
 from tests.tools.metrics_only.ottl import (
@@ -92,7 +92,7 @@ def _names() -> Iterator[str]:
     named = f"(not {edge} or {any_of(known_roots())})"
     yield assign(name, "span.name", f"{agent} == nil and {named} and not {operation}")
     yield shortened(name)
-    for pattern in (_NAME_PREFIX.pattern, _NAME_SUFFIX.pattern, BLANK):
+    for pattern in (NAME_PREFIX.pattern, NAME_SUFFIX.pattern, BLANK):
         yield replace_all(name, pattern, "")
     yield assign(agent, name, f'{name} != nil and {name} != ""')
     yield from first_text("job_type", [semconv.AGENT_OUTCOME_JOB_TYPE])

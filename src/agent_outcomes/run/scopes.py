@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What single frameworks do in their own way, one row for each instrumentation scope.
+
+Read from what the frameworks and their instrumentations emit. A scope without a row is a GenAI instrumentation that
+keeps to the conventions, or plain code of an application.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.run.conventions import (
+    AGENT_NAME_KEYS,
+    DEFAULT_NAMES,
+    NAME_PREFIX,
+    NAME_SUFFIX,
+    OPERATION,
+    OPERATION_ROLES,
+    Role,
+    is_generated_name,
+    role_by_marks,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+_FAMILIES_MAX: Final = 256
+
+
+class StopEvent(NamedTuple):
+    """The event of a span that says why the run stopped.
+
+    `reason_key` is the attribute with the reason; `None` where the event's name says it all.
+    """
+
+    name: str
+    reason_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeRules:
+    """How the spans of one instrumentation scope are to be read, beside their marks.
+
+    - `roots`: names of runs' root spans that carry no agent mark of their own;
+    - `root_operations`: operation names that only such roots have;
+    - `name_roles`: what the spans that carry no mark at all stand for, by name;
+    - `mismarked`: names of spans whose marks are not to be believed;
+    - `name_keys`: attributes that name the agent, after those of the conventions;
+    - `unnamed_roots`: root names that say nothing of the agent;
+    - `named_below`: root names of which the agent is named on the agent span below only;
+    - `stop_event`: where a span says why its run stopped;
+    - `ends_clean`: a failed run's root may end UNSET or OK;
+    - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
+    - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
+    - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
+    - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
+    - `is_genai`: a span may still be marked as an agent before it ends.
+    """
+
+    roots: Pattern | None = None
+    root_operations: frozenset[str] = frozenset()
+    name_roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    mismarked: Pattern | None = None
+    name_keys: tuple[str, ...] = ()
+    unnamed_roots: frozenset[str] = frozenset()
+    named_below: frozenset[str] = frozenset()
+    stop_event: StopEvent | None = None
+    ends_clean: bool = False
+    fails_with_last_agent: bool = False
+    records_pauses: bool = False
+    leaves_failed_open: bool = False
+    has_lifetime_totals: bool = False
+    is_genai: bool = True
+
+    def role_of(self, attributes: Mapping[str, Any], name: str) -> Role:
+        """What a span of this name is in a run: by its marks, unless they are known to be wrong or missing."""
+        if self.mismarked is not None and self.mismarked.fullmatch(name):
+            return Role.OTHER
+        return role_by_marks(attributes) or self.name_roles.get(name, Role.OTHER)
+
+    def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
+        """Whether span name or operation are those of a root without an agent mark."""
+        if self.roots is not None and self.roots.fullmatch(name):
+            return True
+        operation = attributes.get(OPERATION)
+        return isinstance(operation, str) and operation in self.root_operations
+
+    def overrules_marks(self, name: str) -> bool:
+        """Whether a span of this name is not what its marks say."""
+        patterns = (self.roots, self.mismarked)
+        return any(pattern is not None and pattern.fullmatch(name) for pattern in patterns)
+
+    def agent_name_keys(self) -> tuple[str, ...]:
+        """The attributes that name the agent, best first."""
+        return (*AGENT_NAME_KEYS, *self.name_keys) if self.name_keys else AGENT_NAME_KEYS
+
+    def agent_name_in(self, name: str) -> str | None:
+        """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
+        if name in OPERATION_ROLES or name in self.root_operations or name in self.unnamed_roots:
+            return None
+        rest = NAME_SUFFIX.sub("", NAME_PREFIX.sub("", name, count=1)).strip()
+        return None if not rest or is_generated_name(rest) else rest
+
+    def is_named_below(self, name: str) -> bool:
+        """Whether the agent that a root of this name runs is named on the agent span below it and nowhere else."""
+        return name in self.named_below or self.agent_name_in(name) in DEFAULT_NAMES
+
+
+SCOPES: Final[Mapping[str, ScopeRules]] = {
+    # Sets no operation on a workflow, and calls all of them alike.
+    "agent_framework": ScopeRules(
+        roots=Pattern(r"workflow\.run"),
+        name_keys=("workflow.name",),
+        unnamed_roots=frozenset({"workflow.run"}),
+    ),
+    # Overwrites the operation of a failed agent or task with that of the model call that failed, and makes a second
+    # span for a tool that failed.
+    "crewai": ScopeRules(
+        roots=Pattern(r"execute (?:crew|flow|agent|lite agent)"),
+        mismarked=Pattern(r"execute .+|tool failure"),
+    ),
+    # ADK's first schema sets no operation on its root, and names the agent on the agent span below only.
+    "gcp.vertex.agent": ScopeRules(
+        roots=Pattern(r"invocation"),
+        unnamed_roots=frozenset({"invocation"}),
+        named_below=frozenset({"invocation"}),
+    ),
+    # Logfire names spans by the template of its message.
+    "logfire.openai_agents": ScopeRules(
+        name_roles={
+            "OpenAI Agents trace: {name}": Role.AGENT,
+            "Agent run: {name!r}": Role.AGENT,
+            "Chat completion with {gen_ai.request.model!r}": Role.MODEL,
+            "Responses API": Role.MODEL,
+            "Responses API with {gen_ai.request.model!r}": Role.MODEL,
+            "Function: {name}": Role.TOOL,
+        },
+        name_keys=("name",),
+        ends_clean=True,
+        fails_with_last_agent=True,
+    ),
+    "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),
+    # A graph without "agent" in its name is a CHAIN.
+    "openinference.instrumentation.langchain": ScopeRules(roots=Pattern(r"LangGraph"), records_pauses=True),
+    # Has no agent span. What it does before it calls the model is marked as a model call, too.
+    "openinference.instrumentation.llama_index": ScopeRules(
+        roots=Pattern(r"\w*(?:Agent|Workflow)\.run"),
+        mismarked=Pattern(r".+\._prepare_chat_with_tools"),
+        stop_event=StopEvent("span.cancelled", None),
+    ),
+    # Forces the root of a run that streams to OK.
+    "openinference.instrumentation.smolagents": ScopeRules(ends_clean=True, leaves_failed_open=True),
+    "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
+    "strands.telemetry.tracer": ScopeRules(
+        root_operations=frozenset({"invoke_graph", "invoke_swarm"}),
+        stop_event=StopEvent("gen_ai.choice", "finish_reason"),
+        has_lifetime_totals=True,
+    ),
+}
+
+_GENAI_SCOPE: Final = Pattern(
+    r"""(?:
+      openinference\.
+    | traceloop
+    | opentelemetry\.(?:util|instrumentation)\.genai
+    | opentelemetry\.instrumentation\.(?:
+        agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
+      | llamaindex|mcp|mistralai|ollama|openai|replicate|sagemaker|smolagents|together|transformers|vertexai|watsonx
+      | writer|claude)
+    | pydantic[-_]ai
+    | strands\.
+    | gcp\.vertex\.agent
+    | agent_framework
+    | autogen
+    | crewai
+    | semantic_kernel
+    | langfuse
+    | logfire\.openai_agents
+    | haystack
+    | smolagents
+    )""",
+    re.VERBOSE,
+)
+# Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
+_OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
+
+_PLAIN: Final = ScopeRules(is_genai=False)
+_GENAI: Final = ScopeRules()
+_OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True)
+
+# What is asked for every span of an application is asked of sets.
+LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)
+ROOT_SCOPES: Final = frozenset(
+    scope for scope, rules in SCOPES.items() if rules.roots or rules.root_operations or rules.name_roles
+)
+"""Scopes of which a span without any mark may be a run, a model or a tool call."""
+OVERRULED_SCOPES: Final = ROOT_SCOPES.union(
+    scope for scope, rules in SCOPES.items() if rules.mismarked or rules.records_pauses
+)
+"""Scopes of which more than its attributes decides what a span is, or what its end says."""
+
+
+def rules_of(scope: str) -> ScopeRules:
+    """The rules for spans of this instrumentation scope; one look-up answers all that is asked of a span."""
+    rules = SCOPES.get(scope)
+    return rules if rules is not None else _rules_of_family(scope)
+
+
+@lru_cache(maxsize=_FAMILIES_MAX)
+def _rules_of_family(scope: Hashable) -> ScopeRules:
+    # The SDK takes any object for a scope's name, and whatever is no text names no instrumentation.
+    if not isinstance(scope, str):
+        return _PLAIN
+    is_genai = _GENAI_SCOPE.match(scope) is not None
+    if _OPENAI_AGENTS_SCOPE.match(scope):
+        return replace(_OPENAI_AGENTS, is_genai=is_genai)
+    return _GENAI if is_genai else _PLAIN
