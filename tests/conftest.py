@@ -6,8 +6,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from opentelemetry import context as context_api
 from hypothesis import settings
+from opentelemetry import context as context_api
 
 from agent_outcomes import list_prices
 from agent_outcomes.api import agent_run, open_run, record
