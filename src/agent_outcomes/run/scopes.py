@@ -91,8 +91,8 @@ class ScopeRules:
 
     def overrules_marks(self, name: str) -> bool:
         """Whether a span of this name is not what its marks say."""
-        patterns = (self.roots, self.mismarked)
-        return any(pattern is not None and pattern.fullmatch(name) for pattern in patterns)
+        is_root = self.roots is not None and self.roots.fullmatch(name)
+        return bool(is_root or (self.mismarked is not None and self.mismarked.fullmatch(name)))
 
     def agent_name_keys(self) -> tuple[str, ...]:
         """The attributes that name the agent, best first."""

@@ -111,7 +111,8 @@ class RunTracker:
         )
         self.shapes = Shapes()
         self.keeps_more = keeps_ages or keeps_handoffs
-        self.reads_more = price_of is not None or verdict_of is not None
+        self.prices_calls = price_of is not None
+        # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.asks_user = verdict_of is not None
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
