@@ -17,8 +17,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
 from agent_outcomes.run.leaves import ROWS_MAX
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, ROOT_SCOPES, rules_of
-from agent_outcomes.spans.marks import SPECIAL_SCOPES, WATCHED_KEYS, is_outcome_span
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
+from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 
@@ -51,7 +51,7 @@ class SpanCallbacks:
         if self.tracker.repeats and self.tracker.is_repeat(context):
             return
         scope, attributes = _scope_of(span), span.attributes or {}
-        if self.tracker.asks_user or scope in ROOT_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
+        if self.tracker.asks_user or scope in SPECIAL_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
             self.tracker.end(span, context, sys.exception())
         else:
             self.tracker.end_plain(context, sys.exception())
@@ -99,7 +99,7 @@ class SpanCallbacks:
             keys = span.attributes or ()
         if (
             not WATCHED_KEYS.isdisjoint(keys)
-            or (scope is not None and scope._name in ROOT_SCOPES and _may_be_unmarked(span))  # noqa: SLF001
+            or (scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span))  # noqa: SLF001
             or tracker.asks_user
         ):
             if type(keys) is not dict or tracker.asks_user or not self._end_leaf(span, context, keys, scope):

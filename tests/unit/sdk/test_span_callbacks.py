@@ -204,7 +204,7 @@ LONG: Final = {
     "mismarked": Made("crewai", "tool failure", TOOL),
     "no mark but its name": Made(LOGFIRE, "Function: {name}", {}),
     "may be a pause": Made(LANGCHAIN, "ask", TOOL, (INTERRUPT,)),
-    "may be a pause, no mark": Made(LANGCHAIN, "ask", {}, (INTERRUPT,)),
+    "may be a pause, no mark": Made("opentelemetry.instrumentation.langchain", "ask", {}, (INTERRUPT,)),
     "our own event": Made(SCOPE_NAME, EVENT_NAME, CHAT),
     "no name": Made(LANGCHAIN, 5, CHAT),
 }
