@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -81,6 +81,13 @@ class SpanReader:
     def start_ns(self) -> int | None:
         """When the span started; the SDK takes any object for a time."""
         return _time_ns(self.span.start_time)
+
+    @property
+    def attribute_count(self) -> int:
+        """How many attributes the span has by now."""
+        # The SDK's property copies an open span's attributes.
+        attributes: object = getattr(self.span, "_attributes", None)
+        return len(attributes if isinstance(attributes, Mapping) else self.span.attributes or ())
 
     @property
     def limits(self) -> SpanLimits:

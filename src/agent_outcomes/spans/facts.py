@@ -74,6 +74,11 @@ class SpanFacts(Protocol):
         ...
 
     @property
+    def attribute_count(self) -> int:
+        """How many attributes it has by now; they can be overwritten, not taken away."""
+        ...
+
+    @property
     def limits(self) -> SpanLimits:
         """What limits may have taken from it."""
         ...

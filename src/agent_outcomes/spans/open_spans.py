@@ -58,6 +58,7 @@ class OpenSpan:
     more. `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end; a
     node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
+    With `never_with` attributes it was no agent and no overwriting of them makes it one.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -78,6 +79,7 @@ class OpenSpan:
     started_s = 0.0
     early: Settled | None = None
     settled: Settled | None = None
+    never_with = -1
 
     @property
     def settled_below(self) -> bool:

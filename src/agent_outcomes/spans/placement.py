@@ -19,7 +19,7 @@ from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import settlement_of
 from agent_outcomes.spans.gathered import Gathered, handed_off, passed_on
-from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
+from agent_outcomes.spans.marks import OUTCOME_KEYS, WATCHED_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.outcome.model import Outcome
     from agent_outcomes.outcome.statement import Statement
-    from agent_outcomes.spans.facts import FactsOf
+    from agent_outcomes.spans.facts import FactsOf, SpanFacts
     from agent_outcomes.spans.gathered import Candidate
     from agent_outcomes.spans.marks import Verdict
     from agent_outcomes.spans.open_spans import Board, OpenSpan
@@ -111,12 +111,22 @@ class Placement:
             if node.early is not None:
                 target = target or node
                 continue
-            standing = standing_of(self._facts_of(span), self._verdict_of)
+            standing = self._standing_of(node, self._facts_of(span))
             if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
                 return True, None
             if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
                 target = node
         return False, target
+
+    def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:
+        """What an open span is by now; looked at anew only where that may have changed."""
+        count = facts.attribute_count
+        if self._verdict_of is None and node.never_with == count:
+            return Standing.NEVER
+        standing = standing_of(facts, self._verdict_of)
+        if standing is Standing.NEVER and WATCHED_KEYS.isdisjoint(facts.attributes()):
+            node.never_with = count
+        return standing
 
     def hand_off(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
         """Fold the candidate into the agent above it."""

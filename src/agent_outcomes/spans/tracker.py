@@ -59,6 +59,7 @@ from agent_outcomes.spans.open_spans import (
     waiting_in,
 )
 from agent_outcomes.spans.placement import Placement
+from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +112,8 @@ class RunTracker:
         )
         self.shapes = Shapes()
         self.keeps_more = keeps_ages or keeps_handoffs
-        self.reads_more = price_of is not None or verdict_of is not None
+        self.prices_calls = price_of is not None
+        # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.asks_user = verdict_of is not None
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
@@ -373,7 +375,7 @@ class RunTracker:
                 inbox_of(node).waiting.pop(candidate, None)
 
     def _evict_oldest(self) -> None:
-        node = next(iter(list(self.board.open.values())), None)
+        node = self.board.open.get(oldest_key(self.board.open) or 0)
         if node is None:
             return
         self.repeats.pop(node.context.span_id, None)
@@ -390,7 +392,7 @@ class RunTracker:
         if node.was_agent:
             self._evicted[node.context.span_id] = node
             if len(self._evicted) > EVICTED_MAX:
-                self._evicted.pop(next(iter(list(self._evicted))), None)
+                self._evicted.pop(oldest_key(self._evicted) or 0, None)
         self._end_plain(node, None, None)
 
     def _open_below(self, node: OpenSpan) -> list[OpenSpan]:
