@@ -7,7 +7,7 @@ span processor and everything that reads spans of other processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -74,8 +74,11 @@ class SpanFacts(Protocol):
         ...
 
     @property
-    def attribute_count(self) -> int:
-        """How many attributes it has by now; they can be overwritten, not taken away."""
+    def look(self) -> Hashable:
+        """What tells whether it may have become an agent: its name, how many attributes it has, its words for roles.
+
+        Attributes can be added and overwritten, not taken away; of all others it matters only that they are there.
+        """
         ...
 
     @property

@@ -421,7 +421,7 @@ class RunTracker:
             end_aftermath(node)
         moved = moves.CHANGED
         while moved is not DONE:
-            self._pass_on_waiting(node, node if node.was_agent else node.parent)
+            self._placement.place_waiting(self.board, node, node if node.was_agent else node.parent)
             seen = version_of(node)
             if waiting_in(node):
                 continue
@@ -440,10 +440,6 @@ class RunTracker:
                 return moves.end_alone(self.board, span_id, node, seen)
             moved = moves.end_below(self.board, span_id, node, seen, above, inbox_of(above), item)
         return moved
-
-    def _pass_on_waiting(self, node: OpenSpan, parent: OpenSpan | None) -> None:
-        for candidate in waiting_in(node):
-            self._placement.place_waiting(self.board, candidate, node, parent)
 
     def _end_agent(
         self, span: AgentSpan, context: SpanIds, likeness: Likeness, own: Tally | None, node: OpenSpan | None
@@ -471,7 +467,7 @@ class RunTracker:
         is_outer = node.settled is None and likeness is not Likeness.FORCED and node.bars(likeness)
         if is_outer and node.early is None and waiting_in(node):
             node.run_below = None
-            self._pass_on_waiting(node, node.parent)
+            self._placement.place_waiting(self.board, node, node.parent)
         seen, waiting = version_of(node), waiting_in(node)
         if is_outer and node.early is None and waiting:
             return moves.CHANGED
