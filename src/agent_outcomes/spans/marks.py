@@ -89,6 +89,17 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
     return Standing.NEVER
 
 
+class Reading:
+    """How spans are read: through `facts_of`, by the user's word, and with a price where a call reports no cost."""
+
+    __slots__ = ("facts_of", "price_of", "verdict_of")
+
+    def __init__(self, facts_of: FactsOf, verdict_of: Verdict | None, price_of: PriceOf | None) -> None:
+        self.facts_of = facts_of
+        self.verdict_of = verdict_of
+        self.price_of = price_of
+
+
 def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of: Verdict | None) -> object | None:
     """The open span on which an outcome belongs that was stated below; `chain` leads from a span to its root.
 
