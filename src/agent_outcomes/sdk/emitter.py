@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.foreign_exceptions import is_theirs
+from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.evaluations import evaluation_events
 from agent_outcomes.record.fitting import fit
@@ -227,7 +227,7 @@ class OutcomeEmitter:
             return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
         attributes, problems = fit(event.attributes, limits.text_length_max, limits.attributes_max)
-        try:
+        with _LOGGER_GUARD:
             logger.emit(
                 timestamp=event.timestamp_ns,
                 observed_timestamp=time.time_ns(),
@@ -238,14 +238,8 @@ class OutcomeEmitter:
                 attributes=attributes,
                 event_name=event.name,
             )
-        except Exception as error:  # a log processor or exporter of the application raised
-            if is_theirs(error):
-                raise
-            _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
-            return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
-        if event.name != EVENT_NAME:
-            return []
-        return [EVENT_HANDED_OVER, *problem_postings(problems)] if problems else [EVENT_HANDED_OVER]
+            return [EVENT_HANDED_OVER, *problem_postings(problems)] if event.name == EVENT_NAME else []
+        return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
 
     def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
         export = self._find_export()
@@ -265,28 +259,23 @@ class OutcomeEmitter:
             self.post_health([dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
             return
         handover.is_duration_handed = True
-        try:
+        with Guard(self._meter_raised):
             export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
-        except Exception as error:
-            if is_theirs(error):
-                raise
-            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
-            self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
+
+    def _meter_raised(self, error: BaseException) -> None:
+        _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+        self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
     def _emit_span(self, event: Event, context: Context) -> list[Posting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
-        try:
+        with _TRACER_GUARD:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
             limits = span_limits(tracer)
             attributes, _ = fit(event.attributes, limits.text_length_max, limits.attributes_max)
             span = tracer.start_span(EVENT_NAME, context, attributes=attributes, start_time=event.timestamp_ns)
             span.end(event.timestamp_ns)
-        except Exception as error:  # a sampler, processor or exporter of the application raised
-            if is_theirs(error):
-                raise
-            _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
-            return [dropped(DropReason.ERROR, Signal.SPAN, 1)]
-        return []
+            return []
+        return [dropped(DropReason.ERROR, Signal.SPAN, 1)]
 
     def _find_logger(self) -> Logger | None:
         if self._logger is None:
@@ -319,6 +308,19 @@ class OutcomeEmitter:
             self._early_health = fresh
             counted.is_posted = True
             export.totals.posted.append(counted.postings)
+
+
+def _logger_raised(error: BaseException) -> None:
+    _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
+
+
+def _tracer_raised(error: BaseException) -> None:
+    _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
+
+
+# What they call are log processors, samplers and exporters of the application.
+_LOGGER_GUARD: Final = Guard(_logger_raised)
+_TRACER_GUARD: Final = Guard(_tracer_raised)
 
 
 def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
