@@ -53,6 +53,8 @@ _CURRENCIES: Final = frozenset({semconv.AGENT_OUTCOME_CURRENCY, semconv.AGENT_OU
 
 Labels = tuple["LabelValue", ...]
 Cells = dict[str, dict[Labels, "Decimal | int"]]
+# What a batch adds to is held by lists of one, so that each posting looks its labels up once.
+OpenSums = dict[Labels, list["Decimal | int"]]
 _add: Final = EXACT.add
 
 
@@ -157,24 +159,37 @@ class Totals:
         while self.posted:
             cells, posted = self._cells, self.posted
             batches = posted[:]
-            whole = dict(cells)
+            opened: dict[str, OpenSums] = {}
             for postings in batches:
-                for posting in postings:
-                    self._add(whole, cells, posting)
+                self._add(postings, opened, cells)
+            whole = {**cells, **{name: _with(cells.get(name, {}), sums) for name, sums in opened.items()}}
             if self._replace(cells, posted, slice(0, len(batches)), whole):
                 return
 
-    def _add(self, whole: Cells, before: Cells, posting: Posting) -> None:
-        instrument, labels, amount = posting
-        name = instrument.name
-        sums = whole.get(name)
-        if sums is None or sums is before.get(name):
-            sums = whole[name] = dict(sums or {})
-        if labels not in sums:
+    def _add(self, postings: Sequence[Posting], opened: dict[str, OpenSums], cells: Cells) -> None:
+        """Add postings to the sums in `opened`, which begin where those in `cells` stand."""
+        for instrument, labels, amount in postings:
+            name = instrument.name
+            sums = opened.get(name)
+            if sums is None:
+                sums = opened[name] = {}
+            one = sums.get(labels)
+            if one is None:
+                one = self._open(instrument, labels, sums, cells.get(name, {}))
+            total = one[0]
+            # int + int and the exact context keep every digit; plain Decimal addition would round at 28.
+            one[0] = total + amount if type(total) is int and type(amount) is int else _add(total, amount)
+
+    def _open(
+        self,
+        instrument: Instrument,
+        labels: Labels,
+        sums: OpenSums,
+        before: Mapping[Labels, Decimal | int],
+    ) -> list[Decimal | int]:
+        if labels not in before:
             labels = self._limits.bound(instrument, labels)
-        total = sums.get(labels, 0)
-        # int + int and the exact context keep every digit; plain Decimal addition would round at 28.
-        sums[labels] = total + amount if type(total) is int and type(amount) is int else _add(total, amount)
+        return sums.setdefault(labels, [before.get(labels, 0)])
 
     def _replace(self, cells: Cells, posted: list[Sequence[Posting]], cut: slice, whole: Cells) -> bool:
         # A move, as of `moves`.
@@ -190,6 +205,13 @@ def _put_down(posted: list[Sequence[Posting]], new: Postings) -> None:
     if not new.is_posted:
         new.is_posted = True
         posted.append(new.postings)
+
+
+def _with(before: Mapping[Labels, Decimal | int], opened: OpenSums) -> dict[Labels, Decimal | int]:
+    sums = dict(before)
+    for labels, (total,) in opened.items():
+        sums[labels] = total
+    return sums
 
 
 def _fold_text(key: str, value: LabelValue) -> LabelValue:
