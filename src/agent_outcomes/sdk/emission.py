@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from agent_outcomes.foreign_exceptions import is_theirs
-from agent_outcomes.sdk.emitter import Handover
+from agent_outcomes.sdk.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.pricing import ModelCall
-    from agent_outcomes.sdk.emitter import Handover
+    from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.span_reader import IsRun
     from agent_outcomes.settings import SettingsArguments
     from agent_outcomes.spans.facts import SpanFacts
