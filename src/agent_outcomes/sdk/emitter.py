@@ -34,6 +34,7 @@ from agent_outcomes.sdk.private_api import (
     are_logs_shut_down,
     are_metrics_shut_down,
     exports_logs,
+    has_working_log_processor,
     log_limits,
     run_context,
     span_limits,
@@ -86,21 +87,24 @@ class OutcomeEmitter:
         Never raises but what only passes through. What could not be handed over is counted by reason; so is what was
         interrupted while it was, as nobody knows whether it has arrived.
         """
-        settlement = handover.settlement
-        if handover.made is None:
+        made = handover.made
+        if made is None:
+            settlement = handover.settlement
             made = self._record(settlement)
-            events = [made.event, *self._further_events(made.event, settlement)]
-            # Both, or neither.
-            handover.events = events
+            # Nothing else counts as done before `made` is there.
+            if settlement.handoffs or self._settings.evaluation_result:
+                handover.events = (made.event, *self._further_events(made.event, settlement))
+            else:
+                handover.events = (made.event,)
             handover.made = made
         while handover.next_event < len(handover.events):
             self._deliver_event(handover, handover.events[handover.next_event])
         if self._settings.outcome_span and not handover.is_span_made:
             handover.is_span_made = True
-            handover.health += self._emit_span(handover.made.event, run_context(settlement.context))
+            handover.health = (*handover.health, *self._emit_span(made.event, handover.context))
         if handover.postings is None:
-            handover.postings = self._postings_of(handover, handover.made)
-        self._emit_metrics(handover, handover.made, handover.postings)
+            handover.postings = self._postings_of(handover, made)
+        self._emit_metrics(handover, made, handover.postings)
 
     def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
@@ -117,14 +121,13 @@ class OutcomeEmitter:
         )
 
     def _deliver_event(self, handover: Handover, event: Event) -> None:
-        is_first = handover.next_event == 0
-        ids = handover.settlement.context if is_first else _span_context(event)
         if handover.is_handing:
             health = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
+            context = handover.context if handover.next_event == 0 else run_context(_span_context(event))
             handover.is_handing = True
-            health = self._emit_event(event, run_context(ids))
-        note_event(handover, health)
+            health = self._emit_event(event, context)
+        note_event(handover, [*handover.health, *health] if handover.health else health)
 
     def _postings_of(self, handover: Handover, made: Record) -> Postings:
         settlement, health = handover.settlement, handover.health
@@ -134,7 +137,7 @@ class OutcomeEmitter:
         if outcome.problems:
             health = [*health, *problem_postings(outcome.problems)]
             warn_of_mistakes(_log, settlement.run.agent_name, outcome.problems)
-        if self._find_export() is None:
+        if self._export is None and self._find_export() is None:
             return Postings([*health, dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
         if are_metrics_shut_down(self._meter_provider):
             handover.is_too_late = True
@@ -222,7 +225,9 @@ class OutcomeEmitter:
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
             return [dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
-        lost_for = _why_logs_are_lost(self._logger_provider)
+        lost_for = (
+            None if has_working_log_processor(self._logger_provider) else _why_logs_are_lost(self._logger_provider)
+        )
         if lost_for is not None:
             return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
@@ -248,7 +253,7 @@ class OutcomeEmitter:
         return [EVENT_HANDED_OVER, *problem_postings(problems)] if problems else [EVENT_HANDED_OVER]
 
     def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
-        export = self._find_export()
+        export = self._find_export() if self._export is None else self._export
         if export is None:
             _log.warning(
                 "no_meter_provider",
@@ -266,7 +271,7 @@ class OutcomeEmitter:
             return
         handover.is_duration_handed = True
         try:
-            export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
+            export.record_duration(made.duration_s, made.duration_labels, handover.context)
         except Exception as error:
             if is_theirs(error):
                 raise

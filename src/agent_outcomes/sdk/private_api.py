@@ -51,6 +51,15 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
+def has_working_log_processor(provider: LoggerProvider | None) -> bool:
+    """Whether an SDK provider has a processor that was not shut down: the usual case, told at the least cost."""
+    processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
+    for one in processors:  # noqa: SIM110 - `any` would make a generator for each event
+        if not getattr(getattr(one, "_batch_processor", one), "_shutdown", False):
+            return True
+    return False
+
+
 def are_logs_shut_down(provider: LoggerProvider | None) -> bool:
     """Whether every processor of an SDK provider was shut down: what is emitted there is lost without a word."""
     processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
