@@ -7,7 +7,6 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
@@ -65,8 +64,8 @@ class Posting(NamedTuple):
     amount: Decimal | int
 
 
-# What the class's own constructor does, without a call of a Python function.
-_posting: Final = partial(tuple.__new__, Posting)
+PlainPosting = tuple[Instrument, tuple[LabelValue, ...], "Decimal | int"]
+"""A posting without the names: an outcome's are made so, as a named tuple costs three times as much."""
 
 
 class _Side(NamedTuple):
@@ -119,7 +118,7 @@ class Record(Fields):
     def __init__(
         self,
         event: Event,
-        postings: tuple[Posting, ...],
+        postings: tuple[PlainPosting, ...],
         duration_s: float | None,
         duration_labels: tuple[LabelValue, ...],
     ) -> None:
@@ -165,39 +164,39 @@ def _uid(outcome_id: str, revision: int) -> str:
     return f"{outcome_id}-{revision}"
 
 
-def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | None, str]) -> list[Posting]:
+def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | None, str]) -> list[PlainPosting]:
     category = outcome.error_category
     if category is not None and category not in _CATEGORIES:
         category = OTHER_TEXT
     name, job_type, status = agent
     source = outcome.source._value_
-    postings = [_posting((AGENT_RUNS, (name, job_type, status, outcome.retryable, category, source), 1))]
+    postings: list[PlainPosting] = [(AGENT_RUNS, (name, job_type, status, outcome.retryable, category, source), 1)]
     for part in run.cost.parts:
         labels = (name, job_type, status, part.currency, part.kind._value_)
-        postings.append(_posting((AGENT_RUN_COST, labels, part.amount)))
+        postings.append((AGENT_RUN_COST, labels, part.amount))
     usage = run.usage
     if usage.input_tokens is not None:
-        postings.append(_posting((AGENT_RUN_TOKENS, (name, _INPUT), usage.input_tokens)))
+        postings.append((AGENT_RUN_TOKENS, (name, _INPUT), usage.input_tokens))
     if usage.output_tokens is not None:
-        postings.append(_posting((AGENT_RUN_TOKENS, (name, _OUTPUT), usage.output_tokens)))
+        postings.append((AGENT_RUN_TOKENS, (name, _OUTPUT), usage.output_tokens))
     return postings
 
 
 def _outcome_postings(
     run: Run, outcome: Outcome, costs: Mapping[str, Decimal], side: _Side, other_side: _Side
-) -> list[Posting]:
+) -> list[PlainPosting]:
     name, job_type, status, label = run.agent_name, run.job_type, outcome.status._value_, outcome.label
     type_ = None if outcome.type is None else outcome.type._value_
     success = outcome.business_success
-    postings = [_posting((side.outcomes, (name, job_type, status, type_, success, label), 1))]
+    postings: list[PlainPosting] = [(side.outcomes, (name, job_type, status, type_, success, label), 1)]
     value = outcome.value
     if value is not None:
         # A refund is worth what it takes back: it is entered on the other side, so that both sides only grow.
         instrument = other_side.value if value.is_signed() and value else side.value
         labels = (name, job_type, status, type_, success, label, outcome.currency)
-        postings.append(_posting((instrument, labels, value.copy_abs())))
+        postings.append((instrument, labels, value.copy_abs()))
     for currency, amount in costs.items():
-        postings.append(_posting((side.cost, (name, job_type, status, type_, success, label, currency), amount)))
+        postings.append((side.cost, (name, job_type, status, type_, success, label, currency), amount))
     return postings
 
 
@@ -381,5 +380,5 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
 def one_line(text: str) -> str:
     """Text of others made safe for a line of ours, and short."""
     # Control and format characters (line breaks, ANSI, bidirectional overrides) would forge lines in a log viewer.
-    cut = text[:_BODY_PART_LENGTH_MAX]
+    cut = text if len(text) <= _BODY_PART_LENGTH_MAX else text[:_BODY_PART_LENGTH_MAX]
     return cut if cut.isprintable() else "".join(char if char.isprintable() else " " for char in cut)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import EXACT
-from agent_outcomes.record.record import OTHER_TEXT, Posting
+from agent_outcomes.record.record import OTHER_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
-    from agent_outcomes.record.record import LabelValue
+    from agent_outcomes.record.record import LabelValue, PlainPosting
     from agent_outcomes.semconv import Instrument
 
 SETS_MAX: Final = 1000
@@ -106,7 +106,7 @@ class Postings:
 
     __slots__ = ("is_posted", "postings")
 
-    def __init__(self, postings: Sequence[Posting]) -> None:
+    def __init__(self, postings: Sequence[PlainPosting]) -> None:
         self.postings = postings
         self.is_posted = False
 
@@ -127,9 +127,9 @@ class Totals:
         """Begin anew from nothing: for a forked child, whose parent keeps what was counted."""
         self._limits = self._limits.emptied()
         self._cells: Cells = {}
-        self.posted: list[Sequence[Posting]] = []
+        self.posted: list[Sequence[PlainPosting]] = []
 
-    def post(self, postings: Sequence[Posting]) -> None:
+    def post(self, postings: Sequence[PlainPosting]) -> None:
         """Add every posting. Amounts are ints or exact decimals and never negative."""
         self.posted.append(postings)
         if len(self.posted) >= BATCH_MAX:
@@ -144,7 +144,7 @@ class Totals:
     def all_of(self, instruments: Iterable[Instrument]) -> Postings:
         """What these instruments have counted so far, to be posted elsewhere."""
         sums = [(instrument, self.sums(instrument)) for instrument in instruments]
-        return Postings([Posting(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
+        return Postings([(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
 
     def bound(self, instrument: Instrument, labels: Labels) -> Labels:
         """The labels to use for a measurement that is recorded elsewhere (the duration histogram)."""
@@ -166,7 +166,7 @@ class Totals:
             if self._replace(cells, posted, slice(0, len(batches)), whole):
                 return
 
-    def _add(self, postings: Sequence[Posting], opened: dict[str, OpenSums], cells: Cells) -> None:
+    def _add(self, postings: Sequence[PlainPosting], opened: dict[str, OpenSums], cells: Cells) -> None:
         """Add postings to the sums in `opened`, which begin where those in `cells` stand."""
         for instrument, labels, amount in postings:
             name = instrument.name
@@ -191,7 +191,7 @@ class Totals:
             labels = self._limits.bound(instrument, labels)
         return sums.setdefault(labels, [before.get(labels, 0)])
 
-    def _replace(self, cells: Cells, posted: list[Sequence[Posting]], cut: slice, whole: Cells) -> bool:
+    def _replace(self, cells: Cells, posted: list[Sequence[PlainPosting]], cut: slice, whole: Cells) -> bool:
         # A move, as of `moves`.
         if self._cells is not cells:
             return False
@@ -200,7 +200,7 @@ class Totals:
         return True
 
 
-def _put_down(posted: list[Sequence[Posting]], new: Postings) -> None:
+def _put_down(posted: list[Sequence[PlainPosting]], new: Postings) -> None:
     # A move, as of `moves`: the mark and the posting are made together.
     if not new.is_posted:
         new.is_posted = True

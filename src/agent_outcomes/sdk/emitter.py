@@ -34,10 +34,11 @@ from agent_outcomes.sdk.private_api import (
     are_logs_shut_down,
     are_metrics_shut_down,
     exports_logs,
-    has_working_log_processor,
+    is_working,
     log_limits,
     run_context,
     span_limits,
+    working_log_processor,
 )
 from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, Signal
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from agent_outcomes.record.record import Event, Posting, Record
+    from agent_outcomes.record.record import Event, PlainPosting, Record
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.metrics import MetricExport
@@ -75,6 +76,8 @@ class OutcomeEmitter:
         self._tracer_provider = tracer_provider
         self._logger: Logger | None = None
         self._logger_provider: LoggerProvider | None = None
+        # One that was at work when last looked at: as long as it is, nothing that is emitted is lost.
+        self._log_processor: object = None
         self._meter_provider: MeterProvider | None = None
         self._log_limits = ProviderLimits()
         self._export: MetricExport | None = None
@@ -122,7 +125,7 @@ class OutcomeEmitter:
 
     def _deliver_event(self, handover: Handover, event: Event) -> None:
         if handover.is_handing:
-            health = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
+            health: list[PlainPosting] = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
             context = handover.context if handover.next_event == 0 else run_context(_span_context(event))
             handover.is_handing = True
@@ -179,7 +182,7 @@ class OutcomeEmitter:
                 handover.postings = Postings([*handover.health, *held, lost])
             self._totals().post_once(handover.postings)
 
-    def post_health(self, postings: Sequence[Posting]) -> None:
+    def post_health(self, postings: Sequence[PlainPosting]) -> None:
         """Add to the counters about ourselves; never waits."""
         self._totals().post(postings)
 
@@ -215,7 +218,7 @@ class OutcomeEmitter:
             events += evaluation_events(event, outcome, settlement.revision)
         return events
 
-    def _emit_event(self, event: Event, context: Context) -> list[Posting]:
+    def _emit_event(self, event: Event, context: Context) -> list[PlainPosting]:
         logger = self._find_logger() if self._logger is None else self._logger
         if logger is None:
             _log.warning(
@@ -225,9 +228,7 @@ class OutcomeEmitter:
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
             return [dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
-        lost_for = (
-            None if has_working_log_processor(self._logger_provider) else _why_logs_are_lost(self._logger_provider)
-        )
+        lost_for = None if is_working(self._log_processor) else self._why_logs_are_lost()
         if lost_for is not None:
             return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
@@ -251,6 +252,29 @@ class OutcomeEmitter:
         if event.name != EVENT_NAME:
             return []
         return [EVENT_HANDED_OVER, *problem_postings(problems)] if problems else [EVENT_HANDED_OVER]
+
+    def _why_logs_are_lost(self) -> DropReason | None:
+        """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
+        provider = self._logger_provider
+        self._log_processor = working_log_processor(provider)
+        if self._log_processor is not None:
+            return None
+        if are_logs_shut_down(provider):
+            _log.warning(
+                "logger_provider_shut_down",
+                "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
+            )
+            return DropReason.SHUTDOWN
+        if not exports_logs(provider):
+            # Who has switched events off needs no advice.
+            if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
+                _log.warning(
+                    "no_log_processor",
+                    "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
+                    "add_log_record_processor(...), or use agent_outcomes.install().",
+                )
+            return DropReason.NO_PROVIDER
+        return None
 
     def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
         export = self._find_export() if self._export is None else self._export
@@ -278,7 +302,7 @@ class OutcomeEmitter:
             _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
             self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
-    def _emit_span(self, event: Event, context: Context) -> list[Posting]:
+    def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
         try:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
@@ -324,26 +348,6 @@ class OutcomeEmitter:
             self._early_health = fresh
             counted.is_posted = True
             export.totals.posted.append(counted.postings)
-
-
-def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
-    """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
-    if are_logs_shut_down(provider):
-        _log.warning(
-            "logger_provider_shut_down",
-            "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
-        )
-        return DropReason.SHUTDOWN
-    if not exports_logs(provider):
-        # Who has switched events off needs no advice.
-        if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
-            _log.warning(
-                "no_log_processor",
-                "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
-                "add_log_record_processor(...), or use agent_outcomes.install().",
-            )
-        return DropReason.NO_PROVIDER
-    return None
 
 
 def _span_context(event: Event) -> SpanContext:

@@ -10,7 +10,7 @@ from agent_outcomes.sdk.private_api import run_context
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_outcomes.record.record import Event, Posting, Record
+    from agent_outcomes.record.record import Event, PlainPosting, Record
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.record.totals import Postings
 
@@ -48,11 +48,11 @@ class Handover:
         self.is_span_made = False
         self.is_too_late = False
         self.is_duration_handed = False
-        self.health: Sequence[Posting] = ()
+        self.health: Sequence[PlainPosting] = ()
         self.postings: Postings | None = None
 
 
-def note_event(handover: Handover, health: Sequence[Posting]) -> None:
+def note_event(handover: Handover, health: Sequence[PlainPosting]) -> None:
     """Take note that the next event has been handed over, and of all that is to be counted by now."""
     # A move, as of `moves`.
     handover.is_handing = False

@@ -51,13 +51,17 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
-def has_working_log_processor(provider: LoggerProvider | None) -> bool:
-    """Whether an SDK provider has a processor that was not shut down: the usual case, told at the least cost."""
+def working_log_processor(provider: LoggerProvider | None) -> object:
+    """Of an SDK provider's processors one that was not shut down, for `is_working`; `None` if there is none."""
     processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
-    for one in processors:  # noqa: SIM110 - `any` would make a generator for each event
-        if not getattr(getattr(one, "_batch_processor", one), "_shutdown", False):
-            return True
-    return False
+    # A batch processor's flag is that of what it is made of.
+    flagged = (getattr(one, "_batch_processor", one) for one in processors)
+    return next(filter(is_working, flagged), None)
+
+
+def is_working(processor: object) -> bool:
+    """Whether this was not shut down; a provider keeps its processors, so that what is emitted then goes there."""
+    return processor is not None and not getattr(processor, "_shutdown", False)
 
 
 def are_logs_shut_down(provider: LoggerProvider | None) -> bool:
