@@ -127,16 +127,11 @@ def _duration_call(made: Record, context: Context) -> Callable[[], None]:
 
 def _counter_calls(made: Record, context: Context) -> list[Callable[[], None]]:
     meter = _meter()
-    names = {posting.instrument.name for posting in made.postings}
+    names = {instrument.name for instrument, _, _ in made.postings}
     counters = {name: meter.create_counter(name) for name in names}
     return [
-        partial(
-            counters[posting.instrument.name].add,
-            float(posting.amount),
-            _attributes(posting.instrument, posting.labels),
-            context,
-        )
-        for posting in made.postings
+        partial(counters[instrument.name].add, float(amount), _attributes(instrument, labels), context)
+        for instrument, labels, amount in made.postings
     ]
 
 

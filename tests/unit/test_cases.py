@@ -57,15 +57,11 @@ def test_record(case: Case) -> None:
     check_event(case, made.event.severity[1], made.event.attributes, made.event.body)
     rows = [
         (
-            posting.instrument.name,
-            {
-                key: label
-                for key, label in zip(posting.instrument.attributes, posting.labels, strict=True)
-                if label is not None
-            },
-            Decimal(posting.amount),
+            instrument.name,
+            {key: label for key, label in zip(instrument.attributes, labels, strict=True) if label is not None},
+            Decimal(amount),
         )
-        for posting in made.postings
+        for instrument, labels, amount in made.postings
     ]
     check_postings(case, sums(rows))
 

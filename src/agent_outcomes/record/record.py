@@ -7,8 +7,6 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from agent_outcomes.outcome.model import Outcome
-    from agent_outcomes.run.model import Cost, Run
+    from agent_outcomes.run.model import Cost, Run, Usage
 
 AttributeValue = str | bool | int | float | tuple[str, ...]
 LabelValue = str | bool | None
@@ -66,8 +64,8 @@ class Posting(NamedTuple):
     amount: Decimal | int
 
 
-# What the class's own constructor does, without a call of a Python function.
-_posting: Final = partial(tuple.__new__, Posting)
+PlainPosting = tuple[Instrument, tuple[LabelValue, ...], "Decimal | int"]
+"""A posting without the names: an outcome's are made so, as a named tuple costs three times as much."""
 
 
 class _Side(NamedTuple):
@@ -120,7 +118,7 @@ class Record(Fields):
     def __init__(
         self,
         event: Event,
-        postings: tuple[Posting, ...],
+        postings: tuple[PlainPosting, ...],
         duration_s: float | None,
         duration_labels: tuple[LabelValue, ...],
     ) -> None:
@@ -166,39 +164,39 @@ def _uid(outcome_id: str, revision: int) -> str:
     return f"{outcome_id}-{revision}"
 
 
-def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | None, str]) -> list[Posting]:
+def _run_postings(run: Run, outcome: Outcome, agent: tuple[str | None, str | None, str]) -> list[PlainPosting]:
     category = outcome.error_category
     if category is not None and category not in _CATEGORIES:
         category = OTHER_TEXT
     name, job_type, status = agent
     source = outcome.source._value_
-    postings = [_posting((AGENT_RUNS, (name, job_type, status, outcome.retryable, category, source), 1))]
+    postings: list[PlainPosting] = [(AGENT_RUNS, (name, job_type, status, outcome.retryable, category, source), 1)]
     for part in run.cost.parts:
         labels = (name, job_type, status, part.currency, part.kind._value_)
-        postings.append(_posting((AGENT_RUN_COST, labels, part.amount)))
+        postings.append((AGENT_RUN_COST, labels, part.amount))
     usage = run.usage
     if usage.input_tokens is not None:
-        postings.append(_posting((AGENT_RUN_TOKENS, (name, _INPUT), usage.input_tokens)))
+        postings.append((AGENT_RUN_TOKENS, (name, _INPUT), usage.input_tokens))
     if usage.output_tokens is not None:
-        postings.append(_posting((AGENT_RUN_TOKENS, (name, _OUTPUT), usage.output_tokens)))
+        postings.append((AGENT_RUN_TOKENS, (name, _OUTPUT), usage.output_tokens))
     return postings
 
 
 def _outcome_postings(
     run: Run, outcome: Outcome, costs: Mapping[str, Decimal], side: _Side, other_side: _Side
-) -> list[Posting]:
+) -> list[PlainPosting]:
     name, job_type, status, label = run.agent_name, run.job_type, outcome.status._value_, outcome.label
     type_ = None if outcome.type is None else outcome.type._value_
     success = outcome.business_success
-    postings = [_posting((side.outcomes, (name, job_type, status, type_, success, label), 1))]
+    postings: list[PlainPosting] = [(side.outcomes, (name, job_type, status, type_, success, label), 1)]
     value = outcome.value
     if value is not None:
         # A refund is worth what it takes back: it is entered on the other side, so that both sides only grow.
         instrument = other_side.value if value.is_signed() and value else side.value
         labels = (name, job_type, status, type_, success, label, outcome.currency)
-        postings.append(_posting((instrument, labels, value.copy_abs())))
+        postings.append((instrument, labels, value.copy_abs()))
     for currency, amount in costs.items():
-        postings.append(_posting((side.cost, (name, job_type, status, type_, success, label, currency), amount)))
+        postings.append((side.cost, (name, job_type, status, type_, success, label, currency), amount))
     return postings
 
 
@@ -210,11 +208,12 @@ def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: 
         attributes[semconv.AGENT_OUTCOME_METADATA] = outcome.metadata
     if outcome.message is not None:
         attributes[semconv.AGENT_OUTCOME_MESSAGE] = outcome.message
+    _add_usage(attributes, run.usage)
     _add_run(attributes, run)
     _add_execution(attributes, outcome)
     worth = None if outcome.value is None else _forms_of(outcome.value)
     if worth is not None:
-        details.append(f"worth {worth.text} {outcome.currency}")
+        details.append(f"worth {worth[2]} {outcome.currency}")
     _add_cost(attributes, details, run.cost, costs)
     _add_business(attributes, outcome, worth)
     _add_revision(attributes, run.id, outcome, revision)
@@ -229,39 +228,39 @@ def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: 
     )
 
 
+def _add_usage(attributes: dict[str, AttributeValue], usage: Usage) -> None:
+    # Here and below: a table of keys and fields would cost four times as much.
+    if usage.reasoning_tokens is not None:
+        attributes[semconv.AGENT_RUN_REASONING_TOKENS] = usage.reasoning_tokens
+    if usage.cache_write_tokens is not None:
+        attributes[semconv.AGENT_RUN_CACHE_WRITE_TOKENS] = usage.cache_write_tokens
+    if usage.cached_tokens is not None:
+        attributes[semconv.AGENT_RUN_CACHED_TOKENS] = usage.cached_tokens
+    if usage.tool_calls is not None:
+        attributes[semconv.AGENT_RUN_TOOL_CALLS] = usage.tool_calls
+    if usage.model_calls is not None:
+        attributes[semconv.AGENT_RUN_MODEL_CALLS] = usage.model_calls
+    if usage.output_tokens is not None:
+        attributes[semconv.AGENT_RUN_OUTPUT_TOKENS] = usage.output_tokens
+    if usage.input_tokens is not None:
+        attributes[semconv.AGENT_RUN_INPUT_TOKENS] = usage.input_tokens
+
+
 def _add_run(attributes: dict[str, AttributeValue], run: Run) -> None:
-    values = (*_usage_of(run.usage), *_facts_of(run))
-    attributes.update((key, value) for key, value in zip(_RUN_KEYS, values, strict=True) if value is not None)
-
-
-_usage_of: Final = attrgetter(
-    "reasoning_tokens",
-    "cache_write_tokens",
-    "cached_tokens",
-    "tool_calls",
-    "model_calls",
-    "output_tokens",
-    "input_tokens",
-)
-_facts_of: Final = attrgetter(
-    "duration_s", "run_id", "job_type", "caller_id", "conversation_id", "agent_id", "agent_name"
-)
-_RUN_KEYS: Final = (
-    semconv.AGENT_RUN_REASONING_TOKENS,
-    semconv.AGENT_RUN_CACHE_WRITE_TOKENS,
-    semconv.AGENT_RUN_CACHED_TOKENS,
-    semconv.AGENT_RUN_TOOL_CALLS,
-    semconv.AGENT_RUN_MODEL_CALLS,
-    semconv.AGENT_RUN_OUTPUT_TOKENS,
-    semconv.AGENT_RUN_INPUT_TOKENS,
-    semconv.AGENT_RUN_DURATION,
-    semconv.AGENT_OUTCOME_RUN_ID,
-    semconv.AGENT_OUTCOME_JOB_TYPE,
-    semconv.AGENT_HANDOFF_CALLER_ID,
-    semconv.GEN_AI_CONVERSATION_ID,
-    semconv.GEN_AI_AGENT_ID,
-    semconv.GEN_AI_AGENT_NAME,
-)
+    if run.duration_s is not None:
+        attributes[semconv.AGENT_RUN_DURATION] = run.duration_s
+    if run.run_id is not None:
+        attributes[semconv.AGENT_OUTCOME_RUN_ID] = run.run_id
+    if run.job_type is not None:
+        attributes[semconv.AGENT_OUTCOME_JOB_TYPE] = run.job_type
+    if run.caller_id is not None:
+        attributes[semconv.AGENT_HANDOFF_CALLER_ID] = run.caller_id
+    if run.conversation_id is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = run.conversation_id
+    if run.agent_id is not None:
+        attributes[semconv.GEN_AI_AGENT_ID] = run.agent_id
+    if run.agent_name is not None:
+        attributes[semconv.GEN_AI_AGENT_NAME] = run.agent_name
 
 
 def _add_execution(attributes: dict[str, AttributeValue], outcome: Outcome) -> None:
@@ -278,7 +277,9 @@ def _add_execution(attributes: dict[str, AttributeValue], outcome: Outcome) -> N
     attributes[semconv.AGENT_OUTCOME_SOURCE] = outcome.source._value_
 
 
-def _add_business(attributes: dict[str, AttributeValue], outcome: Outcome, worth: _Forms | None) -> None:
+def _add_business(
+    attributes: dict[str, AttributeValue], outcome: Outcome, worth: tuple[float, bool, str] | None
+) -> None:
     if outcome.label is not None:
         attributes[semconv.AGENT_OUTCOME_LABEL] = outcome.label
     if outcome.type is not None:
@@ -286,9 +287,10 @@ def _add_business(attributes: dict[str, AttributeValue], outcome: Outcome, worth
     if outcome.business_success is not None:
         attributes[semconv.AGENT_OUTCOME_SUCCESS] = outcome.business_success
     if worth is not None:
-        if not worth.is_exact:
-            attributes[semconv.AGENT_OUTCOME_VALUE_DECIMAL] = worth.text
-        attributes[semconv.AGENT_OUTCOME_VALUE] = worth.number
+        number, is_exact, text = worth
+        if not is_exact:
+            attributes[semconv.AGENT_OUTCOME_VALUE_DECIMAL] = text
+        attributes[semconv.AGENT_OUTCOME_VALUE] = number
         attributes[semconv.AGENT_OUTCOME_CURRENCY] = outcome.currency
     if outcome.raw_status is not None:
         attributes[semconv.AGENT_OUTCOME_RAW_STATUS] = outcome.raw_status
@@ -321,32 +323,25 @@ def _add_cost(
     # Amounts in several currencies have no one sum; the breakdown and the counters carry each.
     if len(costs) == 1:
         ((currency, amount),) = costs.items()
-        forms = _forms_of(amount)
-        if not forms.is_exact:
-            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = forms.text
-        attributes[semconv.AGENT_OUTCOME_COST] = forms.number
+        number, is_exact, text = _forms_of(amount)
+        if not is_exact:
+            attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = text
+        attributes[semconv.AGENT_OUTCOME_COST] = number
         attributes[semconv.AGENT_OUTCOME_COST_CURRENCY] = currency
-        details.append(f"cost {forms.text} {currency}")
+        details.append(f"cost {text} {currency}")
     else:
         details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
 
 
-class _Forms(NamedTuple):
+def _forms_of(amount: Decimal) -> tuple[float, bool, str]:
     """An amount as a double, whether that is this very amount, and in plain digits."""
-
-    number: float
-    is_exact: bool
-    text: str
-
-
-def _forms_of(amount: Decimal) -> _Forms:
     text = str(amount)
     if "E" in text:
         text = plain_text(amount)
-    elif "." in text:
+    elif "." in text and text[-1] == "0":
         text = text.rstrip("0").rstrip(".")
-    # Of two decimals of up to 15 digits no double is nearest to both.
-    return _Forms(float(amount), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text)
+    # Of two decimals of up to 15 digits no double is nearest to both. The text's double costs less than the amount's.
+    return float(text), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
 
 
 def word(member: StrEnum | None) -> str | None:
@@ -367,11 +362,14 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
     if outcome.label is not None:
         text = f"{text}/{one_line(outcome.label)}"
     if run.duration_s is not None:
-        details = [*details, f"took {run.duration_s:.3f} s"]
+        details.append(f"took {run.duration_s:.3f} s")
     if outcome.error_type is not None:
-        details = [*details, one_line(outcome.error_type)]
+        details.append(one_line(outcome.error_type))
     if outcome.retryable:
-        details = [*details, "retryable"]
+        details.append("retryable")
+    whole = ", ".join((text, *details))
+    if len(whole) <= BODY_LENGTH_MAX:
+        return whole
     for detail in details:
         # Whole or not at all: an amount cut short is another amount.
         if len(text) + len(detail) + 2 <= BODY_LENGTH_MAX:
@@ -382,5 +380,5 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
 def one_line(text: str) -> str:
     """Text of others made safe for a line of ours, and short."""
     # Control and format characters (line breaks, ANSI, bidirectional overrides) would forge lines in a log viewer.
-    cut = text[:_BODY_PART_LENGTH_MAX]
+    cut = text if len(text) <= _BODY_PART_LENGTH_MAX else text[:_BODY_PART_LENGTH_MAX]
     return cut if cut.isprintable() else "".join(char if char.isprintable() else " " for char in cut)

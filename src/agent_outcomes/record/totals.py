@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import EXACT
-from agent_outcomes.record.record import OTHER_TEXT, Posting
+from agent_outcomes.record.record import OTHER_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
-    from agent_outcomes.record.record import LabelValue
+    from agent_outcomes.record.record import LabelValue, PlainPosting
     from agent_outcomes.semconv import Instrument
 
 SETS_MAX: Final = 1000
@@ -53,6 +53,8 @@ _CURRENCIES: Final = frozenset({semconv.AGENT_OUTCOME_CURRENCY, semconv.AGENT_OU
 
 Labels = tuple["LabelValue", ...]
 Cells = dict[str, dict[Labels, "Decimal | int"]]
+# What a batch adds to is held by lists of one, so that each posting looks its labels up once.
+OpenSums = dict[Labels, list["Decimal | int"]]
 _add: Final = EXACT.add
 
 
@@ -104,7 +106,7 @@ class Postings:
 
     __slots__ = ("is_posted", "postings")
 
-    def __init__(self, postings: Sequence[Posting]) -> None:
+    def __init__(self, postings: Sequence[PlainPosting]) -> None:
         self.postings = postings
         self.is_posted = False
 
@@ -125,9 +127,9 @@ class Totals:
         """Begin anew from nothing: for a forked child, whose parent keeps what was counted."""
         self._limits = self._limits.emptied()
         self._cells: Cells = {}
-        self.posted: list[Sequence[Posting]] = []
+        self.posted: list[Sequence[PlainPosting]] = []
 
-    def post(self, postings: Sequence[Posting]) -> None:
+    def post(self, postings: Sequence[PlainPosting]) -> None:
         """Add every posting. Amounts are ints or exact decimals and never negative."""
         self.posted.append(postings)
         if len(self.posted) >= BATCH_MAX:
@@ -142,7 +144,7 @@ class Totals:
     def all_of(self, instruments: Iterable[Instrument]) -> Postings:
         """What these instruments have counted so far, to be posted elsewhere."""
         sums = [(instrument, self.sums(instrument)) for instrument in instruments]
-        return Postings([Posting(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
+        return Postings([(instrument, labels, amount) for instrument, rows in sums for labels, amount in rows])
 
     def bound(self, instrument: Instrument, labels: Labels) -> Labels:
         """The labels to use for a measurement that is recorded elsewhere (the duration histogram)."""
@@ -157,26 +159,39 @@ class Totals:
         while self.posted:
             cells, posted = self._cells, self.posted
             batches = posted[:]
-            whole = dict(cells)
+            opened: dict[str, OpenSums] = {}
             for postings in batches:
-                for posting in postings:
-                    self._add(whole, cells, posting)
+                self._add(postings, opened, cells)
+            whole = {**cells, **{name: _with(cells.get(name, {}), sums) for name, sums in opened.items()}}
             if self._replace(cells, posted, slice(0, len(batches)), whole):
                 return
 
-    def _add(self, whole: Cells, before: Cells, posting: Posting) -> None:
-        instrument, labels, amount = posting
-        name = instrument.name
-        sums = whole.get(name)
-        if sums is None or sums is before.get(name):
-            sums = whole[name] = dict(sums or {})
-        if labels not in sums:
-            labels = self._limits.bound(instrument, labels)
-        total = sums.get(labels, 0)
-        # int + int and the exact context keep every digit; plain Decimal addition would round at 28.
-        sums[labels] = total + amount if type(total) is int and type(amount) is int else _add(total, amount)
+    def _add(self, postings: Sequence[PlainPosting], opened: dict[str, OpenSums], cells: Cells) -> None:
+        """Add postings to the sums in `opened`, which begin where those in `cells` stand."""
+        for instrument, labels, amount in postings:
+            name = instrument.name
+            sums = opened.get(name)
+            if sums is None:
+                sums = opened[name] = {}
+            one = sums.get(labels)
+            if one is None:
+                one = self._open(instrument, labels, sums, cells.get(name, {}))
+            total = one[0]
+            # int + int and the exact context keep every digit; plain Decimal addition would round at 28.
+            one[0] = total + amount if type(total) is int and type(amount) is int else _add(total, amount)
 
-    def _replace(self, cells: Cells, posted: list[Sequence[Posting]], cut: slice, whole: Cells) -> bool:
+    def _open(
+        self,
+        instrument: Instrument,
+        labels: Labels,
+        sums: OpenSums,
+        before: Mapping[Labels, Decimal | int],
+    ) -> list[Decimal | int]:
+        if labels not in before:
+            labels = self._limits.bound(instrument, labels)
+        return sums.setdefault(labels, [before.get(labels, 0)])
+
+    def _replace(self, cells: Cells, posted: list[Sequence[PlainPosting]], cut: slice, whole: Cells) -> bool:
         # A move, as of `moves`.
         if self._cells is not cells:
             return False
@@ -185,11 +200,18 @@ class Totals:
         return True
 
 
-def _put_down(posted: list[Sequence[Posting]], new: Postings) -> None:
+def _put_down(posted: list[Sequence[PlainPosting]], new: Postings) -> None:
     # A move, as of `moves`: the mark and the posting are made together.
     if not new.is_posted:
         new.is_posted = True
         posted.append(new.postings)
+
+
+def _with(before: Mapping[Labels, Decimal | int], opened: OpenSums) -> dict[Labels, Decimal | int]:
+    sums = dict(before)
+    for labels, (total,) in opened.items():
+        sums[labels] = total
+    return sums
 
 
 def _fold_text(key: str, value: LabelValue) -> LabelValue:

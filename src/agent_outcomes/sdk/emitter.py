@@ -34,9 +34,11 @@ from agent_outcomes.sdk.private_api import (
     are_logs_shut_down,
     are_metrics_shut_down,
     exports_logs,
+    is_working,
     log_limits,
     run_context,
     span_limits,
+    working_log_processor,
 )
 from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, Signal
 
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from agent_outcomes.record.record import Event, Posting, Record
+    from agent_outcomes.record.record import Event, PlainPosting, Record
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.metrics import MetricExport
@@ -74,11 +76,14 @@ class OutcomeEmitter:
         self._tracer_provider = tracer_provider
         self._logger: Logger | None = None
         self._logger_provider: LoggerProvider | None = None
+        # One that was at work when last looked at: as long as it is, nothing that is emitted is lost.
+        self._log_processor: object = None
         self._meter_provider: MeterProvider | None = None
         self._log_limits = ProviderLimits()
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
+        self._meter_guard = Guard(self._meter_raised)
 
     def deliver(self, handover: Handover) -> None:
         """Hand over one revision of an outcome, or go on with that where an interruption left off.
@@ -86,21 +91,24 @@ class OutcomeEmitter:
         Never raises but what only passes through. What could not be handed over is counted by reason; so is what was
         interrupted while it was, as nobody knows whether it has arrived.
         """
-        settlement = handover.settlement
-        if handover.made is None:
+        made = handover.made
+        if made is None:
+            settlement = handover.settlement
             made = self._record(settlement)
-            events = [made.event, *self._further_events(made.event, settlement)]
-            # Both, or neither.
-            handover.events = events
+            # Nothing else counts as done before `made` is there.
+            if settlement.handoffs or self._settings.evaluation_result:
+                handover.events = (made.event, *self._further_events(made.event, settlement))
+            else:
+                handover.events = (made.event,)
             handover.made = made
         while handover.next_event < len(handover.events):
             self._deliver_event(handover, handover.events[handover.next_event])
         if self._settings.outcome_span and not handover.is_span_made:
             handover.is_span_made = True
-            handover.health += self._emit_span(handover.made.event, run_context(settlement.context))
+            handover.health = (*handover.health, *self._emit_span(made.event, handover.context))
         if handover.postings is None:
-            handover.postings = self._postings_of(handover, handover.made)
-        self._emit_metrics(handover, handover.made, handover.postings)
+            handover.postings = self._postings_of(handover, made)
+        self._emit_metrics(handover, made, handover.postings)
 
     def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
@@ -117,14 +125,13 @@ class OutcomeEmitter:
         )
 
     def _deliver_event(self, handover: Handover, event: Event) -> None:
-        is_first = handover.next_event == 0
-        ids = handover.settlement.context if is_first else _span_context(event)
         if handover.is_handing:
-            health = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
+            health: list[PlainPosting] = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
+            context = handover.context if handover.next_event == 0 else run_context(_span_context(event))
             handover.is_handing = True
-            health = self._emit_event(event, run_context(ids))
-        note_event(handover, health)
+            health = self._emit_event(event, context)
+        note_event(handover, [*handover.health, *health] if handover.health else health)
 
     def _postings_of(self, handover: Handover, made: Record) -> Postings:
         settlement, health = handover.settlement, handover.health
@@ -134,7 +141,7 @@ class OutcomeEmitter:
         if outcome.problems:
             health = [*health, *problem_postings(outcome.problems)]
             warn_of_mistakes(_log, settlement.run.agent_name, outcome.problems)
-        if self._find_export() is None:
+        if self._export is None and self._find_export() is None:
             return Postings([*health, dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
         if are_metrics_shut_down(self._meter_provider):
             handover.is_too_late = True
@@ -176,7 +183,7 @@ class OutcomeEmitter:
                 handover.postings = Postings([*handover.health, *held, lost])
             self._totals().post_once(handover.postings)
 
-    def post_health(self, postings: Sequence[Posting]) -> None:
+    def post_health(self, postings: Sequence[PlainPosting]) -> None:
         """Add to the counters about ourselves; never waits."""
         self._totals().post(postings)
 
@@ -212,7 +219,7 @@ class OutcomeEmitter:
             events += evaluation_events(event, outcome, settlement.revision)
         return events
 
-    def _emit_event(self, event: Event, context: Context) -> list[Posting]:
+    def _emit_event(self, event: Event, context: Context) -> list[PlainPosting]:
         logger = self._find_logger() if self._logger is None else self._logger
         if logger is None:
             _log.warning(
@@ -222,7 +229,7 @@ class OutcomeEmitter:
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
             return [dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
-        lost_for = _why_logs_are_lost(self._logger_provider)
+        lost_for = None if is_working(self._log_processor) else self._why_logs_are_lost()
         if lost_for is not None:
             return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
@@ -241,8 +248,31 @@ class OutcomeEmitter:
             return [EVENT_HANDED_OVER, *problem_postings(problems)] if event.name == EVENT_NAME else []
         return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
 
+    def _why_logs_are_lost(self) -> DropReason | None:
+        """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
+        provider = self._logger_provider
+        self._log_processor = working_log_processor(provider)
+        if self._log_processor is not None:
+            return None
+        if are_logs_shut_down(provider):
+            _log.warning(
+                "logger_provider_shut_down",
+                "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
+            )
+            return DropReason.SHUTDOWN
+        if not exports_logs(provider):
+            # Who has switched events off needs no advice.
+            if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
+                _log.warning(
+                    "no_log_processor",
+                    "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
+                    "add_log_record_processor(...), or use agent_outcomes.install().",
+                )
+            return DropReason.NO_PROVIDER
+        return None
+
     def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
-        export = self._find_export()
+        export = self._find_export() if self._export is None else self._export
         if export is None:
             _log.warning(
                 "no_meter_provider",
@@ -259,14 +289,14 @@ class OutcomeEmitter:
             self.post_health([dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
             return
         handover.is_duration_handed = True
-        with Guard(self._meter_raised):
-            export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
+        with self._meter_guard:
+            export.record_duration(made.duration_s, made.duration_labels, handover.context)
 
     def _meter_raised(self, error: BaseException) -> None:
         _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
         self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
-    def _emit_span(self, event: Event, context: Context) -> list[Posting]:
+    def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
         with _TRACER_GUARD:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
@@ -321,26 +351,6 @@ def _tracer_raised(error: BaseException) -> None:
 # What they call are log processors, samplers and exporters of the application.
 _LOGGER_GUARD: Final = Guard(_logger_raised)
 _TRACER_GUARD: Final = Guard(_tracer_raised)
-
-
-def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
-    """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
-    if are_logs_shut_down(provider):
-        _log.warning(
-            "logger_provider_shut_down",
-            "agent outcome events are dropped: the logger provider was shut down. Shut it down last.",
-        )
-        return DropReason.SHUTDOWN
-    if not exports_logs(provider):
-        # Who has switched events off needs no advice.
-        if os.environ.get("OTEL_LOGS_EXPORTER", "").strip().lower() != "none":
-            _log.warning(
-                "no_log_processor",
-                "agent outcome events are dropped: the logger provider has no log record processor. Add one with "
-                "add_log_record_processor(...), or use agent_outcomes.install().",
-            )
-        return DropReason.NO_PROVIDER
-    return None
 
 
 def _span_context(event: Event) -> SpanContext:

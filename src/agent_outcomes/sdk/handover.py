@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_outcomes.sdk.private_api import run_context
+
 if TYPE_CHECKING:
-    from agent_outcomes.record.record import Event, Posting, Record
+    from collections.abc import Sequence
+
+    from agent_outcomes.record.record import Event, PlainPosting, Record
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.record.totals import Postings
 
@@ -15,10 +19,11 @@ class Handover:
     """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
 
     `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
-    has been given to the meter. `health` is what is to be counted about it.
+    has been given to the meter. `health` is what is to be counted about it, `context` that of the run.
     """
 
     __slots__ = (
+        "context",
         "events",
         "health",
         "is_claimed",
@@ -34,21 +39,22 @@ class Handover:
 
     def __init__(self, settlement: Settlement) -> None:
         self.settlement = settlement
+        self.context = run_context(settlement.context)
         self.made: Record | None = None
-        self.events: list[Event] = []
+        self.events: Sequence[Event] = ()
         self.next_event = 0
         self.is_claimed = False
         self.is_handing = False
         self.is_span_made = False
         self.is_too_late = False
         self.is_duration_handed = False
-        self.health: list[Posting] = []
+        self.health: Sequence[PlainPosting] = ()
         self.postings: Postings | None = None
 
 
-def note_event(handover: Handover, health: list[Posting]) -> None:
-    """Take note that the next event has been handed over, and of what is to be counted about that."""
+def note_event(handover: Handover, health: Sequence[PlainPosting]) -> None:
+    """Take note that the next event has been handed over, and of all that is to be counted by now."""
     # A move, as of `moves`.
     handover.is_handing = False
     handover.next_event += 1
-    handover.health += health
+    handover.health = health

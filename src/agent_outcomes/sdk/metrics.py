@@ -58,12 +58,15 @@ class MetricExport:
 
     def post_once(self, postings: Postings) -> None:
         """Add postings to the totals, however often it is called for them."""
-        self._ready()
+        if self._histogram is None:
+            self._ready()
         self.totals.post_once(postings)
 
     def record_duration(self, duration_s: float, labels: tuple[LabelValue, ...], context: Context) -> None:
         """Record a run's duration with the run's context, from which the exemplar takes its ids."""
-        histogram = self._ready()
+        histogram = self._histogram
+        if histogram is None:
+            histogram = self._ready()
         instrument = semconv.AGENT_RUN_DURATION_METRIC
         if histogram is not None:
             attributes = self._durations.get(labels)

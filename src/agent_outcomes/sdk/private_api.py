@@ -51,6 +51,19 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
     return provider is not None and storages != {}
 
 
+def working_log_processor(provider: LoggerProvider | None) -> object:
+    """Of an SDK provider's processors one that was not shut down, for `is_working`; `None` if there is none."""
+    processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
+    # A batch processor's flag is that of what it is made of.
+    flagged = (getattr(one, "_batch_processor", one) for one in processors)
+    return next(filter(is_working, flagged), None)
+
+
+def is_working(processor: object) -> bool:
+    """Whether this was not shut down; a provider keeps its processors, so that what is emitted then goes there."""
+    return processor is not None and not getattr(processor, "_shutdown", False)
+
+
 def are_logs_shut_down(provider: LoggerProvider | None) -> bool:
     """Whether every processor of an SDK provider was shut down: what is emitted there is lost without a word."""
     processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())

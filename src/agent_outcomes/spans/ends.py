@@ -116,8 +116,11 @@ class SpanEnds:
         return later
 
     def _close(self, node: OpenSpan, seen: int, own: Tally | None, pause: Finding | None) -> int:
-        item = passed_on(gathered_by(node, []), own, pause)
         span_id = node.context.span_id
+        if nearest_open(node.parent) is None:
+            # What it has gathered is nobody's.
+            return moves.end_alone(self._board, span_id, node, seen)
+        item = passed_on(gathered_by(node, []), own, pause)
         moved = CLOSED
         while moved is CLOSED:
             above = None if item.is_empty else nearest_open(node.parent)

@@ -152,18 +152,18 @@ class Candidate:
 
 def covered(below: Tally | None, own: Tally | None) -> Tally | None:
     """What lies below a span with its own figures over it, as a tally of its own."""
-    if below is None and own is None:
-        return None
-    tally = Tally()
-    if own is not None:
-        tally.add(own)
     if below is None:
-        return tally
-    whole = Tally()
-    whole.add(below)
+        return None if own is None else _copy_of(own)
+    whole = _copy_of(below)
     if own is not None:
-        whole.cover(tally)
+        whole.cover(_copy_of(own))
     return whole
+
+
+def _copy_of(tally: Tally) -> Tally:
+    copy = Tally()
+    copy.add(tally)
+    return copy
 
 
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
