@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.patterns import Pattern
@@ -35,8 +35,7 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and what it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a setting takes: as an argument and as a variable's text; either function raises `ValueError` at others."""
 
     check: Callable[[object], object]
@@ -46,8 +45,7 @@ class Kind:
     show: Callable[[object], str] = repr
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: its argument and option, its default and, in Markdown, what it does."""
 
     name: str

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome import misuse
@@ -68,8 +67,7 @@ _FIELDS: Final[Mapping[str, tuple[type, bool]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What one call has stated, as span attributes: those of a whole outcome, and those of its keywords."""
 
     whole: Mapping[str, SpanAttribute]
