@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.record.record import record
-from agent_outcomes.sdk.emitter import Handover, OutcomeEmitter
+from agent_outcomes.sdk.emitter import OutcomeEmitter
+from agent_outcomes.sdk.handover import Handover
 from agent_outcomes.sdk.private_api import SEVERITY_NUMBERS, run_context
 from agent_outcomes.sdk.span_callbacks import SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader

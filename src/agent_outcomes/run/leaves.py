@@ -25,7 +25,7 @@ SHAPES_MAX: Final = 1_000
 ROWS_MAX: Final = 64
 _WORD_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {OPERATION: OPERATION_ROLES, **KIND_ROLES}
 _INTS: Final = {int}
-_FLOATS: Final = {float}
+_NUMBERS: Final = frozenset({int, float})
 
 
 class Plan:
@@ -53,6 +53,16 @@ class Plan:
     def tally(self, row: tuple[Any, ...]) -> Tally | None:
         """What one span has used."""
         return read_usage(dict(zip(self.keys, row, strict=True)), self.role)
+
+    def has_only_numbers(self, row: tuple[Any, ...]) -> bool:
+        """Whether no limit on the length of text can have changed the row."""
+        return _NUMBERS.issuperset(map(type, row))
+
+    def needs_no_price(self, row: tuple[Any, ...]) -> bool:
+        """Whether the span is no model call, or reports a cost that is taken as it stands."""
+        if self.role is not Role.MODEL:
+            return True
+        return self.cost is not None and whole_trillionths((row[self.cost],)) is not None
 
     def _add_plain(self, tally: Tally, rows: list[tuple[Any, ...]]) -> bool:
         columns = [*zip(*rows, strict=True)]
@@ -105,8 +115,8 @@ class Shapes:
         self._seen: dict[tuple[str, ...], None] = {}
         self.get = self._shapes.get
 
-    def note(self, keys: tuple[str, ...]) -> None:
-        """Take note of a span with these keys, of whose shape nothing is known so far."""
+    def note(self, keys: tuple[str, ...]) -> Shape:
+        """Take note of a span with these keys, of whose shape nothing is known so far; what it counts as until then."""
         if keys in self._seen:
             if len(self._shapes) >= SHAPES_MAX:
                 self._shapes.clear()
@@ -115,6 +125,7 @@ class Shapes:
             if len(self._seen) >= SHAPES_MAX:
                 self._seen.clear()
             self._seen[keys] = None
+        return _OTHER
 
 
 def _shape_of(keys: tuple[str, ...]) -> Shape:

@@ -23,6 +23,7 @@ from agent_outcomes.run.conventions import (
     is_generated_name,
     role_by_marks,
 )
+from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -90,8 +91,13 @@ class ScopeRules(NamedTuple):
 
     def overrules_marks(self, name: str) -> bool:
         """Whether a span of this name is not what its marks say."""
-        patterns = (self.roots, self.mismarked)
-        return any(pattern is not None and pattern.fullmatch(name) for pattern in patterns)
+        is_root = self.roots is not None and self.roots.fullmatch(name)
+        return bool(is_root or (self.mismarked is not None and self.mismarked.fullmatch(name)))
+
+    @property
+    def reads_more_than_attributes(self) -> bool:
+        """Whether a span's name or its events may decide what it is, or what its end says."""
+        return bool(self.roots or self.root_operations or self.name_roles or self.mismarked or self.records_pauses)
 
     def agent_name_keys(self) -> tuple[str, ...]:
         """The attributes that name the agent, best first."""
@@ -193,14 +199,10 @@ _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True)
 
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)
-ROOT_SCOPES: Final = frozenset(
-    scope for scope, rules in SCOPES.items() if rules.roots or rules.root_operations or rules.name_roles
+SPECIAL_SCOPES: Final = frozenset(
+    {SCOPE_NAME, *(scope for scope, rules in SCOPES.items() if rules.reads_more_than_attributes)}
 )
-"""Scopes of which a span without any mark may be a run, a model or a tool call."""
-OVERRULED_SCOPES: Final = ROOT_SCOPES.union(
-    scope for scope, rules in SCOPES.items() if rules.mismarked or rules.records_pauses
-)
-"""Scopes of which more than its attributes decides what a span is, or what its end says."""
+"""Scopes of which more than its attributes may decide what a span is, or what its end says."""
 
 
 def rules_of(scope: str) -> ScopeRules:

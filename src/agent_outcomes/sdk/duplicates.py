@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.tables import oldest_key
+
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
@@ -34,7 +36,7 @@ class Claims:
         if held is not claim and held[0] is not context:
             held = self._owners[key] = claim
         if len(self._owners) > CLAIMS_MAX:
-            self._owners.pop(next(iter(list(self._owners))), None)
+            self._owners.pop(oldest_key(self._owners) or (0, 0), None)
         if held[1] is not owner:
             return held[1]
         return owner if held is claim or (what is not None and held[2] is what) else None

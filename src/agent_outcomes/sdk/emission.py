@@ -9,10 +9,11 @@ interrupted is gone on with, by whoever comes next.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
-from agent_outcomes.foreign_exceptions import is_theirs
-from agent_outcomes.sdk.emitter import Handover
+from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.sdk.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,14 +105,13 @@ class Emission:
         return True
 
     def _finish(self, handover: Handover) -> None:
-        try:
+        with Guard(partial(self._failed, handover)):
             self._deliver(handover)
-        except Exception as error:
-            if is_theirs(error):
-                raise
-            self._on_failure(error)
-            self._give_up(handover)
         self._in_hand.pop(handover, None)
+
+    def _failed(self, handover: Handover, error: BaseException) -> None:
+        self._on_failure(error)
+        self._give_up(handover)
 
     def _thread(self) -> _Thread:
         thread: _Thread | None = getattr(self._threads, "here", None)

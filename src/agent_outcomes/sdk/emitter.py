@@ -17,14 +17,16 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.foreign_exceptions import is_theirs
+from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.evaluations import evaluation_events
 from agent_outcomes.record.fitting import fit
 from agent_outcomes.record.handoffs import handoff_event
 from agent_outcomes.record.hiding import without_texts
-from agent_outcomes.record.record import Posting, record
+from agent_outcomes.record.record import record
 from agent_outcomes.record.totals import Postings, Totals
+from agent_outcomes.sdk.handover import note_event
+from agent_outcomes.sdk.health import EVENT_HANDED_OVER, dropped, problem_postings, warn_of_mistakes
 from agent_outcomes.sdk.metrics import export_of
 from agent_outcomes.sdk.private_api import (
     SEVERITY_NUMBERS,
@@ -36,7 +38,7 @@ from agent_outcomes.sdk.private_api import (
     run_context,
     span_limits,
 )
-from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, ProblemKind, Signal
+from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,32 +48,13 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from agent_outcomes.outcome.attribute_reader import Problem
-    from agent_outcomes.record.record import Event, Record
+    from agent_outcomes.record.record import Event, Posting, Record
     from agent_outcomes.record.settlement import Settlement
+    from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.metrics import MetricExport
     from agent_outcomes.settings import Settings
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
-
-_UNKNOWN_WORD_KINDS: Final = frozenset(
-    {
-        ProblemKind.UNKNOWN_STATUS,
-        ProblemKind.UNKNOWN_TYPE,
-        ProblemKind.UNKNOWN_KIND,
-        ProblemKind.UNKNOWN_ATTRIBUTE,
-    },
-)
-# Mistakes in what the application states; the other kinds are a framework's or the run's own.
-_STATED_WRONGLY: Final = _UNKNOWN_WORD_KINDS | {
-    ProblemKind.STATUS_NOT_TERMINAL,
-    ProblemKind.INVALID_AMOUNT,
-    ProblemKind.INVALID_CURRENCY,
-    ProblemKind.INVALID_BOOLEAN,
-    ProblemKind.INVALID_TEXT,
-    ProblemKind.INVALID_METADATA,
-    ProblemKind.NEGATIVE_COST,
-}
 
 
 class OutcomeEmitter:
@@ -137,29 +120,29 @@ class OutcomeEmitter:
         is_first = handover.next_event == 0
         ids = handover.settlement.context if is_first else _span_context(event)
         if handover.is_handing:
-            health = [_dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
+            health = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
             handover.is_handing = True
             health = self._emit_event(event, run_context(ids))
-        _note_event(handover, health)
+        note_event(handover, health)
 
     def _postings_of(self, handover: Handover, made: Record) -> Postings:
         settlement, health = handover.settlement, handover.health
         outcome = settlement.outcome
         if settlement.handoffs_lost:
-            health = [*health, _dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost)]
+            health = [*health, dropped(DropReason.LIMIT, Signal.EVENT, settlement.handoffs_lost)]
         if outcome.problems:
-            health = [*health, *_problem_postings(outcome.problems)]
-            _warn_of_mistakes(settlement.run.agent_name, outcome.problems)
+            health = [*health, *problem_postings(outcome.problems)]
+            warn_of_mistakes(_log, settlement.run.agent_name, outcome.problems)
         if self._find_export() is None:
-            return Postings([*health, _dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
+            return Postings([*health, dropped(DropReason.NO_PROVIDER, Signal.METRIC, len(made.postings))])
         if are_metrics_shut_down(self._meter_provider):
             handover.is_too_late = True
             _log.warning(
                 "meter_provider_shut_down",
                 "agent outcome metrics are dropped: the meter provider was shut down. Shut it down last.",
             )
-            return Postings([*health, _dropped(DropReason.SHUTDOWN, Signal.METRIC, len(made.postings))])
+            return Postings([*health, dropped(DropReason.SHUTDOWN, Signal.METRIC, len(made.postings))])
         return Postings([*made.postings, *health])
 
     def prepare(self) -> None:
@@ -176,8 +159,8 @@ class OutcomeEmitter:
         settlement = handover.settlement
         if handover.postings is None:
             made = record(settlement.run, settlement.outcome, settlement.revision, previous=settlement.previous)
-            dropped = [_dropped(reason, Signal.EVENT, 1), _dropped(reason, Signal.METRIC, len(made.postings))]
-            handover.postings = Postings(dropped)
+            lost = [dropped(reason, Signal.EVENT, 1), dropped(reason, Signal.METRIC, len(made.postings))]
+            handover.postings = Postings(lost)
         self._find_export()
         self._totals().post_once(handover.postings)
 
@@ -188,8 +171,8 @@ class OutcomeEmitter:
         else:
             if handover.postings is None:
                 postings = handover.made.postings if handover.made is not None else ()
-                lost = _dropped(DropReason.ERROR, Signal.METRIC, len(postings))
-                held = [_dropped(DropReason.ERROR, Signal.EVENT, 1)] if handover.next_event == 0 else []
+                lost = dropped(DropReason.ERROR, Signal.METRIC, len(postings))
+                held = [dropped(DropReason.ERROR, Signal.EVENT, 1)] if handover.next_event == 0 else []
                 handover.postings = Postings([*handover.health, *held, lost])
             self._totals().post_once(handover.postings)
 
@@ -238,13 +221,13 @@ class OutcomeEmitter:
                 "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
                 "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
             )
-            return [_dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
+            return [dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
         lost_for = _why_logs_are_lost(self._logger_provider)
         if lost_for is not None:
-            return [_dropped(lost_for, Signal.EVENT, 1)]
+            return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
         attributes, problems = fit(event.attributes, limits.text_length_max, limits.attributes_max)
-        try:
+        with _LOGGER_GUARD:
             logger.emit(
                 timestamp=event.timestamp_ns,
                 observed_timestamp=time.time_ns(),
@@ -255,14 +238,8 @@ class OutcomeEmitter:
                 attributes=attributes,
                 event_name=event.name,
             )
-        except Exception as error:  # a log processor or exporter of the application raised
-            if is_theirs(error):
-                raise
-            _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
-            return [_dropped(DropReason.ERROR, Signal.EVENT, 1)]
-        if event.name != EVENT_NAME:
-            return []
-        return [_EVENT_HANDED_OVER, *_problem_postings(problems)] if problems else [_EVENT_HANDED_OVER]
+            return [EVENT_HANDED_OVER, *problem_postings(problems)] if event.name == EVENT_NAME else []
+        return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
 
     def _emit_metrics(self, handover: Handover, made: Record, postings: Postings) -> None:
         export = self._find_export()
@@ -279,31 +256,26 @@ class OutcomeEmitter:
         if made.duration_s is None or handover.is_too_late:
             return
         if handover.is_duration_handed:
-            self.post_health([_dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
+            self.post_health([dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
             return
         handover.is_duration_handed = True
-        try:
+        with Guard(self._meter_raised):
             export.record_duration(made.duration_s, made.duration_labels, run_context(handover.settlement.context))
-        except Exception as error:
-            if is_theirs(error):
-                raise
-            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
-            self.post_health([_dropped(DropReason.ERROR, Signal.METRIC, 1)])
+
+    def _meter_raised(self, error: BaseException) -> None:
+        _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+        self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
     def _emit_span(self, event: Event, context: Context) -> list[Posting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
-        try:
+        with _TRACER_GUARD:
             tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
             limits = span_limits(tracer)
             attributes, _ = fit(event.attributes, limits.text_length_max, limits.attributes_max)
             span = tracer.start_span(EVENT_NAME, context, attributes=attributes, start_time=event.timestamp_ns)
             span.end(event.timestamp_ns)
-        except Exception as error:  # a sampler, processor or exporter of the application raised
-            if is_theirs(error):
-                raise
-            _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
-            return [_dropped(DropReason.ERROR, Signal.SPAN, 1)]
-        return []
+            return []
+        return [dropped(DropReason.ERROR, Signal.SPAN, 1)]
 
     def _find_logger(self) -> Logger | None:
         if self._logger is None:
@@ -338,46 +310,17 @@ class OutcomeEmitter:
             export.totals.posted.append(counted.postings)
 
 
-class Handover:
-    """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
-
-    `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
-    has been given to the meter. `health` is what is to be counted about it.
-    """
-
-    __slots__ = (
-        "events",
-        "health",
-        "is_claimed",
-        "is_duration_handed",
-        "is_handing",
-        "is_span_made",
-        "is_too_late",
-        "made",
-        "next_event",
-        "postings",
-        "settlement",
-    )
-
-    def __init__(self, settlement: Settlement) -> None:
-        self.settlement = settlement
-        self.made: Record | None = None
-        self.events: list[Event] = []
-        self.next_event = 0
-        self.is_claimed = False
-        self.is_handing = False
-        self.is_span_made = False
-        self.is_too_late = False
-        self.is_duration_handed = False
-        self.health: list[Posting] = []
-        self.postings: Postings | None = None
+def _logger_raised(error: BaseException) -> None:
+    _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
 
 
-def _note_event(handover: Handover, health: list[Posting]) -> None:
-    # A move, as of `moves`.
-    handover.is_handing = False
-    handover.next_event += 1
-    handover.health += health
+def _tracer_raised(error: BaseException) -> None:
+    _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
+
+
+# What they call are log processors, samplers and exporters of the application.
+_LOGGER_GUARD: Final = Guard(_logger_raised)
+_TRACER_GUARD: Final = Guard(_tracer_raised)
 
 
 def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
@@ -400,31 +343,5 @@ def _why_logs_are_lost(provider: LoggerProvider | None) -> DropReason | None:
     return None
 
 
-_EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
-
-
 def _span_context(event: Event) -> SpanContext:
     return SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=TraceFlags(event.trace_flags))
-
-
-def _dropped(reason: DropReason, signal: Signal, count: int) -> Posting:
-    return Posting(semconv.AGENT_OUTCOMES_PROCESSOR_DROPPED, (reason.value, signal.value), count)
-
-
-def _problem_postings(problems: Sequence[Problem]) -> list[Posting]:
-    kinds = [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (problem.kind.value,), 1) for problem in problems]
-    words = [problem.attribute for problem in problems if problem.kind in _UNKNOWN_WORD_KINDS]
-    return kinds + [Posting(semconv.AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS, (word,), 1) for word in words]
-
-
-def _warn_of_mistakes(agent: str | None, problems: Sequence[Problem]) -> None:
-    """Say once a minute and kind what was stated wrongly; the value is in the event, not in the application's log."""
-    for problem in problems:
-        if problem.kind in _STATED_WRONGLY:
-            _log.warning(
-                f"stated_{problem.kind.value}",
-                "an outcome of agent %r was not taken as stated: %r. %s",
-                agent,
-                str(problem),
-                semconv.PROBLEM_BRIEFS[problem.kind],
-            )

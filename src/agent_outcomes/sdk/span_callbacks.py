@@ -17,14 +17,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
 from agent_outcomes.run.leaves import ROWS_MAX
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, ROOT_SCOPES
-from agent_outcomes.spans.marks import SPECIAL_SCOPES, WATCHED_KEYS
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
+from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_outcomes.spans.gathered import Item
     from agent_outcomes.spans.tracker import RunTracker
 
 
@@ -50,7 +51,7 @@ class SpanCallbacks:
         if self.tracker.repeats and self.tracker.is_repeat(context):
             return
         scope, attributes = _scope_of(span), span.attributes or {}
-        if self.tracker.asks_user or scope in ROOT_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
+        if self.tracker.asks_user or scope in SPECIAL_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
             self.tracker.end(span, context, sys.exception())
         else:
             self.tracker.end_plain(context, sys.exception())
@@ -74,18 +75,16 @@ class SpanCallbacks:
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
+        scope: Any = span._instrumentation_scope
         if open_spans.setdefault(context[1], node) is not node:
             tracker.note_repeat(node)
-            return
-        scope: Any = span._instrumentation_scope
-        if (
-            (scope is None or scope._name not in LEAVES_FAILED_OPEN)
-            and not tracker.doubted
-            and not tracker.keeps_more
-            and len(open_spans) <= OPEN_SPANS_MAX
+        elif (
+            (scope is not None and scope._name in LEAVES_FAILED_OPEN)
+            or tracker.doubted
+            or tracker.keeps_more
+            or len(open_spans) > OPEN_SPANS_MAX
         ):
-            return
-        tracker.start_more(node, parent, _scope_of(span))
+            tracker.start_more(node, parent, _scope_of(span))
 
     def _end_fast(self, span: ReadableSpan) -> None:
         tracker = self.tracker
@@ -98,15 +97,17 @@ class SpanCallbacks:
             keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]
         except AttributeError:  # replaced by a plain dict, as some processors do
             keys = span.attributes or ()
-        open_spans, span_id = tracker.board.open, context[1]
-        if not WATCHED_KEYS.isdisjoint(keys) or (scope is not None and scope._name in ROOT_SCOPES) or tracker.asks_user:
-            if type(keys) is not dict or tracker.reads_more or not self._end_leaf(span, context, keys, scope):
+        if (
+            not WATCHED_KEYS.isdisjoint(keys)
+            or (scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span))
+            or tracker.asks_user
+        ):
+            if type(keys) is not dict or tracker.asks_user or not self._end_leaf(span, context, keys, scope):
                 tracker.end(span, context, sys.exception())
             return
+        open_spans, span_id = tracker.board.open, context[1]
         node = open_spans.get(span_id)
-        if node is None or node.context is not context:
-            return
-        if node.inbox is None and node.doubt is None and not tracker.doubted:
+        if node is not None and node.context is context and node.doubt is None and not tracker.doubted:
             parent = node.parent
             # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
             if (parent is None or parent.is_open) and node.is_open and node.inbox is None:
@@ -119,36 +120,21 @@ class SpanCallbacks:
     def _end_leaf(self, span: ReadableSpan, context: Any, attributes: dict[str, Any], scope: Any) -> bool:
         """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
         tracker = self.tracker
-        names = tuple(attributes)
-        shape = tracker.shapes.get(names)
-        if shape is None:
-            tracker.shapes.note(names)
-            return False
-        bounded: Any = span._attributes
-        if (
-            type(bounded) is not BoundedAttributes
-            or bounded.dropped
-            or bounded.max_value_len is not None
-            or (scope is not None and scope._name in SPECIAL_SCOPES)
-            or tracker.doubted
-        ):
-            return False
+        shape = tracker.shapes.get(names := tuple(attributes)) or tracker.shapes.note(names)
         word = attributes.get(shape.word_key)
         plan = shape.plans.get(word) if type(word) is str else None
-        if plan is None:
+        bounded: Any = span._attributes
+        if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False
         item = (plan, plan.values(attributes))
-        span_id = context[1]
-        open_spans = tracker.board.open
+        is_special = scope is not None and scope._name in SPECIAL_SCOPES
+        if (is_special or tracker.prices_calls or bounded.max_value_len is not None) and not self._is_exact(span, item):
+            return False
+        open_spans, span_id = tracker.board.open, context[1]
         node = open_spans.get(span_id)
-        if node is None or node.context is not context:
+        if node is None or node.context is not context or node.doubt is not None or (parent := node.parent) is None:
             return False
-        parent = node.parent
-        if parent is None or node.doubt is not None:
-            return False
-        inbox = parent.inbox
-        if inbox is None:
-            inbox = inbox_of(parent)
+        inbox = parent.inbox or inbox_of(parent)
         # One of `moves`, as above.
         if not node.is_open or not parent.is_open or node.inbox is not None:
             return False
@@ -160,6 +146,15 @@ class SpanCallbacks:
         if len(inbox.items) >= ROWS_MAX:
             tracker.compact(inbox)
         return True
+
+    def _is_exact(self, span: Any, item: Item) -> bool:
+        """Whether a leaf's row says all of it where its scope, prices or a limit on text might matter."""
+        plan, row = item
+        if span._attributes.max_value_len is not None and not plan.has_only_numbers(row):
+            return False
+        if self.tracker.prices_calls and not plan.needs_no_price(row):
+            return False
+        return not _is_overruled(span)
 
 
 def context_of(span: ReadableSpan) -> SpanContext:
@@ -180,19 +175,31 @@ def has_fast_attributes() -> bool:
         instrumentation_scope=scope,
     )
     try:
-        found = (
-            span._context[1],
-            span._parent,
-            span._instrumentation_scope._name,
-            span._attributes._dict,
-            span._events,
-        )
+        found = (span._context[1], span._parent, span._instrumentation_scope._name, span._attributes._dict)
+        has_events = bool(span._events)
         bounded = (span._attributes.dropped, span._attributes.max_value_len)
     except (AttributeError, TypeError, IndexError):
         return False
-    return found[:4] == (2, context, "scope", {"key": "value"}) and not found[4] and bounded == (0, None)
+    return found == (2, context, "scope", {"key": "value"}) and not has_events and bounded == (0, None)
 
 
 def _scope_of(span: ReadableSpan) -> str:
     scope = span.instrumentation_scope
     return scope.name if scope is not None else ""
+
+
+def _may_be_unmarked(span: ReadableSpan) -> bool:
+    """Whether the span's name, or an event, says what its attributes do not, or may do so."""
+    name: object = span.name
+    return type(name) is not str or name in rules_of(_scope_of(span)).name_roles or _is_overruled(span)
+
+
+def _is_overruled(span: ReadableSpan) -> bool:
+    """Whether the span's name, or an event, says something else than its attributes, or may do so."""
+    name: object = span.name
+    scope = _scope_of(span)
+    if type(name) is not str or is_outcome_span(scope, name):
+        return True
+    rules = rules_of(scope)
+    has_events = type(span) is not ReadableSpan or bool(span._events)
+    return rules.overrules_marks(name) or (rules.records_pauses and has_events)

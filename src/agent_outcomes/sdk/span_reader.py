@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
 from agent_outcomes.outcome.text import encodable
+from agent_outcomes.run.conventions import ROLE_KEYS
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans.marks import NAME_LENGTH_MAX
@@ -29,6 +31,7 @@ IsRun = Callable[[ReadableSpan], bool | None]
 
 _EDGE_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.PRODUCER})
 _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCode.ERROR: "error"}
+_ROLE_KEYS: Final = tuple(sorted(ROLE_KEYS))
 _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_EVENTS_MAX: Final = 32
@@ -81,6 +84,16 @@ class SpanReader:
     def start_ns(self) -> int | None:
         """When the span started; the SDK takes any object for a time."""
         return _time_ns(self.span.start_time)
+
+    @property
+    def look(self) -> Hashable:
+        """The span's name, how many attributes it has by now, and its words for roles."""
+        # The SDK's property copies an open span's attributes.
+        held: Any = getattr(self.span, "_attributes", None)
+        attributes: Mapping[str, object] = held._dict if type(held) is BoundedAttributes else self.span.attributes or {}  # noqa: SLF001 - as said
+        if ROLE_KEYS.isdisjoint(attributes):
+            return self.span.name, len(attributes)
+        return self.span.name, len(attributes), *[str(attributes.get(key)) for key in _ROLE_KEYS]
 
     @property
     def limits(self) -> SpanLimits:

@@ -7,7 +7,7 @@ span processor and everything that reads spans of other processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ class SpanFacts(Protocol):
     @property
     def start_ns(self) -> int | None:
         """When it started, in nanoseconds since the epoch; `None` if that is no time."""
+        ...
+
+    @property
+    def look(self) -> Hashable:
+        """What tells whether it may have become an agent: its name, how many attributes it has, its words for roles.
+
+        Attributes can be added and overwritten, not taken away; of all others it matters only that they are there.
+        """
         ...
 
     @property

@@ -10,7 +10,7 @@ from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import GENAI_PREFIXES, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.pricing import compute_cost
-from agent_outcomes.run.scopes import OVERRULED_SCOPES, rules_of
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import TOKEN_KEYS, USAGE_KEYS
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
-# Of these scopes more than the keys decides what a span is, or what its end says.
-SPECIAL_SCOPES: Final = OVERRULED_SCOPES | {SCOPE_NAME}
 
 NAME_LENGTH_MAX: Final = 512
 
@@ -89,6 +87,17 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
     if rules_of(span.scope).is_genai or any(key.startswith(GENAI_PREFIXES) for key in attributes):
         return Standing.MAY_BECOME
     return Standing.NEVER
+
+
+class Reading:
+    """How spans are read: through `facts_of`, by the user's word, and with a price where a call reports no cost."""
+
+    __slots__ = ("facts_of", "price_of", "verdict_of")
+
+    def __init__(self, facts_of: FactsOf, verdict_of: Verdict | None, price_of: PriceOf | None) -> None:
+        self.facts_of = facts_of
+        self.verdict_of = verdict_of
+        self.price_of = price_of
 
 
 def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of: Verdict | None) -> object | None:

@@ -37,6 +37,7 @@ from agent_outcomes.spans.open_spans import (
     shorten,
     version_of,
 )
+from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Doubtful:
         """Whatever started below the span after it had failed hangs from what is above it from now on."""
         self._given_up[node.context.span_id] = node
         if len(self._given_up) > ABANDONED_MAX:
-            self._given_up.pop(next(iter(list(self._given_up))), None)
+            self._given_up.pop(oldest_key(self._given_up) or 0, None)
         doubt = node.doubt
         if doubt is not None and doubt.aftermath is not None:
             doubt.aftermath.parent = node.parent

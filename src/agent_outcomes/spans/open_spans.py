@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.spans.gathered import Gathered, fold
-from agent_outcomes.spans.marks import Likeness
+from agent_outcomes.spans.marks import Likeness, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.record.settlement import Settled, Settlement
     from agent_outcomes.spans.facts import SpanIds
@@ -58,6 +60,7 @@ class OpenSpan:
     more. `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end; a
     node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
+    `stood` is what it was to the agents below it when it looked like this.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -78,6 +81,7 @@ class OpenSpan:
     started_s = 0.0
     early: Settled | None = None
     settled: Settled | None = None
+    stood: tuple[Hashable, Standing] | None = None
 
     @property
     def settled_below(self) -> bool:

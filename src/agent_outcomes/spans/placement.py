@@ -21,14 +21,14 @@ from agent_outcomes.spans.candidates import settlement_of
 from agent_outcomes.spans.gathered import Gathered, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
-from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open
+from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open, waiting_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_outcomes.outcome.model import Outcome
     from agent_outcomes.outcome.statement import Statement
-    from agent_outcomes.spans.facts import FactsOf
+    from agent_outcomes.spans.facts import FactsOf, SpanFacts
     from agent_outcomes.spans.gathered import Candidate
     from agent_outcomes.spans.marks import Verdict
     from agent_outcomes.spans.open_spans import Board, OpenSpan
@@ -74,20 +74,31 @@ class Placement:
             if moved is not CLOSED:
                 return moved
 
-    def place_waiting(self, board: Board, candidate: Candidate, held: OpenSpan, parent: OpenSpan | None) -> None:
-        """Place a candidate that waited for a span which is about to end, as no agent, below `parent`."""
-        inbox, ending = inbox_of(held), Ending(None, source=held)
-        while True:
-            is_found = parent is None or candidate.settled is not None
-            agent_above, target = (False, None) if is_found else self.look_up(parent)
-            if agent_above:
-                self.hand_off(board, candidate, parent, ending)
-                return
-            if target is None:
-                self.settle(board, candidate, parent, ending)
-                return
-            if moves.pass_on(candidate, inbox, target, inbox_of(target)) is DONE:
-                return
+    def place_waiting(self, board: Board, held: OpenSpan, parent: OpenSpan | None) -> None:
+        """Place all candidates that waited for a span which is about to end, as no agent, below `parent`."""
+        waiting = waiting_in(held)
+        while waiting:
+            agent_above, target = (False, None) if parent is None else self.look_up(parent)
+            # One whose target has ended since it was looked at is looked up anew, with all that are left.
+            waiting = [one for one in waiting if not self._placed(board, one, held, parent, agent_above, target)]
+
+    def _placed(  # noqa: PLR0917 - what one look up has found
+        self,
+        board: Board,
+        candidate: Candidate,
+        held: OpenSpan,
+        parent: OpenSpan | None,
+        agent_above: bool,  # noqa: FBT001 - as said
+        target: OpenSpan | None,
+    ) -> bool:
+        ending = Ending(None, source=held)
+        if agent_above and candidate.settled is None:
+            self.hand_off(board, candidate, parent, ending)
+        elif target is None or candidate.settled is not None:
+            self.settle(board, candidate, parent, ending)
+        else:
+            return moves.pass_on(candidate, inbox_of(held), target, inbox_of(target)) is DONE
+        return True
 
     def expect_exit(self) -> None:
         """Say that something may still be open when the process ends, the first time that it may."""
@@ -111,12 +122,23 @@ class Placement:
             if node.early is not None:
                 target = target or node
                 continue
-            standing = standing_of(self._facts_of(span), self._verdict_of)
+            standing = self._standing_of(node, self._facts_of(span))
             if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
                 return True, None
             if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
                 target = node
         return False, target
+
+    def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:
+        """What an open span is by now; looked at anew only where that may have changed."""
+        if self._verdict_of is not None:
+            return standing_of(facts, self._verdict_of)
+        look = facts.look
+        if node.stood is not None and node.stood[0] == look:
+            return node.stood[1]
+        standing = standing_of(facts, None)
+        node.stood = (look, standing)
+        return standing
 
     def hand_off(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
         """Fold the candidate into the agent above it."""

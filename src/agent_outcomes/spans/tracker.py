@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.classification import facts_from_exception
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
-from agent_outcomes.spans.candidates import ended_candidate, open_candidate
-from agent_outcomes.spans.gathered import Gathered, fold, passed_on
+from agent_outcomes.spans.ends import SpanEnds
+from agent_outcomes.spans.gathered import fold
+from agent_outcomes.spans.giving_up import GivingUp
 from agent_outcomes.spans.marks import (
     Likeness,
+    Reading,
     Standing,
     is_outcome_span,
     own_usage,
@@ -33,49 +34,25 @@ from agent_outcomes.spans.marks import (
     seen_as,
     standing_of,
 )
-from agent_outcomes.spans.moves import CLOSED, DONE, Ending
-from agent_outcomes.spans.never_ended import (
-    Doubtful,
-    end_aftermath,
-    failed_before,
-    has_failed,
-    note_failure,
-    place_after,
-    snapshot_given_up,
-)
-from agent_outcomes.spans.open_spans import (
-    Board,
-    OpenSpan,
-    ancestors,
-    contents_of,
-    gathered_by,
-    inbox_of,
-    is_below,
-    is_local_parent,
-    is_within_settled,
-    nearest_open,
-    shorten,
-    version_of,
-    waiting_in,
-)
+from agent_outcomes.spans.moves import Ending
+from agent_outcomes.spans.never_ended import Doubtful, has_failed
+from agent_outcomes.spans.open_spans import Board, OpenSpan, ancestors, is_local_parent, version_of, waiting_in
 from agent_outcomes.spans.placement import Placement
+from agent_outcomes.spans.stale import StaleRuns
+from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_outcomes.record.settlement import Settlement
-    from agent_outcomes.run.evidence import Finding
-    from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.run.usage import Tally
     from agent_outcomes.semconv import ProblemKind
-    from agent_outcomes.spans.facts import FactsOf, SpanFacts, SpanIds
+    from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.marks import PriceOf, Verdict
     from agent_outcomes.spans.open_spans import Inbox
 
 OPEN_SPANS_MAX: Final = 10_000
 EVICTED_MAX: Final = 1_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
-_MARKED: Final = frozenset({Likeness.BY_MARK, Likeness.FORCED})
 
 
 class RunTracker:
@@ -100,9 +77,7 @@ class RunTracker:
         keeps_handoffs: bool = False,
         keeps_ages: bool = False,
     ) -> None:
-        self._facts_of = facts_of
-        self._price_of = price_of
-        self._verdict_of = verdict_of
+        self._reading = Reading(facts_of, verdict_of, price_of)
         self._keeps_handoffs = keeps_handoffs
         self._keeps_ages = keeps_ages
         self._on_evicted = on_evicted
@@ -111,7 +86,8 @@ class RunTracker:
         )
         self.shapes = Shapes()
         self.keeps_more = keeps_ages or keeps_handoffs
-        self.reads_more = price_of is not None or verdict_of is not None
+        self.prices_calls = price_of is not None
+        # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.asks_user = verdict_of is not None
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
@@ -123,6 +99,12 @@ class RunTracker:
         self._evicted: dict[int, OpenSpan] = {}
         self._doubtful = Doubtful()
         self.doubted = self._doubtful.open
+        reading, placement = self._reading, self._placement
+        self._ends = SpanEnds(
+            self.board, reading, placement, self._doubtful, end=self.end, keeps_handoffs=self._keeps_handoffs
+        )
+        self._giving_up = GivingUp(reading, placement, self._doubtful, self._ends)
+        self._stale = StaleRuns(self.board, reading, placement, self._giving_up)
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent."""
@@ -190,7 +172,7 @@ class RunTracker:
         if scope in LEAVES_FAILED_OPEN:
             self._doubtful.add(node)
         if self.doubted:
-            self._start_in_doubt(node)
+            self._giving_up.start_in_doubt(node)
         if len(self.board.open) > OPEN_SPANS_MAX:
             self._evict_oldest()
 
@@ -221,33 +203,33 @@ class RunTracker:
 
         Called again after it was interrupted, it goes on where that left off.
         """
-        facts = self._facts_of(span)
+        facts = self._reading.facts_of(span)
         node = self._node_of(context)
         attributes = facts.attributes()
         if self.doubted and node is not None:
-            self._end_in_doubt(node, facts, attributes, error)
+            self._giving_up.end_in_doubt(node, facts, attributes, error)
             node = self._node_of(context)
         if is_outcome_span(facts.scope, facts.name):
-            self._end_plain(node, None, None)
+            self._ends.end_plain(node, None, None)
             return
         if self._inherited and context.span_id in self._inherited and node is None:
             return
-        role, likeness = seen_as(facts, attributes, self._verdict_of)
-        own = own_usage(facts, attributes, role, self._price_of)
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        own = own_usage(facts, attributes, role, self._reading.price_of)
         if likeness is Likeness.NONE:
-            self._end_plain(node, own, pause_in(facts))
+            self._ends.end_plain(node, own, pause_in(facts))
         elif not self._doubtful.has_given_up(context):
             fresh = error is not None and (node is None or id(error) != node.exception_id)
             in_flight = facts_from_exception(error) if error is not None and fresh else None
             self._evicted.pop(context.span_id, None)
-            self._end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
+            self._ends.end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
 
     def end_plain(self, context: SpanIds, error: BaseException | None) -> None:
         """Take note of an ended span that has no attribute, scope or verdict that matters."""
         node = self._node_of(context)
         if node is not None and self.doubted:
-            self._end_in_doubt(node, self._facts_of(node.span), {}, error)
-        self._end_plain(self._node_of(context), None, None)
+            self._giving_up.end_in_doubt(node, self._reading.facts_of(node.span), {}, error)
+        self._ends.end_plain(self._node_of(context), None, None)
 
     def compact(self, inbox: Inbox) -> None:
         """Add up what leaves have left with a span that is open for long."""
@@ -257,22 +239,15 @@ class RunTracker:
 
     def flush(self) -> None:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
-        self._give_up_all(self._find_failed(None))
+        self._giving_up.give_up_all(self._giving_up.find_failed(None))
         for node in list(self.board.open.values()):
             for candidate in waiting_in(node):
                 self._placement.settle(self.board, candidate, None, Ending(None, source=node))
-            self._end_missed(node)
+            self._ends.end_missed(node)
 
     def settle_stale(self, stale_after_s: float) -> None:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
-        latest_s = time.monotonic() - stale_after_s
-        for node in list(self.board.open.values()):
-            if node.started_s >= latest_s:
-                continue
-            if node.early is None:
-                self._settle_open(node)
-            elif node.early.early_s < latest_s:
-                self._settle_waiting(node, latest_s)
+        self._stale.settle(stale_after_s)
 
     def find_run_span(self, context: SpanIds) -> object | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.
@@ -282,243 +257,29 @@ class RunTracker:
         """
         nearest = self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
         chain = [(node.span, node.settled_below) for node in ancestors(nearest)]
-        return run_span_of(chain, self._facts_of, self._verdict_of)
+        return run_span_of(chain, self._reading.facts_of, self._reading.verdict_of)
 
     def _node_of(self, context: SpanIds) -> OpenSpan | None:
         node = self.board.open.get(context.span_id)
         return node if node is not None and node.context is context else None
 
-    def _start_in_doubt(self, node: OpenSpan) -> None:
-        """An agent that starts below a failed one, whose end has not come, shows that it will not come."""
-        self._placement.expect_exit()
-        facts = self._facts_of(node.span)
-        attributes = facts.attributes()
-        place_after(node, facts, attributes, self._facts_of)
-        failed = failed_before(node)
-        if failed and seen_as(facts, attributes, self._verdict_of)[1] is not Likeness.NONE:
-            self._give_up_all(failed)
-
-    def _end_in_doubt(
-        self, node: OpenSpan, facts: SpanFacts, attributes: dict[str, Any], error: BaseException | None
-    ) -> None:
-        """Give up what has failed below this span and has not ended by now."""
-        note_failure(node, error)
-        end_aftermath(node)
-        self._give_up_all(self._find_failed(node))
-        before = failed_before(node)
-        if before:
-            # Some spans are marked as agents only as they end.
-            _, own = seen_as(facts, attributes, self._verdict_of)
-            if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting_in(node)))):
-                self._give_up_all(before)
-
-    def _find_failed(self, within: OpenSpan | None) -> list[OpenSpan]:
-        return [node for node in self._doubtful.open_below(within) if has_failed(node, self._facts_of)]
-
-    def _give_up_all(self, failed: list[OpenSpan]) -> None:
-        """Give up these, and before each what has failed in it: not what began below it only after that."""
-        within = [[one for one in self._find_failed(node) if node not in failed_before(one)] for node in failed]
-        for node, inner in zip(failed, within, strict=True):
-            for one in (*inner, node):
-                self._give_up(one)
-
-    def _give_up(self, node: OpenSpan) -> bool:
-        """End an agent's span that its instrumentation has marked failed and will not end; once, whatever follows."""
-        span = node.span
-        if span is None or not node.is_open:
-            return False
-        facts = self._facts_of(span)
-        attributes = facts.attributes()
-        role, likeness = seen_as(facts, attributes, self._verdict_of)
-        if likeness is Likeness.NONE:
-            return False
-        self._doubtful.give_up(node)
-        own = own_usage(facts, attributes, role, self._price_of)
-        self._end_agent(snapshot_given_up(node, facts, attributes), node.context, likeness, own, node)
-        return True
-
-    def _settle_open(self, node: OpenSpan) -> None:
-        """Settle what a span holds that has been open for too long: the run that it is, or those that wait for it."""
-        span = node.span
-        if span is None:
-            return
-        if node.doubt is not None and has_failed(node, self._facts_of):
-            self._give_up_all([node])
-            return
-        facts = self._facts_of(span)
-        attributes = facts.attributes()
-        role, likeness = seen_as(facts, attributes, self._verdict_of)
-        if likeness is Likeness.NONE:
-            self._settle_waiting(node, None)
-            return
-        is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]
-        if is_below and likeness is not Likeness.FORCED:
-            return
-        own = own_usage(facts, attributes, role, self._price_of)
-        open_span = snapshot_open(facts, attributes)
-        moved = moves.CHANGED
-        while moved is not DONE:
-            seen, waiting = version_of(node), waiting_in(node)
-            candidate = open_candidate(node, open_span, likeness, own, gathered_by(node, waiting))
-            # A run that waits for a human may take its time.
-            if candidate.finding.paused:
-                return
-            moved = self._placement.settle_early(self.board, candidate, Ending(node, seen, len(waiting)))
-
-    def _settle_waiting(self, node: OpenSpan, latest_s: float | None) -> None:
-        """Settle what waits for the span, all or what has waited for too long."""
-        for candidate in waiting_in(node):
-            if latest_s is None or candidate.waits_since_s < latest_s:
-                self._placement.settle(self.board, candidate, node, Ending(None, source=node))
-                inbox_of(node).waiting.pop(candidate, None)
-
     def _evict_oldest(self) -> None:
-        node = next(iter(list(self.board.open.values())), None)
+        node = self.board.open.get(oldest_key(self.board.open) or 0)
         if node is None:
             return
         self.repeats.pop(node.context.span_id, None)
         self.evicted_count += 1
         self._on_evicted()
-        span = node.span
-        if node.doubt is not None and has_failed(node, self._facts_of):
-            self._give_up_all(self._find_failed(node))
-            if self._give_up(node):
+        span, reading = node.span, self._reading
+        if node.doubt is not None and has_failed(node, reading.facts_of):
+            self._giving_up.give_up_all(self._giving_up.find_failed(node))
+            if self._giving_up.give_up(node):
                 return
         # An agent's own end will still count it, so that the agents below it are no runs.
-        is_agent = span is not None and standing_of(self._facts_of(span), self._verdict_of) in _AGENTS
+        is_agent = span is not None and standing_of(reading.facts_of(span), reading.verdict_of) in _AGENTS
         node.was_agent = is_agent and not node.settled_below
         if node.was_agent:
             self._evicted[node.context.span_id] = node
             if len(self._evicted) > EVICTED_MAX:
-                self._evicted.pop(next(iter(list(self._evicted))), None)
-        self._end_plain(node, None, None)
-
-    def _open_below(self, node: OpenSpan) -> list[OpenSpan]:
-        """What is open below a span: all of it has started later."""
-        later: list[OpenSpan] = []
-        for one in reversed(list(self.board.open.values())):
-            if one is node:
-                break
-            if one.parent is not None and is_below(one, node):
-                later.append(one)
-        return later
-
-    def _end_missed(self, node: OpenSpan) -> bool:
-        """End a span that has ended without our being told, for an exception came just then; whether it has."""
-        span = node.span
-        has_ended = span is not None and self._facts_of(span).has_ended
-        if has_ended:
-            self.end(span, node.context, None)
-        return has_ended
-
-    def _end_plain(self, node: OpenSpan | None, own: Tally | None, pause: Finding | None) -> None:
-        """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
-        if node is None:
-            return
-        if node.doubt is not None:
-            end_aftermath(node)
-        moved = moves.CHANGED
-        while moved is not DONE:
-            self._pass_on_waiting(node, node if node.was_agent else node.parent)
-            seen = version_of(node)
-            if waiting_in(node):
-                continue
-            moved = self._close(node, seen, own, pause)
-        if node.doubt is not None:
-            self._doubtful.remove(node)
-        shorten(node)
-
-    def _close(self, node: OpenSpan, seen: int, own: Tally | None, pause: Finding | None) -> int:
-        item = passed_on(gathered_by(node, []), own, pause)
-        span_id = node.context.span_id
-        moved = CLOSED
-        while moved is CLOSED:
-            above = None if item.is_empty else nearest_open(node.parent)
-            if above is None:
-                return moves.end_alone(self.board, span_id, node, seen)
-            moved = moves.end_below(self.board, span_id, node, seen, above, inbox_of(above), item)
-        return moved
-
-    def _pass_on_waiting(self, node: OpenSpan, parent: OpenSpan | None) -> None:
-        for candidate in waiting_in(node):
-            self._placement.place_waiting(self.board, candidate, node, parent)
-
-    def _end_agent(
-        self, span: AgentSpan, context: SpanIds, likeness: Likeness, own: Tally | None, node: OpenSpan | None
-    ) -> None:
-        if node is None:
-            candidate = ended_candidate(
-                None, span, context, likeness, own, gathered=Gathered(), is_open=False, keeps_handoffs=False
-            )
-            self._placement.place(self.board, candidate, None, Ending(None))
-            return
-        if node.doubt is not None:
-            end_aftermath(node)
-        moved = moves.CHANGED
-        while moved is not DONE:
-            moved = self._try_end(span, likeness, own, node)
-        if node.doubt is not None:
-            self._doubtful.remove(node)
-        shorten(node)
-
-    def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
-        """End an agent's span by what can be seen of it now; `CHANGED` if that is no longer all."""
-        below = [one for one in self._open_below(node) if not self._end_missed(one)]
-        if below and not node.settled_below:
-            self._take_from_open(node, below)
-        is_outer = node.settled is None and likeness is not Likeness.FORCED and node.bars(likeness)
-        if is_outer and node.early is None and waiting_in(node):
-            node.run_below = None
-            self._pass_on_waiting(node, node.parent)
-        seen, waiting = version_of(node), waiting_in(node)
-        if is_outer and node.early is None and waiting:
-            return moves.CHANGED
-        candidate = ended_candidate(
-            node,
-            span,
-            node.context,
-            likeness,
-            own,
-            gathered=gathered_by(node, waiting),
-            is_open=bool(below),
-            keeps_handoffs=self._keeps_handoffs,
-        )
-        candidate.settled = node.settled
-        ending = Ending(node, seen, len(waiting))
-        if node.early is not None:
-            return self._placement.end_settled(self.board, node.early, candidate, ending)
-        if likeness is Likeness.FORCED:
-            return self._placement.settle(self.board, candidate, node.parent, ending)
-        if is_outer:
-            return self._placement.end_outer(self.board, candidate, node.parent, node.run_below, ending)
-        if is_within_settled(node):
-            return self._placement.hand_off(self.board, candidate, node.parent, ending)
-        return self._placement.place(self.board, candidate, node.parent, ending)
-
-    def _take_from_open(self, node: OpenSpan, below: list[OpenSpan]) -> None:
-        """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
-        filled = [(one, one.span) for one in below if one.inbox is not None]
-        verdict_of = self._verdict_of
-        apart = [
-            one
-            for one, span in filled
-            if verdict_of is not None and span is not None and verdict_of(self._facts_of(span))
-        ]
-        for one, span in filled:
-            if span is None or any(one is run or is_below(one, run) for run in apart):
-                continue
-            moved = moves.CHANGED
-            while moved is moves.CHANGED:
-                seen, taken = version_of(one), inbox_of(one)
-                folded, items = contents_of(one)
-                if folded is None and not items:
-                    break
-                moved = moves.take_over(node, inbox_of(node), one, taken, seen, fold(folded, items), [])
-
-
-def snapshot_open(facts: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:
-    """A span that is still open as if it ended now; no exception in flight here is its own."""
-    now_ns = time.time_ns()
-    start_ns = facts.start_ns
-    ended = facts.snapshot(attributes, None)
-    return replace(ended, start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)
+                self._evicted.pop(oldest_key(self._evicted) or 0, None)
+        self._ends.end_plain(node, None, None)

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_outcomes.run.conventions import AGENT_NAME_KEYS, Role
-from agent_outcomes.run.scopes import (
-    LEAVES_FAILED_OPEN,
-    OVERRULED_SCOPES,
-    ROOT_SCOPES,
-    SCOPES,
-    ScopeRules,
-    StopEvent,
-    rules_of,
-)
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, OPERATION_ROLES, Role
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SCOPES, SPECIAL_SCOPES, ScopeRules, StopEvent, rules_of
+from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,10 +111,14 @@ def test_row(scope: str, name: str) -> None:
 
 def test_scopes_asked_for_every_span() -> None:
     """The sets that stand for the table where every span of an application passes."""
-    roots = {"agent_framework", "crewai", "gcp.vertex.agent", LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
+    by_name = {"agent_framework", "crewai", "gcp.vertex.agent", LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
-    assert {*roots, STRANDS} == ROOT_SCOPES
-    assert {*roots, STRANDS, OPENLLMETRY_LANGCHAIN} == OVERRULED_SCOPES
+    assert {*by_name, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME} == SPECIAL_SCOPES
+
+
+def test_root_operations_are_no_marks() -> None:
+    """An operation that gives a role is not one that only an unmarked root has."""
+    assert all(rules.root_operations.isdisjoint(OPERATION_ROLES) for rules in SCOPES.values())
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_outcomes.record import totals
-from agent_outcomes.sdk import emission, emitter, stale_sweep
+from agent_outcomes.sdk import emission, emitter, handover, stale_sweep
 from agent_outcomes.spans import moves
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MOVES: dict[str, Any] = {
     "OutcomeEmitter._take_export": emitter.OutcomeEmitter._take_export,
     "Emission._take": emission.Emission._take,
     "Emission._adopt": emission.Emission._adopt,
-    "_note_event": emitter._note_event,
+    "note_event": handover.note_event,
     "StaleSweep._claim": stale_sweep.StaleSweep._claim,
 }
 # They call, loop, suspend or make an object, which may have garbage collected.

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end of a span moves: to the span above what it has left, and an agent to where it belongs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.spans import moves
+from agent_outcomes.spans.candidates import ended_candidate
+from agent_outcomes.spans.gathered import Gathered, fold, passed_on
+from agent_outcomes.spans.marks import Likeness
+from agent_outcomes.spans.moves import CLOSED, DONE, Ending
+from agent_outcomes.spans.never_ended import Doubtful, end_aftermath
+from agent_outcomes.spans.open_spans import (
+    Board,
+    OpenSpan,
+    contents_of,
+    gathered_by,
+    inbox_of,
+    is_below,
+    is_within_settled,
+    nearest_open,
+    shorten,
+    version_of,
+    waiting_in,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.spans.facts import SpanIds
+    from agent_outcomes.spans.gathered import Candidate
+    from agent_outcomes.spans.marks import Reading
+    from agent_outcomes.spans.placement import Placement
+
+
+class SpanEnds:
+    """Ends the spans on a board, as no agents or as agents.
+
+    `end` is called to end a span below of whose end nobody was told. With `keeps_handoffs` a candidate has what the
+    agents below it have come to.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        reading: Reading,
+        placement: Placement,
+        doubtful: Doubtful,
+        *,
+        end: Callable[[object, SpanIds, BaseException | None], None],
+        keeps_handoffs: bool,
+    ) -> None:
+        self._board = board
+        self._reading = reading
+        self._placement = placement
+        self._doubtful = doubtful
+        self._end = end
+        self._keeps_handoffs = keeps_handoffs
+
+    def end_plain(self, node: OpenSpan | None, own: Tally | None, pause: Finding | None) -> None:
+        """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
+        if node is None:
+            return
+        if node.doubt is not None:
+            end_aftermath(node)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            self._placement.place_waiting(self._board, node, node if node.was_agent else node.parent)
+            seen = version_of(node)
+            if waiting_in(node):
+                continue
+            moved = self._close(node, seen, own, pause)
+        if node.doubt is not None:
+            self._doubtful.remove(node)
+        shorten(node)
+
+    def end_agent(
+        self, span: AgentSpan, context: SpanIds, likeness: Likeness, own: Tally | None, node: OpenSpan | None
+    ) -> None:
+        """End an agent's span, which is a run or the business of one above; without `node` its start was never seen."""
+        if node is None:
+            candidate = ended_candidate(
+                None, span, context, likeness, own, gathered=Gathered(), is_open=False, keeps_handoffs=False
+            )
+            self._placement.place(self._board, candidate, None, Ending(None))
+            return
+        if node.doubt is not None:
+            end_aftermath(node)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            moved = self._try_end(span, likeness, own, node)
+        if node.doubt is not None:
+            self._doubtful.remove(node)
+        shorten(node)
+
+    def end_missed(self, node: OpenSpan) -> bool:
+        """End a span that has ended without our being told, for an exception came just then; whether it has."""
+        span = node.span
+        has_ended = span is not None and self._reading.facts_of(span).has_ended
+        if has_ended:
+            self._end(span, node.context, None)
+        return has_ended
+
+    def _open_below(self, node: OpenSpan) -> list[OpenSpan]:
+        """What is open below a span: all of it has started later."""
+        later: list[OpenSpan] = []
+        for one in reversed(list(self._board.open.values())):
+            if one is node:
+                break
+            if one.parent is not None and is_below(one, node):
+                later.append(one)
+        return later
+
+    def _close(self, node: OpenSpan, seen: int, own: Tally | None, pause: Finding | None) -> int:
+        item = passed_on(gathered_by(node, []), own, pause)
+        span_id = node.context.span_id
+        moved = CLOSED
+        while moved is CLOSED:
+            above = None if item.is_empty else nearest_open(node.parent)
+            if above is None:
+                return moves.end_alone(self._board, span_id, node, seen)
+            moved = moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), item)
+        return moved
+
+    def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
+        """End an agent's span by what can be seen of it now; `CHANGED` if that is no longer all."""
+        below = [one for one in self._open_below(node) if not self.end_missed(one)]
+        if below and not node.settled_below:
+            self._take_from_open(node, below)
+        is_outer = node.settled is None and likeness is not Likeness.FORCED and node.bars(likeness)
+        if is_outer and node.early is None and waiting_in(node):
+            node.run_below = None
+            self._placement.place_waiting(self._board, node, node.parent)
+        seen, waiting = version_of(node), waiting_in(node)
+        if is_outer and node.early is None and waiting:
+            return moves.CHANGED
+        candidate = ended_candidate(
+            node,
+            span,
+            node.context,
+            likeness,
+            own,
+            gathered=gathered_by(node, waiting),
+            is_open=bool(below),
+            keeps_handoffs=self._keeps_handoffs,
+        )
+        candidate.settled = node.settled
+        return self._place(candidate, node, Ending(node, seen, len(waiting)), is_outer=is_outer)
+
+    def _place(self, candidate: Candidate, node: OpenSpan, ending: Ending, *, is_outer: bool) -> int:
+        placement, board, parent = self._placement, self._board, node.parent
+        if node.early is not None:
+            return placement.end_settled(board, node.early, candidate, ending)
+        if candidate.likeness is Likeness.FORCED:
+            return placement.settle(board, candidate, parent, ending)
+        if is_outer:
+            return placement.end_outer(board, candidate, parent, node.run_below, ending)
+        if is_within_settled(node):
+            return placement.hand_off(board, candidate, parent, ending)
+        return placement.place(board, candidate, parent, ending)
+
+    def _take_from_open(self, node: OpenSpan, below: list[OpenSpan]) -> None:
+        """An agent that ends before spans below it has what they gathered until now; later ones come too late."""
+        filled = [(one, one.span) for one in below if one.inbox is not None]
+        verdict_of = self._reading.verdict_of
+        apart = [
+            one
+            for one, span in filled
+            if verdict_of is not None and span is not None and verdict_of(self._reading.facts_of(span))
+        ]
+        for one, span in filled:
+            if span is None or any(one is run or is_below(one, run) for run in apart):
+                continue
+            moved = moves.CHANGED
+            while moved is moves.CHANGED:
+                seen, taken = version_of(one), inbox_of(one)
+                folded, items = contents_of(one)
+                if folded is None and not items:
+                    break
+                moved = moves.take_over(node, inbox_of(node), one, taken, seen, fold(folded, items), [])

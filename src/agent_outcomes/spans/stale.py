@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that are settled before their end, as their span has been open for too long."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agent_outcomes.spans import moves
+from agent_outcomes.spans.candidates import open_candidate
+from agent_outcomes.spans.marks import Likeness, own_usage, seen_as
+from agent_outcomes.spans.moves import DONE, Ending
+from agent_outcomes.spans.never_ended import has_failed
+from agent_outcomes.spans.open_spans import (
+    Board,
+    OpenSpan,
+    gathered_by,
+    inbox_of,
+    is_within_settled,
+    version_of,
+    waiting_in,
+)
+
+if TYPE_CHECKING:
+    from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.spans.facts import SpanFacts
+    from agent_outcomes.spans.giving_up import GivingUp
+    from agent_outcomes.spans.marks import Reading
+    from agent_outcomes.spans.placement import Placement
+
+
+class StaleRuns:
+    """Settles what has been open, or has waited, for too long."""
+
+    def __init__(self, board: Board, reading: Reading, placement: Placement, giving_up: GivingUp) -> None:
+        self._board = board
+        self._reading = reading
+        self._placement = placement
+        self._giving_up = giving_up
+
+    def settle(self, stale_after_s: float) -> None:
+        """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
+        latest_s = time.monotonic() - stale_after_s
+        for node in list(self._board.open.values()):
+            if node.started_s >= latest_s:
+                continue
+            if node.early is None:
+                self._settle_open(node)
+            elif node.early.early_s < latest_s:
+                self._settle_waiting(node, latest_s)
+
+    def _settle_open(self, node: OpenSpan) -> None:
+        """Settle what a span holds that has been open for too long: the run that it is, or those that wait for it."""
+        span = node.span
+        if span is None:
+            return
+        if node.doubt is not None and has_failed(node, self._reading.facts_of):
+            self._giving_up.give_up_all([node])
+            return
+        facts = self._reading.facts_of(span)
+        attributes = facts.attributes()
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        if likeness is Likeness.NONE:
+            self._settle_waiting(node, None)
+            return
+        is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]
+        if is_below and likeness is not Likeness.FORCED:
+            return
+        own = own_usage(facts, attributes, role, self._reading.price_of)
+        open_span = snapshot_open(facts, attributes)
+        moved = moves.CHANGED
+        while moved is not DONE:
+            seen, waiting = version_of(node), waiting_in(node)
+            candidate = open_candidate(node, open_span, likeness, own, gathered_by(node, waiting))
+            # A run that waits for a human may take its time.
+            if candidate.finding.paused:
+                return
+            moved = self._placement.settle_early(self._board, candidate, Ending(node, seen, len(waiting)))
+
+    def _settle_waiting(self, node: OpenSpan, latest_s: float | None) -> None:
+        """Settle what waits for the span, all or what has waited for too long."""
+        for candidate in waiting_in(node):
+            if latest_s is None or candidate.waits_since_s < latest_s:
+                self._placement.settle(self._board, candidate, node, Ending(None, source=node))
+                inbox_of(node).waiting.pop(candidate, None)
+
+
+def snapshot_open(facts: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:
+    """A span that is still open as if it ended now; no exception in flight here is its own."""
+    now_ns = time.time_ns()
+    start_ns = facts.start_ns
+    ended = facts.snapshot(attributes, None)
+    return replace(ended, start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)
