@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import trace
@@ -116,11 +116,11 @@ def _unattended_settings(options: Mapping[str, object], complain: Callable[[str]
         prices_of(settings.prices)
     except SettingsError as error:
         complain(f"{error}; none is used")
-        settings = replace(settings, prices=None)
+        settings = settings._replace(prices=None)
     if settings.prices is None and VARIABLES["prices"] in os.environ:
         # As an argument, `None` would have the variable read again, strictly.
-        settings = replace(settings, prices=_no_price)
-    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+        settings = settings._replace(prices=_no_price)
+    return settings._asdict()
 
 
 def _no_price(call: ModelCall) -> None:

@@ -70,12 +70,15 @@ class Posting(NamedTuple):
 _posting: Final = partial(tuple.__new__, Posting)
 
 
-class _Side(NamedTuple):
+class _Side(Fields):
     """The counters of one side of double entry."""
 
-    outcomes: Instrument
-    value: Instrument
-    cost: Instrument
+    __slots__ = ("cost", "outcomes", "value")
+
+    def __init__(self, outcomes: Instrument, value: Instrument, cost: Instrument) -> None:
+        self.outcomes = outcomes
+        self.value = value
+        self.cost = cost
 
 
 _ENTRY: Final = _Side(semconv.AGENT_OUTCOMES, semconv.AGENT_OUTCOME_VALUE_METRIC, semconv.AGENT_OUTCOME_COST_METRIC)
@@ -331,12 +334,15 @@ def _add_cost(
         details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
 
 
-class _Forms(NamedTuple):
+class _Forms(Fields):
     """An amount as a double, whether that is this very amount, and in plain digits."""
 
-    number: float
-    is_exact: bool
-    text: str
+    __slots__ = ("is_exact", "number", "text")
+
+    def __init__(self, number: float, is_exact: bool, text: str) -> None:  # noqa: FBT001 - by position, as above
+        self.number = number
+        self.is_exact = is_exact
+        self.text = text
 
 
 def _forms_of(amount: Decimal) -> _Forms:
