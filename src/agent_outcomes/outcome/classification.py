@@ -41,8 +41,8 @@ INTERRUPTIONS = frozenset(
         "builtins.SystemExit",
     },
 )
-SILENT = frozenset({"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"})
-_SILENT_NAMES = frozenset(name.removeprefix(_BUILTINS) for name in SILENT)
+SILENT_CLASSES = frozenset({"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"})
+_SILENT_NAMES = frozenset(name.removeprefix(_BUILTINS) for name in SILENT_CLASSES)
 
 
 class ErrorFacts(NamedTuple):
@@ -122,7 +122,7 @@ def is_interruption(facts: ErrorFacts) -> bool:
 
 def is_silent(facts: ErrorFacts) -> bool:
     """Whether the error, while it passes through, says nothing about how a run went."""
-    return bool(facts.lineages) and not (SILENT | _SILENT_NAMES).isdisjoint(facts.lineages[0])
+    return bool(facts.lineages) and not (SILENT_CLASSES | _SILENT_NAMES).isdisjoint(facts.lineages[0])
 
 
 def _find_lineage(lineage: tuple[str, ...]) -> Classification | None:

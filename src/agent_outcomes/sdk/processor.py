@@ -155,8 +155,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            self._start(span)
-            if self._attends or self._settled:
+            if self._start(span) or self._attends:
                 self._attend(span)
         except BaseException as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._survive(error, self._resume_start, span)
@@ -166,8 +165,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            self._end(span)
-            if self._settled:
+            if self._end(span):
                 self._emit()
         except BaseException as error:  # noqa: BLE001 - outermost edge, as above
             self._survive(error, self._resume_end, span)
@@ -267,7 +265,6 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def after_fork_in_child(self) -> None:
         """Forget the parent's open spans and counts; locks are made anew."""
         self._tracker.after_fork_in_child()
-        self._settled = self._tracker.board.settled
         self._emission.restart()
         self._sink.after_fork_in_child()
         if self._stale_sweep is not None:

@@ -34,88 +34,95 @@ class SpanCallbacks:
 
     def __init__(self, tracker: RunTracker) -> None:
         self.tracker = tracker
+        self._open = tracker.board.open
+        self._repeats = tracker.repeats
+        self._attended = tracker.attended
         is_fast = has_fast_attributes()
-        self.start: Callable[[ReadableSpan], None] = self._start_fast if is_fast else self._start
-        self.end: Callable[[ReadableSpan], None] = self._end_fast if is_fast else self._end
+        self.start: Callable[[ReadableSpan], bool] = self._start_fast if is_fast else self._start
+        # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
+        self.end: Callable[[ReadableSpan], bool] = self._end_fast if is_fast and not tracker.asks_user else self._end
 
     def resume_end(self, span: ReadableSpan, error: BaseException | None) -> None:
         """Go on with an end that was interrupted; `error` is what was in flight at it."""
         if self.tracker.holds(context_of(span)):
             self.tracker.end(span, context_of(span), error)
 
-    def _start(self, span: ReadableSpan) -> None:
+    def _start(self, span: ReadableSpan) -> bool:
         self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
+        return True
 
-    def _end(self, span: ReadableSpan) -> None:
+    def _end(self, span: ReadableSpan) -> bool:
         context = context_of(span)
         if self.tracker.repeats and self.tracker.is_repeat(context):
-            return
+            return False
         scope, attributes = _scope_of(span), span.attributes or {}
         if self.tracker.asks_user or scope in SPECIAL_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
             self.tracker.end(span, context, sys.exception())
         else:
             self.tracker.end_plain(context, sys.exception())
+        return True
 
-    def _start_fast(self, span: ReadableSpan) -> None:
-        tracker = self.tracker
+    def _start_fast(self, span: ReadableSpan) -> bool:
+        """Take note of a started span; whether anything may have settled by it."""
         context: Any = span._context
         parent: Any = span._parent
         node = OpenSpan()
         node.span = span
         node.context = context
         node.parent = node.inbox = node.doubt = None
-        open_spans = tracker.board.open
+        open_spans = self._open
         if parent is not None:
             above = open_spans.get(parent[1])
             # A local parent is nearly always the very context of the span that is open.
             if above is not None and above.context is parent:
                 node.parent = above
             else:
-                tracker.find_parent(node, above, parent)
+                self.tracker.find_parent(node, above, parent)
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
         scope: Any = span._instrumentation_scope
         if open_spans.setdefault(context[1], node) is not node:
-            tracker.note_repeat(node)
+            self.tracker.note_repeat(node)
         elif (
-            (scope is not None and scope._name in LEAVES_FAILED_OPEN)
-            or tracker.doubted
-            or tracker.keeps_more
+            self._attended
+            or (scope is not None and scope._name in LEAVES_FAILED_OPEN)
             or len(open_spans) > OPEN_SPANS_MAX
         ):
-            tracker.start_more(node, parent, _scope_of(span))
+            self.tracker.start_more(node, parent, _scope_of(span))
+            return True
+        return False
 
-    def _end_fast(self, span: ReadableSpan) -> None:
-        tracker = self.tracker
+    def _end_fast(self, span: ReadableSpan) -> bool:
+        """Take note of an ended span; whether anything may have settled by it."""
         context: Any = span._context
-        if tracker.repeats and tracker.is_repeat(context):
-            return
+        if self._repeats and self.tracker.is_repeat(context):
+            return False
         scope: Any = span._instrumentation_scope
         try:
             # Whoever subclasses or wraps a span may mean something else by its attributes.
             keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]
         except AttributeError:  # replaced by a plain dict, as some processors do
             keys = span.attributes or ()
-        if (
-            not WATCHED_KEYS.isdisjoint(keys)
-            or (scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span))
-            or tracker.asks_user
+        if not WATCHED_KEYS.isdisjoint(keys) or (
+            scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span)
         ):
-            if type(keys) is not dict or tracker.asks_user or not self._end_leaf(span, context, keys, scope):
-                tracker.end(span, context, sys.exception())
-            return
-        open_spans, span_id = tracker.board.open, context[1]
+            if type(keys) is dict and self._end_leaf(span, context, keys, scope):
+                return False
+            self.tracker.end(span, context, sys.exception())
+            return True
+        open_spans, span_id = self._open, context[1]
         node = open_spans.get(span_id)
-        if node is not None and node.context is context and node.doubt is None and not tracker.doubted:
+        if node is not None and node.context is context and node.doubt is None and not self.tracker.doubted:
             parent = node.parent
             # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
             if (parent is None or parent.is_open) and node.is_open and node.inbox is None:
                 del open_spans[span_id]
                 node.is_open = False
                 node.span = None
-                return
-        tracker.end_plain(context, sys.exception())
+                return False
+        self.tracker.end_plain(context, sys.exception())
+        return True
 
     def _end_leaf(self, span: ReadableSpan, context: Any, attributes: dict[str, Any], scope: Any) -> bool:
         """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
@@ -130,7 +137,7 @@ class SpanCallbacks:
         is_special = scope is not None and scope._name in SPECIAL_SCOPES
         if (is_special or tracker.prices_calls or bounded.max_value_len is not None) and not self._is_exact(span, item):
             return False
-        open_spans, span_id = tracker.board.open, context[1]
+        open_spans, span_id = self._open, context[1]
         node = open_spans.get(span_id)
         if node is None or node.context is not context or node.doubt is not None or (parent := node.parent) is None:
             return False

@@ -58,6 +58,11 @@ class Doubtful:
         self.open: dict[int, OpenSpan] = {}
         self._given_up: dict[int, OpenSpan] = {}
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.open.clear()
+        self._given_up.clear()
+
     def add(self, node: OpenSpan) -> None:
         """Take note of a started span of such an instrumentation."""
         node.doubt = Doubt()

@@ -103,6 +103,12 @@ class Board:
         self.settled: dict[Settlement, None] = {}
         self.waiting_count = 0
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.open.clear()
+        self.settled.clear()
+        self.waiting_count = 0
+
 
 def ancestors(node: OpenSpan | None) -> list[OpenSpan]:
     """The node itself and everything above it, ended spans included."""

@@ -42,7 +42,7 @@ from agent_outcomes.spans.stale import StaleRuns
 from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
 
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import ProblemKind
@@ -87,18 +87,16 @@ class RunTracker:
         self.shapes = Shapes()
         self.keeps_more = keeps_ages or keeps_handoffs
         self.prices_calls = price_of is not None
-        # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.asks_user = verdict_of is not None
         self.evicted_count = 0
         self._inherited: frozenset[int] = frozenset()
-        self._restart()
-
-    def _restart(self) -> None:
         self.board = Board()
         self.repeats: dict[int, int] = {}
         self._evicted: dict[int, OpenSpan] = {}
         self._doubtful = Doubtful()
         self.doubted = self._doubtful.open
+        # What is true while starts need more than the short way; nothing in it is looked at.
+        self.attended: Sized = "always" if self.keeps_more else self.doubted
         reading, placement = self._reading, self._placement
         self._ends = SpanEnds(
             self.board, reading, placement, self._doubtful, end=self.end, keeps_handoffs=self._keeps_handoffs
@@ -109,7 +107,10 @@ class RunTracker:
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent."""
         self._inherited |= frozenset(self.board.open)
-        self._restart()
+        self.board.clear()
+        self._doubtful.clear()
+        self.repeats.clear()
+        self._evicted.clear()
 
     @property
     def open_count(self) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent_outcomes.outcome.classification import (
     INTERRUPTIONS,
-    SILENT,
+    SILENT_CLASSES,
     ErrorFacts,
     classify,
     facts_from_exception,
@@ -541,7 +541,7 @@ def test_interruptions_and_silent_errors() -> None:
         "builtins.KeyboardInterrupt",
         "builtins.SystemExit",
     } == INTERRUPTIONS
-    assert {"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"} == SILENT
+    assert {"builtins.GeneratorExit", "builtins.StopAsyncIteration", "builtins.StopIteration"} == SILENT_CLASSES
 
 
 class LoudInt(int):
