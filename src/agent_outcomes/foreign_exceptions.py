@@ -44,6 +44,14 @@ class Guard:
         return True
 
 
+def _ignore(_: BaseException) -> None:
+    pass
+
+
+SILENT: Final = Guard(_ignore)
+"""For what is not worth a word if it fails."""
+
+
 def is_theirs(error: BaseException) -> bool:
     """Whether the exception only passes through: raised by a signal handler or set from outside, or a `BaseException`.
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.foreign_exceptions import SILENT, Guard
 
 if TYPE_CHECKING:
     import logging
@@ -36,7 +36,7 @@ class LimitedLog:
         held_back = self._held_back.pop(topic, 0)
         if held_back:
             message = f"{message} ({held_back} more like this were not logged)"
-        with _SILENT:  # a logging filter, or the repr of an argument, may raise
+        with SILENT:  # a logging filter, or the repr of an argument, may raise
             self._logger.warning(message, *args)
 
     def guard(self, topic: str, message: str) -> Guard:
@@ -50,10 +50,3 @@ class LimitedLog:
             self.warning(topic, f"{message}: %s", type(error).__qualname__)
 
         return Guard(note)
-
-
-def _ignore(_: BaseException) -> None:
-    pass
-
-
-_SILENT: Final = Guard(_ignore)

@@ -32,29 +32,24 @@ def wrap_generator(function: Callable[..., Any], start: Start, conclude: Conclud
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
-        run = start()
-        resume: Callable[[], Any] = functools.partial(next, generator)
-        try:
-            while True:
-                # Current only while the body runs: between two items the consumer's own context is in force.
-                with run.as_current():
-                    item = resume()
-                try:
-                    resume = functools.partial(generator.send, (yield item))
-                except GeneratorExit:
+        with start() as run:
+            resume: Callable[[], Any] = functools.partial(next, generator)
+            try:
+                while True:
+                    # Current only while the body runs: between two items the consumer's own context is in force.
                     with run.as_current():
-                        generator.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
-                    resume = functools.partial(generator.throw, error)
-        except StopIteration as stop:
-            conclude(run, stop.value)
-            return stop.value
-        except BaseException as error:
-            run.end(error)
-            raise
-        finally:
-            run.end()
+                        item = resume()
+                    try:
+                        resume = functools.partial(generator.send, (yield item))
+                    except GeneratorExit:
+                        with run.as_current():
+                            generator.close()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
+                        resume = functools.partial(generator.throw, error)
+            except StopIteration as stop:
+                conclude(run, stop.value)
+                return stop.value
 
     return wrapper
 
@@ -64,27 +59,22 @@ def wrap_async_generator(function: Callable[..., Any], start: Start, conclude: C
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = function(*args, **kwargs)
-        run = start()
-        resume: Callable[[], Any] = functools.partial(anext, generator)
-        try:
-            while True:
-                with run.as_current():
-                    item = await resume()
-                try:
-                    resume = functools.partial(generator.asend, (yield item))
-                except GeneratorExit:
+        with start() as run:
+            resume: Callable[[], Any] = functools.partial(anext, generator)
+            try:
+                while True:
                     with run.as_current():
-                        await generator.aclose()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
-                    resume = functools.partial(generator.athrow, error)
-        except StopAsyncIteration:
-            conclude(run, None)
-        except BaseException as error:
-            run.end(error)
-            raise
-        finally:
-            run.end()
+                        item = await resume()
+                    try:
+                        resume = functools.partial(generator.asend, (yield item))
+                    except GeneratorExit:
+                        with run.as_current():
+                            await generator.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
+                        resume = functools.partial(generator.athrow, error)
+            except StopAsyncIteration:
+                conclude(run, None)
 
     return wrapper
 
@@ -93,15 +83,10 @@ def wrap_awaited(function: Callable[..., Any], start: Start, conclude: Conclude)
     """A coroutine function that awaits what this one gives, which ends the run."""
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        run = start()
-        try:
+        with start() as run:
             with run.as_current():
                 result = await function(*args, **kwargs)
             conclude(run, result)
-        except BaseException as error:
-            run.end(error)
-            raise
-        run.end()
         return result
 
     return wrapper

@@ -12,7 +12,7 @@ import os
 import time
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -161,6 +161,14 @@ class OpenRun:
             return
         self._attributes.update(attributes)
         self.span.set_attributes(dict(attributes))
+
+    def __enter__(self) -> Self:
+        """The run ends with the block, which may be entered once."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """End the run; the exception, if any, is raised on."""
+        self.end(error)
 
     @contextlib.contextmanager
     def as_current(self) -> Iterator[OpenRun]:

@@ -17,7 +17,7 @@ from agent_outcomes.api.open_run import OpenRun, current_run, is_within_run, run
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.classification import look
-from agent_outcomes.outcome.text import own_value
+from agent_outcomes.outcome.text import asked, own_value
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ def check_provider(call: str, provider: object) -> None:
 def _duration_ns(duration_s: object, *, longest_ns: int) -> int:
     if duration_s is None:
         return 0
-    try:
-        duration_ns = round(float(cast("float", own_value(duration_s))) * 1e9)
-    except Exception:  # noqa: BLE001 - a number of a foreign class may raise anything
-        duration_ns = -1
-    if 0 <= duration_ns < longest_ns:
+    # A number of a foreign class may raise anything.
+    duration_ns = asked(lambda: round(float(cast("float", own_value(duration_s))) * 1e9))
+    if duration_ns is not None and 0 <= duration_ns < longest_ns:
         return duration_ns
     kind = misuse.type_name(duration_s)
     _log.warning("duration", "record_run() was given a duration_s that cannot be used, of type %s", kind)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.classification import causes, leaves, look
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.outcome.text import is_a
+from agent_outcomes.outcome.text import asked, is_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,10 +56,8 @@ def retry_after_s(error: BaseException) -> float | None:
 def _asked_s(chain: Iterable[BaseException]) -> float | None:
     for one in chain:
         for waits in (_from_attributes(one), _from_headers(one), _from_metadata(one), _from_details_of(one)):
-            try:
-                wait_s = next(waits, None)
-            except Exception:  # noqa: BLE001, S112 - an error whose own methods raise does not say how long to wait
-                continue
+            # An error whose own methods raise does not say how long to wait.
+            wait_s: float | None = asked(partial(next, waits, None))
             if wait_s is not None:
                 return wait_s
     return None
@@ -89,12 +88,8 @@ def _header(headers: object, name: str) -> object:
     get = look(headers, "get")
     if not callable(get):
         return None
-    try:
-        # Some mappings heed the case.
-        value = get(name) or get(name.title())
-    except Exception:  # noqa: BLE001 - foreign headers that raise say nothing
-        return None
-    return value
+    # Some mappings heed the case.
+    return asked(lambda: get(name) or get(name.title()))
 
 
 def _from_metadata(error: BaseException) -> Iterator[float]:
@@ -105,7 +100,8 @@ def _from_metadata(error: BaseException) -> Iterator[float]:
     pairs: Any = method() if callable(method) else None
     for name, value in pairs or ():
         if is_a(name, str) and is_a(value, bytes) and len(value) <= _DETAILS_BYTES_MAX:
-            yield from _from_message(str.__str__(name), value)
+            # Bytes that are no such message, or that nothing here can read, say nothing.
+            yield from _from_details(asked(_details_in, str.__str__(name), value))
 
 
 def _from_details_of(error: BaseException) -> Iterator[float]:
@@ -113,23 +109,17 @@ def _from_details_of(error: BaseException) -> Iterator[float]:
     yield from _from_details(look(error, "details"))
 
 
-def _from_message(name: str, value: bytes) -> Iterator[float]:
+def _details_in(name: str, value: bytes) -> list[Any]:
     if name not in (GRPC_RETRY_INFO, GRPC_STATUS_DETAILS):
-        return
-    try:
-        # Only errors of gRPC need them; the package says nothing of its types.
-        from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
-        from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
+        return []
+    # Only errors of gRPC need them; the package says nothing of its types.
+    from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
+    from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # noqa: PLC0415 - as said
 
-        if name == GRPC_RETRY_INFO:
-            yield from _from_details([RetryInfo.FromString(value)])
-            return
-        for detail in Status.FromString(value).details[:_DETAILS_MAX]:
-            info = RetryInfo()
-            if detail.Unpack(info):
-                yield from _from_details([info])
-    except Exception:  # noqa: BLE001 - bytes that are no such message, or that nothing here can read, say nothing
-        return
+    if name == GRPC_RETRY_INFO:
+        return [RetryInfo.FromString(value)]
+    infos = [(detail, RetryInfo()) for detail in Status.FromString(value).details[:_DETAILS_MAX]]
+    return [info for detail, info in infos if detail.Unpack(info)]
 
 
 def _from_details(details: object) -> Iterator[float]:

@@ -88,15 +88,14 @@ def _run(command: Sequence[str], environ: Mapping[str, str], limit_s: float, *, 
         process = subprocess.Popen(command, env=dict(environ), stdout=stdout, start_new_session=True)  # noqa: S603 - the user's own command
     except OSError as error:
         return Ended(None, 0.0, error=f"{command[0]}: {error.strerror}")
-    try:
-        process.wait(limit_s * (1 - 2 * STOP_SHARE))
-    except subprocess.TimeoutExpired:
-        _stop(process, limit_s * STOP_SHARE)
-        return Ended(None, time.monotonic() - started_s)
-    except BaseException:
-        _stop(process, limit_s * STOP_SHARE)
-        raise
-    return Ended(process.returncode, time.monotonic() - started_s)
+    status: int | None = None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
+            status = process.wait(limit_s * (1 - 2 * STOP_SHARE))
+        finally:
+            if status is None:
+                _stop(process, limit_s * STOP_SHARE)
+    return Ended(status, time.monotonic() - started_s)
 
 
 def _stop(process: subprocess.Popen[bytes], grace_s: float) -> None:

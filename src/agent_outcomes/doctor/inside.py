@@ -14,6 +14,7 @@ from agent_outcomes import semconv
 from agent_outcomes.doctor.program import DropSeen, Output, ProgramState, ProviderSeen
 from agent_outcomes.instrumentation.pipelines import Pipelines
 from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
+from agent_outcomes.outcome.text import asked
 from agent_outcomes.sdk.attachment import outcome_processor
 from agent_outcomes.sdk.private_api import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processor import PROCESSORS
@@ -114,10 +115,8 @@ def _output_of(find: Callable[[], Any], outlet: _Outlet) -> Output:
         if not is_switched_off(os.environ, outlet.signal):
             return Output.PRESENT
         find = outlet.find_global
-    try:
-        provider = find()
-    except Exception:  # noqa: BLE001 - the application's own function
-        provider = None
+    # It may be the application's own function.
+    provider = asked(find)
     if provider is None:
         return Output.MISSING
     return Output.PRESENT if outlet.exports(provider) else Output.EMPTY

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes.api.open_run import is_sdk_disabled
+from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.instrumentation.pipelines import Pipelines, Protocols, read_protocols
 from agent_outcomes.instrumentation.process_exit import (
     EXIT_FLUSH_S,
@@ -343,14 +344,16 @@ class _Installation:
 
         @functools.wraps(original)
         def attaching(provider: TracerProvider, *args: Any, **kwargs: Any) -> Tracer:
-            try:
-                with self.lock:
-                    self.attach(provider, again=False)
-            except Exception:  # a provider or sampler of the application raised, and it asks for no more than a tracer
-                _logger.exception("agent outcomes could not be added to a tracer provider")
+            # A provider or sampler of the application may raise, which asks for no more than a tracer.
+            with Guard(_note_not_added), self.lock:
+                self.attach(provider, again=False)
             return original(provider, *args, **kwargs)
 
         setattr(TracerProvider, "get_tracer", attaching)  # noqa: B010 - assigning to a method is what mypy forbids
+
+
+def _note_not_added(error: BaseException) -> None:
+    _logger.error("agent outcomes could not be added to a tracer provider", exc_info=error)
 
 
 def _global_tracer_provider() -> TracerProvider | None:

@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
+from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.instrumentation.install import install_unattended
 from agent_outcomes.otel_variables import DISABLED_VARIABLE
 
@@ -51,12 +52,14 @@ class AgentOutcomesInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the 
             # OpenTelemetry looks at the variable itself, but not for what a YAML file lists.
             _logger.info("agent outcomes are switched off by %s", DISABLED_VARIABLE)
             return
-        try:
+        with Guard(_note_not_installed):
             providers = {name: options.pop(name) for name in _PROVIDERS & options.keys()}
             install_unattended(options, **providers)
-        except Exception:
-            _logger.exception("agent outcomes could not be installed; the application goes on without them")
 
     def _uninstrument(self, **options: Any) -> None:
         del options
         _logger.warning("agent outcomes go on: OpenTelemetry cannot remove a span processor")
+
+
+def _note_not_installed(error: BaseException) -> None:
+    _logger.error("agent outcomes could not be installed; the application goes on without them", exc_info=error)

@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, ExponentialBucketHistogramAggregation
 
+from agent_outcomes.foreign_exceptions import SILENT
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Delivery(Generic[ExporterT]):
         if self._is_exporting:
             self.complain(reason)
         if self._exporter is not None:
-            with _heard(), contextlib.suppress(Exception):  # it is given up, however it takes that
+            with _heard(), SILENT:  # it is given up, however it takes that
                 self._exporter.shutdown()
 
     def is_refused(self) -> bool:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
+from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.instrumentation.flushing import Flusher
 from agent_outcomes.instrumentation.late_exporters import (
     NO_ANSWER,
@@ -218,18 +219,19 @@ class _Private(Generic[ProviderT]):
     def prepare(self) -> None:
         if self.provider is None and not self._is_switched_off() and time.monotonic() >= self._next_try_s:
             self._next_try_s = time.monotonic() + RETRY_S
-            try:
+            # The SDK reads variables of its own, and the application goes on without what they break.
+            with Guard(self._not_made):
                 self.provider, self._delivery = self._make()
-            except Exception as error:  # noqa: BLE001 - the SDK reads variables of its own, and the application goes on
-                _log.warning(
-                    f"not_made_{self._what}",
-                    "agent outcome %s are not exported: no OTLP exporter could be made: %r; "
-                    "look at the OTEL_EXPORTER_OTLP_* and OTEL_*_EXPORT_* variables",
-                    self._what,
-                    error,
-                )
-            else:
                 self._flusher = Flusher(self._flush)
+
+    def _not_made(self, error: BaseException) -> None:
+        _log.warning(
+            f"not_made_{self._what}",
+            "agent outcome %s are not exported: no OTLP exporter could be made: %r; "
+            "look at the OTEL_EXPORTER_OTLP_* and OTEL_*_EXPORT_* variables",
+            self._what,
+            error,
+        )
 
     def find(self) -> ProviderT | None:
         if self._is_switched_off():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_outcomes.outcome.codes import CODE_RULES, GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.errors import BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
-from agent_outcomes.outcome.text import is_a
+from agent_outcomes.outcome.text import asked, is_a
 from agent_outcomes.semconv import Remedy, Status
 
 if TYPE_CHECKING:
@@ -238,10 +238,7 @@ def look(error: object, *path: str) -> object:
     """What a chain of attributes of a foreign object leads to, `None` if it leads nowhere or raises."""
     current: object = error
     for name in path:
-        try:
-            current = getattr(current, name, None)
-        except Exception:  # noqa: BLE001 - a foreign property may raise anything; it then says nothing
-            return None
+        current = asked(getattr, current, name, None)
     return current
 
 
@@ -266,10 +263,7 @@ def _grpc_code(error: BaseException) -> str | None:
         code = look(error, attribute)
         # Only gRPC's own errors: calling an unknown object's method could do anything.
         if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
-            try:
-                code = code()
-            except Exception:  # noqa: BLE001 - as above: a foreign method that raises says nothing
-                return None
+            code = asked(code)
         name = _known(look(code, "name"), GRPC_RULES) if is_a(code, Enum) else None
         if name is not None:
             return name

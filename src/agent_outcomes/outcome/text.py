@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeGuard, TypeVar
 
@@ -48,23 +48,31 @@ def own_value(value: object) -> object:
     return value if _answers_for_itself(value) else Unreadable()
 
 
+def asked(function: Callable[..., _T], *arguments: object) -> _T | None:
+    """What foreign code answers, `None` if it raises: properties, methods, proxies and lazy containers may do so."""
+    try:
+        return function(*arguments)
+    except Exception:  # noqa: BLE001 - as said; it then says nothing
+        return None
+
+
 def own_metadata(value: object) -> object:
     """Free context in JSON's own types; of a container that raises when it is read, its type's name. Never raises."""
     value = own_value(value)
-    try:
-        # A proxy is none of these by now.
-        if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
-            return plain_value(value, depth=0)
-    except Exception:  # noqa: BLE001 - a lazy container raises anything once what it reads from is gone
-        return short_text(value)
-    return value
+    # A proxy is no container by now; one that is lazy raises once what it reads from is gone.
+    plain = asked(_plain_container, value)
+    return short_text(value) if plain is None and value is not None else plain
 
 
 def _answers_for_itself(value: object) -> bool:
-    try:
-        return value.__class__ is type(value)
-    except Exception:  # noqa: BLE001 - a proxy raises anything where it has no object
-        return False
+    # A proxy raises where it has no object.
+    return asked(getattr, value, "__class__") is type(value)
+
+
+def _plain_container(value: object) -> object:
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
+        return plain_value(value, depth=0)
+    return value
 
 
 def encodable(text: str, length_max: int) -> str:

@@ -113,18 +113,10 @@ class Shapes:
     def __init__(self) -> None:
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._seen: dict[tuple[str, ...], None] = {}
+        self.get = self._shapes.get
 
-    def plan_of(self, attributes: dict[str, Any]) -> Plan | None:
-        """How to read a leaf with these attributes; `None` if its shape is not known so far, or tells no usage."""
-        keys = tuple(attributes)
-        shape = self._shapes.get(keys)
-        if shape is None:
-            self._note(keys)
-            return None
-        word = attributes.get(shape.word_key)
-        return shape.plans.get(word) if type(word) is str else None
-
-    def _note(self, keys: tuple[str, ...]) -> None:
+    def note(self, keys: tuple[str, ...]) -> Shape:
+        """Take note of a span with these keys, of whose shape nothing is known so far; what it counts as until then."""
         if keys in self._seen:
             if len(self._shapes) >= SHAPES_MAX:
                 self._shapes.clear()
@@ -133,6 +125,7 @@ class Shapes:
             if len(self._seen) >= SHAPES_MAX:
                 self._seen.clear()
             self._seen[keys] = None
+        return _OTHER
 
 
 def _shape_of(keys: tuple[str, ...]) -> Shape:

@@ -177,12 +177,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if not is_theirs(error):
             self._failed(error)
             return
-        try:
+        with self._guard:
             resume(span, error.__context__)
-        except Exception as failure:
-            if is_theirs(failure):
-                raise
-            self._failed(failure)
         raise error
 
     def _resume_start(self, span: Span, _: BaseException | None) -> None:
@@ -333,26 +329,21 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         )
 
     def _verdict_of(self, facts: SpanFacts) -> bool | None:
-        try:
-            if self._user_is_run is None or not isinstance(facts, SpanReader):
-                return None
-            return self._user_is_run(facts.span)
-        except Exception as error:  # the user's function must not cost them the outcome
-            if is_theirs(error):
-                raise
-            self._failed(error)
-            return None
+        if self._user_is_run is not None and isinstance(facts, SpanReader):
+            with self._guard:  # the user's function must not cost them the outcome
+                return self._user_is_run(facts.span)
+        return None
 
     def _price_of(self, call: ModelCall) -> object:
-        try:
-            return self._prices(call) if self._prices is not None else None
-        except Exception as error:  # the prices must not cost the application its run
-            if is_theirs(error):
-                raise
-            self._count_error(error)
-            name = type(error).__qualname__
-            _log.warning("prices", "the prices of %r raised %s; that run's cost is incomplete", call.model, name)
-            return None
+        if self._prices is not None:
+            with Guard(partial(self._prices_failed, call)):  # the prices must not cost the application its run
+                return self._prices(call)
+        return None
+
+    def _prices_failed(self, call: ModelCall, error: BaseException) -> None:
+        self._count_error(error)
+        name = type(error).__qualname__
+        _log.warning("prices", "the prices of %r raised %s; that run's cost is incomplete", call.model, name)
 
     def _note_problem(self, kind: ProblemKind) -> None:
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])

@@ -120,7 +120,9 @@ class SpanCallbacks:
     def _end_leaf(self, span: ReadableSpan, context: Any, attributes: dict[str, Any], scope: Any) -> bool:
         """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
         tracker = self.tracker
-        plan = tracker.shapes.plan_of(attributes)
+        shape = tracker.shapes.get(names := tuple(attributes)) or tracker.shapes.note(names)
+        word = attributes.get(shape.word_key)
+        plan = shape.plans.get(word) if type(word) is str else None
         bounded: Any = span._attributes
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False

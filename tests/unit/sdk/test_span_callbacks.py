@@ -121,7 +121,7 @@ def results(feed: Feed) -> list[object]:
     ]
 
 
-MARKS: Final[st.SearchStrategy[dict[str, str]]] = st.one_of(
+MARKS: Final[st.SearchStrategy[dict[str, Any]]] = st.one_of(
     st.sampled_from([*OPERATION_ROLES, "invoke_swarm", "plan"]).map(lambda word: {"gen_ai.operation.name": word}),
     st.sampled_from(["LLM", "TOOL", "CHAIN", "AGENT"]).map(lambda word: {"openinference.span.kind": word}),
     st.sampled_from(["tool", "task"]).map(lambda word: {"traceloop.span.kind": word}),
