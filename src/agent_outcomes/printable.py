@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
 _ELLIPSIS: Final = "..."
+# Unicode's space separators (Zs) but the plain one: a table of them all would be a module more to load.
+_BLANKS: Final = frozenset(
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+)
 
 
 def printable(text: str, length_max: int | None = None) -> str:
@@ -27,4 +30,4 @@ def printable(text: str, length_max: int | None = None) -> str:
 def _shown(character: str) -> str:
     if character.isprintable():
         return character
-    return " " if unicodedata.category(character) == "Zs" else character.encode("unicode_escape").decode()
+    return " " if character in _BLANKS else character.encode("unicode_escape").decode()

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings: the processor's arguments and the `AGENT_OUTCOMES_*` variables that mean the same, read in one place.
 
-A setting is one field of `Settings`. Its argument, its variable, its option in a configuration file, its row in the
-README and the words of its errors follow from that line.
+A setting is one field of `Settings` and the row of its name. Its argument, its variable, its option in a configuration
+file, its row in the README and the words of its errors follow from them.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.patterns import Pattern
@@ -35,8 +34,7 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and what it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a setting takes: as an argument and as a variable's text; either function raises `ValueError` at others."""
 
     check: Callable[[object], object]
@@ -46,8 +44,7 @@ class Kind:
     show: Callable[[object], str] = repr
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: its argument and option, its default and, in Markdown, what it does."""
 
     name: str
@@ -119,41 +116,19 @@ _TIME: Final = Kind(_checked_seconds, _seconds, f"a number of seconds from 0 (of
 _PRICES: Final = Kind(_checked_prices, _prices, f"{GENAI_PRICES!r} or a function", GENAI_PRICES, show=str)
 
 
-def _row(kind: Kind, sentence: str) -> dict[str, Kind | str]:
-    """What a field of `Settings` keeps for the table."""
-    return {"kind": kind, "sentence": sentence}
+class Settings(NamedTuple):
+    """The settings in force; `TABLE` says of each what it does, in this order."""
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings in force; `TABLE` holds what each field says of its setting, in this order."""
-
-    agents_max: int = field(
-        default=100, metadata=_row(_LIMIT, "agent names that become metric labels; further ones count as `_OTHER`")
-    )
-    job_types_max: int = field(default=50, metadata=_row(_LIMIT, "job types, likewise"))
-    labels_max: int = field(default=50, metadata=_row(_LIMIT, "outcome labels, likewise"))
-    hide_message: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.message` off events"))
-    hide_metadata: bool = field(default=False, metadata=_row(_SWITCH, "leave `agent.outcome.metadata` off events"))
-    outcome_span: bool = field(
-        default=False,
-        metadata=_row(_SWITCH, "add a zero-length child span with the outcome's attributes to every run"),
-    )
-    handoffs: bool = field(
-        default=False, metadata=_row(_SWITCH, "emit an event `agent.handoff` for every agent called within a run")
-    )
-    evaluation_result: bool = field(
-        default=False, metadata=_row(_SWITCH, "emit `gen_ai.evaluation.result` events, too")
-    )
-    prices: Prices | str | None = field(
-        default=None,
-        metadata=_row(
-            _PRICES, "`genai-prices`, or in Python a function: what model calls cost that report only tokens"
-        ),
-    )
-    stale_after_s: float = field(
-        default=0.0, metadata=_row(_TIME, "report a run that is still open after so many seconds")
-    )
+    agents_max: int = 100
+    job_types_max: int = 50
+    labels_max: int = 50
+    hide_message: bool = False
+    hide_metadata: bool = False
+    outcome_span: bool = False
+    handoffs: bool = False
+    evaluation_result: bool = False
+    prices: Prices | str | None = None
+    stale_after_s: float = 0.0
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -177,8 +152,20 @@ class SettingsArguments(TypedDict, total=False):
     stale_after_s: float | None
 
 
+_ROWS: Final[Mapping[str, tuple[Kind, str]]] = {
+    "agents_max": (_LIMIT, "agent names that become metric labels; further ones count as `_OTHER`"),
+    "job_types_max": (_LIMIT, "job types, likewise"),
+    "labels_max": (_LIMIT, "outcome labels, likewise"),
+    "hide_message": (_SWITCH, "leave `agent.outcome.message` off events"),
+    "hide_metadata": (_SWITCH, "leave `agent.outcome.metadata` off events"),
+    "outcome_span": (_SWITCH, "add a zero-length child span with the outcome's attributes to every run"),
+    "handoffs": (_SWITCH, "emit an event `agent.handoff` for every agent called within a run"),
+    "evaluation_result": (_SWITCH, "emit `gen_ai.evaluation.result` events, too"),
+    "prices": (_PRICES, "`genai-prices`, or in Python a function: what model calls cost that report only tokens"),
+    "stale_after_s": (_TIME, "report a run that is still open after so many seconds"),
+}
 TABLE: Final = tuple(
-    Setting(each.name, each.metadata["kind"], each.default, each.metadata["sentence"]) for each in fields(Settings)
+    Setting(name, _ROWS[name][0], default, _ROWS[name][1]) for name, default in Settings._field_defaults.items()
 )
 VARIABLES: Final[Mapping[str, str]] = {setting.name: setting.variable for setting in TABLE}
 

@@ -199,7 +199,8 @@ def _measure_import() -> float:
         return count_process([sys.executable, "-c", statement], environ)
 
     bare = count("pass")
-    return (count(OURS) - bare) / (count(SDK) - bare)
+    # With the SDK's logs and metrics, which the package itself imports when it is installed.
+    return (count(f"{SDK}; {OURS}") - bare) / (count(SDK) - bare)
 
 
 def _fixed(environ: Mapping[str, str], path: str) -> dict[str, str]:

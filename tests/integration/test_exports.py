@@ -15,6 +15,24 @@ import agent_outcomes
 
 IMPORTED_FROM = Path(agent_outcomes.__file__).parent.parent
 HEAVY = ("grpc", "requests", "urllib3", "asyncio", "google.protobuf", "opentelemetry.exporter", "opentelemetry.proto")
+# What a command, or only the call of `install()`, needs.
+ON_DEMAND = (
+    "agent_outcomes.cli",
+    "agent_outcomes.doctor",
+    "agent_outcomes.explain",
+    "agent_outcomes.instrumentation.flushing",
+    "agent_outcomes.instrumentation.installation",
+    "agent_outcomes.instrumentation.late_exporters",
+    "agent_outcomes.instrumentation.pipelines",
+    "agent_outcomes.instrumentation.process_exit",
+    "agent_outcomes.otel_variables",
+    "agent_outcomes.otlp",
+    "agent_outcomes.retrying",
+    "difflib",
+    "email.utils",
+    "opentelemetry.sdk._logs",
+    "opentelemetry.sdk.metrics",
+)
 
 
 def test_all_is_what_the_package_defines_publicly() -> None:
@@ -79,23 +97,44 @@ def test_every_public_name_is_documented() -> None:
 
 def test_importing_loads_no_exporter() -> None:
     """A fresh interpreter that imports the package, and uses its model, has loaded no exporter, gRPC nor asyncio."""
-    script = (
-        "import json, sys, agent_outcomes as a\n"
+    loaded = loaded_by(
+        "import agent_outcomes as a\n"
         "a.Outcome.failure(ConnectionError(), value='1.50'); a.agent_run('bot', job_type='x')\n"
-        "print(json.dumps(sorted(sys.modules)))"
     )
+    assert "agent_outcomes.sdk.processor" in loaded
+    assert among(loaded, HEAVY) == []
+
+
+def test_importing_loads_what_every_program_needs_and_no_more() -> None:
+    """Importing `install` loads no command, and nothing that its call is the first to need; making a processor neither.
+
+    Its call does, so that the first span or outcome that comes finds all of it there.
+    """
+    made = "from agent_outcomes import install, AgentOutcomeSpanProcessor\nAgentOutcomeSpanProcessor()\n"
+    assert among(loaded_by(made), ON_DEMAND) == []
+    installed = loaded_by(f"{made}install()\n")
+    assert {name for name in ON_DEMAND if "instrumentation" in name} <= set(installed)
+    assert among(installed, ("agent_outcomes.cli", "agent_outcomes.doctor", "agent_outcomes.explain")) == []
+
+
+def loaded_by(script: str) -> list[str]:
+    """The modules that a fresh interpreter has loaded after a script; it must not have printed a word."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-W", "error", "-c", f"{script}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"],
         env={**os.environ, "PYTHONPATH": str(IMPORTED_FROM)},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    loaded = json.loads(done.stdout)
-    assert "agent_outcomes.sdk.processor" in loaded
-    assert [name for name in loaded if any(name == heavy or name.startswith(f"{heavy}.") for heavy in HEAVY)] == []
     assert done.stderr == ""
+    loaded: list[str] = json.loads(done.stdout)
+    return loaded
+
+
+def among(loaded: list[str], packages: tuple[str, ...]) -> list[str]:
+    """Those of the modules that are one of the packages or within one."""
+    return [name for name in loaded if any(name == one or name.startswith(f"{one}.") for one in packages)]
 
 
 def _is_bare(member: str, doc: str | None) -> bool:

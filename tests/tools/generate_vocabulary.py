@@ -68,9 +68,8 @@ attribute has the same name the instrument's constant ends in `_METRIC`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 '''
 
 METHODS = {
@@ -95,8 +94,7 @@ class InstrumentKind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(NamedTuple):
     """A metric: `unit` as in UCUM, `attributes` the keys of its attribute sets, `buckets` bounds in its unit."""
 
     name: str

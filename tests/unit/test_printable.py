@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,12 @@ from hypothesis import strategies as st
 from agent_outcomes.printable import printable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+def test_blanks_of_any_width_are_plain_ones() -> None:
+    """Unicode's space separators, and no other character, stand as a blank."""
+    separators = {chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Zs"}
+    assert {chr(code) for code in range(sys.maxunicode + 1) if printable(chr(code)) == " "} == separators
 
 
 @given(text=ANY_TEXT)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,12 +55,13 @@ def test_the_defaults_are_those_of_the_design() -> None:
 def test_every_setting_has_its_variable() -> None:
     """One variable for each field, named after it."""
     assert VARIABLES == EXPECTED_VARIABLES
-    assert [field.name for field in fields(Settings)] == list(EXPECTED_VARIABLES)
+    assert list(Settings._fields) == list(EXPECTED_VARIABLES)
 
 
 def test_type_checkers_know_each_setting_by_the_type_of_its_field() -> None:
     """The keyword arguments are those of the table, each of its field's type or `None`."""
-    declared = {field.name: str(field.type).removesuffix(" | None") for field in fields(Settings)}
+    types = {name: type_.__forward_arg__ for name, type_ in Settings.__annotations__.items()}
+    declared = {name: type_.removesuffix(" | None") for name, type_ in types.items()}
     keywords = {name: arg.__forward_arg__ for name, arg in SettingsArguments.__annotations__.items()}
     assert keywords == {name: f"{type_} | None" for name, type_ in declared.items()}
     assert SettingsArguments.__optional_keys__ == declared.keys()

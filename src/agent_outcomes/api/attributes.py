@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import Fields
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.amounts import is_exact_double, parse_amount, plain_text
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX
@@ -68,12 +68,14 @@ _FIELDS: Final[Mapping[str, tuple[type, bool]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Fields):
     """What one call has stated, as span attributes: those of a whole outcome, and those of its keywords."""
 
-    whole: Mapping[str, SpanAttribute]
-    fields: Mapping[str, SpanAttribute]
+    __slots__ = ("fields", "whole")
+
+    def __init__(self, whole: Mapping[str, SpanAttribute], fields: Mapping[str, SpanAttribute]) -> None:
+        self.whole = whole
+        self.fields = fields
 
     @property
     def attributes(self) -> dict[str, SpanAttribute]:

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 
 from agent_outcomes.foreign_exceptions import Guard
-from agent_outcomes.instrumentation.install import install_unattended
+from agent_outcomes.instrumentation.installation import install_unattended
 from agent_outcomes.otel_variables import DISABLED_VARIABLE
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.classification import classify, facts_from_exception
@@ -21,9 +21,21 @@ from agent_outcomes.semconv import ErrorCategory, OutcomeType, Remedy, Source, S
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
-    from typing import Never, Unpack
+    from typing import Never, TypedDict, Unpack
 
     from agent_outcomes.outcome.attribute_reader import Problem
+
+    class BusinessFields(TypedDict):
+        """The fields of an `Outcome` that a statement gives as they are."""
+
+        type: OutcomeType | None
+        business_success: bool | None
+        label: str | None
+        value: Decimal | None
+        currency: str
+        message: str | None
+        metadata: str | None
+
 
 BUSINESS_SUCCESS_BY_TYPE: Mapping[OutcomeType | None, bool | None] = {
     OutcomeType.CONVERTED: True,
@@ -35,30 +47,18 @@ BUSINESS_SUCCESS_BY_TYPE: Mapping[OutcomeType | None, bool | None] = {
 }
 
 
-class BusinessFields(TypedDict):
-    """The fields of an `Outcome` that a statement gives as they are."""
-
-    type: OutcomeType | None
-    business_success: bool | None
-    label: str | None
-    value: Decimal | None
-    currency: str
-    message: str | None
-    metadata: str | None
-
-
 def business_fields(statement: Statement) -> BusinessFields:
     """The business result as stated; success follows from the type where it was not stated itself."""
     success = BUSINESS_SUCCESS_BY_TYPE[statement.type] if statement.success is None else statement.success
-    return BusinessFields(
-        type=statement.type,
-        business_success=success,
-        label=statement.label,
-        value=statement.value,
-        currency=statement.currency,
-        message=statement.message,
-        metadata=statement.metadata,
-    )
+    return {
+        "type": statement.type,
+        "business_success": success,
+        "label": statement.label,
+        "value": statement.value,
+        "currency": statement.currency,
+        "message": statement.message,
+        "metadata": statement.metadata,
+    }
 
 
 class Execution(NamedTuple):

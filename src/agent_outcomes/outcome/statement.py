@@ -8,11 +8,11 @@ values, kept as text in `refused`. Everything that comes out is bounded and enco
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, AttributeReader
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
 from agent_outcomes.outcome.text import REFUSED_LENGTH_MAX, encodable
@@ -32,32 +32,54 @@ _PREFIXES: Final = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class Statement:
+class Statement(Fields):
     """The stated fields in typed form; `None` where nothing (usable) was stated.
 
     `status` is the meaning of the status word; `raw_status` keeps a word that is in no table.
     """
 
-    status: StatusWord | None = None
-    raw_status: str | None = None
-    success: bool | None = None
-    type: OutcomeType | None = None
-    label: str | None = None
-    value: Decimal | None = None
-    currency: str = DEFAULT_CURRENCY
-    cost: Decimal | None = None
-    cost_currency: str = DEFAULT_CURRENCY
-    retryable: bool | None = None
-    message: str | None = None
-    error_category: str | None = None
-    job_type: str | None = None
-    run_id: str | None = None
-    metadata: str | None = None
-    source: Source | None = None
-    evidence: str | None = None
-    problems: tuple[Problem, ...] = ()
-    refused: tuple[str, ...] = ()
+    __slots__ = (
+        "cost",
+        "cost_currency",
+        "currency",
+        "error_category",
+        "evidence",
+        "job_type",
+        "label",
+        "message",
+        "metadata",
+        "problems",
+        "raw_status",
+        "refused",
+        "retryable",
+        "run_id",
+        "source",
+        "status",
+        "success",
+        "type",
+        "value",
+    )
+
+    def __init__(self) -> None:
+        self.status: StatusWord | None = None
+        self.raw_status: str | None = None
+        self.success: bool | None = None
+        self.type: OutcomeType | None = None
+        self.label: str | None = None
+        self.value: Decimal | None = None
+        self.currency: str = DEFAULT_CURRENCY
+        self.cost: Decimal | None = None
+        self.cost_currency: str = DEFAULT_CURRENCY
+        self.retryable: bool | None = None
+        self.message: str | None = None
+        self.error_category: str | None = None
+        self.job_type: str | None = None
+        self.run_id: str | None = None
+        self.metadata: str | None = None
+        self.source: Source | None = None
+        self.evidence: str | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self.refused: tuple[str, ...] = ()
 
     @property
     def is_reported(self) -> bool:
@@ -92,12 +114,15 @@ def read_statement(attributes: Mapping[str, Any], limits: SpanLimits = NO_LIMITS
 _Read = Callable[[AttributeReader, Statement], None]
 
 
-class _Plan(NamedTuple):
+class _Plan(Fields):
     """Which of a span's attributes are about its outcome, how they are read, and which of them nobody knows."""
 
-    own: tuple[str, ...]
-    reads: tuple[_Read, ...]
-    unknown: tuple[str, ...]
+    __slots__ = ("own", "reads", "unknown")
+
+    def __init__(self, own: tuple[str, ...], reads: tuple[_Read, ...], unknown: tuple[str, ...]) -> None:
+        self.own = own
+        self.reads = reads
+        self.unknown = unknown
 
 
 @lru_cache(maxsize=512)

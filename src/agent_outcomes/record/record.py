@@ -68,12 +68,15 @@ PlainPosting = tuple[Instrument, tuple[LabelValue, ...], "Decimal | int"]
 """A posting without the names: an outcome's are made so, as a named tuple costs three times as much."""
 
 
-class _Side(NamedTuple):
+class _Side(Fields):
     """The counters of one side of double entry."""
 
-    outcomes: Instrument
-    value: Instrument
-    cost: Instrument
+    __slots__ = ("cost", "outcomes", "value")
+
+    def __init__(self, outcomes: Instrument, value: Instrument, cost: Instrument) -> None:
+        self.outcomes = outcomes
+        self.value = value
+        self.cost = cost
 
 
 _ENTRY: Final = _Side(semconv.AGENT_OUTCOMES, semconv.AGENT_OUTCOME_VALUE_METRIC, semconv.AGENT_OUTCOME_COST_METRIC)

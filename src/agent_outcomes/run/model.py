@@ -6,7 +6,6 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_outcomes.fields import Fields
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import CostKind, CostSource
 
 
-@dataclass(slots=True)
-class AgentSpan:
+class AgentSpan(NamedTuple):
     """An ended span as the normaliser reads it: plain data, whatever SDK or protocol it came from.
 
     `status_code` is `unset`, `ok` or `error`, and `status_text` how its description begins. `exception_types` are those

@@ -8,7 +8,6 @@ keeps to the conventions, or plain code of an application.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
 _FAMILIES_MAX: Final = 256
+_NO_NAMES: Final[Mapping[str, Role]] = {}
 
 
 class StopEvent(NamedTuple):
@@ -42,8 +42,7 @@ class StopEvent(NamedTuple):
     reason_key: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScopeRules:
+class ScopeRules(NamedTuple):
     """How the spans of one instrumentation scope are to be read, beside their marks.
 
     - `roots`: names of runs' root spans that carry no agent mark of their own;
@@ -64,7 +63,7 @@ class ScopeRules:
 
     roots: Pattern | None = None
     root_operations: frozenset[str] = frozenset()
-    name_roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    name_roles: Mapping[str, Role] = _NO_NAMES
     mismarked: Pattern | None = None
     name_keys: tuple[str, ...] = ()
     unnamed_roots: frozenset[str] = frozenset()
@@ -219,5 +218,5 @@ def _rules_of_family(scope: Hashable) -> ScopeRules:
         return _PLAIN
     is_genai = _GENAI_SCOPE.match(scope) is not None
     if _OPENAI_AGENTS_SCOPE.match(scope):
-        return replace(_OPENAI_AGENTS, is_genai=is_genai)
+        return _OPENAI_AGENTS._replace(is_genai=is_genai)
     return _GENAI if is_genai else _PLAIN

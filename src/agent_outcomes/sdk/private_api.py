@@ -6,7 +6,7 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
@@ -15,6 +15,8 @@ from opentelemetry.metrics import MeterProvider, NoOpMeterProvider, get_meter_pr
 from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.trace import NonRecordingSpan
 from opentelemetry.trace.propagation import _SPAN_KEY
+
+from agent_outcomes.fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,11 +82,14 @@ def are_metrics_shut_down(provider: MeterProvider | None) -> bool:
     return getattr(provider, "_shutdown", False) is True
 
 
-class ProviderLimits(NamedTuple):
+class ProviderLimits(Fields):
     """How many attributes a record or span may have and how many characters a text; `None` where there is no limit."""
 
-    attributes_max: int | None = None
-    text_length_max: int | None = None
+    __slots__ = ("attributes_max", "text_length_max")
+
+    def __init__(self, attributes_max: int | None = None, text_length_max: int | None = None) -> None:
+        self.attributes_max = attributes_max
+        self.text_length_max = text_length_max
 
 
 def log_limits(logger: Logger) -> ProviderLimits:

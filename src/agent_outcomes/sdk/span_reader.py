@@ -92,8 +92,9 @@ class SpanReader:
         held: Any = getattr(self.span, "_attributes", None)
         attributes: Mapping[str, object] = held._dict if type(held) is BoundedAttributes else self.span.attributes or {}  # noqa: SLF001 - as said
         if ROLE_KEYS.isdisjoint(attributes):
-            return self.span.name, len(attributes)
-        return self.span.name, len(attributes), *[str(attributes.get(key)) for key in _ROLE_KEYS]
+            return self.name, len(attributes)
+        words = [attributes.get(key) for key in _ROLE_KEYS]
+        return self.name, len(attributes), *[str.__str__(word) if isinstance(word, str) else None for word in words]
 
     @property
     def limits(self) -> SpanLimits:

@@ -18,7 +18,6 @@ their end may come after all: at most `ABANDONED_MAX`, the oldest are forgotten.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.classification import facts_from_exception, is_interruption, is_silent
@@ -159,4 +158,4 @@ def snapshot_given_up(node: OpenSpan, span: SpanFacts, attributes: dict[str, Any
     if failure is not None and not is_interruption(failure) and failure.name not in facts.exception_types:
         failure = None
     end_ns = span.failed_at_ns() or doubt.failed_at_ns or time.time_ns()
-    return replace(facts, start_ns=span.start_ns or end_ns, end_ns=end_ns, in_flight=failure)
+    return facts._replace(start_ns=span.start_ns or end_ns, end_ns=end_ns, in_flight=failure)

@@ -8,6 +8,7 @@ left something meanwhile, so that its candidate has to be made anew.
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -280,5 +281,6 @@ def _statement_of(candidate: Candidate) -> Statement | None:
     statement, differ = read_stated(span, below)
     if differ or gathered.contradicted:
         problems = (*statement.problems, Problem(ProblemKind.CONTRADICTING_OUTCOME))
-        statement = replace(statement, problems=problems)
+        statement = copy(statement)
+        statement.problems = problems
     return statement

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.spans import moves
@@ -91,4 +90,4 @@ def snapshot_open(facts: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:
     now_ns = time.time_ns()
     start_ns = facts.start_ns
     ended = facts.snapshot(attributes, None)
-    return replace(ended, start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)
+    return ended._replace(start_ns=now_ns + 1 if start_ns is None else start_ns, end_ns=now_ns)

@@ -340,7 +340,7 @@ def test_a_fork_while_pipelines_are_being_made_does_not_hang_the_child() -> None
     """The lock under which another thread builds an exporter at the fork does not hold up the child's first run."""
     script = """
 import signal
-from agent_outcomes.instrumentation.install import _installation
+from agent_outcomes.instrumentation.installation import _installation
 trace.set_tracer_provider(tracer_provider())
 install()
 with _installation._pipelines._lock:

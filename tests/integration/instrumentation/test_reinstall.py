@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_outcomes import agent_run, install
-from agent_outcomes.instrumentation import install as installation
+from agent_outcomes.instrumentation import installation
 from tests.integration.api_pipeline import isolate
 from tests.integration.installed import otlp_environ, python
 from tests.integration.otlp_sink import HTTP, OtlpSink, plain

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +39,7 @@ TIMED_OUT = Finding(
 
 
 def span(**attributes: Any) -> AgentSpan:
-    return replace(SPAN, attributes={key.replace("__", "."): value for key, value in attributes.items()})
+    return SPAN._replace(attributes={key.replace("__", "."): value for key, value in attributes.items()})
 
 
 def kinds(outcome: Outcome) -> list[ProblemKind]:
@@ -73,7 +72,7 @@ def test_nested_agents_name_a_run_without_one() -> None:
     assert normalize(span(gen_ai__agent__name="own"), below)[0].agent_name == "own"
     assert normalize(SPAN, below)[0].agent_name == "inner"
     assert normalize(SPAN, Below())[0].agent_name == "support"
-    assert normalize(replace(SPAN, internal=False), Below())[0].agent_name is None
+    assert normalize(SPAN._replace(internal=False), Below())[0].agent_name is None
 
 
 def test_stated_below() -> None:
@@ -122,7 +121,7 @@ def test_mixed_currencies() -> None:
 )
 def test_status_conflict(status: str, *, conflict: bool) -> None:
     """Only a good status contradicts an escaping exception, and it stands."""
-    made = replace(span(agent__outcome__status=status), status_code="error", exception_types=("ValueError",))
+    made = span(agent__outcome__status=status)._replace(status_code="error", exception_types=("ValueError",))
     _, outcome = normalize(made, Below())
     assert outcome.status == status
     assert kinds(outcome) == ([ProblemKind.STATUS_CONFLICT] if conflict else [])
@@ -130,7 +129,7 @@ def test_status_conflict(status: str, *, conflict: bool) -> None:
 
 def test_stated_timeout_keeps_the_errors_class() -> None:
     """A stated status keeps its own meaning and says which error there was."""
-    made = replace(span(agent__outcome__status="timeout"), status_code="error", exception_types=("KeyError",))
+    made = span(agent__outcome__status="timeout")._replace(status_code="error", exception_types=("KeyError",))
     _, outcome = normalize(made, Below())
     assert (outcome.status, outcome.retryable, outcome.error_category, outcome.error_type) == (
         Status.TIMEOUT,
@@ -143,7 +142,7 @@ def test_stated_timeout_keeps_the_errors_class() -> None:
 def test_problems_are_listed_once_and_bounded() -> None:
     """A problem met twice is listed once, and there are so many at most."""
     attributes = {f"agent.outcome.slip{number}": 1 for number in range(100)}
-    _, outcome = normalize(replace(SPAN, attributes=attributes, limits=SpanLimits(has_dropped=True)), Below())
+    _, outcome = normalize(SPAN._replace(attributes=attributes, limits=SpanLimits(has_dropped=True)), Below())
     assert len(outcome.problems) == PROBLEMS_MAX + 1
     tally = Tally()
     tally.note([Problem(ProblemKind.INVALID_AMOUNT, "agent.outcome.value")])
@@ -176,7 +175,7 @@ def test_total_and_deterministic(
     attributes: dict[str, Any], stated: dict[str, Any], limit: int | None, status_code: str
 ) -> None:
     """No span and nothing below it raises, and the same input always gives the same run and outcome."""
-    made = replace(SPAN, attributes=armed(attributes), limits=SpanLimits(limit), status_code=status_code)
+    made = SPAN._replace(attributes=armed(attributes), limits=SpanLimits(limit), status_code=status_code)
     below = Below(tally=read_usage(made.attributes, Role.MODEL, SpanLimits(limit)), stated=armed(stated))
     run, outcome = normalize(made, below)
     assert (run, outcome) == normalize(made, below)
@@ -188,7 +187,7 @@ def test_total_and_deterministic(
 @given(HOSTILE_ATTRIBUTES)
 def test_business_is_never_derived_from_status(attributes: dict[str, Any]) -> None:
     """The same statement gives the same business result, however the run ended, and the other way round."""
-    made = replace(SPAN, attributes=armed(attributes))
+    made = SPAN._replace(attributes=armed(attributes))
     _, well = normalize(made, Below())
     _, badly = normalize(made, Below(), TIMED_OUT)
     assert well.same_business(badly)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,7 +92,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
 def said_by(rules: ScopeRules) -> Iterator[str]:
     """The fields in which a row says something of its own."""
     plain = ScopeRules()
-    yield from (one.name for one in fields(ScopeRules) if getattr(rules, one.name) != getattr(plain, one.name))
+    yield from (name for name in ScopeRules._fields if getattr(rules, name) != getattr(plain, name))
 
 
 def test_every_row_is_expected() -> None:
@@ -106,7 +105,7 @@ def test_row(scope: str, name: str) -> None:
     """A row gives the answer, and without the field it gives another one."""
     ask, answer = EXPECTED[scope, name]
     assert ask(rules_of(scope)) == answer
-    without = replace(rules_of(scope), **{name: getattr(ScopeRules(), name)})
+    without = rules_of(scope)._replace(**{name: getattr(ScopeRules(), name)})
     assert ask(without) != answer
 
 
