@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.foreign_exceptions import Guard, is_theirs
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.evaluations import evaluation_events
 from agent_outcomes.record.fitting import fit
@@ -83,7 +83,6 @@ class OutcomeEmitter:
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
-        self._meter_guard = Guard(self._meter_raised)
 
     def deliver(self, handover: Handover) -> None:
         """Hand over one revision of an outcome, or go on with that where an interruption left off.
@@ -234,7 +233,7 @@ class OutcomeEmitter:
             return [dropped(lost_for, Signal.EVENT, 1)]
         limits = self._log_limits
         attributes, problems = fit(event.attributes, limits.text_length_max, limits.attributes_max)
-        with _LOGGER_GUARD:
+        try:
             logger.emit(
                 timestamp=event.timestamp_ns,
                 observed_timestamp=time.time_ns(),
@@ -245,8 +244,14 @@ class OutcomeEmitter:
                 attributes=attributes,
                 event_name=event.name,
             )
-            return [EVENT_HANDED_OVER, *problem_postings(problems)] if event.name == EVENT_NAME else []
-        return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
+        except Exception as error:  # of a log processor or exporter; written out, as a guard costs 1 % of an emission
+            if is_theirs(error):
+                raise
+            _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
+            return [dropped(DropReason.ERROR, Signal.EVENT, 1)]
+        if event.name != EVENT_NAME:
+            return []
+        return [EVENT_HANDED_OVER, *problem_postings(problems)] if problems else [EVENT_HANDED_OVER]
 
     def _why_logs_are_lost(self) -> DropReason | None:
         """Why what is emitted there would go nowhere, which is said in the log; `None` if it would not."""
@@ -289,12 +294,13 @@ class OutcomeEmitter:
             self.post_health([dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
             return
         handover.is_duration_handed = True
-        with self._meter_guard:
+        try:
             export.record_duration(made.duration_s, made.duration_labels, handover.context)
-
-    def _meter_raised(self, error: BaseException) -> None:
-        _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
-        self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
+        except Exception as error:  # of a view or reservoir; written out, as above
+            if is_theirs(error):
+                raise
+            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+            self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
 
     def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
@@ -340,16 +346,11 @@ class OutcomeEmitter:
             export.totals.posted.append(counted.postings)
 
 
-def _logger_raised(error: BaseException) -> None:
-    _log.warning("logger_raised", "an agent outcome event was dropped: the logger raised %r", error)
-
-
 def _tracer_raised(error: BaseException) -> None:
     _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
 
 
-# What they call are log processors, samplers and exporters of the application.
-_LOGGER_GUARD: Final = Guard(_logger_raised)
+# What it calls are samplers, processors and exporters of the application.
 _TRACER_GUARD: Final = Guard(_tracer_raised)
 
 

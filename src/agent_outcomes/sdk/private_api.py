@@ -56,9 +56,12 @@ def exports_metrics(provider: MeterProvider | None) -> bool:
 def working_log_processor(provider: LoggerProvider | None) -> object:
     """Of an SDK provider's processors one that was not shut down, for `is_working`; `None` if there is none."""
     processors = getattr(getattr(provider, "_multi_log_record_processor", None), "_log_record_processors", ())
-    # A batch processor's flag is that of what it is made of.
-    flagged = (getattr(one, "_batch_processor", one) for one in processors)
-    return next(filter(is_working, flagged), None)
+    for one in processors:
+        # A batch processor's flag is that of what it is made of.
+        flagged: object = getattr(one, "_batch_processor", one)
+        if is_working(flagged):
+            return flagged
+    return None
 
 
 def is_working(processor: object) -> bool:

@@ -30,7 +30,8 @@ def settlement_of(candidate: Candidate) -> Settlement:
     if agent_name is not None and candidate.likeness is Likeness.BY_MARK:
         agent_name = agent_name if rules_of(span.scope).is_named_below(span.name) else None
     below = Below(
-        candidate.tally(),
+        # Only read, so that it need not be a copy.
+        gathered.tally if candidate.own is None else candidate.tally(),
         gathered.stated,
         gathered.contradicted,
         gathered.nested,
