@@ -35,7 +35,8 @@ _PREFIXES: Final = (
 class Statement(Fields):
     """The stated fields in typed form; `None` where nothing (usable) was stated.
 
-    `status` is the meaning of the status word; `raw_status` keeps a word that is in no table.
+    `read_statement` fills it, and nothing changes it later. `status` is the meaning of the status word; `raw_status`
+    keeps a word that is in no table.
     """
 
     __slots__ = (
