@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, Unpack
@@ -143,6 +144,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._attends = True
         self._is_shut_down = False
         self._evicted_reported = 0
+        _warn_without_global_lock()
         PROCESSORS.add(self)
 
     @property
@@ -363,6 +365,15 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _count_error(self, error: BaseException) -> None:
         name = type(error).__qualname__
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
+
+
+def _warn_without_global_lock() -> None:
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        _log.warning(
+            "free_threaded",
+            "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of runs "
+            "that end at the same moment may be lost. Set PYTHON_GIL=1.",
+        )
 
 
 def _finder(given: P | Callable[[], P | None] | None, find_global: Callable[[], P | None]) -> Callable[[], P | None]:

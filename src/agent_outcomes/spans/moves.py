@@ -13,7 +13,8 @@ function begins, where a loop goes back and after a call (its "eval breaker"); s
 A function that calls nothing, loops over nothing and makes no object has no such place once it has begun: it tests,
 assigns and deletes, and its last step may be one call of C code (`list.append`), which is done when it returns. What a
 move takes out of a table is still held by its caller, so that nothing is freed within it. `test_moves.py` checks the
-bytecode of every function here for all that. An interpreter without the global lock serialises all callbacks instead.
+bytecode of every function here for all that. Where the interpreter runs without its global lock none of this holds; the
+processor says so when it is made.
 
 Every move says `DONE` also where it finds its work done, so that an end which was interrupted anywhere can be worked
 through again.

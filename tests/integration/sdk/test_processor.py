@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from opentelemetry import trace
@@ -302,3 +303,11 @@ def test_logger_provider_with_limits_of_its_own() -> None:
     pipeline = Pipeline(logger_provider=logs)
     run_agent(pipeline.tracer())
     assert len(pipeline.events()) == 1
+
+
+def test_without_the_global_lock_it_warns(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What holds open spans together is no lock of ours; the line says what to set."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    Pipeline()
+    (warning,) = warnings_of(caplog)
+    assert "PYTHON_GIL=1" in warning
