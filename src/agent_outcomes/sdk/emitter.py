@@ -93,7 +93,8 @@ class OutcomeEmitter:
         made = handover.made
         if made is None:
             settlement = handover.settlement
-            made = self._record(settlement)
+            is_plain = settlement.revision == 0 and not self._hidden
+            made = record(settlement.run, settlement.outcome) if is_plain else self._record(settlement)
             # Nothing else counts as done before `made` is there.
             if settlement.handoffs or self._settings.evaluation_result:
                 handover.events = (made.event, *self._further_events(made.event, settlement))
