@@ -93,7 +93,8 @@ class OutcomeEmitter:
         made = handover.made
         if made is None:
             settlement = handover.settlement
-            made = self._record(settlement)
+            is_plain = settlement.revision == 0 and not self._hidden
+            made = record(settlement.run, settlement.outcome) if is_plain else self._record(settlement)
             # Nothing else counts as done before `made` is there.
             if settlement.handoffs or self._settings.evaluation_result:
                 handover.events = (made.event, *self._further_events(made.event, settlement))
@@ -221,12 +222,7 @@ class OutcomeEmitter:
     def _emit_event(self, event: Event, context: Context) -> list[PlainPosting]:
         logger = self._find_logger() if self._logger is None else self._logger
         if logger is None:
-            _log.warning(
-                "no_logger_provider",
-                "agent outcome events are dropped: no logger provider is set. "
-                "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
-                "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
-            )
+            _warn_of_no_logger_provider()
             return [dropped(DropReason.NO_PROVIDER, Signal.EVENT, 1)]
         lost_for = None if is_working(self._log_processor) else self._why_logs_are_lost()
         if lost_for is not None:
@@ -344,6 +340,15 @@ class OutcomeEmitter:
             self._early_health = fresh
             counted.is_posted = True
             export.totals.posted.append(counted.postings)
+
+
+def _warn_of_no_logger_provider() -> None:
+    _log.warning(
+        "no_logger_provider",
+        "agent outcome events are dropped: no logger provider is set. "
+        "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
+        "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
+    )
 
 
 def _tracer_raised(error: BaseException) -> None:
