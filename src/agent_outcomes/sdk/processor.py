@@ -371,8 +371,8 @@ def _warn_without_global_lock() -> None:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         _log.warning(
             "free_threaded",
-            "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of runs "
-            "that end at the same moment may be lost. Set PYTHON_GIL=1.",
+            "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of "
+            "runs that end at the same moment may be lost. Set PYTHON_GIL=1.",
         )
 
 
