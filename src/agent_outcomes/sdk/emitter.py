@@ -83,6 +83,7 @@ class OutcomeEmitter:
         self._export: MetricExport | None = None
         # What is counted about ourselves before there is a meter provider to read it.
         self._early_health = Totals()
+        self._provider_guard = Guard(self._provider_raised)
 
     def deliver(self, handover: Handover) -> None:
         """Hand over one revision of an outcome, or go on with that where an interruption left off.
@@ -311,21 +312,28 @@ class OutcomeEmitter:
 
     def _find_logger(self) -> Logger | None:
         if self._logger is None:
-            provider = self._find_logger_provider()
-            if provider is not None:
-                logger = provider.get_logger(SCOPE_NAME, __version__)
-                self._log_limits = log_limits(logger)
-                self._logger_provider = provider
-                self._logger = logger
+            with self._provider_guard:
+                provider = self._find_logger_provider()
+                if provider is not None:
+                    logger = provider.get_logger(SCOPE_NAME, __version__)
+                    self._log_limits = log_limits(logger)
+                    self._logger_provider = provider
+                    self._logger = logger
         return self._logger
 
     def _find_export(self) -> MetricExport | None:
         if self._export is None:
-            provider = self._find_meter_provider()
-            if provider is not None:
-                self._meter_provider = provider
-                self._take_over_health(export_of(provider, self._settings))
+            with self._provider_guard:
+                provider = self._find_meter_provider()
+                if provider is not None:
+                    self._meter_provider = provider
+                    self._take_over_health(export_of(provider, self._settings))
         return self._export
+
+    def _provider_raised(self, error: BaseException) -> None:
+        name = type(error).__qualname__
+        _log.warning(f"provider_{name}", "no provider could be found for agent outcomes: it raised %s", name)
+        self.post_health([(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 
     def _take_over_health(self, export: MetricExport) -> None:
         """What was counted before is counted there from now on, once."""

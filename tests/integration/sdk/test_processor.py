@@ -150,6 +150,24 @@ def test_meter_provider_that_raises(caplog: pytest.LogCaptureFixture) -> None:
     assert any(warning.endswith("RuntimeError") for warning in warnings_of(caplog))
 
 
+def test_logger_provider_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """The run is counted, its event as dropped, for as long as the function raises."""
+    pipeline, failures = Pipeline(), [LookupError("the container is not ready")] * 2
+
+    def find() -> LoggerProvider:
+        if failures:
+            raise failures.pop()
+        return pipeline.logs
+
+    spans = TracerProvider(shutdown_on_exit=False)
+    spans.add_span_processor(AgentOutcomeSpanProcessor(logger_provider=find, meter_provider=pipeline.meters))
+    for _ in range(3):
+        run_agent(spans.get_tracer("app"), value=5)
+    assert (pipeline.run_count(), pipeline.total("agent.outcome.value"), len(pipeline.events())) == (3, 15, 1)
+    assert pipeline.total("agent_outcomes.processor.dropped", {"agent_outcomes.signal": "event"}) == 2
+    assert any("LookupError" in warning for warning in warnings_of(caplog))
+
+
 def test_second_processor_disables_itself(caplog: pytest.LogCaptureFixture) -> None:
     """Two processors on one tracer provider: nothing counts twice, one warning tells."""
     pipeline = Pipeline()
