@@ -223,7 +223,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _settle_stale(self) -> None:
         with self._guard:
             if not self._disabled:
-                self._tracker.settle_stale(self._stale_after_s)
+                self._tracker.settle_stale(self._stale_after_s, self._emit)
                 self._emit()
 
     def _has_open(self) -> bool:

@@ -22,6 +22,8 @@ from agent_outcomes.spans.open_spans import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.facts import SpanFacts
     from agent_outcomes.spans.giving_up import GivingUp
@@ -38,8 +40,11 @@ class StaleRuns:
         self._placement = placement
         self._giving_up = giving_up
 
-    def settle(self, stale_after_s: float) -> None:
-        """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
+    def settle(self, stale_after_s: float, on_settled: Callable[[], None]) -> None:
+        """Settle the runs whose span has been open for longer, and those that wait for an outer one that has.
+
+        `on_settled` is called after each, so that no other thread comes upon all of them at once.
+        """
         latest_s = time.monotonic() - stale_after_s
         for node in list(self._board.open.values()):
             if node.started_s >= latest_s:
@@ -48,6 +53,8 @@ class StaleRuns:
                 self._settle_open(node)
             elif node.early.early_s < latest_s:
                 self._settle_waiting(node, latest_s)
+            if self._board.settled:
+                on_settled()
 
     def _settle_open(self, node: OpenSpan) -> None:
         """Settle what a span holds that has been open for too long: the run that it is, or those that wait for it."""

@@ -246,9 +246,9 @@ class RunTracker:
                 self._placement.settle(self.board, candidate, None, Ending(None, source=node))
             self._ends.end_missed(node)
 
-    def settle_stale(self, stale_after_s: float) -> None:
+    def settle_stale(self, stale_after_s: float, on_settled: Callable[[], None] = lambda: None) -> None:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
-        self._stale.settle(stale_after_s)
+        self._stale.settle(stale_after_s, on_settled)
 
     def find_run_span(self, context: SpanIds) -> object | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.

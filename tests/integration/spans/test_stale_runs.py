@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
 from agent_outcomes import agent_run, record_outcome
@@ -19,6 +20,7 @@ from tests.pipeline import AGENT, MODEL, OPENINFERENCE_LANGCHAIN, TOOL, Pipeline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.trace import Span
 
     from tests.pipeline import SeenEvent
@@ -373,3 +375,27 @@ def test_fork() -> None:
         """
     )
     assert report == {"child": ["of-the-child"], "parent": ["of-the-parent"]}
+
+
+def test_a_sweep_hands_over_each_run_before_the_next() -> None:
+    """No span of another thread comes upon a pile of them, to hand all of it over in its own callback."""
+    left: list[int] = []
+
+    class Watching(LogRecordProcessor):
+        def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+            left.append(len(pipeline.processor._tracker.board.settled))
+
+        def shutdown(self) -> None:
+            """Nothing is held."""
+
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return True
+
+    pipeline = Pipeline(stale_after_s=LONG_S)
+    pipeline.logs.add_log_record_processor(Watching())
+    for _ in range(50):
+        start(pipeline)
+    for node in pipeline.processor._tracker.board.open.values():
+        node.started_s -= LONG_S + 1
+    pipeline.processor._settle_stale()
+    assert (len(pipeline.events()), set(left)) == (50, {0})
