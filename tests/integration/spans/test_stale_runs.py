@@ -382,13 +382,13 @@ def test_a_sweep_hands_over_each_run_before_the_next() -> None:
     left: list[int] = []
 
     class Watching(LogRecordProcessor):
-        def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        def on_emit(self, log_record: ReadWriteLogRecord) -> None:  # noqa: ARG002 - the SDK's signature
             left.append(len(pipeline.processor._tracker.board.settled))
 
         def shutdown(self) -> None:
             """Nothing is held."""
 
-        def force_flush(self, timeout_millis: int = 30000) -> bool:
+        def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - likewise
             return True
 
     pipeline = Pipeline(stale_after_s=LONG_S)
