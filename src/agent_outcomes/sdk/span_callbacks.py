@@ -56,7 +56,8 @@ class SpanCallbacks:
         if self.tracker.repeats and self.tracker.is_repeat(context):
             return False
         scope, attributes = _scope_of(span), span.attributes or {}
-        if self.tracker.asks_user or scope in SPECIAL_SCOPES or not WATCHED_KEYS.isdisjoint(attributes):
+        is_marked = not WATCHED_KEYS.isdisjoint(attributes) or span.dropped_attributes > 0
+        if self.tracker.asks_user or scope in SPECIAL_SCOPES or is_marked:
             self.tracker.end(span, context, sys.exception())
         else:
             self.tracker.end_plain(context, sys.exception())
@@ -101,11 +102,15 @@ class SpanCallbacks:
         scope: Any = span._instrumentation_scope
         try:
             # Whoever subclasses or wraps a span may mean something else by its attributes.
-            keys = span._attributes._dict if type(span) is ReadableSpan else span.attributes or ()  # type: ignore[union-attr]
+            bounded: Any = span._attributes
+            keys = bounded._dict if type(span) is ReadableSpan else span.attributes or ()
+            has_lost = bounded.dropped
         except AttributeError:  # replaced by a plain dict, as some processors do
-            keys = span.attributes or ()
-        if not WATCHED_KEYS.isdisjoint(keys) or (
-            scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span)
+            keys, has_lost = span.attributes or (), True
+        if (
+            not WATCHED_KEYS.isdisjoint(keys)
+            or (scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span))
+            or has_lost
         ):
             if type(keys) is dict and self._end_leaf(span, context, keys, scope):
                 return False

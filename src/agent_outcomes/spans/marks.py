@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import GENAI_PREFIXES, ROLE_KEYS, Role
+from agent_outcomes.run.conventions import GENAI_PREFIXES, NAME_PREFIX, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
@@ -69,6 +69,9 @@ def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict 
     scope, name = span.scope, span.name
     verdict = verdict_of(span) if verdict_of is not None else None
     role = rules_of(scope).role_of(attributes, name)
+    # The oldest attributes are the first to be evicted by a span's limit, and marks are set first; the name stays.
+    if role is not Role.AGENT and span.limits.has_dropped and NAME_PREFIX.match(name) is not None:
+        role = Role.AGENT
     return role, likeness_of(attributes, scope, name, role, verdict=verdict)
 
 

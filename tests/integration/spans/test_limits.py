@@ -246,3 +246,30 @@ def test_any_attribute_count_on_spans_and_log_records(monkeypatch: pytest.Monkey
 def _values(pipeline: Pipeline) -> list[tuple[Any, float | int]]:
     found = numbers(pipeline.collect(), "agent.outcome.value")
     return [(dict(labels).get("agent.outcome.currency"), number) for labels, number in found]
+
+
+@pytest.mark.parametrize("further", [127, 128, 200, 1000])
+@pytest.mark.parametrize("label", [None, "served"])
+@pytest.mark.parametrize("word", ["invoke_agent", "invoke_workflow"])
+def test_an_agent_whose_marks_are_evicted_stays_one(word: str, label: str | None, further: int) -> None:
+    """The oldest attributes go first, and marks are set first: the span's name tells, and what is left is believed."""
+    pipeline = Pipeline()
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span(f"{word} waiter", attributes={"gen_ai.operation.name": word}) as span:
+        call_model(tracer)
+        for number in range(further):
+            span.set_attribute(f"app.{number}", number)
+        if label is not None:
+            span.set_attribute("agent.outcome.label", label)
+    event = pipeline.event()
+    assert (pipeline.run_count(), event.outcome("label")) == (1, label)
+    assert pipeline.total("agent.run.tokens") == 15
+
+
+def test_a_span_that_lost_attributes_and_is_named_otherwise_is_no_agent() -> None:
+    """Nothing is guessed."""
+    pipeline = Pipeline()
+    with pipeline.tracer().start_as_current_span("handle", attributes=AGENT) as span:
+        for number in range(200):
+            span.set_attribute(f"app.{number}", number)
+    assert (pipeline.run_count(), pipeline.open_count()) == (0, 0)
