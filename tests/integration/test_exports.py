@@ -111,7 +111,9 @@ def test_importing_loads_what_every_program_needs_and_no_more() -> None:
     Its call does, so that the first span or outcome that comes finds all of it there.
     """
     made = "from agent_outcomes import install, AgentOutcomeSpanProcessor\nAgentOutcomeSpanProcessor()\n"
-    assert among(loaded_by(made), ON_DEMAND) == []
+    # The oldest SDK loads some of these itself.
+    sdk = set(loaded_by("import opentelemetry.sdk.trace"))
+    assert among([name for name in loaded_by(made) if name not in sdk], ON_DEMAND) == []
     installed = loaded_by(f"{made}install()\n")
     assert {name for name in ON_DEMAND if "instrumentation" in name} <= set(installed)
     assert among(installed, ("agent_outcomes.cli", "agent_outcomes.doctor", "agent_outcomes.explain")) == []
