@@ -129,7 +129,7 @@ def test_a_process_ends_in_time_whatever_the_backend_does(mode: str, protocol: s
     others = [line for line in done.err.splitlines() if line not in undelivered]
     assert len(undelivered) == 1
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in undelivered[0]
-    # Its run may come when all has been given up, which is said, too; the oldest SDK still takes it and is then told of.
+    # Its run may come when all has been given up, which is said, too; the oldest SDK still takes it and tells of that.
     assert len(others) <= ("of before" in end), others
 
 
