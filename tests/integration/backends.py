@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import subprocess
 import time
@@ -35,16 +36,24 @@ ANSWER_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.1
 START_ATTEMPTS: Final = 3
 LOG_TAIL_CHARACTERS: Final = 4000
+PORTS: Final = (15_000, 32_000)
 
 
 ResultT = TypeVar("ResultT")
+_random: Final = random.SystemRandom()
 _opener: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    """Return a TCP port of the loopback address that nothing listened on a moment ago.
+
+    It is none of those that the system gives to outgoing connections and to servers on port 0, of which other tests
+    have many: one of them may take it before it is used. Nor is the choice seeded, as that of all workers would be.
+    """
+    while True:
+        port = _random.randrange(*PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(condition: Callable[[], ResultT], timeout_s: float = WAIT_TIMEOUT_S) -> ResultT:
