@@ -170,7 +170,7 @@ class OutcomeEmitter:
             lost = [dropped(reason, Signal.EVENT, 1), dropped(reason, Signal.METRIC, len(made.postings))]
             handover.postings = Postings(lost)
         self._find_export()
-        self._totals().post_once(handover.postings)
+        self.health_totals().post_once(handover.postings)
 
     def give_up(self, handover: Handover) -> None:
         """Count as failed what a failure of ours has kept from being emitted."""
@@ -182,15 +182,11 @@ class OutcomeEmitter:
                 lost = dropped(DropReason.ERROR, Signal.METRIC, len(postings))
                 held = [dropped(DropReason.ERROR, Signal.EVENT, 1)] if handover.next_event == 0 else []
                 handover.postings = Postings([*handover.health, *held, lost])
-            self._totals().post_once(handover.postings)
+            self.health_totals().post_once(handover.postings)
 
     def post_health(self, postings: Sequence[PlainPosting]) -> None:
         """Add to the counters about ourselves; never waits."""
-        self._totals().post(postings)
-
-    def _totals(self) -> Totals:
-        export = self._export
-        return self._early_health if export is None else export.totals
+        self.health_totals().post(postings)
 
     def health_totals(self) -> Totals:
         """Where the counters about ourselves stand: the meter provider's totals as soon as it has been needed."""

@@ -20,6 +20,7 @@ from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
+from agent_outcomes.spans.placement import keep_short
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class SpanCallbacks:
         inbox.version += 1
         inbox.items.append(item)
         if len(inbox.items) >= ROWS_MAX:
-            tracker.compact(inbox)
+            keep_short(inbox)
         return True
 
     def _is_exact(self, span: Any, item: Item) -> bool:

@@ -24,6 +24,7 @@ from agent_outcomes.spans.open_spans import (
     version_of,
     waiting_in,
 )
+from agent_outcomes.spans.placement import keep_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,7 @@ class SpanEnds:
             if above is None:
                 return moves.end_alone(self._board, span_id, node, seen)
             moved = moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), item)
+            keep_short(inbox_of(above))
         return moved
 
     def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:

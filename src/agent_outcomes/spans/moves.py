@@ -53,15 +53,6 @@ class Ending:
         self.source = source
 
 
-def leave(above: OpenSpan, inbox: Inbox, item: Gathered | Item) -> int:
-    """Leave something with an open span."""
-    if not above.is_open:
-        return CLOSED
-    inbox.version += 1
-    inbox.items.append(item)
-    return DONE
-
-
 def end_alone(board: Board, span_id: int, node: OpenSpan, seen: int) -> int:
     """End a span that leaves nothing."""
     if not node.is_open:

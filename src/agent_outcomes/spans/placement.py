@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.record.settlement import Settled, Settlement
 from agent_outcomes.run.folding import nested_amounts, read_stated
+from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.normalize import late_cost, revise
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import settlement_of
-from agent_outcomes.spans.gathered import Gathered, handed_off, passed_on
+from agent_outcomes.spans.gathered import Gathered, fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open, waiting_in
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.facts import FactsOf, SpanFacts
     from agent_outcomes.spans.gathered import Candidate
     from agent_outcomes.spans.marks import Verdict
-    from agent_outcomes.spans.open_spans import Board, OpenSpan
+    from agent_outcomes.spans.open_spans import Board, Inbox, OpenSpan
 
 WAITING_MAX: Final = 1_000
 
@@ -150,6 +151,8 @@ class Placement:
             above = nearest_open(parent)
             inbox = None if above is None else inbox_of(above)
             moved = moves.hand_off(board, candidate, above, inbox, item, ending)
+        if inbox is not None:
+            keep_short(inbox)
         if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
             self._on_problem(ProblemKind.NO_CURRENT_RUN)
         elif moved is DONE and above is None:
@@ -263,6 +266,14 @@ def _revision(settled: Settled, previous: Outcome, revised: Outcome, problems: l
         problems.append(ProblemKind.AMBIGUOUS_OUTCOME)
     problems += [problem.kind for problem in revised.problems if problem.kind is ProblemKind.LATE_COST]
     return None
+
+
+def keep_short(inbox: Inbox) -> None:
+    """Add up what has been left with a span that is open for long, once there is much of it."""
+    folded, items = inbox.folded, inbox.items
+    if len(items) >= ROWS_MAX:
+        first = items[:]
+        moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
 
 
 def tell_all(settled: Settled, likeness: Likeness) -> None:

@@ -21,7 +21,6 @@ from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.ends import SpanEnds
-from agent_outcomes.spans.gathered import fold
 from agent_outcomes.spans.giving_up import GivingUp
 from agent_outcomes.spans.marks import (
     Likeness,
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.marks import PriceOf, Verdict
-    from agent_outcomes.spans.open_spans import Inbox
 
 OPEN_SPANS_MAX: Final = 10_000
 EVICTED_MAX: Final = 1_000
@@ -231,12 +229,6 @@ class RunTracker:
         if node is not None and self.doubted:
             self._giving_up.end_in_doubt(node, self._reading.facts_of(node.span), {}, error)
         self._ends.end_plain(self._node_of(context), None, None)
-
-    def compact(self, inbox: Inbox) -> None:
-        """Add up what leaves have left with a span that is open for long."""
-        folded, items = inbox.folded, inbox.items
-        first = items[:]
-        moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
 
     def flush(self) -> None:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""

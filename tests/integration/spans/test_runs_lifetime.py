@@ -271,3 +271,19 @@ def test_the_same_processor_on_two_providers(pipeline: Pipeline) -> None:
     run_agent(other.tracer())
     assert usage(pipeline) == (2, 40, 20, 0.04)
     assert isinstance(pipeline.processor, AgentOutcomeSpanProcessor)
+
+
+def test_what_steps_leave_with_a_long_open_run_is_added_up() -> None:
+    """A run that goes on for days keeps the sum of its ended steps and nested agents, not each of them."""
+    pipeline = Pipeline()
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as span:
+        for _ in range(200):
+            with tracer.start_as_current_span("step"):
+                call_model(tracer)
+            with tracer.start_as_current_span("invoke_agent b", attributes=AGENT):
+                call_model(tracer)
+        inbox = pipeline.processor._tracker.board.open[span.get_span_context().span_id].inbox
+        assert inbox is not None
+        assert len(inbox.items) < 100
+    assert pipeline.total("agent.run.tokens") == 400 * 15
