@@ -151,8 +151,8 @@ class Placement:
             above = nearest_open(parent)
             inbox = None if above is None else inbox_of(above)
             moved = moves.hand_off(board, candidate, above, inbox, item, ending)
-        if inbox is not None:
-            keep_short(inbox)
+            if inbox is not None:
+                keep_short(inbox)
         if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
             self._on_problem(ProblemKind.NO_CURRENT_RUN)
         elif moved is DONE and above is None:
