@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent_outcomes.record.record import AttributeValue
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.run.model import Run
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
 
 PATH_MAX: Final = 200
 """How deep spans are shown."""

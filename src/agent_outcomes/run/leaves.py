@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
 from agent_outcomes.run.langfuse import USAGE_DETAILS
-from agent_outcomes.run.usage import Tally, read_usage
+from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COST_KEY_SET, PLAIN_COST_KEYS, TOKEN_KEYS, TOKEN_RANKS, USAGE_KEYS
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, READ_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from agent_outcomes.run.tally import Tally
 
 SHAPES_MAX: Final = 1_000
 ROWS_MAX: Final = 64

@@ -15,7 +15,7 @@ from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATE
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.usage import cost_of, problems_of, totals_of
+from agent_outcomes.run.tally import cost_of, problems_of, totals_of
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.outcome.statement import Statement
     from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
 
 _STATUS_RULES: Final[Mapping[Status, Execution]] = {
     Status.SUCCESS: Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agent_outcomes.outcome.attribute_reader import SpanLimits
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
 
 PRICES: Final = "prices"
 """Where a problem with what the prices function returned was found."""

@@ -18,7 +18,7 @@ from agent_outcomes.spans.open_spans import caller_id_of
 if TYPE_CHECKING:
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.facts import SpanIds
     from agent_outcomes.spans.open_spans import OpenSpan
 

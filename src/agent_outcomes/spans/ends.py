@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.facts import SpanIds
     from agent_outcomes.spans.gathered import Candidate
     from agent_outcomes.spans.marks import Reading

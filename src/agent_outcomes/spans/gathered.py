@@ -15,7 +15,7 @@ from agent_outcomes.run.conventions import DEFAULT_NAMES
 from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.usage import Tally
+from agent_outcomes.run.tally import Tally
 from agent_outcomes.spans.marks import Likeness
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.pricing import ModelCall
-    from agent_outcomes.run.usage import Tally
+    from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.facts import FactsOf, SpanFacts
 
     Verdict = Callable[[SpanFacts], bool | None]

@@ -11,7 +11,7 @@ from agent_outcomes.outcome.currencies import CURRENCIES, DEFAULT_CURRENCY
 from agent_outcomes.outcome.spellings import KIND_WORDS
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.scopes import SCOPES
-from agent_outcomes.run.usage import COUNT_MAX
+from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage_keys import COST_KEYS, INPUT, OUTPUT, PROPOSED_COST, PROPOSED_CURRENCY, SPELLINGS
 from agent_outcomes.semconv import CostKind, TokenType
 from tests.tools.metrics_only.ottl import (

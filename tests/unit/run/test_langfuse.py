@@ -10,7 +10,8 @@ import pytest
 
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.langfuse import USAGE_DETAILS, spelled_out
-from agent_outcomes.run.usage import read_usage, totals_of
+from agent_outcomes.run.tally import totals_of
+from agent_outcomes.run.usage import read_usage
 
 CHAT = {
     "prompt_tokens": 101,

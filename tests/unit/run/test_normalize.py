@@ -17,7 +17,8 @@ from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.evidence import Finding
 from agent_outcomes.run.model import AgentSpan, Cost, CostPart, Usage
 from agent_outcomes.run.normalize import Below, normalize, revise
-from agent_outcomes.run.usage import Tally, read_usage
+from agent_outcomes.run.tally import Tally
+from agent_outcomes.run.usage import read_usage
 from agent_outcomes.semconv import CostKind, CostSource, OutcomeType, ProblemKind, Remedy, Source, Status
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 

@@ -23,7 +23,8 @@ from agent_outcomes.run.pricing import (
     ModelCall,
     compute_cost,
 )
-from agent_outcomes.run.usage import Tally, cost_of, problems_of, read_usage
+from agent_outcomes.run.tally import Tally, cost_of, problems_of
+from agent_outcomes.run.usage import read_usage
 from agent_outcomes.semconv import CostKind, CostSource
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agent_outcomes.outcome.attribute_reader import Problem, SpanLimits
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart, Usage
-from agent_outcomes.run.usage import COUNT_MAX, Tally, cost_of, problems_of, read_usage, totals_of
+from agent_outcomes.run.tally import COUNT_MAX, Tally, cost_of, problems_of, totals_of
+from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
