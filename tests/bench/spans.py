@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
@@ -50,6 +51,10 @@ MODEL_CALL: Final[Attributes] = {
     "server.address": "api.openai.com",
     "server.port": 443,
 }
+# A provider gives each response an id of its own.
+MODEL_CALLS: Final = [
+    {**MODEL_CALL, "gen_ai.response.id": f"chatcmpl-9J3uIL87gldCFtiIbyaOv{n:09d}"} for n in range(512)
+]
 TOOL_CALL: Final[Attributes] = {
     "gen_ai.operation.name": "execute_tool",
     "gen_ai.tool.name": "search_orders",
@@ -92,20 +97,20 @@ SPANS_PER_TRACE: Final = 1 + MODEL_CALLS_PER_TRACE + 2 * TOOL_CALLS_PER_TRACE + 
 
 def plain_children(tracer: Tracer, count: int) -> None:
     """Plain spans below an open plain span."""
-    _children(tracer, count, "POST", PLAIN)
+    _children(tracer, "POST", repeat(PLAIN, count))
 
 
 def model_calls(tracer: Tracer, count: int) -> None:
     """Model calls with tokens and cost below an open plain span."""
-    _children(tracer, count, "chat gpt-4o-mini", MODEL_CALL)
+    _children(tracer, "chat gpt-4o-mini", islice(cycle(MODEL_CALLS), count))
 
 
 def agent_traces(tracer: Tracer, count: int) -> None:
     """Traces of 20 spans: an agent with an outcome, its model calls, its tool calls and plain spans."""
     for _ in range(count):
         with tracer.start_as_current_span("invoke_agent support-triage", attributes=AGENT):
-            for _ in range(MODEL_CALLS_PER_TRACE):
-                tracer.start_span("chat gpt-4o-mini", attributes=MODEL_CALL).end()
+            for attributes in MODEL_CALLS[:MODEL_CALLS_PER_TRACE]:
+                tracer.start_span("chat gpt-4o-mini", attributes=attributes).end()
             for _ in range(TOOL_CALLS_PER_TRACE):
                 with tracer.start_as_current_span("execute_tool search_orders", attributes=TOOL_CALL):
                     tracer.start_span("POST", attributes=PLAIN).end()
@@ -113,7 +118,7 @@ def agent_traces(tracer: Tracer, count: int) -> None:
                 tracer.start_span("POST", attributes=PLAIN).end()
 
 
-def _children(tracer: Tracer, count: int, name: str, attributes: Attributes) -> None:
+def _children(tracer: Tracer, name: str, spans: Iterable[Attributes]) -> None:
     with tracer.start_as_current_span("handle"):
-        for _ in range(count):
+        for attributes in spans:
             tracer.start_span(name, attributes=attributes).end()

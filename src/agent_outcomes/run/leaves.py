@@ -2,8 +2,9 @@
 """Model and tool calls, which are most of a run's spans: read by their shape, added up many at a time.
 
 An instrumentation sets the same attributes on span after span. What a span with these very keys can say is worked out
-once, as a plan; each span then gives a row of values. Rows are folded into a `Tally` when somebody asks for it. A row
-that is not plain counts and a plain amount is read as any other span is.
+once, as a plan; each span then gives a leaf, which is the plan and a row of values, and for a model call its scope and
+times. Leaves are folded into a `Tally` when somebody asks for it. One that is not plain counts and a plain amount is
+read as any other span is, and so are calls of which one may have been seen twice.
 """
 
 from __future__ import annotations
@@ -12,53 +13,108 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.amounts import whole_trillionths
+from agent_outcomes.run.call_log import CallLog
+from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, note_call
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
 from agent_outcomes.run.langfuse import USAGE_DETAILS
 from agent_outcomes.run.usage import read_usage
-from agent_outcomes.run.usage_keys import COST_KEY_SET, PLAIN_COST_KEYS, TOKEN_KEYS, TOKEN_RANKS, USAGE_KEYS
+from agent_outcomes.run.usage_keys import (
+    COST_KEY_SET,
+    INPUT,
+    OUTPUT,
+    PLAIN_COST_KEYS,
+    TOKEN_KEYS,
+    TOKEN_RANKS,
+    USAGE_KEYS,
+)
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, READ_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent_outcomes.run.calls import Call
     from agent_outcomes.run.tally import Tally
+
+    Leaf = tuple[Any, ...]
 
 SHAPES_MAX: Final = 1_000
 ROWS_MAX: Final = 64
 _WORD_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {OPERATION: OPERATION_ROLES, **KIND_ROLES}
 _INTS: Final = {int}
+_TEXTS: Final = {str}
+# Where a leaf has what: its plan comes first, and behind the scope of a model call start and end.
+_ROW: Final = 1
+_SCOPE: Final = 2
+_COUNTED: Final = frozenset({INPUT, OUTPUT})
+_NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
 
 
 class Plan:
-    """How to read the usage of a leaf of this role with these keys: `values` of its attributes are its row."""
+    """How to read the usage of a leaf of this role with these keys: `values` of its attributes are its row.
 
-    __slots__ = ("cost", "keys", "role", "tokens", "values")
+    `mark` is the attribute that says what it is. The last `identity` of the keys tell a model call from others; `id_at`
+    is where its response id stands, if it has one.
+    """
 
-    def __init__(
-        self, role: Role, keys: tuple[str, ...], tokens: tuple[tuple[int, int], ...], cost: int | None
+    __slots__ = ("cost", "id_at", "identity", "is_call", "keys", "mark", "role", "says_tokens", "tokens", "values")
+
+    def __init__(  # noqa: PLR0917 - what a shape says
+        self,
+        role: Role,
+        mark: Mapping[str, object],
+        keys: tuple[str, ...],
+        identity: int,
+        tokens: tuple[tuple[int, int], ...],
+        cost: int | None,
     ) -> None:
         self.role = role
+        self.mark = mark
+        self.is_call = role is Role.MODEL
         self.keys = keys
+        self.identity = identity
+        ids = [index for index, key in enumerate(keys) if key in RESPONSE_ID_KEYS]
+        self.id_at = ids[0] if ids else None
         self.tokens = tokens
+        self.says_tokens = not _COUNTED.isdisjoint([dimension for dimension, _ in tokens])
         self.cost = cost
         self.values = _values_getter(keys)
 
-    def add_to(self, tally: Tally, rows: list[tuple[Any, ...]]) -> None:
+    def add_to(self, tally: Tally, leaves: list[Leaf]) -> None:
         """Add what these spans have used."""
-        if not self._add_plain(tally, rows):
-            for row in rows:
-                own = self.tally(row)
+        columns = [*zip(*[leaf[_ROW] for leaf in leaves], strict=True)]
+        if self.id_at is not None and len(set(columns[self.id_at])) < len(leaves):
+            # A server that gives all its responses one id must not cost more than any other.
+            leaves = [*{leaf[_ROW : _SCOPE + 1]: leaf for leaf in leaves}.values()]
+            tally.mismatch = tally.mismatch or len(leaves) < len(columns[self.id_at])
+            columns = [*zip(*[leaf[_ROW] for leaf in leaves], strict=True)]
+        if not self._add_plain(tally, leaves, columns):
+            for leaf in leaves:
+                own = self.tally(leaf)
                 if own is not None:
                     tally.add(own)
 
-    def tally(self, row: tuple[Any, ...]) -> Tally | None:
+    def tally(self, leaf: Leaf) -> Tally | None:
         """What one span has used."""
-        return read_usage(dict(zip(self.keys, row, strict=True)), self.role)
+        attributes = dict(zip(self.keys, leaf[_ROW], strict=True))
+        tally = read_usage(attributes, self.role)
+        if self.is_call and tally is not None:
+            start_ns, end_ns = [time if type(time) is int else None for time in leaf[_SCOPE + 1 :]]
+            attributes.update(self.mark)
+            note_call(tally, attributes, self.role, scope=leaf[_SCOPE], start_ns=start_ns, end_ns=end_ns)
+        return tally
 
-    def has_only_numbers(self, row: tuple[Any, ...]) -> bool:
+    def call(self, leaf: Leaf) -> Call:
+        """The model call that one span tells of."""
+        tally = self.tally(leaf)
+        calls: list[Call] = [] if tally is None or tally.calls is None else tally.calls.listed()
+        return calls[0]
+
+    def is_uncut(self, row: tuple[Any, ...], length_max: int) -> bool:
         """Whether no limit on the length of text can have changed the row."""
-        return _NUMBERS.issuperset(map(type, row))
+        count = len(row) - self.identity
+        whole = [type(text) is str and len(text) < length_max for text in row[count:]]
+        return _NUMBERS.issuperset(map(type, row[:count])) and False not in whole
 
     def needs_no_price(self, row: tuple[Any, ...]) -> bool:
         """Whether the span is no model call, or reports a cost that is taken as it stands."""
@@ -66,12 +122,14 @@ class Plan:
             return True
         return self.cost is not None and whole_trillionths((row[self.cost],)) is not None
 
-    def _add_plain(self, tally: Tally, rows: list[tuple[Any, ...]]) -> bool:
-        columns = [*zip(*rows, strict=True)]
+    def _add_plain(self, tally: Tally, leaves: list[Leaf], columns: list[tuple[Any, ...]]) -> bool:
+        ids = self._new_ids(tally, leaves, columns) if self.is_call else _NO_IDS
+        if ids is None:
+            return False
         counts: list[tuple[int, int]] = []
         for dimension, index in self.tokens:
             column = columns[index]
-            if set(map(type, column)) != _INTS:
+            if set(map(type, column)) != _INTS or (dimension in _COUNTED and 0 in column):
                 return False
             count = sum(column)
             if not tally.takes(dimension, min(column), count):
@@ -83,14 +141,29 @@ class Plan:
                 return False
             tally.add_reported(amount)
         tally.add_counts(counts)
-        if self.role is Role.MODEL:
-            tally.model_calls += len(rows)
-            if self.cost is None:
-                tally.unpriced += len(rows)
+        if self.is_call:
+            self._add_calls(tally, leaves, ids)
         elif self.role is Role.TOOL:
-            tally.tool_calls += len(rows)
+            tally.tool_calls += len(leaves)
             tally.tool_below = True
         return True
+
+    def _add_calls(self, tally: Tally, leaves: list[Leaf], ids: set[str]) -> None:
+        tally.model_calls += len(leaves)
+        tally.unpriced += len(leaves) if self.cost is None else 0
+        tally.silent += 0 if self.says_tokens else len(leaves)
+        if tally.calls is None:
+            tally.calls = CallLog()
+        tally.calls.add_rows(self.call, leaves, leaves[0][_SCOPE], ids)
+
+    def _new_ids(self, tally: Tally, leaves: list[Leaf], columns: list[tuple[Any, ...]]) -> set[str] | None:
+        """The ids of calls of which none has been seen before; `None` if one may have been."""
+        scope = leaves[0][_SCOPE]
+        ids: set[str] = set() if self.id_at is None else set(columns[self.id_at])
+        is_plain = not ids or (len(ids) == len(leaves) and set(map(type, ids)) == _TEXTS and "" not in ids)
+        if not is_plain or len({leaf[_SCOPE] for leaf in leaves}) > 1:
+            return None
+        return ids if tally.calls is None or tally.calls.takes_rows(scope, ids) else None
 
 
 class Shape:
@@ -147,9 +220,15 @@ def _shape_of(keys: tuple[str, ...]) -> Shape:
     tokens = tuple((dimension, usage.index(key)) for dimension, key in best.items())
     found = [usage.index(key) for key in PLAIN_COST_KEYS if key in costs]
     cost = found[0] if found else None
+    identity = [key for key in keys if key in IDENTITY_KEYS]
+    if len(given.intersection(RESPONSE_ID_KEYS)) > 1:
+        return _OTHER
     (word_key,) = words
-    roles = _WORD_ROLES[word_key]
-    plans = {word: Plan(role, usage, tokens, cost) for word, role in roles.items() if role in (Role.MODEL, Role.TOOL)}
+    plans: dict[object, Plan] = {}
+    for word, role in _WORD_ROLES[word_key].items():
+        if role in (Role.MODEL, Role.TOOL):
+            told = identity if role is Role.MODEL else []
+            plans[word] = Plan(role, {word_key: word}, (*usage, *told), len(told), tokens, cost)
     return Shape(word_key, plans)
 
 

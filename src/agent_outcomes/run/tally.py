@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens, calls and cost of a run, folded upward so that every leaf counts once.
+"""Tokens, calls and cost of a run, added up so that every model call counts once.
 
-Agent spans repeat what their leaves report (some only their own calls, some the agent object's whole life), so a
-span's own figure counts only in a dimension that no span below it reported. Where an aggregate exceeds the sum of
-its leaves the leaves win, and the cost is no longer complete. Costs metered by `agent.cost.*` are always added.
+What a span reports over what lies below it is in `aggregates`, which spans tell of one call in `calls`. Costs metered
+by `agent.cost.*` are always added.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
+from agent_outcomes.run.call_log import CallLog
+from agent_outcomes.run.calls import contradict
 from agent_outcomes.run.model import Cost, CostPart, Usage
 from agent_outcomes.run.usage_keys import CACHE_WRITE, CACHED, DIMENSIONS, INPUT, OUTPUT, REASONING
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
@@ -23,11 +24,13 @@ from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent_outcomes.run.call_log import Twice
+    from agent_outcomes.run.calls import Amounts, Call, CallKind
+
 # Beyond this a double cannot tell neighbours apart, and one integer past 64 bit makes a whole metric export fail.
 COUNT_MAX: Final = 2**53
 TALLY_PROBLEMS_MAX: Final = 32
 
-_PRICED_DIMENSIONS: Final = 2
 _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_INPUT_TOKENS,
     semconv.AGENT_RUN_OUTPUT_TOKENS,
@@ -44,18 +47,22 @@ class Tally:
     """Usage of a span and everything below it; mutable, owned by one open span at a time.
 
     `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported, `computed` to
-    what those that reported none cost by their tokens; `unpriced` counts model calls without either. `tool_below`
-    says that a tool span was seen since the last agent span, so that two instrumentations of one tool call count it
-    once.
+    what those that reported none cost by their tokens; `unpriced` counts model calls, and totals of agents, without
+    either, `silent` the model calls that reported no tokens. `calls` are those that make up the sums, `has_totals` says
+    that agents reported totals. `tool_below` says that a tool span was seen since the last agent span, so that two
+    instrumentations of one tool call count it once.
     """
 
     __slots__ = (
+        "calls",
         "computed",
+        "has_totals",
         "mismatch",
         "model_calls",
         "parts",
         "problems",
         "reported",
+        "silent",
         "tokens",
         "tool_below",
         "tool_calls",
@@ -70,9 +77,18 @@ class Tally:
         self.reported: dict[str, Decimal] | None = None
         self.computed: dict[str, Decimal] | None = None
         self.unpriced = 0
+        self.silent = 0
+        self.has_totals = False
         self.parts: dict[tuple[CostKind, str], Decimal] | None = None
         self.mismatch = False
         self.problems: dict[Problem, None] | None = None
+        self.calls: CallLog | None = None
+
+    def copy(self) -> Tally:
+        """Another tally of the same sums."""
+        other = Tally()
+        other.add(self)
+        return other
 
     def takes(self, dimension: int, least: int, count: int) -> bool:
         """Whether this is a sum of counts each of which can be taken."""
@@ -86,7 +102,7 @@ class Tally:
 
     def add_reported(self, amount: Decimal) -> None:
         """Add model cost in the default currency."""
-        self.reported = _add_amounts(self.reported, {DEFAULT_CURRENCY: amount})
+        self.reported = add_amounts(self.reported, {DEFAULT_CURRENCY: amount})
 
     def note(self, problems: Iterable[Problem]) -> None:
         """List problems found on spans below, each once."""
@@ -97,7 +113,21 @@ class Tally:
                 self.problems[problem] = None
 
     def add(self, other: Tally) -> None:
-        """Add what a sibling reported."""
+        """Add what a sibling reported; a call that both tell of counts once."""
+        self.add_sums(other)
+        if other.calls is None:
+            return
+        if self.calls is None:
+            self.calls = other.calls.copy()
+            return
+        twice, is_doubtful = self.calls.admit(other.calls)
+        self.mismatch = self.mismatch or is_doubtful
+        for pair in twice:
+            self.count_once(pair)
+            self.mismatch = self.mismatch or contradict(pair.one, pair.other)
+
+    def add_sums(self, other: Tally) -> None:
+        """Add what is known to be spent on other calls."""
         tokens = self.tokens
         for dimension, count in enumerate(other.tokens):
             if count is not None:
@@ -106,60 +136,62 @@ class Tally:
         self.tool_calls += other.tool_calls
         self.tool_below = self.tool_below or other.tool_below
         self.unpriced += other.unpriced
+        self.silent += other.silent
+        self.has_totals = self.has_totals or other.has_totals
         self.mismatch = self.mismatch or other.mismatch
         if other.reported is not None:
-            self.reported = _add_amounts(self.reported, other.reported)
+            self.reported = add_amounts(self.reported, other.reported)
         if other.computed is not None:
-            self.computed = _add_amounts(self.computed, other.computed)
+            self.computed = add_amounts(self.computed, other.computed)
         if other.parts is not None:
-            self.parts = _add_amounts(self.parts, other.parts)
+            self.parts = add_amounts(self.parts, other.parts)
         if other.problems:
             self.note(other.problems)
 
-    def cover(self, own: Tally) -> None:
-        """Take the enclosing span's own figures, where nothing below reported that dimension."""
-        for dimension, count in enumerate(own.tokens):
-            if count is None:
-                continue
-            below = self.tokens[dimension]
-            if below is None:
-                self.tokens[dimension] = count
-            elif count > below:
-                self.mismatch = True
-        self._cover_calls(own)
-        self._cover_cost(own)
-        if own.parts is not None:
-            self.parts = _add_amounts(self.parts, own.parts)
-        if own.problems:
-            self.note(own.problems)
+    def count_once(self, pair: Twice) -> None:
+        """Take back what a call that is in the sums by two of its spans counts too much."""
+        for span in (pair.one, pair.other):
+            self._count(span, -1)
+        self._count(pair.both, 1)
 
-    def _cover_calls(self, own: Tally) -> None:
-        if own.model_calls and not self.model_calls:
-            self.model_calls = own.model_calls
-            self.unpriced += own.unpriced
-        if own.tool_calls and not self.tool_below:
-            self.tool_calls += own.tool_calls
-            self.tool_below = True
-
-    def _cover_cost(self, own: Tally) -> None:
-        if own.reported is None:
-            self._cover_computed(own)
-        elif self.reported is None:
-            self.reported = own.reported
-            self.computed = None
-            self.unpriced = 0
+    def _count(self, call: Call, times: int) -> None:
+        for dimension, count in enumerate(call.tokens):
+            if count is not None:
+                self.tokens[dimension] = (self.tokens[dimension] or 0) + times * count
+        self.model_calls += times * call.is_model_call
+        self.unpriced += times * call.is_unpriced
+        self.silent += times * call.is_silent
+        if times > 0:
+            self.reported = add_amounts(self.reported, call.reported) if call.reported else self.reported
+            self.computed = add_amounts(self.computed, call.computed) if call.computed else self.computed
         else:
-            below = _add_amounts(dict(self.reported), self.computed or {})
-            if any(amount > below.get(currency, _ZERO) for currency, amount in own.reported.items()):
-                self.mismatch = True
+            self.reported = less_amounts(self.reported, call.reported)
+            self.computed = less_amounts(self.computed, call.computed)
 
-    def _cover_computed(self, own: Tally) -> None:
-        """Two instrumentations of one call see the same tokens; what only the outer one could price stands for both."""
-        has_cost = self.reported is not None or self.computed is not None
-        same = self.model_calls <= 1 and self.tokens[:_PRICED_DIMENSIONS] == own.tokens[:_PRICED_DIMENSIONS]
-        if own.computed is not None and not has_cost and same:
-            self.computed = own.computed
-            self.unpriced = 0
+    def take_metered(self) -> Tally | None:
+        """What `agent.cost.*` has metered, and the problems, as a tally of their own, no longer in this one."""
+        if self.parts is None and self.problems is None:
+            return None
+        metered = Tally()
+        metered.parts, metered.problems = self.parts, self.problems
+        self.parts = self.problems = None
+        return metered
+
+    def take_out(self, kind: CallKind) -> Tally | None:
+        """The calls of one kind as a tally of their own, no longer in this one."""
+        calls = [] if self.calls is None else self.calls.listed()
+        found = [call for call in calls if call.kind is kind]
+        if not found:
+            return None
+        apart = Tally()
+        for call in found:
+            self._count(call, -1)
+            apart._count(call, 1)
+        self.calls = CallLog.of([call for call in calls if call.kind is not kind])
+        apart.calls = CallLog.of(found)
+        if not self.model_calls and not self.calls.size:
+            self.tokens = [count or None for count in self.tokens]
+        return apart
 
 
 def problems_of(tally: Tally) -> list[Problem]:
@@ -204,7 +236,7 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
         return Cost(tuple(reported), CostSource.REPORTED, complete)
     parts = dict(tally.parts or {})
     for amounts in (tally.reported, tally.computed):
-        _add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
+        add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
     complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
     source = CostSource.REPORTED if tally.computed is None else CostSource.COMPUTED
     return Cost(
@@ -238,8 +270,17 @@ _LOST_COST: Final = frozenset(
 _NESTED_COST: Final = Problem(ProblemKind.NESTED_AMOUNT, semconv.AGENT_OUTCOME_COST)
 
 
-def _add_amounts(into: dict[K, Decimal] | None, amounts: Mapping[K, Decimal]) -> dict[K, Decimal]:
+def add_amounts(into: dict[K, Decimal] | None, amounts: Mapping[K, Decimal]) -> dict[K, Decimal]:
+    """Add amounts by key, exactly; `into` itself is changed, and returned."""
     total = into if into is not None else {}
     for key, amount in amounts.items():
         total[key] = EXACT.add(total.get(key, _ZERO), amount)
     return total
+
+
+def less_amounts(amounts: dict[str, Decimal] | None, taken: Amounts | None) -> dict[str, Decimal] | None:
+    """What is left of amounts; `None` if nothing is."""
+    if not taken:
+        return amounts
+    rest = add_amounts(dict(amounts or {}), {key: EXACT.minus(amount) for key, amount in taken.items()})
+    return {key: amount for key, amount in rest.items() if amount or key not in taken} or None

@@ -17,7 +17,9 @@ from agent_outcomes.run.tally import COUNT_MAX, Tally
 from agent_outcomes.run.usage_keys import (
     COST_KEY_SET,
     COST_KEYS,
+    INPUT,
     JSON_COST_KEYS,
+    OUTPUT,
     PROPOSED_COST,
     PROPOSED_CURRENCY,
     SPLIT_COST_KEYS,
@@ -59,6 +61,7 @@ def read_usage(attributes: Mapping[str, Any], role: Role, limits: SpanLimits = N
     if role is Role.MODEL:
         tally.model_calls = 1
         tally.unpriced = 1 if tally.reported is None else 0
+        tally.silent = 0 if tally.tokens[INPUT] or tally.tokens[OUTPUT] else 1
     return tally
 
 

@@ -139,9 +139,16 @@ class SpanCallbacks:
         bounded: Any = span._attributes
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False
-        item = (plan, plan.values(attributes))
-        is_special = scope is not None and scope._name in SPECIAL_SCOPES
-        if (is_special or tracker.prices_calls or bounded.max_value_len is not None) and not self._is_exact(span, item):
+        scope_name = scope._name if scope is not None else ""
+        if not plan.is_call:
+            item: Item = (plan, plan.values(attributes))
+        elif type(scope_name) is str:
+            raw: Any = span
+            item = (plan, plan.values(attributes), scope_name, raw._start_time, raw._end_time)
+        else:
+            return False
+        is_special = scope_name in SPECIAL_SCOPES or tracker.prices_calls or bounded.max_value_len is not None
+        if is_special and not self._is_exact(span, item):
             return False
         open_spans, span_id = self._open, context[1]
         node = open_spans.get(span_id)
@@ -162,8 +169,9 @@ class SpanCallbacks:
 
     def _is_exact(self, span: Any, item: Item) -> bool:
         """Whether a leaf's row says all of it where its scope, prices or a limit on text might matter."""
-        plan, row = item
-        if span._attributes.max_value_len is not None and not plan.has_only_numbers(row):
+        plan, row = item[:2]
+        length_max = span._attributes.max_value_len
+        if length_max is not None and not plan.is_uncut(row, length_max):
             return False
         if self.tracker.prices_calls and not plan.needs_no_price(row):
             return False
@@ -190,10 +198,10 @@ def has_fast_attributes() -> bool:
     try:
         found = (span._context[1], span._parent, span._instrumentation_scope._name, span._attributes._dict)
         has_events = bool(span._events)
-        bounded = (span._attributes.dropped, span._attributes.max_value_len)
+        unset = (span._attributes.dropped or None, span._attributes.max_value_len, span._start_time, span._end_time)
     except (AttributeError, TypeError, IndexError):
         return False
-    return found == (2, context, "scope", {"key": "value"}) and not has_events and bounded == (0, None)
+    return found == (2, context, "scope", {"key": "value"}) and not has_events and not any(unset)
 
 
 def _scope_of(span: ReadableSpan) -> str:

@@ -86,6 +86,11 @@ class SpanReader:
         return _time_ns(self.span.start_time)
 
     @property
+    def end_ns(self) -> int | None:
+        """When the span ended, likewise; `None` while it is open."""
+        return _time_ns(self.span.end_time)
+
+    @property
     def look(self) -> Hashable:
         """The span's name, how many attributes it has by now, and its words for roles."""
         # The SDK's property copies an open span's attributes.

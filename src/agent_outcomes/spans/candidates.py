@@ -31,7 +31,7 @@ def settlement_of(candidate: Candidate) -> Settlement:
         agent_name = agent_name if rules_of(span.scope).is_named_below(span.name) else None
     below = Below(
         # Only read, so that it need not be a copy.
-        gathered.tally if candidate.own is None else candidate.tally(),
+        gathered.whole() if candidate.own is None else candidate.tally(),
         gathered.stated,
         gathered.contradicted,
         gathered.nested,

@@ -74,6 +74,11 @@ class SpanFacts(Protocol):
         ...
 
     @property
+    def end_ns(self) -> int | None:
+        """When it ended, likewise; `None` while it is open."""
+        ...
+
+    @property
     def look(self) -> Hashable:
         """What tells whether it may have become an agent: its name, how many attributes it has, its words for roles.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
+from agent_outcomes.run.aggregates import cover_call, cover_total
+from agent_outcomes.run.calls import MODEL_CALLS
 from agent_outcomes.run.conventions import DEFAULT_NAMES
 from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
@@ -28,19 +30,23 @@ if TYPE_CHECKING:
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.facts import SpanIds
 
-    Row = tuple[Any, ...]
-    Item = tuple[Plan, Row]
+    # A plan with what it says of one span.
+    Item = tuple[Any, ...]
 
 
 class Gathered:
     """What lies below a span.
 
-    `nested` is how the last agent below ended, `pause` that a step right below asked a human and waits for the answer.
+    Usage is kept apart by what it is reached through: no tool nor agent (`tally`), a tool and no agent (`by_tools`), an
+    agent (`by_agents`). A model call around it may be one of the first, never one of the others. `nested` is how the
+    last agent below ended, `pause` that a step right below asked a human and waits for the answer.
     """
 
     # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
     # them is read from the class.
     tally: Tally | None = None
+    by_tools: Tally | None = None
+    by_agents: Tally | None = None
     stated: dict[str, Any] | None = None
     contradicted = False
     nested: Finding | None = None
@@ -60,22 +66,32 @@ class Gathered:
         if contradicted or differ:
             self.contradicted = True
 
-    def add_tally(self, tally: Tally) -> None:
-        """Add usage."""
-        if self.tally is None:
-            self.tally = Tally()
-        self.tally.add(tally)
+    def zone(self) -> Tally | None:
+        """Usage of what no agent below has called; not to be changed."""
+        return _sum_of(self.tally, self.by_tools)
 
-    def add_rows(self, plan: Plan, rows: list[Row]) -> None:
+    def whole(self) -> Tally | None:
+        """Usage of all that lies below; not to be changed."""
+        return _sum_of(self.zone(), self.by_agents)
+
+    def add_leaves(self, plan: Plan, leaves: list[Item]) -> None:
         """Add the usage of leaves of one shape."""
         if self.tally is None:
             self.tally = Tally()
-        plan.add_to(self.tally, rows)
+        plan.add_to(self.tally, leaves)
 
     def absorb(self, other: Gathered) -> None:
         """Add what a span that ended had gathered; a pause concerns the span right above it alone."""
         if other.tally is not None:
-            self.add_tally(other.tally)
+            self.tally = _added(self.tally, other.tally)
+        if other.by_tools is not None:
+            self.by_tools = _added(self.by_tools, other.by_tools)
+        if other.by_agents is not None:
+            self.by_agents = _added(self.by_agents, other.by_agents)
+        self.absorb_all_but_usage(other)
+
+    def absorb_all_but_usage(self, other: Gathered) -> None:
+        """Add what a span that ended has of what was stated, of agents and of handoffs."""
         if other.stated is not None:
             self.add_stated(other.stated, contradicted=other.contradicted)
         if other.nested is not None:
@@ -146,24 +162,33 @@ class Candidate:
         self.settled: Settled | None = None
 
     def tally(self) -> Tally | None:
-        """Usage of the span and everything below it, each leaf once; one to change."""
-        return covered(self.gathered.tally, self.own)
+        """Usage of the span and everything below it, each call once; one to change."""
+        gathered, own = self.gathered, self.own
+        if own is not None and self.likeness is Likeness.BY_OUTCOME:
+            return passed_on(gathered, own, None).whole()
+        whole = gathered.whole()
+        if own is None:
+            return None if whole is None else whole.copy()
+        zone = None if gathered.by_agents is None else gathered.zone() or Tally()
+        sums = Tally() if whole is None else whole.copy()
+        cover_total(sums, whole or Tally(), zone, own, of_agent=True)
+        return sums
 
 
-def covered(below: Tally | None, own: Tally | None) -> Tally | None:
-    """What lies below a span with its own figures over it, as a tally of its own."""
-    if below is None:
-        return None if own is None else _copy_of(own)
-    whole = _copy_of(below)
-    if own is not None:
-        whole.cover(_copy_of(own))
-    return whole
+def _added(sums: Tally | None, further: Tally) -> Tally:
+    """The sums, changed to have further usage, too."""
+    if sums is None:
+        return further.copy()
+    sums.add(further)
+    return sums
 
 
-def _copy_of(tally: Tally) -> Tally:
-    copy = Tally()
-    copy.add(tally)
-    return copy
+def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
+    if one is None or other is None:
+        return other if one is None else one
+    both = one.copy()
+    both.add(other)
+    return both
 
 
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
@@ -173,21 +198,20 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
         whole.absorb(before)
         if before.pause is not None:
             whole.pause = before.pause
-    rows: dict[Plan, list[Row]] = {}
+    leaves: dict[Plan, list[Item]] = {}
     for item in items:
         if type(item) is tuple:
-            plan, row = item
-            held = rows.get(plan)
+            held = leaves.get(item[0])
             if held is None:
-                rows[plan] = [row]
+                leaves[item[0]] = [item]
             else:
-                held.append(row)
+                held.append(item)
         else:
             whole.absorb(item)  # type: ignore[arg-type]  # mypy does not narrow by type()
             if item.pause is not None:  # type: ignore[union-attr]  # likewise
                 whole.pause = item.pause  # type: ignore[union-attr]  # likewise
-    for plan, values in rows.items():
-        whole.add_rows(plan, values)
+    for plan, items_of_plan in leaves.items():
+        whole.add_leaves(plan, items_of_plan)
     for candidate in waiting:
         whole.absorb(handed_off(candidate))
     return whole
@@ -198,10 +222,39 @@ def passed_on(gathered: Gathered, own: Tally | None, pause: Finding | None) -> G
     left = Gathered()
     left.absorb(gathered)
     if own is not None:
-        left.tally = covered(gathered.tally, own)
+        _lay_over(left, own)
     if pause is not None:
         left.pause = pause
     return left
+
+
+def _lay_over(left: Gathered, own: Tally) -> None:
+    """Lay what a span that is no agent reports over what it leaves."""
+    whole = left.whole() or Tally()
+    if own.tool_calls:
+        left.by_tools = left.zone() or Tally()
+        cover_total(left.by_tools, whole.copy(), None, own)
+        left.tally = left.by_tools.take_metered()
+    elif own.model_calls:
+        _lay_call_over(left, own.copy())
+    else:
+        below = whole.copy()
+        left.tally = left.tally or Tally()
+        cover_total(left.tally, below, None, own)
+        if own.calls is not None and below.calls is None:
+            left.tally.calls = own.calls.copy()
+
+
+def _lay_call_over(left: Gathered, own: Tally) -> None:
+    """Lay a model call over what it leaves; a call of another kind is no part of it, whatever lies between."""
+    below = left.tally or Tally()
+    kinds = set() if own.calls is None else {call.kind for call in own.calls.listed()}
+    apart = [below.take_out(kind) for kind in MODEL_CALLS - kinds]
+    found = [one for one in apart if one is not None]
+    cover_call(below, own, encloses=bool(found or left.by_tools or left.by_agents))
+    left.tally = below
+    for one in found:
+        left.by_tools = _added(left.by_tools, one)
 
 
 def handed_off(candidate: Candidate) -> Gathered:
@@ -210,12 +263,13 @@ def handed_off(candidate: Candidate) -> Gathered:
     One that is agent-like by its outcome attributes alone (set inside a tool) states them for the run; a nested agent
     keeps its own.
     """
-    left = Gathered()
-    left.absorb(candidate.gathered)
-    tally = candidate.tally()
     if candidate.likeness is Likeness.BY_OUTCOME:
+        left = passed_on(candidate.gathered, candidate.own, None)
         left.add_stated(stated_for_run(candidate.span))
     else:
+        left = Gathered()
+        left.absorb_all_but_usage(candidate.gathered)
+        tally = candidate.tally()
         left.nested = candidate.finding
         name = agent_name_of(candidate.span)
         if name is not None and (name not in DEFAULT_NAMES or left.agent_name is None):
@@ -231,8 +285,8 @@ def handed_off(candidate: Candidate) -> Gathered:
         if tally is not None:
             # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
             tally.tool_below = False
-    if tally is not None:
-        left.tally = tally
+            left.by_agents = tally
+            left.tally = tally.take_metered()
     return left
 
 

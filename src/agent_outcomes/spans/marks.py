@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.text import encodable
+from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import GENAI_PREFIXES, NAME_PREFIX, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.pricing import compute_cost
@@ -143,6 +144,8 @@ def own_usage(
     tally = read_usage(attributes, role, limits)
     if price_of is not None and tally is not None and tally.unpriced:
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
+    if tally is not None:
+        note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)
     return tally
 
 

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
+from agent_outcomes.run.aggregates import cover_call, cover_total
+from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart
 from agent_outcomes.run.pricing import (
@@ -52,7 +54,15 @@ def offered(
     tally = read_usage(attributes, Role.MODEL, SpanLimits(limit, is_lossy))
     assert tally is not None
     compute_cost(tally, attributes, prices, started_ns=5, limits=SpanLimits(limit))
+    note_call(tally, attributes, Role.MODEL)
     return tally, calls
+
+
+def cover(below: Tally, own: Tally) -> None:
+    if own.model_calls:
+        cover_call(below, own.copy(), encloses=False)
+    else:
+        cover_total(below, below.copy(), None, own)
 
 
 def cost(tally: Tally) -> Cost:
@@ -241,31 +251,32 @@ def test_a_reported_total_wins_over_computed_leaves(role: Role) -> None:
     run = Tally()
     run.add(priced(CALL)[0])
     run.add(priced(CALL, None)[0])
-    run.cover(reported("0.5", role))
+    cover(run, reported("0.5", role))
     assert cost(run) == of_llm("0.5", CostSource.REPORTED)
 
 
 def test_a_reported_total_above_reported_and_computed_leaves() -> None:
-    """Leaves win over an aggregate; one that exceeds their sum makes the cost incomplete."""
-    for total, complete in (("0.21", True), ("0.22", False)):
+    """An aggregate of leaves adds nothing to them; one that exceeds their sum makes the cost incomplete."""
+    for total, complete in (("0.20", True), ("0.21", True), ("0.22", False)):
         run = Tally()
         run.add(reported("0.2"))
         run.add(priced(CALL)[0])
-        run.cover(reported(total, Role.AGENT))
-        assert cost(run) == of_llm("0.21", complete=complete)
+        cover(run, reported(total, Role.AGENT))
+        assert cost(run) == of_llm(max("0.21", total), complete=complete)
 
 
 def test_two_instrumentations_of_one_call() -> None:
     """The inner span's price counts once; where only the outer one is priced, its price stands for both."""
     both, _ = priced(CALL)
-    both.cover(priced(CALL, (Decimal("0.02"), "USD"))[0])
+    cover(both, priced(CALL, (Decimal("0.02"), "USD"))[0])
     assert cost(both) == of_llm("0.01")
     outer, _ = priced(CALL, None)
-    outer.cover(priced(CALL)[0])
+    cover(outer, priced(CALL)[0])
     assert cost(outer) == of_llm("0.01")
     bare = read_usage({}, Role.MODEL)
     assert bare is not None
-    bare.cover(priced(CALL)[0])
+    note_call(bare, {}, Role.MODEL)
+    cover(bare, priced(CALL)[0])
     assert cost(bare) == of_llm("0.01")
 
 
@@ -274,10 +285,10 @@ def test_an_outer_price_for_other_tokens() -> None:
     several = Tally()
     for _ in range(2):
         several.add(priced(CALL, None)[0])
-    several.cover(priced({**CALL, "gen_ai.usage.input_tokens": 200, "gen_ai.usage.output_tokens": 40})[0])
+    cover(several, priced({**CALL, "gen_ai.usage.input_tokens": 200, "gen_ai.usage.output_tokens": 40})[0])
     assert cost(several) == Cost(complete=False)
     other, _ = priced(CALL, None)
-    other.cover(priced({**CALL, "gen_ai.usage.input_tokens": 99})[0])
+    cover(other, priced({**CALL, "gen_ai.usage.input_tokens": 99})[0])
     assert cost(other) == Cost(complete=False)
 
 

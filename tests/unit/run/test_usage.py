@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import Problem, SpanLimits
+from agent_outcomes.run.aggregates import cover_total
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart, Usage
 from agent_outcomes.run.tally import COUNT_MAX, Tally, cost_of, problems_of, totals_of
@@ -90,6 +91,10 @@ def leaf(tokens: int | None = None, cost: str | None = None, role: Role = Role.M
         attributes["gen_ai.usage.cost"] = cost
     tally = read_usage(attributes, role)
     return tally if tally is not None else Tally()
+
+
+def cover(below: Tally, own: Tally) -> None:
+    cover_total(below, below.copy(), None, own)
 
 
 def total(*tallies: Tally) -> Tally:
@@ -214,20 +219,20 @@ def test_leaves_add_up() -> None:
 def test_aggregate_is_covered() -> None:
     """An enclosing span's own figure counts only where nothing below reported one."""
     below = total(leaf(10, "0.1"), leaf(20, "0.2"))
-    below.cover(leaf(30, "0.3", Role.OTHER))
+    cover(below, leaf(30, "0.3", Role.OTHER))
     assert (totals_of(below).input_tokens, cost_of(below, open_below=False).complete) == (30, True)
     bare = Tally()
-    bare.cover(leaf(30, "0.3", Role.OTHER))
+    cover(bare, leaf(30, "0.3", Role.OTHER))
     assert (totals_of(bare).input_tokens, cost_of(bare, open_below=False).complete) == (30, True)
 
 
 @pytest.mark.parametrize("own", [leaf(31, None, Role.OTHER), leaf(None, "0.31", Role.OTHER)], ids=["tokens", "cost"])
 def test_aggregate_above_its_leaves(own: Tally) -> None:
-    """Where it exceeds them the leaves win, with a problem and an incomplete cost."""
+    """Where it exceeds them it stands, so that no figure is lost, with a problem and an incomplete cost."""
     below = total(leaf(10, "0.1"), leaf(20, "0.2"))
-    below.cover(own)
-    assert totals_of(below).input_tokens == 30
-    assert cost_of(below, open_below=False).by_currency() == {"USD": Decimal("0.3")}
+    cover(below, own)
+    assert totals_of(below).input_tokens == max(30, own.tokens[INPUT] or 0)
+    assert cost_of(below, open_below=False).by_currency() == own.reported or {"USD": Decimal("0.3")}
     assert not cost_of(below, open_below=False).complete
     assert problems_of(below) == [Problem(ProblemKind.USAGE_MISMATCH)]
 
@@ -263,7 +268,7 @@ def test_metered_costs_are_always_added() -> None:
     for _ in range(2):
         own = read_usage(metered, Role.OTHER)
         assert own is not None
-        tally.cover(own)
+        cover(tally, own)
     tally.add(leaf(1, "0.5"))
     assert cost_of(tally, open_below=False) == Cost(
         (CostPart(CostKind.HUMAN, "EUR", Decimal(5)), CostPart(CostKind.LLM, "USD", Decimal("0.5"))),

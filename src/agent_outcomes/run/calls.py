@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which spans of a run tell of one and the same model call.
+
+A call is seen twice where two instrumentations are on, where a framework and the SDK below it both trace it, and where
+a framework books it on a span of its own. Then it has the same response id, or the same model and the same tokens in an
+interval that lies within the other's, from another instrumentation scope. What looks alike and is not proven to be
+one leaves the sums in doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.run.usage_keys import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
+
+    Amounts = Mapping[str, Decimal]
+
+
+class CallKind(Enum):
+    """What a span that reports usage is: two kinds of model calls, a span without any mark, an agent's own total."""
+
+    CHAT = auto()
+    EMBEDDING = auto()
+    UNMARKED = auto()
+    TOTAL = auto()
+
+
+MODEL_CALLS: Final = frozenset({CallKind.CHAT, CallKind.EMBEDDING})
+
+
+class Sameness(Enum):
+    """Whether two spans tell of one call; a doubtful pair counts meanwhile as its name says."""
+
+    ONE = auto()
+    DOUBTFUL_ONE = auto()
+    DOUBTFUL_TWO = auto()
+    TWO = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one or several spans say of a call; times are Unix time in nanoseconds, `tokens` are by dimension.
+
+    `models` are plain names, see `plain_model`. `encloses` says that further calls run within it, because a tool or an
+    agent does.
+    """
+
+    kind: CallKind
+    tokens: tuple[int | None, ...]
+    reported: Amounts | None = None
+    computed: Amounts | None = None
+    ids: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    start_ns: int | None = None
+    end_ns: int | None = None
+    encloses: bool = False
+
+    @property
+    def counts(self) -> tuple[int | None, int | None]:
+        """Input and output tokens."""
+        return self.tokens[INPUT], self.tokens[OUTPUT]
+
+    @property
+    def is_model_call(self) -> bool:
+        """Whether a span is marked as one."""
+        return self.kind in MODEL_CALLS
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a model call reports no tokens: none has none, so that zeros are placeholders."""
+        return self.is_model_call and not any(self.counts)
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether it must have cost something, and nothing says how much."""
+        return self.is_model_call and self.reported is None and self.computed is None
+
+
+def plain_model(name: str) -> str:
+    """A model's name without the provider in front, in lower case: `openai/GPT-4o` is `gpt-4o`."""
+    return name.rpartition("/")[2].lower()
+
+
+def sameness(one: Call, other: Call) -> Sameness:
+    """Whether two spans of one run tell of one call, as far as they say."""
+    if one.ids & other.ids:
+        return _sameness_by_id(one, other)
+    if one.counts != other.counts or not any(one.counts) or not _may_be_one_model(one.models, other.models):
+        return Sameness.TWO
+    if one.kind is other.kind:
+        return _sameness_of_alike(one, other)
+    kinds = {one.kind, other.kind}
+    if not kinds & MODEL_CALLS or kinds == MODEL_CALLS:
+        return Sameness.TWO
+    # A span that nothing marks, and the total of an agent without calls of its own, may repeat a call beside them.
+    return Sameness.DOUBTFUL_ONE if CallKind.UNMARKED in kinds else Sameness.DOUBTFUL_TWO
+
+
+def _sameness_by_id(one: Call, other: Call) -> Sameness:
+    """A call has one response id; but one instrumentation sees it once, and some servers give all responses one id."""
+    if not one.scopes & other.scopes or _is_within(one, other) or _is_within(other, one):
+        return Sameness.ONE
+    is_same = one.counts == other.counts or not any(one.counts) or not any(other.counts)
+    return Sameness.DOUBTFUL_ONE if is_same else Sameness.DOUBTFUL_TWO
+
+
+def _sameness_of_alike(one: Call, other: Call) -> Sameness:
+    if one.kind is CallKind.TOTAL or one.scopes & other.scopes:
+        return Sameness.TWO
+    if _is_within(other, one):
+        return _sameness_within(one, other)
+    if _is_within(one, other):
+        return _sameness_within(other, one)
+    return Sameness.TWO if _are_apart(one, other) else Sameness.DOUBTFUL_TWO
+
+
+def _is_within(inner: Call, outer: Call) -> bool:
+    times = (outer.start_ns, inner.start_ns, inner.end_ns, outer.end_ns)
+    known = [time for time in times if time is not None]
+    return len(known) == len(times) and known == sorted(known)
+
+
+def _are_apart(one: Call, other: Call) -> bool:
+    is_before = one.end_ns is not None and other.start_ns is not None and one.end_ns <= other.start_ns
+    return is_before or (other.end_ns is not None and one.start_ns is not None and other.end_ns <= one.start_ns)
+
+
+def _sameness_within(outer: Call, inner: Call) -> Sameness:
+    # Different ids may be those of a framework and of a provider. What runs within an enclosing call is mostly another.
+    is_doubtful = outer.encloses or (outer.ids and inner.ids)
+    return Sameness.DOUBTFUL_TWO if is_doubtful else Sameness.ONE
+
+
+def _may_be_one_model(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Whether the names agree: one may be an alias or a deployment of which the other gives the date."""
+    pairs = [(name, further) for name in one for further in other]
+    return not pairs or True in [name.startswith(further) or further.startswith(name) for name, further in pairs]
+
+
+def merged(one: Call, other: Call) -> Call:
+    """One call that two spans tell of: the larger figure of each sort, and a reported cost before a computed one.
+
+    What was computed from other tokens than those of `one` is no cost of it.
+    """
+    reported = _larger(one.reported, other.reported)
+    computed = one.computed
+    if computed is None and (one.counts == other.counts or not any(one.counts)):
+        computed = other.computed
+    return Call(
+        one.kind if one.is_model_call else other.kind,
+        tuple(map(_largest, one.tokens, other.tokens)),
+        reported,
+        computed if reported is None else None,
+        one.ids | other.ids,
+        one.models | other.models,
+        one.scopes | other.scopes,
+        _first(one.start_ns, other.start_ns),
+        _largest(one.end_ns, other.end_ns),
+        one.encloses or other.encloses,
+    )
+
+
+def contradict(one: Call, other: Call) -> bool:
+    """Whether two spans of one call report different figures, so that one of them is wrong."""
+    counts = any(one.counts) and any(other.counts) and one.counts != other.counts
+    return counts or (one.reported is not None and other.reported is not None and one.reported != other.reported)
+
+
+def _larger(one: Amounts | None, other: Amounts | None) -> Amounts | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one if sum(one.values()) >= sum(other.values()) else other
+
+
+def _largest(one: int | None, other: int | None) -> int | None:
+    return max(one, other) if one is not None and other is not None else other if one is None else one
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return min(one, other) if one is not None and other is not None else other if one is None else one
