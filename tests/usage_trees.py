@@ -48,10 +48,15 @@ class Used:
 
 @dataclass
 class Forest:
-    """Grows one tree after the other; `size` bounds the numbers, so that small ones make figures meet by chance."""
+    """Grows one tree after the other; `size` bounds the numbers, so that small ones make figures meet by chance.
+
+    With `hides` some calls show in their agent's total only; two totals that meet by chance are then told apart by
+    nothing at all.
+    """
 
     seed: int
     size: int = 100_000
+    hides: bool = True
     pipeline: Pipeline = field(default_factory=Pipeline)
     traits: Counter[str] = field(default_factory=Counter)
 
@@ -62,6 +67,7 @@ class Forest:
     def grow(self) -> tuple[Used, SeenEvent, frozenset[str]]:
         """One run: what it used, its event, and what was in it."""
         self.traits = Counter()
+        self._reports_cost = self.random.random() < 0.7
         self.pipeline.memory.clear()
         used, _ = self._agent(DEPTH_MAX)
         (event,) = self.pipeline.events()
@@ -74,7 +80,7 @@ class Forest:
         attributes["gen_ai.agent.name"] = self.random.choice(NAMES)
         with self.pipeline.tracer(scope).start_as_current_span("invoke_agent", attributes=attributes) as span:
             whole, own = Used(), Used()
-            if self.random.random() < 0.1:
+            if self.hides and self.random.random() < 0.1:
                 self.traits["hidden calls"] += 1
                 hidden = self._call()
                 whole.add(hidden)
@@ -84,6 +90,11 @@ class Forest:
                 for _ in range(self.random.randint(0, 4)):
                     self._step(depth, whole, own)
                 total = self.random.choice((None, own, whole))
+                if self.hides and total is not None and self.random.random() < 0.1:
+                    self.traits["one hidden call"] += 1
+                    hidden = self._call()
+                    whole.add(hidden)
+                    own.add(hidden)
             if total is not None and (total.tokens_in or total.tokens_out):
                 self.traits["totals"] += 1
                 span.set_attributes(self._usage(total, cost=self.random.random() < 0.7))
@@ -174,7 +185,7 @@ class Forest:
         attributes: dict[str, AttributeValue] = {"gen_ai.usage.input_tokens": used.tokens_in}
         if used.tokens_out:
             attributes["gen_ai.usage.output_tokens"] = used.tokens_out
-        if cost:
+        if cost and self._reports_cost:
             attributes["gen_ai.usage.cost"] = str(used.cost)
         return attributes
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.run.call_log import CallLog, Twice
@@ -28,20 +28,24 @@ _ZERO: Final = Decimal(0)
 _COMPARED: Final = (INPUT, OUTPUT)
 
 
-class _Relation(Enum):
-    """What a total is to what lies below: adds nothing, stands for the zone or for all, or is beside it."""
+class Sums(NamedTuple):
+    """What lies below a span: all of it, what no agent below has called, and of that what no tool has called."""
 
-    REPEATS_ZONE = auto()
-    REPEATS_ALL = auto()
-    STANDS_FOR_ZONE = auto()
-    STANDS_FOR_ALL = auto()
+    whole: Tally
+    zone: Tally
+    direct: Tally
+
+
+class _Relation(Enum):
+    """What a total is to a part of what lies below: it adds nothing, stands for it, or is beside all of it."""
+
+    REPEATS = auto()
+    STANDS_FOR = auto()
     BESIDE = auto()
     DOUBTFUL = auto()
     DOUBTFUL_BESIDE = auto()
 
 
-_FOR_ZONE: Final = frozenset({_Relation.REPEATS_ZONE, _Relation.STANDS_FOR_ZONE})
-_REPEATS: Final = frozenset({_Relation.REPEATS_ZONE, _Relation.REPEATS_ALL})
 _BESIDE: Final = frozenset({_Relation.BESIDE, _Relation.DOUBTFUL_BESIDE})
 _DOUBTS: Final = frozenset({_Relation.DOUBTFUL, _Relation.DOUBTFUL_BESIDE})
 
@@ -61,7 +65,7 @@ def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
     elif known and calls and below.model_calls <= 1:
         _cover_one(below, own, Twice(known[0], calls[0], merged(known[0], calls[0])))
     else:
-        cover_total(below, below.copy(), None, own)
+        cover_span(below, below.copy(), own)
 
 
 def _cover_one(below: Tally, own: Tally, pair: Twice) -> None:
@@ -76,49 +80,83 @@ def _cover_one(below: Tally, own: Tally, pair: Twice) -> None:
         below.mismatch = True
 
 
-def cover_total(target: Tally, whole: Tally, zone: Tally | None, own: Tally, *, of_agent: bool = False) -> None:
-    """Lay a span's own figures over the sums below it, in `target`, which is these or a part of them.
+def cover_span(target: Tally, below: Tally, own: Tally) -> None:
+    """Lay what a span that is no agent reports over the sums below it, in `target`: these, or a part of them."""
+    relation = _relation_to_calls(below, own)
+    _cover(target, Sums(below, below, below), own, relation, below)
 
-    `whole` has the sums of all that lies below, `zone`, if any agent is below, those of what none of them has called.
-    With `of_agent` the figures are an agent's total.
-    """
-    inner = whole if zone is None else zone
-    relation = _relation(whole, zone, own)
-    is_own = relation in _BESIDE or (relation is _Relation.STANDS_FOR_ALL and not whole.model_calls)
-    _cover_cost(target, whole, inner, own, relation, is_own=is_own)
-    _cover_tokens(target, whole, inner, own, relation)
-    _cover_calls(target, whole, own)
-    target.mismatch = target.mismatch or own.mismatch or relation in _DOUBTS
-    if of_agent and any(own.tokens):
+
+def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
+    """Lay an agent's total over the sums below it, in `target`, which is these."""
+    relation, part = _relation_of_total(below, own)
+    _cover(target, below, own, relation, part)
+    if any(own.tokens):
         target.has_totals = True
-        if is_own:
-            target.calls = target.calls or CallLog()
+        if _is_beside(below.whole, relation):
+            target.calls = CallLog() if target.calls is None else target.calls
             target.calls.join(CallLog.of([Call(CallKind.TOTAL, tuple(own.tokens))]))
+
+
+def _cover(target: Tally, below: Sums, own: Tally, relation: _Relation, part: Tally) -> None:
+    whole = below.whole
+    _cover_cost(target, whole, part, own, relation)
+    _cover_tokens(target, whole, part, own, relation)
+    if own.model_calls and not whole.model_calls:
+        target.model_calls += own.model_calls
+        target.unpriced += own.unpriced
+    if own.tool_calls and not whole.tool_below:
+        target.tool_calls += own.tool_calls
+        target.tool_below = True
+    target.mismatch = target.mismatch or own.mismatch or relation in _DOUBTS
     if own.parts is not None:
         target.parts = add_amounts(target.parts, own.parts)
     if own.problems:
         target.note(own.problems)
 
 
-def _relation(whole: Tally, zone: Tally | None, own: Tally) -> _Relation:
-    dimensions = [d for d in _COMPARED if own.tokens[d] is not None and whole.tokens[d] is not None]
-    total, below = _figures(own.tokens, dimensions), _figures(whole.tokens, dimensions)
-    if not [d for d in _COMPARED if own.tokens[d]]:
-        return _Relation.REPEATS_ALL
+def _is_beside(whole: Tally, relation: _Relation) -> bool:
+    return relation in _BESIDE or (relation is _Relation.STANDS_FOR and not whole.model_calls)
+
+
+def _relation_to_calls(below: Tally, own: Tally) -> _Relation:
+    dimensions = _shared(own, below)
+    total, known = _figures(own.tokens, dimensions), _figures(below.tokens, dimensions)
+    if not dimensions and _is_counted(own):
+        return _Relation.STANDS_FOR
+    if _exceeds(known, total):
+        return _Relation.REPEATS
+    return _Relation.STANDS_FOR if _exceeds(total, known) and below.silent > 0 else _Relation.DOUBTFUL
+
+
+def _relation_of_total(below: Sums, own: Tally) -> tuple[_Relation, Tally]:
+    """What an agent's total is, and to which part of what lies below."""
+    whole = below.whole
+    dimensions = _shared(own, whole)
+    if not _is_counted(own):
+        return _Relation.REPEATS, whole
     if not dimensions:
-        return _Relation.STANDS_FOR_ALL
-    if zone is None:
-        return _relation_to_calls(total, below, is_silent=whole.silent > 0)
-    if zone.model_calls or any(zone.tokens):
-        return _relation_to_zone(total, _figures(zone.tokens, dimensions), below, zone, whole)
-    return _relation_to_agents(total, below, whole, dimensions)
+        return _Relation.STANDS_FOR, whole
+    total = _figures(own.tokens, dimensions)
+    parts = (whole, below.zone, below.direct)
+    for part in parts:
+        only_embeds = 0 < part.model_calls <= part.embeddings and own.tokens[OUTPUT]
+        if part.silent <= 0 and not only_embeds and total == _figures(part.tokens, dimensions):
+            return _Relation.REPEATS, part
+    if below.zone.model_calls <= below.zone.embeddings and below.zone.silent <= 0:
+        return _relation_to_others(whole, total, dimensions), whole
+    may_be = [part for part in parts if part.silent > 0 and _exceeds(total, _figures(part.tokens, dimensions))]
+    if may_be:
+        # Of several it may stand for, all that is sure is that it is no less than itself.
+        is_one = len({tuple(_figures(part.tokens, dimensions)) for part in may_be}) == 1
+        return (_Relation.STANDS_FOR if is_one else _Relation.DOUBTFUL), may_be[0]
+    is_part = _exceeds(_chats(below.direct, dimensions), total) and len(dimensions) == _count_of(own)
+    return (_Relation.REPEATS if is_part else _Relation.DOUBTFUL), whole
 
 
-def _relation_to_agents(total: list[int], below: list[int], whole: Tally, dimensions: list[int]) -> _Relation:
-    """What an agent's total is where only further agents are traced below it."""
-    if total == below:
-        return _Relation.REPEATS_ALL
-    if not _exceeds(total, below):
+def _relation_to_others(whole: Tally, total: list[int], dimensions: list[int]) -> _Relation:
+    """What an agent's total is where no chat of its own is traced, but others below it are."""
+    known = _figures(whole.tokens, dimensions)
+    if not _exceeds(total, known):
         # More lies below than the total says, so that it is of calls that are not traced; or it repeats one of them.
         calls = [] if whole.calls is None else whole.calls.listed()
         is_one_call = total in [_figures(call.tokens, dimensions) for call in calls]
@@ -126,66 +164,31 @@ def _relation_to_agents(total: list[int], below: list[int], whole: Tally, dimens
     return _Relation.DOUBTFUL_BESIDE if whole.has_totals else _Relation.DOUBTFUL
 
 
-def _relation_to_calls(total: list[int], below: list[int], *, is_silent: bool) -> _Relation:
-    if _exceeds(below, total):
-        return _Relation.REPEATS_ALL
-    if _exceeds(total, below) and is_silent:
-        return _Relation.STANDS_FOR_ALL
-    return _Relation.DOUBTFUL
-
-
-def _relation_to_zone(total: list[int], inner: list[int], below: list[int], zone: Tally, whole: Tally) -> _Relation:
-    """What an agent's total is where calls of its own are traced and further agents are below it."""
-    may_be_all = _exceeds(total, below)
-    if zone.silent <= 0:
-        if total == below:
-            return _Relation.REPEATS_ALL
-        if _exceeds(inner, total):
-            return _Relation.REPEATS_ZONE
-        return _Relation.STANDS_FOR_ALL if may_be_all and whole.silent > 0 else _Relation.DOUBTFUL
-    if may_be_all:
-        return _Relation.DOUBTFUL
-    return _Relation.STANDS_FOR_ZONE if _exceeds(total, inner) else _Relation.REPEATS_ZONE
-
-
-def _cover_tokens(target: Tally, whole: Tally, inner: Tally, own: Tally, relation: _Relation) -> None:
+def _cover_tokens(target: Tally, whole: Tally, part: Tally, own: Tally, relation: _Relation) -> None:
     for dimension, count in enumerate(own.tokens):
         if count is None:
             continue
         below = whole.tokens[dimension]
-        more = _more_tokens(count, below, inner.tokens[dimension], relation)
+        if below is None or relation in _BESIDE:
+            more = count
+        elif relation is _Relation.DOUBTFUL:
+            more = max(0, count - below)
+        else:
+            more = max(0, count - (part.tokens[dimension] or 0))
         if more or below is None:
             target.tokens[dimension] = (target.tokens[dimension] or 0) + more
-        if more and below is not None and relation in _REPEATS:
+        if more and below is not None and relation is _Relation.REPEATS:
             target.mismatch = True
-    if relation is _Relation.STANDS_FOR_ZONE:
-        target.silent -= inner.silent
-    elif relation is _Relation.STANDS_FOR_ALL:
-        target.silent -= whole.silent
+    if relation is _Relation.STANDS_FOR:
+        target.silent -= part.silent
 
 
-def _more_tokens(count: int, below: int | None, inner: int | None, relation: _Relation) -> int:
-    """What a total adds to what lies below it."""
-    if relation in _BESIDE or below is None:
-        return count
-    return max(0, count - ((inner or 0) if relation in _FOR_ZONE else below))
-
-
-def _cover_calls(target: Tally, whole: Tally, own: Tally) -> None:
-    if own.model_calls and not whole.model_calls:
-        target.model_calls += own.model_calls
-        target.unpriced += own.unpriced
-    if own.tool_calls and not whole.tool_below:
-        target.tool_calls += own.tool_calls
-        target.tool_below = True
-
-
-def _cover_cost(target: Tally, whole: Tally, inner: Tally, own: Tally, relation: _Relation, *, is_own: bool) -> None:
-    part = inner if relation in _FOR_ZONE else whole
+def _cover_cost(target: Tally, whole: Tally, part: Tally, own: Tally, relation: _Relation) -> None:
     unpriced = part.unpriced
     if own.reported is None:
         has_cost = part.reported is not None or part.computed is not None
-        if relation in _BESIDE or (is_own and not unpriced and not has_cost):
+        is_new = _is_counted(own) and _is_beside(whole, relation)
+        if relation in _BESIDE or (is_new and not unpriced and not has_cost):
             target.unpriced += 1
     elif relation in _BESIDE:
         target.reported = add_amounts(target.reported, own.reported)
@@ -203,6 +206,23 @@ def _more(total: Mapping[str, Decimal], below: Mapping[str, Decimal]) -> dict[st
     """What a reported total has over the sums below it, by currency."""
     rest = {code: EXACT.subtract(amount, below.get(code, _ZERO)) for code, amount in total.items()}
     return {code: amount for code, amount in rest.items() if amount > 0}
+
+
+def _shared(own: Tally, below: Tally) -> list[int]:
+    """The dimensions in which a total can be compared with what lies below."""
+    return [d for d in _COMPARED if own.tokens[d] is not None and below.tokens[d] is not None]
+
+
+def _is_counted(own: Tally) -> bool:
+    return _count_of(own) > 0
+
+
+def _count_of(own: Tally) -> int:
+    return len([d for d in _COMPARED if own.tokens[d]])
+
+
+def _chats(tally: Tally, dimensions: list[int]) -> list[int]:
+    return [(tally.tokens[d] or 0) - (tally.embedded if d == INPUT else 0) for d in dimensions]
 
 
 def _figures(tokens: Sequence[int | None], dimensions: list[int]) -> list[int]:

@@ -10,6 +10,7 @@ from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.calls import Call, CallKind, plain_model
 from agent_outcomes.run.conventions import ROLE_KEYS, Role
 from agent_outcomes.run.pricing import MODEL_KEYS, MODEL_NAME_LENGTH_MAX, REQUEST_MODEL_KEYS
+from agent_outcomes.run.usage_keys import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,8 @@ def note_call(
         end_ns,
     )
     tally.calls = CallLog.of([call])
+    if kind is CallKind.EMBEDDING:
+        tally.embeddings, tally.embedded = 1, tally.tokens[INPUT] or 0
 
 
 def _texts(attributes: Mapping[str, Any], keys: tuple[str, ...], length_max: int, limits: SpanLimits) -> list[str]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.call_log import CallLog
-from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, note_call
+from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, kind_of, note_call
+from agent_outcomes.run.calls import CallKind
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
 from agent_outcomes.run.langfuse import USAGE_DETAILS
 from agent_outcomes.run.usage import read_usage
@@ -57,7 +58,19 @@ class Plan:
     is where its response id stands, if it has one.
     """
 
-    __slots__ = ("cost", "id_at", "identity", "is_call", "keys", "mark", "role", "says_tokens", "tokens", "values")
+    __slots__ = (
+        "cost",
+        "embeds",
+        "id_at",
+        "identity",
+        "is_call",
+        "keys",
+        "mark",
+        "role",
+        "says_tokens",
+        "tokens",
+        "values",
+    )
 
     def __init__(  # noqa: PLR0917 - what a shape says
         self,
@@ -71,6 +84,7 @@ class Plan:
         self.role = role
         self.mark = mark
         self.is_call = role is Role.MODEL
+        self.embeds = kind_of(role, mark) is CallKind.EMBEDDING
         self.keys = keys
         self.identity = identity
         ids = [index for index, key in enumerate(keys) if key in RESPONSE_ID_KEYS]
@@ -152,6 +166,9 @@ class Plan:
         tally.model_calls += len(leaves)
         tally.unpriced += len(leaves) if self.cost is None else 0
         tally.silent += 0 if self.says_tokens else len(leaves)
+        if self.embeds:
+            tally.embeddings += len(leaves)
+            tally.embedded += sum([leaf[_ROW][index] for leaf in leaves for d, index in self.tokens if d == INPUT])
         if tally.calls is None:
             tally.calls = CallLog()
         tally.calls.add_rows(self.call, leaves, leaves[0][_SCOPE], ids)

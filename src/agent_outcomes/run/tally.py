@@ -16,7 +16,7 @@ from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
 from agent_outcomes.run.call_log import CallLog
-from agent_outcomes.run.calls import contradict
+from agent_outcomes.run.calls import CallKind, contradict
 from agent_outcomes.run.model import Cost, CostPart, Usage
 from agent_outcomes.run.usage_keys import CACHE_WRITE, CACHED, DIMENSIONS, INPUT, OUTPUT, REASONING
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agent_outcomes.run.call_log import Twice
-    from agent_outcomes.run.calls import Amounts, Call, CallKind
+    from agent_outcomes.run.calls import Amounts, Call
 
 # Beyond this a double cannot tell neighbours apart, and one integer past 64 bit makes a whole metric export fail.
 COUNT_MAX: Final = 2**53
@@ -48,14 +48,16 @@ class Tally:
 
     `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported, `computed` to
     what those that reported none cost by their tokens; `unpriced` counts model calls, and totals of agents, without
-    either, `silent` the model calls that reported no tokens. `calls` are those that make up the sums, `has_totals` says
-    that agents reported totals. `tool_below` says that a tool span was seen since the last agent span, so that two
-    instrumentations of one tool call count it once.
+    either, `silent` the model calls that reported no tokens, `embeddings` those that embed, `embedded` tokens. `calls`
+    are those that make up the sums, `has_totals` says that agents reported totals. `tool_below` says that a tool span
+    was seen since the last agent span, so that two instrumentations of one tool call count it once.
     """
 
     __slots__ = (
         "calls",
         "computed",
+        "embedded",
+        "embeddings",
         "has_totals",
         "mismatch",
         "model_calls",
@@ -78,6 +80,8 @@ class Tally:
         self.computed: dict[str, Decimal] | None = None
         self.unpriced = 0
         self.silent = 0
+        self.embeddings = 0
+        self.embedded = 0
         self.has_totals = False
         self.parts: dict[tuple[CostKind, str], Decimal] | None = None
         self.mismatch = False
@@ -137,6 +141,8 @@ class Tally:
         self.tool_below = self.tool_below or other.tool_below
         self.unpriced += other.unpriced
         self.silent += other.silent
+        self.embeddings += other.embeddings
+        self.embedded += other.embedded
         self.has_totals = self.has_totals or other.has_totals
         self.mismatch = self.mismatch or other.mismatch
         if other.reported is not None:
@@ -161,6 +167,9 @@ class Tally:
         self.model_calls += times * call.is_model_call
         self.unpriced += times * call.is_unpriced
         self.silent += times * call.is_silent
+        if call.kind is CallKind.EMBEDDING:
+            self.embeddings += times
+            self.embedded += times * (call.tokens[INPUT] or 0)
         if times > 0:
             self.reported = add_amounts(self.reported, call.reported) if call.reported else self.reported
             self.computed = add_amounts(self.computed, call.computed) if call.computed else self.computed

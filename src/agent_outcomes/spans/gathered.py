@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
-from agent_outcomes.run.aggregates import cover_call, cover_total
+from agent_outcomes.run.aggregates import Sums, cover_agent, cover_call, cover_span
 from agent_outcomes.run.calls import MODEL_CALLS
 from agent_outcomes.run.conventions import DEFAULT_NAMES
 from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
@@ -169,9 +169,9 @@ class Candidate:
         whole = gathered.whole()
         if own is None:
             return None if whole is None else whole.copy()
-        zone = None if gathered.by_agents is None else gathered.zone() or Tally()
-        sums = Tally() if whole is None else whole.copy()
-        cover_total(sums, whole or Tally(), zone, own, of_agent=True)
+        below = Sums(whole or Tally(), gathered.zone() or Tally(), gathered.tally or Tally())
+        sums = below.whole.copy()
+        cover_agent(sums, below, own)
         return sums
 
 
@@ -233,14 +233,14 @@ def _lay_over(left: Gathered, own: Tally) -> None:
     whole = left.whole() or Tally()
     if own.tool_calls:
         left.by_tools = left.zone() or Tally()
-        cover_total(left.by_tools, whole.copy(), None, own)
+        cover_span(left.by_tools, whole.copy(), own)
         left.tally = left.by_tools.take_metered()
     elif own.model_calls:
         _lay_call_over(left, own.copy())
     else:
         below = whole.copy()
         left.tally = left.tally or Tally()
-        cover_total(left.tally, below, None, own)
+        cover_span(left.tally, below, own)
         if own.calls is not None and below.calls is None:
             left.tally.calls = own.calls.copy()
 

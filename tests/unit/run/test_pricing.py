@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
-from agent_outcomes.run.aggregates import cover_call, cover_total
+from agent_outcomes.run.aggregates import cover_call, cover_span
 from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart
@@ -62,7 +62,7 @@ def cover(below: Tally, own: Tally) -> None:
     if own.model_calls:
         cover_call(below, own.copy(), encloses=False)
     else:
-        cover_total(below, below.copy(), None, own)
+        cover_span(below, below.copy(), own)
 
 
 def cost(tally: Tally) -> Cost:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import Problem, SpanLimits
-from agent_outcomes.run.aggregates import cover_total
+from agent_outcomes.run.aggregates import cover_span
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart, Usage
 from agent_outcomes.run.tally import COUNT_MAX, Tally, cost_of, problems_of, totals_of
@@ -94,7 +94,7 @@ def leaf(tokens: int | None = None, cost: str | None = None, role: Role = Role.M
 
 
 def cover(below: Tally, own: Tally) -> None:
-    cover_total(below, below.copy(), None, own)
+    cover_span(below, below.copy(), own)
 
 
 def total(*tallies: Tally) -> Tally:

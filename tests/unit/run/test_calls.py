@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which spans tell of one call, and that a log of many calls finds the same as one of few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_outcomes.outcome.attribute_reader import SpanLimits
+from agent_outcomes.run.call_log import CALLS_MAX, CallLog
+from agent_outcomes.run.call_reading import note_call
+from agent_outcomes.run.calls import Call, CallKind, Sameness, merged, plain_model, sameness
+from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.leaves import Shapes
+from agent_outcomes.run.tally import Tally, cost_of, problems_of, totals_of
+from agent_outcomes.run.usage import read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ONE = Call(
+    CallKind.CHAT,
+    (100, 10, None, None, None),
+    models=frozenset({"atlas-2"}),
+    scopes=frozenset({"framework"}),
+    start_ns=100,
+    end_ns=200,
+)
+OTHER = replace(ONE, scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
+R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
+SAME_SCOPE = {"scopes": ONE.scopes}
+LATER = {"start_ns": 300, "end_ns": 400}
+
+ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
+    ("an interval within the other's", {}, {}, Sameness.ONE),
+    ("an interval around the other's", {}, {"start_ns": 50, "end_ns": 250}, Sameness.ONE),
+    ("the very interval", {}, {"start_ns": 100, "end_ns": 200}, Sameness.ONE),
+    ("a dated name of the model", {}, {"models": frozenset({"atlas-2-2026-05-01"})}, Sameness.ONE),
+    ("a model that is not named", {"models": frozenset()}, {}, Sameness.ONE),
+    ("another model", {}, {"models": frozenset({"birch"})}, Sameness.TWO),
+    ("other tokens", {}, {"tokens": (100, 11, None, None, None)}, Sameness.TWO),
+    ("no tokens", {"tokens": (None,) * 5}, {"tokens": (None,) * 5}, Sameness.TWO),
+    ("the same scope", {}, SAME_SCOPE, Sameness.TWO),
+    ("a later interval", {}, LATER, Sameness.TWO),
+    ("an earlier interval", {}, {"start_ns": 1, "end_ns": 100}, Sameness.TWO),
+    ("intervals that overlap", {}, {"start_ns": 150, "end_ns": 250}, Sameness.DOUBTFUL_TWO),
+    ("no times", {}, {"start_ns": None}, Sameness.DOUBTFUL_TWO),
+    ("two ids", {"ids": R1}, {"ids": R2}, Sameness.DOUBTFUL_TWO),
+    ("an id on one side", {"ids": R1}, {}, Sameness.ONE),
+    ("within a call around a tool", {"encloses": True}, {}, Sameness.DOUBTFUL_TWO),
+    ("one id", {"ids": R1}, {"ids": R1, **LATER}, Sameness.ONE),
+    ("one id, other tokens", {"ids": R1}, {"ids": R1, "tokens": (7, 7, None, None, None)}, Sameness.ONE),
+    ("one id of one scope, later", {"ids": R1}, {"ids": R1, **LATER, **SAME_SCOPE}, Sameness.DOUBTFUL_ONE),
+    (
+        "one id of one scope, later, other tokens",
+        {"ids": R1},
+        {"ids": R1, **LATER, **SAME_SCOPE, "tokens": (7, 7, None, None, None)},
+        Sameness.DOUBTFUL_TWO,
+    ),
+    ("a chat and an embedding", {}, {"kind": CallKind.EMBEDDING}, Sameness.TWO),
+    ("a span without a mark", {}, {"kind": CallKind.UNMARKED, **LATER, **SAME_SCOPE}, Sameness.DOUBTFUL_ONE),
+    ("the total of an agent", {}, {"kind": CallKind.TOTAL, "scopes": frozenset()}, Sameness.DOUBTFUL_TWO),
+    ("two totals", {"kind": CallKind.TOTAL}, {"kind": CallKind.TOTAL}, Sameness.TWO),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_sameness(one: Mapping[str, Any], other: Mapping[str, Any], expected: Sameness) -> None:
+    """Each row, in both orders."""
+    first, second = replace(ONE, **one), replace(OTHER, **other)
+    assert (sameness(first, second), sameness(second, first)) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"), [("openai/GPT-4o", "gpt-4o"), ("gpt-4o", "gpt-4o"), ("a/b/c", "c"), ("", ""), ("x/", "")]
+)
+def test_plain_model(name: str, plain: str) -> None:
+    """Gateways put the provider in front."""
+    assert plain_model(name) == plain
+
+
+def test_merged() -> None:
+    """The larger figure of each sort stands, a reported cost before a computed one."""
+    one = replace(ONE, computed={"USD": Decimal(1)}, ids=R1)
+    other = replace(OTHER, tokens=(90, 20, 5, None, None), reported={"USD": Decimal(2)}, ids=R2)
+    both = merged(one, other)
+    assert both.tokens == (100, 20, 5, None, None)
+    assert (both.reported, both.computed) == ({"USD": Decimal(2)}, None)
+    assert (both.ids, both.scopes, both.start_ns, both.end_ns) == (R1 | R2, ONE.scopes | OTHER.scopes, 100, 200)
+
+
+def test_a_cut_id_is_none() -> None:
+    """Ids that a limit may have cut name several responses."""
+    attributes = {"gen_ai.response.id": "chatcmpl", "gen_ai.request.model": "atlas"}
+    tally = Tally()
+    note_call(tally, attributes, Role.MODEL, SpanLimits(8))
+    assert tally.calls is not None
+    (call,) = tally.calls.listed()
+    assert (call.ids, call.models) == (frozenset[str](), frozenset({"atlas"}))
+
+
+def test_the_log_is_bounded() -> None:
+    """Of many calls the last ones are remembered, and the sums have them all."""
+    whole = Tally()
+    for number in range(3 * CALLS_MAX):
+        whole.add(_call({"gen_ai.usage.input_tokens": 1, "gen_ai.response.id": f"r-{number}"}, "sdk"))
+    whole.add(_call({"gen_ai.usage.input_tokens": 1, "gen_ai.response.id": f"r-{3 * CALLS_MAX - 1}"}, "framework"))
+    assert whole.calls is not None
+    assert whole.calls.size == CALLS_MAX
+    assert (whole.tokens[0], whole.model_calls) == (3 * CALLS_MAX, 3 * CALLS_MAX)
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "gen_ai.usage.input_tokens": st.sampled_from([0, 5, 6, -1, 2**53, "5"]),
+    "gen_ai.usage.output_tokens": st.sampled_from([0, 7]),
+    "gen_ai.usage.cost": st.sampled_from([0.0, 0.25, "0.1", 3]),
+    "gen_ai.response.id": st.sampled_from(["a", "b", "c", "", 5]),
+    "gen_ai.request.model": st.sampled_from(["m", "n", 5]),
+}
+SPANS = st.lists(
+    st.tuples(
+        st.sampled_from(["chat", "embeddings", "execute_tool"]),
+        st.sampled_from(["sdk", "framework"]),
+        st.integers(0, 3),
+        st.integers(0, 3),
+        st.sets(st.sampled_from(sorted(VALUES))).flatmap(
+            lambda keys: st.fixed_dictionaries({k: VALUES[k] for k in keys})
+        ),
+    ),
+    max_size=12,
+)
+ROLES = {"chat": Role.MODEL, "embeddings": Role.MODEL, "execute_tool": Role.TOOL}
+
+
+@given(SPANS)
+def test_leaves_add_up_as_spans_do(spans: list[tuple[str, str, int, int, dict[str, Any]]]) -> None:
+    """The short way for spans of one shape gives what reading each by itself gives, duplicates included."""
+    shapes = Shapes()
+    for word in ROLES:
+        spans = sorted(spans, key=lambda span: (span[0], sorted(span[4])))
+        one_by_one, by_shape = Tally(), Tally()
+        leaves: dict[Any, list[tuple[Any, ...]]] = {}
+        for operation, scope, start_ns, lasts_ns, attributes in spans:
+            if operation != word:
+                continue
+            given_attributes = {"gen_ai.operation.name": operation, **attributes}
+            one_by_one.add(_call(given_attributes, scope, start_ns, start_ns + lasts_ns, ROLES[operation]))
+            names = tuple(given_attributes)
+            shapes.note(names)
+            shapes.note(names)
+            shape = shapes.get(names)
+            assert shape is not None
+            plan = shape.plans[operation]
+            tail = (scope, start_ns, start_ns + lasts_ns) if plan.is_call else ()
+            leaves.setdefault(plan, []).append((plan, plan.values(given_attributes), *tail))
+        for plan, found in leaves.items():
+            plan.add_to(by_shape, found)
+        assert totals_of(by_shape) == totals_of(one_by_one)
+        assert cost_of(by_shape, open_below=False).parts == cost_of(one_by_one, open_below=False).parts
+        assert (by_shape.silent, by_shape.unpriced) == (one_by_one.silent, one_by_one.unpriced)
+        assert set(problems_of(by_shape)) == set(problems_of(one_by_one))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["sdk", "framework"]))), st.data())
+def test_grouping_does_not_matter(calls: list[tuple[str, str]], data: Any) -> None:
+    """Calls with ids count once each, in whatever groups they are added."""
+    straight, grouped = Tally(), Tally()
+    spans = [
+        _call({"gen_ai.response.id": name, "gen_ai.usage.input_tokens": ord(name)}, scope) for name, scope in calls
+    ]
+    for span in spans:
+        straight.add(span)
+    while spans:
+        size = data.draw(st.integers(1, len(spans)))
+        group = Tally()
+        for span in spans[:size]:
+            group.add(span)
+        grouped.add(group)
+        del spans[:size]
+    names = {name for name, _ in calls}
+    assert straight.tokens == grouped.tokens
+    assert (straight.tokens[0] or 0) == sum(map(ord, names))
+    assert straight.model_calls == grouped.model_calls == len(names)
+
+
+def _call(
+    attributes: Mapping[str, Any], scope: str, start_ns: int = 0, end_ns: int = 1, role: Role = Role.MODEL
+) -> Tally:
+    tally = read_usage(attributes, role)
+    assert tally is not None
+    note_call(tally, attributes, role, scope=scope, start_ns=start_ns, end_ns=end_ns)
+    return tally
+
+
+def test_an_empty_log() -> None:
+    """A log of nothing is apart from everything."""
+    log = CallLog()
+    assert log.admit(CallLog()) == ([], False)
+    assert log.admit(CallLog.of([ONE])) == ([], False)
+    assert log.listed() == [ONE]
