@@ -200,6 +200,12 @@ class Totals:
         return True
 
 
+def as_attributes(instrument: Instrument, labels: Labels) -> dict[str, str | bool]:
+    """Labels under their names, without those that are absent."""
+    pairs = zip(instrument.attributes, labels, strict=True)
+    return {key: value for key, value in pairs if value is not None}
+
+
 def _put_down(posted: list[Sequence[PlainPosting]], new: Postings) -> None:
     # A move, as of `moves`: the mark and the posting are made together.
     if not new.is_posted:

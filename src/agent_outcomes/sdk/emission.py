@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what has settled to the emitter: each settlement once, by one thread at a time, and never from within itself.
 
-The SDK's own pipelines lock while they take a log record or a measurement. What settles while this very thread is
+The SDK's own pipelines lock while they take a log record. What settles while this very thread is
 inside them, by a signal handler or a finalizer, therefore waits until the thread is out again; what an exception has
 interrupted is gone on with, by whoever comes next.
 """

@@ -60,7 +60,7 @@ _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
 class OutcomeEmitter:
-    """Emits the event and the duration, and posts to the totals of the meter provider."""
+    """Emits the event, posts to the totals of the meter provider, and puts the duration down beside them."""
 
     def __init__(
         self,
@@ -281,19 +281,8 @@ class OutcomeEmitter:
             self._early_health.post_once(postings)
             return
         export.post_once(postings)
-        if made.duration_s is None or handover.is_too_late:
-            return
-        if handover.is_duration_handed:
-            self.post_health([dropped(DropReason.INTERRUPTED, Signal.METRIC, 1)])
-            return
-        handover.is_duration_handed = True
-        try:
-            export.record_duration(made.duration_s, made.duration_labels, handover.context)
-        except Exception as error:  # of a view or reservoir; written out, as above
-            if is_theirs(error):
-                raise
-            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
-            self.post_health([dropped(DropReason.ERROR, Signal.METRIC, 1)])
+        if made.duration_s is not None and not handover.is_too_late:
+            export.put_down(handover, (made.duration_s, made.duration_labels, handover.settlement.context))
 
     def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""

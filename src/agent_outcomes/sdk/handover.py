@@ -19,7 +19,7 @@ class Handover:
     """How far a settlement has been handed over: kept until all of it has been, whatever interrupts it.
 
     `is_handing` says that an event is being handed to the logger at this moment, `is_duration_handed` that the duration
-    has been given to the meter. `health` is what is to be counted about it, `context` that of the run.
+    has been put down for the meter. `health` is what is to be counted about it, `context` that of the run.
     """
 
     __slots__ = (

@@ -4,7 +4,8 @@
 However many processors share a meter provider, they share its totals. After a fork the child starts from nothing
 and observes under a scope with one more attribute, `process.pid`, so that parent and child, and the workers of one
 server, each report only their own increments under a name of their own (opentelemetry-python#3885). The histogram is
-the SDK's own, for its exemplars, and therefore keeps in the child what the parent had recorded before the fork.
+the SDK's own, for its exemplars, and therefore keeps in the child what the parent's readers had collected by the fork,
+under the parent's scope.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from opentelemetry.metrics import Observation
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.record.totals import LabelLimits, Totals
+from agent_outcomes.record.totals import LabelLimits, Totals, as_attributes
+from agent_outcomes.sdk.run_durations import RunDurations
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS, SCOPE_NAME
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider
 
-    from agent_outcomes.record.record import LabelValue
     from agent_outcomes.record.totals import Postings
+    from agent_outcomes.sdk.handover import Handover
+    from agent_outcomes.sdk.run_durations import RunDuration
     from agent_outcomes.semconv import Instrument
     from agent_outcomes.settings import Settings
 
@@ -44,45 +46,35 @@ class MetricExport:
         self.totals = Totals(_limits_of(settings))
         self._generation = 0
         self._lock = threading.RLock()
-        self._histogram: Histogram | None = None
-        self._durations: dict[tuple[LabelValue, ...], dict[str, str | bool]] = {}
-        self._create()
+        self._is_ready = False
+        self._durations = RunDurations(self._provider, self.totals)
 
     def after_fork_in_child(self) -> None:
         """Start from nothing; instruments are made anew when something is recorded, not while forking."""
         self._lock = threading.RLock()
         self.totals.restart()
-        self._durations = {}
+        self._durations.restart()
         self._generation += 1
-        self._histogram = None
+        self._is_ready = False
 
     def post_once(self, postings: Postings) -> None:
         """Add postings to the totals, however often it is called for them."""
-        if self._histogram is None:
-            self._ready()
+        if not self._is_ready:
+            self.make_ready()
         self.totals.post_once(postings)
 
-    def record_duration(self, duration_s: float, labels: tuple[LabelValue, ...], context: Context) -> None:
-        """Record a run's duration with the run's context, from which the exemplar takes its ids."""
-        histogram = self._histogram
-        if histogram is None:
-            histogram = self._ready()
-        instrument = semconv.AGENT_RUN_DURATION_METRIC
-        if histogram is not None:
-            attributes = self._durations.get(labels)
-            if attributes is None:
-                bounded = self.totals.bound(instrument, labels)
-                attributes = _attributes(instrument, bounded)
-                if bounded == labels:
-                    self._durations[labels] = attributes
-            histogram.record(duration_s, attributes, context)
+    def put_down(self, handover: Handover, duration: RunDuration) -> None:
+        """Keep a run's duration until a reader collects, however often it is called for it."""
+        self._durations.put_down(handover, duration)
 
-    def _ready(self) -> Histogram | None:
-        if self._histogram is None:
-            with self._lock:
-                if self._histogram is None:
-                    self._create()
-        return self._histogram
+    def make_ready(self) -> None:
+        """Make the instruments, if there are none yet, or none in this process.
+
+        One that is there already, because this was interrupted before, keeps the callbacks it has.
+        """
+        with self._lock:
+            if not self._is_ready:
+                self._create()
 
     def _create(self) -> None:
         provider = self._provider()
@@ -91,22 +83,31 @@ class MetricExport:
         # Older SDKs give forked workers no `service.instance.id` of their own.
         scope_attributes = {"process.pid": os.getpid()} if _state.is_forked else None
         meter = provider.get_meter(SCOPE_NAME, __version__, attributes=scope_attributes)
-        for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):
-            observe = partial(self._observe, instrument, self._generation)
-            meter.create_observable_counter(instrument.name, [observe], instrument.unit, instrument.description)
         duration = semconv.AGENT_RUN_DURATION_METRIC
-        self._histogram = meter.create_histogram(
+        histogram = meter.create_histogram(
             duration.name,
             duration.unit,
             duration.description,
             explicit_bucket_boundaries_advisory=list(duration.buckets),
         )
+        callbacks = [partial(self._record_durations, histogram, self._generation)]
+        for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):
+            callbacks.append(partial(self._observe, instrument, self._generation))
+            meter.create_observable_counter(instrument.name, callbacks, instrument.unit, instrument.description)
+            callbacks = []
+        self._is_ready = True
+
+    def _record_durations(self, histogram: Histogram, generation: int, _: CallbackOptions) -> list[Observation]:
+        """Record what waits, before anything is observed: what could not be recorded is counted in this collection."""
+        if generation == self._generation:
+            self._durations.record_all(histogram)
+        return []
 
     def _observe(self, instrument: Instrument, generation: int, _: CallbackOptions) -> list[Observation]:
         if generation != self._generation:
             return []
         sums = self.totals.sums(instrument)
-        return [Observation(_number(amount), _attributes(instrument, labels)) for labels, amount in sums]
+        return [Observation(_number(amount), as_attributes(instrument, labels)) for labels, amount in sums]
 
 
 def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
@@ -118,7 +119,9 @@ def export_of(provider: MeterProvider, settings: Settings) -> MetricExport:
             export = _state.exports[key] = MetricExport(provider, settings)
             # By identity, as a provider may compare by value and then has no hash (Logfire's).
             weakref.finalize(provider, _state.exports.pop, key, None).atexit = False
-        return export
+    # Only now: its instruments call this very export, also where making them is interrupted.
+    export.make_ready()
+    return export
 
 
 class _State:
@@ -147,11 +150,6 @@ def _limits_of(settings: Settings) -> LabelLimits:
 def _number(amount: Decimal | int) -> float | int:
     # One integer past 64 bit would make the exporter fail on the whole batch.
     return amount if isinstance(amount, int) and amount <= _INT64_MAX else float(amount)
-
-
-def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
-    pairs = zip(instrument.attributes, labels, strict=True)
-    return {key: value for key, value in pairs if value is not None}
 
 
 _state: Final = _State()

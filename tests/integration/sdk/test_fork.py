@@ -125,6 +125,21 @@ def test_fork_after_a_collection() -> None:
     assert report["parent"] == {"cumulative": of_runs(5)["cumulative"], "delta": of_runs(2)["delta"]}
 
 
+def test_durations_that_nobody_has_collected_stay_with_the_parent() -> None:
+    """They wait for a collection in the process in which the runs ended."""
+    report = report_of(
+        """
+        run_agents(3)
+        def durations():
+            seen = (pipeline.collect(), pipeline.delta.get_metrics_data())
+            return [total_of(data, "agent.run.duration") for data in seen]
+        child = in_child(lambda: (run_agents(1), durations())[1])
+        print(json.dumps({"child": child, "parent": durations()}))
+        """
+    )
+    assert report == {"child": [1, 1], "parent": [3, 3]}
+
+
 def test_child_that_does_nothing_reports_nothing() -> None:
     """What the parent counted is in no reader of an idle child."""
     report = report_of(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SUMS = (
     "agent.runs",
+    "agent.run.duration",
     "agent.run.tokens",
     "agent.run.cost",
     "agent.outcomes",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_outcomes.record import totals
-from agent_outcomes.sdk import emission, emitter, handover, stale_sweep
+from agent_outcomes.sdk import emission, emitter, handover, run_durations, stale_sweep
 from agent_outcomes.spans import moves
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ MOVES: dict[str, Any] = {
     "Emission._take": emission.Emission._take,
     "Emission._adopt": emission.Emission._adopt,
     "note_event": handover.note_event,
+    "RunDurations.put_down": run_durations._put_down,
     "StaleSweep._claim": stale_sweep.StaleSweep._claim,
 }
 # They call, loop, suspend or make an object, which may have garbage collected.
