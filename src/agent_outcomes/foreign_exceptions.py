@@ -25,46 +25,32 @@ _OUR_PACKAGE: Final = __name__.partition(".")[0]
 _KNOWN_PACKAGES: Final = frozenset({_OUR_PACKAGE, "opentelemetry", "google", "grpc", *sys.stdlib_module_names})
 
 
-class Guard:
-    """A `with` block that keeps our own failures from the application: `on_failure` is told of each."""
-
-    __slots__ = ("_on_failure",)
-
-    def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
-        self._on_failure = on_failure
-
-    def __enter__(self) -> None:
-        """Nothing is needed."""
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        """Stop what is ours and let pass what is not."""
-        if error is None or is_theirs(error):
-            return False
-        self._on_failure(error)
-        return True
-
-
-def _ignore(_: BaseException) -> None:
-    pass
-
-
-SILENT: Final = Guard(_ignore)
-"""For what is not worth a word if it fails."""
-
-
 def is_theirs(error: BaseException) -> bool:
     """Whether the exception only passes through: raised by a signal handler or set from outside, or a `BaseException`.
 
     Classes of Python itself that are raised from outside right after a call of ours cannot be told from a failure of
     that call and count as ours, but for `TimeoutError`. Never raises.
     """
+    return _passes(error, in_given=False)
+
+
+def is_theirs_in_given(error: BaseException) -> bool:
+    """The same of what comes out of a function that the application has given us, or out of a value's own methods.
+
+    What such code calls may raise classes of its own from C code (pydantic's `ValidationError`, a database driver's),
+    so that an exception that has come up in a call there counts as that function's failure. Never raises.
+    """
+    return _passes(error, in_given=True)
+
+
+def _passes(error: BaseException, *, in_given: bool) -> bool:
     if not isinstance(error, Exception):
         return True
     innermost: TracebackType | None = None
     for innermost in _entries(error.__traceback__):
         if _is_handler(innermost.tb_frame):
             return True
-    return innermost is not None and _was_struck(innermost, type(error))
+    return innermost is not None and _was_struck(innermost, type(error), in_given=in_given)
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
@@ -82,14 +68,54 @@ def _is_handler(frame: FrameType) -> bool:
     return any(value is back or (type(value) is tuple and any(one is back for one in value)) for value in values)
 
 
-def _was_struck(innermost: TracebackType, error_class: type[BaseException]) -> bool:
+def _was_struck(innermost: TracebackType, error_class: type[BaseException], *, in_given: bool) -> bool:
     """Whether the exception came up where none of the instruction's own can."""
     name = opname[innermost.tb_frame.f_code.co_code[innermost.tb_lasti]]
     if name.startswith(_PENDING):
         return True
-    if name not in _CALLS:
+    package = _package(innermost.tb_frame)
+    if name not in _CALLS or (in_given and package not in _KNOWN_PACKAGES):
         return False
     if error_class is TimeoutError:
-        module = innermost.tb_frame.f_globals.get("__name__")
-        return isinstance(module, str) and module.partition(".")[0] == _OUR_PACKAGE
+        return package == _OUR_PACKAGE
     return error_class.__module__.partition(".")[0] not in _KNOWN_PACKAGES | {"builtins"}
+
+
+def _package(frame: FrameType) -> str | None:
+    module = frame.f_globals.get("__name__")
+    return module.partition(".")[0] if isinstance(module, str) else None
+
+
+class Guard:
+    """A `with` block that keeps our own failures from the application: `on_failure` is told of each.
+
+    `is_theirs` says what passes: `is_theirs_in_given` around a function that the application has given us.
+    """
+
+    __slots__ = ("_is_theirs", "_on_failure")
+
+    def __init__(
+        self,
+        on_failure: Callable[[BaseException], None],
+        is_theirs: Callable[[BaseException], bool] = is_theirs,
+    ) -> None:
+        self._on_failure = on_failure
+        self._is_theirs = is_theirs
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        """Stop what is ours and let pass what is not."""
+        if error is None or self._is_theirs(error):
+            return False
+        self._on_failure(error)
+        return True
+
+
+def _ignore(_: BaseException) -> None:
+    pass
+
+
+SILENT: Final = Guard(_ignore)
+"""For what is not worth a word if it fails."""

@@ -75,7 +75,7 @@ class Children:
 
 def run(seconds: float, seed: int) -> Report:
     """Fork until the time is up; every other time within a run, which is the parent's."""
-    stage = Stage(seconds, seed, has_histograms=False)
+    stage = Stage(seconds, seed)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     busy = [Busy(stage.agents()) for _ in range(BUSY_COUNT)]
     agents, children, liveness = stage.agents(), Children(), Liveness()

@@ -7,16 +7,15 @@ itself there. Here an event is kept by one append.
 
 from __future__ import annotations
 
-import gc
+import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk.metrics import Histogram, MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
-from opentelemetry.sdk.metrics.view import DropAggregation, View
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_outcomes import AgentOutcomeSpanProcessor
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
+    from opentelemetry.sdk.metrics.export import Metric
 
 EVENT_NAME = "agent.outcome"
 
@@ -107,17 +107,28 @@ class EventMemory(LogRecordProcessor):
 
 
 class Counters:
-    """A snapshot of every counter, exact."""
+    """A snapshot of every counter, exact, and of how many measurements each histogram has.
 
-    def __init__(self, reader: InMemoryMetricReader) -> None:
+    After a fork a child's own are under a scope of its own; `child_pid` is `None` in a process that is no child.
+    """
+
+    def __init__(self, reader: InMemoryMetricReader, child_pid: int | None = None) -> None:
         self._sets: list[tuple[str, dict[str, Any], Decimal]] = []
         data = reader.get_metrics_data()
         for resource in data.resource_metrics if data is not None else ():
-            for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                for point in metric.data.data_points:
-                    if isinstance(point, NumberDataPoint):
-                        # A set's sum is kept exactly and shown as the nearest double, whose shortest text it is.
-                        self._sets.append((metric.name, dict(point.attributes or {}), Decimal(repr(point.value))))
+            for scope in resource.scope_metrics:
+                is_own = (scope.scope.attributes or {}).get("process.pid") == child_pid
+                for metric in scope.metrics:
+                    self._add(metric, is_own=is_own)
+
+    def _add(self, metric: Metric, *, is_own: bool) -> None:
+        for point in metric.data.data_points:
+            labels = dict(point.attributes or {})
+            if isinstance(point, NumberDataPoint):
+                # A set's sum is kept exactly and shown as the nearest double, whose shortest text it is.
+                self._sets.append((metric.name, labels, Decimal(repr(point.value))))
+            elif isinstance(point, HistogramDataPoint) and is_own:
+                self._sets.append((metric.name, labels, Decimal(point.count)))
 
     def by(self, name: str, label: str | None = None) -> dict[str, Decimal]:
         """The sums of a counter by the values of one label."""
@@ -157,34 +168,21 @@ class Counters:
 
 
 class Memory:
-    """Three providers around one processor; nothing global is touched.
+    """Three providers around one processor; nothing global is touched."""
 
-    Without `has_histograms` the SDK keeps none: it holds their locks while it records, and a fork by another thread
-    in that moment leaves the child with locks that nobody releases, at which its first collection waits for ever.
-    """
-
-    def __init__(self, *, has_histograms: bool = True, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.events = EventMemory()
         self._logs = LoggerProvider(shutdown_on_exit=False)
         self._logs.add_log_record_processor(self.events)
         self._reader = InMemoryMetricReader()
-        views = () if has_histograms else (View(instrument_type=Histogram, aggregation=DropAggregation()),)
-        self._meters = MeterProvider([self._reader], views=views, shutdown_on_exit=False)
+        self._meters = MeterProvider([self._reader], shutdown_on_exit=False)
+        self._pid = os.getpid()
         self.spans = TracerProvider(shutdown_on_exit=False)
         self.spans.add_span_processor(
             AgentOutcomeSpanProcessor(logger_provider=self._logs, meter_provider=self._meters, **settings)
         )
 
     def counters(self) -> Counters:
-        """What the counters stand at.
-
-        No collection of garbage meanwhile: the SDK reads its metrics under a lock that is not re-entrant, so that a
-        finalizer which ends a run would wait there for itself, whatever we do.
-        """
-        was_enabled = gc.isenabled()
-        gc.disable()
-        try:
-            return Counters(self._reader)
-        finally:
-            if was_enabled:
-                gc.enable()
+        """What the counters stand at; runs may end meanwhile, on this very thread."""
+        pid = os.getpid()
+        return Counters(self._reader, pid if pid != self._pid else None)

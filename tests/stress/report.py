@@ -98,6 +98,8 @@ def _rows(ledger: Ledger, counters: Counters) -> Iterator[Row]:
     runs_at_risk = at_risk.get("runs", ZERO)
     outcomes = Decimal(ledger.outcome_count)
     yield _row("outcomes", outcomes, outcomes, Decimal(counters.outcome_count()), runs_at_risk)
+    runs = issued.get("runs", ZERO)
+    yield _row("durations", runs, runs, counters.total("agent.run.duration"), runs_at_risk)
     events = Decimal(ledger.event_count)
     yield _row("events", events, events, counters.total(f"{PREFIX}.events"), runs_at_risk)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.stress.report import Report
 
 BEAT_INTERVAL_S: Final = 0.5
+COLLECT_INTERVAL_S: Final = 2.0
 LOG_LINES_MAX: Final = 10
 
 
@@ -57,6 +58,7 @@ class Stage:
         self.ledger = Ledger()
         self._ends_at_s = time.monotonic() + seconds
         self._beats_at_s = 0.0
+        self._collects_at_s = 0.0
 
     def agents(self) -> Agents:
         """Agents with a random sequence of their own; one for each thread."""
@@ -68,12 +70,19 @@ class Stage:
         return time.monotonic() >= self._ends_at_s
 
     def beat(self, **figures: int) -> None:
-        """Settle the books and tell the watchdog that this program lives, at most twice a second."""
+        """Settle the books and tell the watchdog that this program lives, at most twice a second.
+
+        Metrics are collected now and then, as a reader of the application's does: on this thread, on which runs may end
+        meanwhile.
+        """
         now_s = time.monotonic()
         if now_s < self._beats_at_s:
             return
         self._beats_at_s = now_s + BEAT_INTERVAL_S
         self.ledger.settle(self.memory.events.take())
+        if now_s >= self._collects_at_s:
+            self._collects_at_s = now_s + COLLECT_INTERVAL_S
+            self.memory.counters()
         tell("beat", {"runs": self.ledger.issued_count, "waiting": self.ledger.open_count, **figures})
 
     def close(self, tolerated_errors: frozenset[str] = frozenset(), **notes: int) -> Report:

@@ -15,6 +15,7 @@ from agent_outcomes.api.attributes import read_given
 from agent_outcomes.api.following import follow, wrap_async_generator, wrap_awaited, wrap_generator
 from agent_outcomes.api.open_run import OpenRun, agent_name, runs_around
 from agent_outcomes.api.record import check_provider
+from agent_outcomes.foreign_exceptions import is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.model import Outcome
@@ -143,7 +144,9 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         said = f"the outcome_of= function of agent_run({agent_name(self._agent)!r})"
         try:
             outcome = self._outcome_of(result)
-        except Exception as error:  # noqa: BLE001 - the user's function must not cost them the result
+        except Exception as error:  # the user's function must not cost them the result
+            if is_theirs_in_given(error):
+                raise
             _log.warning("outcome_of", "%s raised %s", said, type(error).__qualname__)
             return
         if outcome is not None and not is_a(outcome, Outcome):

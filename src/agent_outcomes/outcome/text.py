@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeGuard, TypeVar
 
+from agent_outcomes.foreign_exceptions import is_theirs_in_given
+
 _T = TypeVar("_T")
 
 MESSAGE_LENGTH_MAX: Final = 4096
@@ -35,8 +37,9 @@ def own_value(value: object) -> object:
     Never raises.
     """
     cls = type(value)
-    if any(cls is one for one in _PLAIN_TYPES):
-        return value
+    for one in _PLAIN_TYPES:
+        if cls is one:  # a metaclass may say of a class that it is equal to any other
+            return value
     if is_a(value, str):
         return str.__str__(value)
     if is_a(value, int):
@@ -49,10 +52,15 @@ def own_value(value: object) -> object:
 
 
 def asked(function: Callable[..., _T], *arguments: object) -> _T | None:
-    """What foreign code answers, `None` if it raises: properties, methods, proxies and lazy containers may do so."""
+    """What foreign code answers, `None` if it raises: properties, methods, proxies and lazy containers may do so.
+
+    What only passes through goes on.
+    """
     try:
         return function(*arguments)
-    except Exception:  # noqa: BLE001 - as said; it then says nothing
+    except Exception as error:
+        if is_theirs_in_given(error):
+            raise
         return None
 
 

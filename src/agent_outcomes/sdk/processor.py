@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from agent_outcomes import semconv
-from agent_outcomes.foreign_exceptions import Guard, is_theirs
+from agent_outcomes.foreign_exceptions import Guard, is_theirs, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.record.record import Posting
@@ -135,8 +135,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._end = self._callbacks.end
         self._emission = Emission(self._deliver, self._sink.give_up, self._failed)
         self._settled = self._tracker.board.settled
-        # What claims name as their owner, so that they keep no processor.
-        self._claimant = object()
+        self._claimant = object()  # what claims name as their owner, so that they keep no processor
         self._at_exit = partial(_settle_waiting, weakref.ref(self))
         self._disabled = False
         self._has_started = False
@@ -329,13 +328,13 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _verdict_of(self, facts: SpanFacts) -> bool | None:
         if self._user_is_run is not None and isinstance(facts, SpanReader):
-            with self._guard:  # the user's function must not cost them the outcome
+            with Guard(self._failed, is_theirs_in_given):  # the user's function must not cost them the outcome
                 return self._user_is_run(facts.span)
         return None
 
     def _price_of(self, call: ModelCall) -> object:
         if self._prices is not None:
-            with Guard(partial(self._prices_failed, call)):  # the prices must not cost the application its run
+            with Guard(partial(self._prices_failed, call), is_theirs_in_given):  # nor must the prices
                 return self._prices(call)
         return None
 

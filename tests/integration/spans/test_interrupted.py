@@ -8,10 +8,13 @@ function is called at these very places; the tests have it raise at each of them
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_outcomes import Outcome, agent_run, record_outcome, record_run
 from tests.pipeline import AGENT, MODEL, OPENINFERENCE_LANGCHAIN, TOOL, Pipeline, child_of, total_of
 
 if TYPE_CHECKING:
@@ -178,3 +181,44 @@ def test_every_place(scope: str, scenario: Callable[[Spans], Iterator[Any]], err
         assert pipeline.open_count() == 0, at
         assert pipeline.error_count() == 0, at
     assert at > 100
+
+
+class Proxy:
+    """A value of the application's own, whose class is asked for."""
+
+
+def stated(pipeline: Pipeline) -> Iterator[Callable[[], object]]:
+    """Runs of the Python API, with a provider, values and a function of the application's own."""
+
+    @agent_run("b", outcome_of=lambda _: Outcome.success(label="booked"), tracer_provider=pipeline.spans)
+    def called() -> None:
+        record_outcome(value=Decimal("0.10"), currency="EUR", metadata={"ids": [1, Proxy()]})
+
+    def entered() -> None:
+        with agent_run("a", tracer_provider=pipeline.spans, job_type="x") as run:
+            run.set_outcome(Outcome.failure(ValueError("no"), value=3, label="l", metadata={"of": Proxy()}))
+
+    yield called
+    yield entered
+    yield lambda: record_run(agent="c", tracer_provider=pipeline.spans, value=Decimal(1), duration_s=0.1)
+
+
+def test_every_place_of_the_python_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an application calls us itself it gets the exception, too, and none of ours in its place.
+
+    But for what comes up while Python closes a generator that was left, which it cannot raise on.
+    """
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: unraisable.append(found.exc_type))
+    pipeline = Pipeline()
+    for number in range(3):
+        at, is_reached = 0, True
+        while is_reached:
+            at += 1
+            injection = Injection(at, LimitError)
+            raised = go(islice(stated(pipeline), number, number + 1), injection)
+            is_reached = injection.places >= at
+            assert raised + unraisable.count(LimitError) == int(is_reached), (number, at)
+            unraisable.clear()
+        assert at > 100, number
+    assert pipeline.error_count() == 0
