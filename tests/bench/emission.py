@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
     from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from agent_outcomes.record.record import Event, LabelValue, Record
@@ -64,31 +65,31 @@ def prepare_settlement() -> Settlement:
 
 
 def sink_case(settlement: Settlement) -> Case:
-    """All that our sink does for a settlement."""
+    """All that our sink does for a settlement, then and when its metrics are collected."""
     logs, metrics = log_pipeline(), meter_provider()
     sink = OutcomeEmitter(lambda: logs.provider, lambda: metrics, Settings())
-    return _repeated(lambda: sink.deliver(Handover(settlement)), logs.exporter)
+    return _repeated(lambda: sink.deliver(Handover(settlement)), logs.exporter, metrics)
 
 
 def raw_calls_case(settlement: Settlement) -> Case:
     """The two SDK calls that the sink makes, with the same attributes and context, made beforehand."""
     made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
-    emit = _emit_call(made.event, context, logs.provider)
-    record_duration = _duration_call(made, context)
+    emit, metrics = _emit_call(made.event, context, logs.provider), meter_provider()
+    record_duration = _duration_call(made, context, metrics)
 
     def call() -> None:
         emit()
         record_duration()
 
-    return _repeated(call, logs.exporter)
+    return _repeated(call, logs.exporter, metrics)
 
 
 def counters_case(settlement: Settlement) -> Case:
     """The same two calls and an SDK counter's `add` for each posting: what the sink would do without its totals."""
     made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
-    emit = _emit_call(made.event, context, logs.provider)
-    record_duration = _duration_call(made, context)
-    adds = _counter_calls(made, context)
+    emit, metrics = _emit_call(made.event, context, logs.provider), meter_provider()
+    record_duration = _duration_call(made, context, metrics)
+    adds = _counter_calls(made, context, metrics)
 
     def call() -> None:
         emit()
@@ -96,7 +97,7 @@ def counters_case(settlement: Settlement) -> Case:
         for add in adds:
             add()
 
-    return _repeated(call, logs.exporter)
+    return _repeated(call, logs.exporter, metrics)
 
 
 def _emit_call(event: Event, context: Context, provider: LoggerProvider) -> Callable[[], None]:
@@ -113,10 +114,10 @@ def _emit_call(event: Event, context: Context, provider: LoggerProvider) -> Call
     )
 
 
-def _duration_call(made: Record, context: Context) -> Callable[[], None]:
+def _duration_call(made: Record, context: Context, metrics: MeterProvider) -> Callable[[], None]:
     assert made.duration_s is not None
     duration = semconv.AGENT_RUN_DURATION_METRIC
-    histogram = _meter().create_histogram(
+    histogram = _meter(metrics).create_histogram(
         duration.name,
         duration.unit,
         duration.description,
@@ -125,8 +126,8 @@ def _duration_call(made: Record, context: Context) -> Callable[[], None]:
     return partial(histogram.record, made.duration_s, _attributes(duration, made.duration_labels), context)
 
 
-def _counter_calls(made: Record, context: Context) -> list[Callable[[], None]]:
-    meter = _meter()
+def _counter_calls(made: Record, context: Context, metrics: MeterProvider) -> list[Callable[[], None]]:
+    meter = _meter(metrics)
     names = {instrument.name for instrument, _, _ in made.postings}
     counters = {name: meter.create_counter(name) for name in names}
     return [
@@ -135,8 +136,8 @@ def _counter_calls(made: Record, context: Context) -> list[Callable[[], None]]:
     ]
 
 
-def _meter() -> Meter:
-    return meter_provider().get_meter(SCOPE_NAME, __version__)
+def _meter(metrics: MeterProvider) -> Meter:
+    return metrics.get_meter(SCOPE_NAME, __version__)
 
 
 def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
@@ -144,11 +145,12 @@ def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[
     return {key: value for key, value in pairs if value is not None}
 
 
-def _repeated(call: Callable[[], object], exporter: NullLogExporter) -> Case:
+def _repeated(call: Callable[[], object], exporter: NullLogExporter, metrics: MeterProvider) -> Case:
     def case(count: int) -> None:
         before = exporter.exported
         for _ in range(count):
             call()
+        metrics.force_flush()
         check_emitted(exporter.exported - before, count)
 
     return case

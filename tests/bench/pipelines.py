@@ -78,6 +78,7 @@ class OutcomePipeline(NamedTuple):
 
     processor: AgentOutcomeSpanProcessor
     exporter: NullLogExporter
+    meters: MeterProvider
 
 
 def provider_with(processor: SpanProcessor) -> TracerProvider:
@@ -102,6 +103,6 @@ def meter_provider() -> MeterProvider:
 
 def outcome_pipeline() -> OutcomePipeline:
     """A new one."""
-    logs = log_pipeline()
-    processor = AgentOutcomeSpanProcessor(logger_provider=logs.provider, meter_provider=meter_provider())
-    return OutcomePipeline(processor, logs.exporter)
+    logs, meters = log_pipeline(), meter_provider()
+    processor = AgentOutcomeSpanProcessor(logger_provider=logs.provider, meter_provider=meters)
+    return OutcomePipeline(processor, logs.exporter, meters)

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -111,16 +112,14 @@ class Worker:
         try:
             while not self.stopped:
                 self._catch()
-        except BaseException as error:  # noqa: BLE001 - told in the report
+        except BaseException as error:  # noqa: BLE001 - told in the report, and at once, as there may be none
             self.died_of = error
+            traceback.print_exception(error)
 
     def _catch(self) -> None:
+        # No loop stands right here: from 3.12 on, what is raised where one goes back is out of reach of its `try`.
         try:
-            while not self.stopped:
-                self.acknowledged_count = self.caught_count
-                # A context of its own: one whose `detach` was hit stays as it was.
-                contextvars.Context().run(self._step)
-                self.step_count += 1
+            self._steps()
         except THROWN as error:
             # None can land here: the next is thrown when this one was acknowledged.
             self.caught[type(error).__name__] += 1
@@ -128,6 +127,13 @@ class Worker:
             entry = self._entry
             if entry is not None and entry.phase is not Phase.ENDED:
                 entry.phase = Phase.INTERRUPTED if entry.phase is Phase.OPEN else Phase.UNKNOWN
+
+    def _steps(self) -> None:
+        while not self.stopped:
+            self.acknowledged_count = self.caught_count
+            # A context of its own: one whose `detach` was hit stays as it was.
+            contextvars.Context().run(self._step)
+            self.step_count += 1
 
     def _step(self) -> None:
         self._entry = None
@@ -249,7 +255,7 @@ def run(seconds: float, seed: int) -> Report:
 
 def _throw_all(stage: Stage, workers: list[Worker]) -> None:
     throwing, liveness = Throwing(workers, stage.random), Liveness()
-    while not stage.is_over:
+    while not stage.is_over and not any(worker.died_of for worker in workers):
         throwing.throw()
         if liveness.is_alive(worker.step_count + worker.caught_count for worker in workers):
             stage.beat(thrown=_sum(workers, "thrown_count"), caught=_sum(workers, "caught_count"))

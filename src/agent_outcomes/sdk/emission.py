@@ -57,15 +57,12 @@ class Emission:
         thread = self._thread()
         if thread.is_inside:
             return
+        # No loop stands right here: from 3.12 on, what is raised where one goes back is out of reach of its `try`.
         try:
             thread.is_inside = True
             if self._in_hand:
                 self._resume(thread)
-            while board.settled:
-                for settlement in list(board.settled):
-                    handover = Handover(settlement)
-                    if self._take(board, settlement, handover, thread):
-                        self._finish(handover)
+            self._hand_on(board, thread)
         finally:
             thread.is_inside = False
 
@@ -79,6 +76,13 @@ class Emission:
             prepare()
         finally:
             thread.is_inside = False
+
+    def _hand_on(self, board: Board, thread: _Thread) -> None:
+        while board.settled:
+            for settlement in list(board.settled):
+                handover = Handover(settlement)
+                if self._take(board, settlement, handover, thread):
+                    self._finish(handover)
 
     def _take(self, board: Board, settlement: Settlement, handover: Handover, thread: _Thread) -> bool:
         # A move, as of `moves`.
