@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from tests.bench.pipelines import NoOpProcessor, NullSpanExporter, outcome_pipeline, provider_with
+from tests.bench.pipelines import NoOpProcessor, NullSpanExporter, outcome_pipeline, provider_with, record_durations
 from tests.bench.spans import agent_traces, model_calls, plain_children
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def batch_case(bench: SpanBench) -> Case:
 
 
 def outcome_case(bench: SpanBench) -> Case:
-    """The workload with our processor. The case raises MeasuredNothingError if it did not emit each outcome.
+    """The workload with our processor, and what that leaves to readers of metrics.
 
-    Where there are any, metrics are collected at the end: what is left to a reader's thread is paid for, too.
+    The case raises MeasuredNothingError if it did not emit each outcome.
     """
     processor, exporter, meters = outcome_pipeline()
     run = provider_case(bench, provider_with(processor))
@@ -71,8 +71,7 @@ def outcome_case(bench: SpanBench) -> Case:
     def case(count: int) -> None:
         before = exporter.exported
         run(count)
-        if bench.outcomes:
-            meters.force_flush()
+        record_durations(meters)
         check_emitted(exporter.exported - before, count * bench.outcomes)
         if not processor.is_enabled:
             message = "the processor has disabled itself"

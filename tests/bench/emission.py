@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Emitting one settled run, against the SDK calls that this comes down to, made with everything ready at hand.
 
-The only module of the benchmarks that knows the package from the inside.
+The only module of the benchmarks, but for `pipelines`, that knows the package from the inside.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agent_outcomes.semconv import SCOPE_NAME
 from agent_outcomes.settings import Settings
 from agent_outcomes.spans.tracker import RunTracker
 from tests.bench.cases import check_emitted
-from tests.bench.pipelines import log_pipeline, meter_provider, provider_with
+from tests.bench.pipelines import log_pipeline, meter_provider, provider_with, record_durations
 from tests.bench.spans import agent_traces
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
     from opentelemetry.sdk._logs import LoggerProvider
-    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from agent_outcomes.record.record import Event, LabelValue, Record
@@ -65,31 +64,37 @@ def prepare_settlement() -> Settlement:
 
 
 def sink_case(settlement: Settlement) -> Case:
-    """All that our sink does for a settlement, then and when its metrics are collected."""
+    """All that our sink does for a settlement, and what it leaves to readers of metrics."""
     logs, metrics = log_pipeline(), meter_provider()
     sink = OutcomeEmitter(lambda: logs.provider, lambda: metrics, Settings())
-    return _repeated(lambda: sink.deliver(Handover(settlement)), logs.exporter, metrics)
+    deliver = _repeated(lambda: sink.deliver(Handover(settlement)), logs.exporter)
+
+    def case(count: int) -> None:
+        deliver(count)
+        record_durations(metrics)
+
+    return case
 
 
 def raw_calls_case(settlement: Settlement) -> Case:
     """The two SDK calls that the sink makes, with the same attributes and context, made beforehand."""
     made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
-    emit, metrics = _emit_call(made.event, context, logs.provider), meter_provider()
-    record_duration = _duration_call(made, context, metrics)
+    emit = _emit_call(made.event, context, logs.provider)
+    record_duration = _duration_call(made, context)
 
     def call() -> None:
         emit()
         record_duration()
 
-    return _repeated(call, logs.exporter, metrics)
+    return _repeated(call, logs.exporter)
 
 
 def counters_case(settlement: Settlement) -> Case:
     """The same two calls and an SDK counter's `add` for each posting: what the sink would do without its totals."""
     made, context, logs = record(settlement.run, settlement.outcome), run_context(settlement.context), log_pipeline()
-    emit, metrics = _emit_call(made.event, context, logs.provider), meter_provider()
-    record_duration = _duration_call(made, context, metrics)
-    adds = _counter_calls(made, context, metrics)
+    emit = _emit_call(made.event, context, logs.provider)
+    record_duration = _duration_call(made, context)
+    adds = _counter_calls(made, context)
 
     def call() -> None:
         emit()
@@ -97,7 +102,7 @@ def counters_case(settlement: Settlement) -> Case:
         for add in adds:
             add()
 
-    return _repeated(call, logs.exporter, metrics)
+    return _repeated(call, logs.exporter)
 
 
 def _emit_call(event: Event, context: Context, provider: LoggerProvider) -> Callable[[], None]:
@@ -114,10 +119,10 @@ def _emit_call(event: Event, context: Context, provider: LoggerProvider) -> Call
     )
 
 
-def _duration_call(made: Record, context: Context, metrics: MeterProvider) -> Callable[[], None]:
+def _duration_call(made: Record, context: Context) -> Callable[[], None]:
     assert made.duration_s is not None
     duration = semconv.AGENT_RUN_DURATION_METRIC
-    histogram = _meter(metrics).create_histogram(
+    histogram = _meter().create_histogram(
         duration.name,
         duration.unit,
         duration.description,
@@ -126,8 +131,8 @@ def _duration_call(made: Record, context: Context, metrics: MeterProvider) -> Ca
     return partial(histogram.record, made.duration_s, _attributes(duration, made.duration_labels), context)
 
 
-def _counter_calls(made: Record, context: Context, metrics: MeterProvider) -> list[Callable[[], None]]:
-    meter = _meter(metrics)
+def _counter_calls(made: Record, context: Context) -> list[Callable[[], None]]:
+    meter = _meter()
     names = {instrument.name for instrument, _, _ in made.postings}
     counters = {name: meter.create_counter(name) for name in names}
     return [
@@ -136,8 +141,8 @@ def _counter_calls(made: Record, context: Context, metrics: MeterProvider) -> li
     ]
 
 
-def _meter(metrics: MeterProvider) -> Meter:
-    return metrics.get_meter(SCOPE_NAME, __version__)
+def _meter() -> Meter:
+    return meter_provider().get_meter(SCOPE_NAME, __version__)
 
 
 def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
@@ -145,12 +150,11 @@ def _attributes(instrument: Instrument, labels: tuple[LabelValue, ...]) -> dict[
     return {key: value for key, value in pairs if value is not None}
 
 
-def _repeated(call: Callable[[], object], exporter: NullLogExporter, metrics: MeterProvider) -> Case:
+def _repeated(call: Callable[[], object], exporter: NullLogExporter) -> Case:
     def case(count: int) -> None:
         before = exporter.exported
         for _ in range(count):
             call()
-        metrics.force_flush()
         check_emitted(exporter.exported - before, count)
 
     return case

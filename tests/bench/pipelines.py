@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import AgentOutcomeSpanProcessor
+from agent_outcomes.sdk.metrics import export_of
+from agent_outcomes.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +76,7 @@ class LogPipeline(NamedTuple):
 
 
 class OutcomePipeline(NamedTuple):
-    """Our processor with providers of its own, and where its events end."""
+    """Our processor with providers of its own, and where its events and metrics end."""
 
     processor: AgentOutcomeSpanProcessor
     exporter: NullLogExporter
@@ -106,3 +108,8 @@ def outcome_pipeline() -> OutcomePipeline:
     logs, meters = log_pipeline(), meter_provider()
     processor = AgentOutcomeSpanProcessor(logger_provider=logs.provider, meter_provider=meters)
     return OutcomePipeline(processor, logs.exporter, meters)
+
+
+def record_durations(meters: MeterProvider) -> None:
+    """What we leave to readers, without the rest of a collection, which costs the same for any number of runs."""
+    export_of(meters, Settings()).record_durations()

@@ -282,7 +282,7 @@ class OutcomeEmitter:
             return
         export.post_once(postings)
         if made.duration_s is not None and not handover.is_too_late:
-            export.put_down(handover, (made.duration_s, made.duration_labels, handover.settlement.context))
+            export.durations.put_down(handover, (made.duration_s, made.duration_labels, handover.context))
 
     def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
         """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""

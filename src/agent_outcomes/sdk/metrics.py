@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider
 
     from agent_outcomes.record.totals import Postings
-    from agent_outcomes.sdk.handover import Handover
-    from agent_outcomes.sdk.run_durations import RunDuration
     from agent_outcomes.semconv import Instrument
     from agent_outcomes.settings import Settings
 
@@ -46,26 +44,27 @@ class MetricExport:
         self.totals = Totals(_limits_of(settings))
         self._generation = 0
         self._lock = threading.RLock()
-        self._is_ready = False
-        self._durations = RunDurations(self._provider, self.totals)
+        self._histogram: Histogram | None = None
+        self.durations = RunDurations(self._provider, self.totals)
 
     def after_fork_in_child(self) -> None:
         """Start from nothing; instruments are made anew when something is recorded, not while forking."""
         self._lock = threading.RLock()
         self.totals.restart()
-        self._durations.restart()
+        self.durations.restart()
         self._generation += 1
-        self._is_ready = False
+        self._histogram = None
 
     def post_once(self, postings: Postings) -> None:
         """Add postings to the totals, however often it is called for them."""
-        if not self._is_ready:
+        if self._histogram is None:
             self.make_ready()
         self.totals.post_once(postings)
 
-    def put_down(self, handover: Handover, duration: RunDuration) -> None:
-        """Keep a run's duration until a reader collects, however often it is called for it."""
-        self._durations.put_down(handover, duration)
+    def record_durations(self) -> None:
+        """Record the durations that wait in the histogram, as each collection does first."""
+        if self._histogram is not None:
+            self.durations.record_all(self._histogram)
 
     def make_ready(self) -> None:
         """Make the instruments, if there are none yet, or none in this process.
@@ -73,7 +72,7 @@ class MetricExport:
         One that is there already, because this was interrupted before, keeps the callbacks it has.
         """
         with self._lock:
-            if not self._is_ready:
+            if self._histogram is None:
                 self._create()
 
     def _create(self) -> None:
@@ -90,17 +89,17 @@ class MetricExport:
             duration.description,
             explicit_bucket_boundaries_advisory=list(duration.buckets),
         )
-        callbacks = [partial(self._record_durations, histogram, self._generation)]
+        callbacks = [partial(self._record_durations, self._generation)]
         for instrument in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS):
             callbacks.append(partial(self._observe, instrument, self._generation))
             meter.create_observable_counter(instrument.name, callbacks, instrument.unit, instrument.description)
             callbacks = []
-        self._is_ready = True
+        self._histogram = histogram
 
-    def _record_durations(self, histogram: Histogram, generation: int, _: CallbackOptions) -> list[Observation]:
-        """Record what waits, before anything is observed: what could not be recorded is counted in this collection."""
+    def _record_durations(self, generation: int, _: CallbackOptions) -> list[Observation]:
+        """Before anything is observed, so that what could not be recorded is counted in the same collection."""
         if generation == self._generation:
-            self._durations.record_all(histogram)
+            self.record_durations()
         return []
 
     def _observe(self, instrument: Instrument, generation: int, _: CallbackOptions) -> list[Observation]:

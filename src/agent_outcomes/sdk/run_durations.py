@@ -20,24 +20,24 @@ from agent_outcomes.foreign_exceptions import is_theirs
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.totals import as_attributes
 from agent_outcomes.sdk.health import dropped
-from agent_outcomes.sdk.private_api import exports_metrics, run_context
+from agent_outcomes.sdk.private_api import exports_metrics
 from agent_outcomes.semconv import DropReason, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
     from opentelemetry.metrics import Histogram, MeterProvider
-    from opentelemetry.trace import SpanContext
 
     from agent_outcomes.record.record import LabelValue
     from agent_outcomes.record.totals import Totals
     from agent_outcomes.sdk.handover import Handover
 
-RunDuration = tuple[float, tuple["LabelValue", ...], "SpanContext"]
-"""Seconds, the values of the metric's labels, and the run's span, to which an exemplar leads."""
+RunDuration = tuple[float, tuple["LabelValue", ...], "Context"]
+"""Seconds, the values of the metric's labels, and the run's context, from which an exemplar takes its ids."""
 
-PENDING_MAX: Final = 65_536
-"""More than a thousand runs a second between two collections a minute apart; about 30 MB."""
+PENDING_MAX: Final = 50_000
+"""More than 800 runs a second between two collections a minute apart; about 30 MB."""
 UNREAD_MAX: Final = 1_024
 """Where nobody collects."""
 
@@ -75,31 +75,28 @@ class RunDurations:
         pending = self._pending
         for _ in range(len(pending)):
             try:
-                duration = pending.popleft()
-            except IndexError:  # by two readers at once, which the SDK lets collect one after the other
+                duration_s, labels, context = pending.popleft()
+            except IndexError:  # taken by another reader; the SDK lets them collect one after the other
                 return
-            self._record(histogram, duration)
+            try:
+                histogram.record(duration_s, self._attributes.get(labels) or self._attributes_of(labels), context)
+            except BaseException as error:  # of a view or reservoir, or what only passes through
+                self._not_recorded(error)
 
-    def _record(self, histogram: Histogram, duration: RunDuration) -> None:
-        duration_s, labels, context = duration
-        try:
-            histogram.record(duration_s, self._attributes_of(labels), run_context(context))
-        except BaseException as error:  # of a view or reservoir, or what only passes through
-            is_passing = is_theirs(error)
-            reason = DropReason.INTERRUPTED if is_passing else DropReason.ERROR
-            self._totals.post([dropped(reason, Signal.METRIC, 1)])
-            if is_passing:
-                raise
-            _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
+    def _not_recorded(self, error: BaseException) -> None:
+        is_passing = is_theirs(error)
+        reason = DropReason.INTERRUPTED if is_passing else DropReason.ERROR
+        self._totals.post([dropped(reason, Signal.METRIC, 1)])
+        if is_passing:
+            raise error
+        _log.warning("meter_raised", "an agent run duration was dropped: the meter raised %r", error)
 
     def _attributes_of(self, labels: tuple[LabelValue, ...]) -> dict[str, str | bool]:
-        attributes = self._attributes.get(labels)
-        if attributes is None:
-            instrument = semconv.AGENT_RUN_DURATION_METRIC
-            bounded = self._totals.bound(instrument, labels)
-            attributes = as_attributes(instrument, bounded)
-            if bounded == labels:
-                self._attributes[labels] = attributes
+        instrument = semconv.AGENT_RUN_DURATION_METRIC
+        bounded = self._totals.bound(instrument, labels)
+        attributes = as_attributes(instrument, bounded)
+        if bounded == labels:
+            self._attributes[labels] = attributes
         return attributes
 
     def _room(self) -> int:
