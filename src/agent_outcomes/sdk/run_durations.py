@@ -80,7 +80,7 @@ class RunDurations:
                 return
             try:
                 histogram.record(duration_s, self._attributes.get(labels) or self._attributes_of(labels), context)
-            except BaseException as error:  # of a view or reservoir, or what only passes through
+            except BaseException as error:  # noqa: BLE001 - of a view or reservoir, or passing through
                 self._not_recorded(error)
 
     def _not_recorded(self, error: BaseException) -> None:
