@@ -158,12 +158,12 @@ def sums_by_currency(totals: Totals) -> dict[tuple[str, object], Decimal]:
 
 
 def test_currencies_are_never_added_up() -> None:
-    """30 agents x 20 labels x 5 types in all 173 currencies: within the bound, and exact in each currency."""
+    """4 agents x 3 labels x each type in all 173 currencies: within the bound, and exact in each currency."""
     assert len(CURRENCIES) == 173
     totals = Totals()
     rows = []
     for number, (agent, label, type_, code) in enumerate(
-        product(range(30), range(20), list(semconv.OutcomeType), sorted(CURRENCIES))
+        product(range(4), range(3), list(semconv.OutcomeType), sorted(CURRENCIES))
     ):
         status = list(semconv.Status)[number % 7].value
         labels = (f"agent{agent}", None, status, type_.value, number % 2 == 0, f"label{label}", code)
