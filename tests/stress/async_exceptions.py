@@ -144,7 +144,8 @@ class Worker:
             self._run_api(entry)
         else:
             self._run_raw(entry)
-        entry.phase = Phase.ENDED
+        # One that OpenTelemetry has caught leaves another span current, and what follows is no part of the run.
+        entry.phase = Phase.UNKNOWN if self.is_outstanding else Phase.ENDED
 
     def _run_api(self, entry: Entry) -> None:
         """All amounts are stated with the start: set later, the SDK may be hit between amount and currency."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the README's table of settings from the table in `settings.py`.
+"""Write the table of settings in `examples/settings.md` from the one in `settings.py`.
 
-With `--check` nothing is written: the exit code is 1 if the README has drifted from it.
+With `--check` nothing is written: the exit code is 1 if the document has drifted from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agent_outcomes.settings import TABLE
 if TYPE_CHECKING:
     from agent_outcomes.settings import Setting
 
-README: Final = Path("README.md")
+DOCUMENT: Final = Path("examples/settings.md")
 MARKED: Final = re.compile(r"(?<=<!-- generated:settings -->\n).*?(?=<!-- /generated:settings -->)", re.DOTALL)
 
 
@@ -38,9 +38,9 @@ def _default(setting: Setting) -> str:
     return str(setting.default).lower()
 
 
-def with_table(readme: str) -> str:
-    """The README with the table between its marks."""
-    return MARKED.sub(lambda _: table(), readme)
+def with_table(document: str) -> str:
+    """The document with the table between its marks."""
+    return MARKED.sub(lambda _: table(), document)
 
 
 def main() -> int:
@@ -48,13 +48,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if the table has drifted")
     check: bool = parser.parse_args().check
-    readme = README.read_text(encoding="utf-8")
-    written = with_table(readme)
-    if check and written != readme:
-        sys.stderr.write(f"{README} has drifted from the settings: run python -m tests.tools.generate_settings\n")
+    document = DOCUMENT.read_text(encoding="utf-8")
+    written = with_table(document)
+    if check and written != document:
+        sys.stderr.write(f"{DOCUMENT} has drifted from the settings: run python -m tests.tools.generate_settings\n")
         return 1
     if not check:
-        README.write_text(written, encoding="utf-8")
+        DOCUMENT.write_text(written, encoding="utf-8")
     return 0
 
 

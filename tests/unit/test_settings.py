@@ -21,7 +21,7 @@ from agent_outcomes.settings import (
     lenient_settings,
     read_settings,
 )
-from tests.tools.generate_settings import README, with_table
+from tests.tools.generate_settings import DOCUMENT, with_table
 
 if TYPE_CHECKING:
     from agent_outcomes.run.pricing import ModelCall
@@ -68,10 +68,10 @@ def test_type_checkers_know_each_setting_by_the_type_of_its_field() -> None:
 
 
 def test_all_that_is_said_of_settings_follows_from_the_table() -> None:
-    """The README's table is the one that is generated; the processor's documentation leaves none out."""
-    readme = README.read_text(encoding="utf-8")
-    assert with_table(readme) == readme
-    assert with_table(readme.replace(f"`{TABLE[0].name}`", "`renamed`")) != readme.replace(TABLE[0].name, "renamed")
+    """The documented table is the one that is generated; the processor's documentation leaves none out."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert with_table(document) == document
+    assert with_table(document.replace(f"`{TABLE[0].name}`", "`renamed`")) != document.replace(TABLE[0].name, "renamed")
     documented = AgentOutcomeSpanProcessor.__doc__ or ""
     assert [setting.name for setting in TABLE if setting.name not in documented] == []
 
