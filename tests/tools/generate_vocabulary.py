@@ -70,6 +70,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from agent_outcomes.words import status_value_of
 '''
 
 METHODS = {
@@ -81,9 +83,7 @@ METHODS = {
         Case, blanks and joints do not matter. A word that no table has is `UNKNOWN`, as is one that leaves the status
         to the run's end ("escalated") or says that there is none yet ("running").
         """
-        from agent_outcomes.outcome.spellings import status_of_text  # noqa: PLC0415 - it is made of these enums
-
-        return status_of_text(text)
+        return cls(status_value_of(text))
 ''',
 }
 INSTRUMENT_CLASS = '''\

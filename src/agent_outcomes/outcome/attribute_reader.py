@@ -19,7 +19,6 @@ from agent_outcomes.outcome.spellings import (
     STATUS_WORDS,
     TYPE_WORDS,
     StatusWord,
-    canonical_word,
 )
 from agent_outcomes.outcome.text import (
     MESSAGE_LENGTH_MAX,
@@ -30,6 +29,7 @@ from agent_outcomes.outcome.text import (
     short_text,
 )
 from agent_outcomes.semconv import CostKind, OutcomeType, ProblemKind, Source
+from agent_outcomes.words import canonical_word
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Final
 
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.outcome.spellings import STATUS_WORDS, TYPE_WORDS, canonical_word
+from agent_outcomes.outcome.spellings import STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.outcome.text import is_a, own_value
+from agent_outcomes.words import canonical_word
 
 _WORD: Final = Pattern(r"[A-Za-z][A-Za-z_-]{0,31}", re.ASCII)
 _FACTORY_HINTS: Final = 'message="..." or output=...'

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
-from agent_outcomes.outcome.spellings import A2A_PREFIX, BOOLEAN_WORDS
+from agent_outcomes.outcome.spellings import BOOLEAN_WORDS
+from agent_outcomes.words import A2A_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -15,9 +15,9 @@ from agent_outcomes.outcome.spellings import (
     STATUS_WORDS,
     TYPE_WORDS,
     StatusWord,
-    canonical_word,
 )
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
+from agent_outcomes.words import canonical_word
 from tests.hostile import JUNK, LoudText, armed
 
 STATUSES = {
