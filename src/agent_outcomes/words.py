@@ -6,7 +6,7 @@ Below the enums of `semconv`, whose `Status.from_text` reads words; what a word 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def canonical_word(text: str) -> str:
 
 def status_value_of(text: object) -> str:
     """The value of the status that a word stands for; "unknown" for any other. Never raises."""
-    if not issubclass(type(text), str):
+    if not issubclass(type(text), str):  # `isinstance` also asks `__class__`, and a proxy's may lie or raise
         return "unknown"
-    # Of what is derived from `str` the text, whatever its methods say.
-    return STATUS_VALUES.get(canonical_word(str.__str__(text)), "unknown")
+    word = canonical_word(str.__str__(cast("str", text)))  # whatever its own methods say
+    return STATUS_VALUES.get(word, "unknown")
