@@ -140,8 +140,8 @@ for index in range(RUN_COUNT):
     run_agent(pipeline, index)
     if index % 1_000 == 999:
         pipeline.memory.clear()
-    if index % WARM_UP_COUNT == WARM_UP_COUNT - 1:
         pipeline.collect()
+    if index % WARM_UP_COUNT == WARM_UP_COUNT - 1:
         sizes.append(resident_bytes() if sys.platform == "linux" else 0)
 print(json.dumps({"sizes": sizes, "open": pipeline.open_count(), **report_of(pipeline)}))
 """
