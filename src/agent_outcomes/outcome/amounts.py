@@ -23,6 +23,7 @@ FRACTION_DIGITS_MAX = 12
 _TEXT_LENGTH_MAX = 64
 _INT_BITS_MAX = 64
 _TEXT = Pattern(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_COUNT = Pattern(r"\d+(?:\.0*)?", re.ASCII)
 # Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
 EXACT = Context(prec=60, traps=[Inexact])
 _STEP = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
@@ -72,15 +73,34 @@ def parse_calculated_amount(value: object) -> Decimal | None:
     return rounded if _ZERO < rounded.copy_abs() < AMOUNT_LIMIT else None
 
 
+def parse_count(value: object, count_max: int) -> int | None:
+    """The whole number that `value` states, or `None` if it states none from 0 to `count_max`.
+
+    Takes int, a float that is whole, and text in plain decimal notation (`120`, `9.0`), as some writers have text only
+    and some protocols doubles only. Refuses booleans, exponents, signs, separators and fractions.
+    """
+    number: int | None = None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        number = int.__int__(value)
+    elif isinstance(value, float):
+        number = float.__int__(value) if float.is_integer(value) else None
+    elif isinstance(value, str) and len(value) <= _TEXT_LENGTH_MAX:
+        text = str.__str__(value).strip()
+        number = int(text.partition(".")[0]) if _COUNT.fullmatch(text) else None
+    return number if number is not None and 0 <= number <= count_max else None
+
+
 def whole_trillionths(amounts: Iterable[object]) -> Decimal | None:
-    """The exact sum of amounts that are floats of at most 12 fraction digits; `None` if any is not.
+    """The exact sum of amounts that are floats above 0 of at most 12 fraction digits; `None` if any is not.
 
     An amount below 1000 with 12 digits has 15 at most, and of two such decimals no double is nearest to both: if the
     rounded number of trillionths divides back to the double, it is what its shortest repr says.
     """
     total = 0
     for amount in amounts:
-        if type(amount) is not float or not 0.0 <= amount < _SMALL:
+        if type(amount) is not float or not 0.0 < amount < _SMALL:
             return None
         trillionths = round(amount * _TRILLION)
         if trillionths / _TRILLION != amount:

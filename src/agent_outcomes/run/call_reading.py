@@ -73,5 +73,6 @@ def note_call(
 
 def _texts(attributes: Mapping[str, Any], keys: tuple[str, ...], length_max: int, limits: SpanLimits) -> list[str]:
     texts = [attributes[key] for key in keys if key in attributes]
-    given = [str.__str__(text) for text in texts if isinstance(text, str) and not limits.may_have_cut(text)]
+    # MLflow's text is JSON.
+    given = [str.__str__(text).strip('"') for text in texts if isinstance(text, str) and not limits.may_have_cut(text)]
     return [text for text in given if 0 < len(text) <= length_max]

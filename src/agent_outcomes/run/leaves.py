@@ -9,29 +9,36 @@ read as any other span is, and so are calls of which one may have been seen twic
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from operator import add, eq, itemgetter, le
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, kind_of, note_call
 from agent_outcomes.run.calls import CallKind
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
-from agent_outcomes.run.langfuse import USAGE_DETAILS
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
+    AI_SDK_CACHED,
+    CACHE_WRITE,
+    CACHED,
     COST_KEY_SET,
+    EVIDENCE_KEYS,
     INPUT,
+    INSIDE_BY_DEFINITION,
+    OBJECT_KEYS,
     OUTPUT,
     PLAIN_COST_KEYS,
+    REASONING,
     TOKEN_KEYS,
     TOKEN_RANKS,
+    TOTAL_KEYS,
     USAGE_KEYS,
 )
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, READ_ATTRIBUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent_outcomes.run.calls import Call
     from agent_outcomes.run.tally import Tally
@@ -49,6 +56,24 @@ _SCOPE: Final = 2
 _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
+_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, AGENT_COST_AMOUNT})
+
+
+class Columns(NamedTuple):
+    """Where in a row the counts stand, by dimension, the totals and the cost.
+
+    `parts` are the places of parts, each with that of the whole that they have to be in (`None`: it is not given).
+    `zero_is_open` are dimensions in which a 0 may stand for a count that nobody knew. Where `needs_total`, parts
+    spelled like these are known to be counted in their whole by a total alone, and where `is_copied` not even by that.
+    """
+
+    tokens: Mapping[int, int]
+    totals: tuple[int, ...] = ()
+    parts: tuple[tuple[tuple[int, ...], int | None], ...] = ()
+    cost: int | None = None
+    zero_is_open: frozenset[int] = frozenset()
+    needs_total: bool = False
+    is_copied: bool = False
 
 
 class Plan:
@@ -59,8 +84,10 @@ class Plan:
     """
 
     __slots__ = (
+        "columns",
         "cost",
         "embeds",
+        "has_parts",
         "id_at",
         "identity",
         "is_call",
@@ -72,14 +99,8 @@ class Plan:
         "values",
     )
 
-    def __init__(  # noqa: PLR0917 - what a shape says
-        self,
-        role: Role,
-        mark: Mapping[str, object],
-        keys: tuple[str, ...],
-        identity: int,
-        tokens: tuple[tuple[int, int], ...],
-        cost: int | None,
+    def __init__(
+        self, role: Role, mark: Mapping[str, object], keys: tuple[str, ...], identity: int, columns: Columns
     ) -> None:
         self.role = role
         self.mark = mark
@@ -89,9 +110,11 @@ class Plan:
         self.identity = identity
         ids = [index for index, key in enumerate(keys) if key in RESPONSE_ID_KEYS]
         self.id_at = ids[0] if ids else None
-        self.tokens = tokens
-        self.says_tokens = not _COUNTED.isdisjoint([dimension for dimension, _ in tokens])
-        self.cost = cost
+        self.columns = columns
+        self.tokens = tuple(columns.tokens.items())
+        self.says_tokens = not _COUNTED.isdisjoint(columns.tokens)
+        self.has_parts = bool(columns.parts)
+        self.cost = columns.cost
         self.values = _values_getter(keys)
 
     def add_to(self, tally: Tally, leaves: list[Leaf]) -> None:
@@ -143,12 +166,14 @@ class Plan:
         counts: list[tuple[int, int]] = []
         for dimension, index in self.tokens:
             column = columns[index]
-            if set(map(type, column)) != _INTS or (dimension in _COUNTED and 0 in column):
+            if set(map(type, column)) != _INTS or (dimension in self.columns.zero_is_open and 0 in column):
                 return False
             count = sum(column)
             if not tally.takes(dimension, min(column), count):
                 return False
             counts.append((dimension, count))
+        if (self.has_parts or self.columns.totals) and not self._is_whole(columns):
+            return False
         if self.cost is not None:
             amount = whole_trillionths(columns[self.cost])
             if amount is None:
@@ -160,6 +185,24 @@ class Plan:
         elif self.role is Role.TOOL:
             tally.tool_calls += len(leaves)
             tally.tool_below = True
+        return True
+
+    def _is_whole(self, columns: list[tuple[Any, ...]]) -> bool:
+        """Whether in each row the parts are counted in their whole, beyond doubt."""
+        tokens, totals, parts, _, _, needs_total, is_copied = self.columns
+        is_open = is_copied or (needs_total and not totals)
+        for indices, whole in parts:
+            part = columns[indices[0]] if len(indices) == 1 else [*map(add, *[columns[index] for index in indices])]
+            if (whole is None or is_open) and any(part):
+                return False
+            if whole is not None and not all(map(le, part, columns[whole])):
+                return False
+        if totals:
+            wholes = [columns[tokens[dimension]] for dimension in (INPUT, OUTPUT) if dimension in tokens]
+            sums = wholes[0] if len(wholes) == 1 else [*map(add, *wholes)] if wholes else (0,) * len(columns[0])
+            for index in totals:
+                if set(map(type, columns[index])) != _INTS or not all(map(eq, columns[index], sums)):
+                    return False
         return True
 
     def _add_calls(self, tally: Tally, leaves: list[Leaf], ids: set[str]) -> None:
@@ -223,30 +266,54 @@ class Shapes:
 def _shape_of(keys: tuple[str, ...]) -> Shape:
     given = frozenset(keys)
     words = ROLE_KEYS & given
-    usage = tuple(key for key in keys if key in USAGE_KEYS)
-    if len(words) != 1 or not READ_ATTRIBUTES.isdisjoint(given) or USAGE_DETAILS in given:
-        return _OTHER
     costs = COST_KEY_SET & given
-    if AGENT_COST_AMOUNT in given or not costs.issubset(PLAIN_COST_KEYS):
+    if len(words) != 1 or not READ_ATTRIBUTES.isdisjoint(given) or not _NEVER_PLAIN.isdisjoint(given):
         return _OTHER
-    best: dict[int, str] = {}
-    for key in usage:
-        dimension = TOKEN_KEYS.get(key)
-        if dimension is not None and TOKEN_RANKS[key] <= TOKEN_RANKS[best.setdefault(dimension, key)]:
-            best[dimension] = key
-    tokens = tuple((dimension, usage.index(key)) for dimension, key in best.items())
-    found = [usage.index(key) for key in PLAIN_COST_KEYS if key in costs]
-    cost = found[0] if found else None
+    if not costs.issubset(PLAIN_COST_KEYS) or len(given.intersection(RESPONSE_ID_KEYS)) > 1:
+        return _OTHER
+    usage = tuple(key for key in keys if key in USAGE_KEYS)
+    evidence = [key for key in keys if key in EVIDENCE_KEYS] if usage else []
     identity = [key for key in keys if key in IDENTITY_KEYS]
-    if len(given.intersection(RESPONSE_ID_KEYS)) > 1:
-        return _OTHER
+    columns = _columns_of(usage)
     (word_key,) = words
     plans: dict[object, Plan] = {}
     for word, role in _WORD_ROLES[word_key].items():
         if role in (Role.MODEL, Role.TOOL):
             told = identity if role is Role.MODEL else []
-            plans[word] = Plan(role, {word_key: word}, (*usage, *told), len(told), tokens, cost)
+            plans[word] = Plan(role, {word_key: word}, (*usage, *evidence, *told), len(told), columns)
     return Shape(word_key, plans)
+
+
+def _columns_of(usage: tuple[str, ...]) -> Columns:
+    best: dict[int, str] = {}
+    respelled: set[int] = set()
+    for key in usage:
+        dimension = TOKEN_KEYS.get(key)
+        if dimension is None:
+            continue
+        if best.setdefault(dimension, key) is not key:
+            respelled.add(dimension)
+        if TOKEN_RANKS[key] <= TOKEN_RANKS[best[dimension]]:
+            best[dimension] = key
+    costs = [usage.index(key) for key in PLAIN_COST_KEYS if key in usage]
+    cached = {best[dimension] for dimension in (CACHED, CACHE_WRITE) if dimension in best}
+    tokens = {dimension: usage.index(key) for dimension, key in best.items()}
+    return Columns(
+        tokens=tokens,
+        totals=tuple(usage.index(key) for key in TOTAL_KEYS if key in usage),
+        parts=tuple(_parts_in(tokens)),
+        cost=costs[0] if costs else None,
+        zero_is_open=frozenset({*_COUNTED, *respelled}),
+        needs_total=not INSIDE_BY_DEFINITION.issuperset(cached),
+        is_copied=AI_SDK_CACHED in cached,
+    )
+
+
+def _parts_in(tokens: Mapping[int, int]) -> Iterator[tuple[tuple[int, ...], int | None]]:
+    for whole, parts in ((INPUT, (CACHED, CACHE_WRITE)), (OUTPUT, (REASONING,))):
+        indices = tuple(tokens[part] for part in parts if part in tokens)
+        if indices:
+            yield indices, tokens.get(whole)
 
 
 def _values_getter(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.outcome.amounts import parse_calculated_amount, parse_currency
+from agent_outcomes.outcome.amounts import parse_calculated_amount, parse_count, parse_currency
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, Problem
-from agent_outcomes.run.usage_keys import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING
+from agent_outcomes.run.tally import COUNT_MAX
+from agent_outcomes.run.usage_keys import (
+    CACHE_WRITE,
+    CACHED,
+    COUNTED_KEYS,
+    INPUT,
+    OBJECT_KEYS,
+    OUTPUT,
+    PROVIDER_KEYS,
+    REASONING,
+)
+from agent_outcomes.run.usage_objects import read_object
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
@@ -27,8 +38,6 @@ PRICES: Final = "prices"
 """Where a problem with what the prices function returned was found."""
 MODEL_NAME_LENGTH_MAX: Final = 256
 
-# Most specific convention first. A framework's own name may stand where the provider's belongs.
-PROVIDER_KEYS: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
 # What answered, before what was asked for: an alias such as `gpt-4o` or a deployment may stand for several.
 MODEL_KEYS: Final = (
     "gen_ai.response.model",
@@ -36,16 +45,35 @@ MODEL_KEYS: Final = (
     "llm.model_name",
     "embedding.model_name",
     "langfuse.observation.model.name",
+    "ai.response.model",
+    "mlflow.llm.model",
 )
-REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model")
+REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model", "ai.model.id")
 SERVICE_TIER_KEYS: Final = (
     "openai.response.service_tier",
     "gen_ai.openai.response.service_tier",
     "openai.request.service_tier",
     "gen_ai.openai.request.service_tier",
 )
-# Billed at rates of their own.
-AUDIO_KEYS: Final = ("llm.token_count.prompt_details.audio", "llm.token_count.completion_details.audio")
+# Where conventions put token counts. One that no table has may be billed at a rate of its own: audio, images, searches.
+_USAGE_PREFIXES: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.", "ai.usage.")
+# Say again what their whole says, at the same price.
+SPLIT_KEYS: Final = frozenset(
+    {
+        "ai.usage.inputTokenDetails.noCacheTokens",
+        "ai.usage.outputTokenDetails.textTokens",
+        "gen_ai.usage.details.accepted_prediction_tokens",
+        "gen_ai.usage.details.input_tokens",
+        "gen_ai.usage.details.output_tokens",
+        "gen_ai.usage.details.rejected_prediction_tokens",
+        "gen_ai.usage.details.text_candidates_tokens",
+        "gen_ai.usage.details.text_prompt_tokens",
+        "gen_ai.usage.raw",
+        "gen_ai.usage.text.cache_read.input_tokens",
+        "gen_ai.usage.text.input_tokens",
+        "gen_ai.usage.text.output_tokens",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +136,7 @@ def _model_call(
 ) -> ModelCall | None:
     request_model = _first_text(attributes, REQUEST_MODEL_KEYS, limits)
     model = _first_text(attributes, MODEL_KEYS, limits) or request_model
-    if model is None or not _is_countable(tally) or any(_is_used(attributes.get(key)) for key in AUDIO_KEYS):
+    if model is None or not _is_countable(tally) or _has_unknown_usage(attributes):
         return None
     tokens = tally.tokens
     return ModelCall(
@@ -126,22 +154,32 @@ def _model_call(
 
 
 def _is_countable(tally: Tally) -> bool:
-    """Whether all tokens are known and add up; parts above their whole were counted beside it, or wrongly."""
-    tokens = tally.tokens
-    if (tokens[INPUT] is None and tokens[OUTPUT] is None) or any(p.kind in _LOST_TOKENS for p in tally.problems or ()):
+    """Whether all tokens are known, and how their parts were counted."""
+    if tally.tokens[INPUT] is None and tally.tokens[OUTPUT] is None:
         return False
-    read = (tokens[CACHED] or 0) + (tokens[CACHE_WRITE] or 0) <= (tokens[INPUT] or 0)
-    if not read or (tokens[REASONING] or 0) > (tokens[OUTPUT] or 0):
-        tally.note((Problem(ProblemKind.USAGE_MISMATCH),))
-        return False
-    return True
+    return not any(
+        problem.kind in _LOST_TOKENS or problem.attribute in COUNTED_KEYS for problem in tally.problems or ()
+    )
 
 
-_LOST_TOKENS: Final = frozenset({ProblemKind.INVALID_COUNT, ProblemKind.ATTRIBUTES_DROPPED})
+_LOST_TOKENS: Final = frozenset({ProblemKind.ATTRIBUTES_DROPPED, ProblemKind.USAGE_MISMATCH})
 
 
-def _is_used(count: object) -> bool:
-    return count is not None and not (isinstance(count, int) and int.__int__(count) == 0)
+def _has_unknown_usage(attributes: Mapping[str, Any]) -> bool:
+    for key, value in attributes.items():
+        if key in OBJECT_KEYS:
+            found = read_object(key, value)
+            if found is None or found.has_more:
+                return True
+        elif (
+            key.startswith(_USAGE_PREFIXES)
+            and key not in COUNTED_KEYS
+            and key not in SPLIT_KEYS
+            and "cost" not in key
+            and parse_count(value, COUNT_MAX) != 0
+        ):
+            return True
+    return False
 
 
 def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], limits: SpanLimits) -> str | None:
@@ -149,5 +187,6 @@ def _first_text(attributes: Mapping[str, Any], keys: Iterable[str], limits: Span
         value = attributes.get(key)
         # Text as long as the provider's limit may have been cut, and would then name something else.
         if isinstance(value, str) and 0 < len(value) <= MODEL_NAME_LENGTH_MAX:
-            return None if limits.may_have_cut(value) else str.__str__(value)
+            # MLflow's text is JSON.
+            return None if limits.may_have_cut(value) else str.__str__(value).strip('"') or None
     return None

@@ -23,6 +23,7 @@ from agent_outcomes.run.conventions import (
     is_generated_name,
     role_by_marks,
 )
+from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True)
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)
 SPECIAL_SCOPES: Final = frozenset(
-    {SCOPE_NAME, *(scope for scope, rules in SCOPES.items() if rules.reads_more_than_attributes)}
+    {SCOPE_NAME, *COPYING_SCOPES, *(scope for scope, rules in SCOPES.items() if rules.reads_more_than_attributes)}
 )
 """Scopes of which more than its attributes may decide what a span is, or what its end says."""
 

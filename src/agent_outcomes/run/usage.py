@@ -3,45 +3,54 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.outcome.amounts import EXACT, parse_calculated_amount, parse_currency
+from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, AttributeReader, Problem, SpanLimits
-from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
 from agent_outcomes.run.conventions import Role
-from agent_outcomes.run.langfuse import USAGE_DETAILS, spelled_out
+from agent_outcomes.run.parts import CONVENTIONAL, COPIED, UNKNOWN, Habit, counts_cache_beside, make_whole
+from agent_outcomes.run.reported_costs import reported_cost
 from agent_outcomes.run.tally import COUNT_MAX, Tally
 from agent_outcomes.run.usage_keys import (
+    AI_SDK_CACHED,
+    AI_SDK_UNCACHED,
+    CACHE_WRITE,
+    CACHED,
     COST_KEY_SET,
-    COST_KEYS,
     INPUT,
-    JSON_COST_KEYS,
+    INSIDE_BY_DEFINITION,
+    OBJECT_KEYS,
     OUTPUT,
-    PROPOSED_COST,
-    PROPOSED_CURRENCY,
-    SPLIT_COST_KEYS,
+    PROVIDER_KEYS,
     TOKEN_KEYS,
     TOKEN_RANKS,
+    TOTAL_KEYS,
     USAGE_KEYS,
 )
-from agent_outcomes.semconv import ProblemKind
+from agent_outcomes.run.usage_objects import read_object
+from agent_outcomes.semconv import CostKind, ProblemKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_JSON_COST_LENGTH_MAX: Final = 4096
 _ZERO: Final = Decimal(0)
+_PROVIDER_LENGTH_MAX: Final = 256
+_MISMATCH: Final = (Problem(ProblemKind.USAGE_MISMATCH),)
+_OBJECT_KEY_SET: Final = frozenset(OBJECT_KEYS)
 
 
-def read_usage(attributes: Mapping[str, Any], role: Role, limits: SpanLimits = NO_LIMITS) -> Tally | None:
+def read_usage(
+    attributes: Mapping[str, Any], role: Role, limits: SpanLimits = NO_LIMITS, habit: Habit | None = None
+) -> Tally | None:
     """What one span reports by itself; `None` if it reports nothing.
 
-    Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`.
-    Counts outside 0..2**53 and amounts that are not exact are refused and listed, and so are those that may have been
-    cut, or have lost their currency or a part. Never raises.
+    Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`. `habit` is
+    how its instrumentation counts cached tokens where that is known; input and output come out with their parts in
+    them, and where nothing tells how they were counted a `usage_mismatch` is listed. Counts outside 0..2**53 and
+    amounts that are not exact are refused and listed, and so are those that may have been cut, or have lost their
+    currency or a part. Placeholders of 0 are not reported. Never raises.
     """
     hits = USAGE_KEYS.intersection(attributes)
     if not hits and role is not Role.MODEL and role is not Role.TOOL:
@@ -51,11 +60,11 @@ def read_usage(attributes: Mapping[str, Any], role: Role, limits: SpanLimits = N
         tally.tool_calls = 1
         tally.tool_below = True
     if hits:
-        _read_tokens(tally, attributes, hits)
+        has_tokens = _read_tokens(tally, attributes, hits, limits, habit, is_call=role is Role.MODEL)
         if not COST_KEY_SET.isdisjoint(hits):
-            _read_cost(tally, attributes, limits)
+            _read_cost(tally, attributes, limits, has_tokens=has_tokens)
         if semconv.AGENT_COST_AMOUNT in hits:
-            _read_metered(tally, attributes, limits)
+            _read_metered(tally, attributes, limits, is_call=role is Role.MODEL)
         if limits.has_dropped:
             tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
     if role is Role.MODEL:
@@ -65,83 +74,141 @@ def read_usage(attributes: Mapping[str, Any], role: Role, limits: SpanLimits = N
     return tally
 
 
-def _read_tokens(tally: Tally, attributes: Mapping[str, Any], hits: Collection[str]) -> None:
-    if USAGE_DETAILS in hits:
-        details = spelled_out(attributes[USAGE_DETAILS])
-        if details is None:
-            tally.note((Problem(ProblemKind.INVALID_COUNT, USAGE_DETAILS),))
-        attributes = {**(details or {}), **attributes}
-        hits = TOKEN_KEYS.keys() & attributes
-    best: dict[int, str] = {}
-    for key in hits:
-        dimension = TOKEN_KEYS.get(key)
-        if dimension is None:
-            continue
-        held = best.setdefault(dimension, key)
-        if held is not key and TOKEN_RANKS[key] < TOKEN_RANKS[held]:
-            best[dimension] = key
+def _read_tokens(
+    tally: Tally,
+    attributes: Mapping[str, Any],
+    hits: Collection[str],
+    limits: SpanLimits,
+    habit: Habit | None,
+    *,
+    is_call: bool,
+) -> bool:
+    """Whether the span says anything of tokens, be it placeholders."""
+    reader = _Counts(tally, attributes, limits)
+    keys = reader.read(hits)
+    tokens, total, provider = tally.tokens, reader.total(hits), _provider(attributes, limits)
+    has_whole = tokens[INPUT] is not None or tokens[OUTPUT] is not None
+    if has_whole or keys or (is_call and total):
+        found = habit if habit is not None else _habit_by_keys(attributes, keys, provider)
+        if not make_whole(tokens, total, found, provider):
+            tally.note(_MISMATCH)
+    if not _OBJECT_KEY_SET.isdisjoint(hits):
+        _read_objects(tally, attributes, limits, provider)
+    has_tokens = bool(keys or total) or tokens.count(None) < len(tokens)
+    _drop_placeholders(tokens, is_call=is_call)
+    return has_tokens
+
+
+class _Counts:
+    """Takes the counts out of a span's own attributes."""
+
+    def __init__(self, tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits) -> None:
+        self._tally = tally
+        self._attributes = attributes
+        self._limits = limits
+
+    def read(self, hits: Collection[str]) -> dict[int, str]:
+        """Read the most specific spelling of each count; which that was."""
+        best: dict[int, str] = {}
+        for key in hits:
+            dimension = TOKEN_KEYS.get(key)
+            if dimension is None or self._attributes[key] is None:
+                continue
+            held = best.setdefault(dimension, key)
+            if held is not key and TOKEN_RANKS[key] < TOKEN_RANKS[held]:
+                best[dimension] = key
+        tokens = self._tally.tokens
+        for dimension, key in best.items():
+            tokens[dimension] = self._count(key)
+            if tokens[dimension] == 0:
+                self._look_further(dimension, hits)
+        return best
+
+    def total(self, hits: Collection[str]) -> int | None:
+        """The total that the span states, if any."""
+        keys = [key for key in TOTAL_KEYS if key in hits and self._attributes[key] is not None]
+        return max([count for count in map(self._count, keys) if count is not None], default=None)
+
+    def _look_further(self, dimension: int, hits: Collection[str]) -> None:
+        """Another convention on the same span may know what the first one left at 0."""
+        for key in sorted([key for key in hits if TOKEN_KEYS.get(key) == dimension], key=TOKEN_RANKS.__getitem__):
+            count = parse_count(self._attributes[key], COUNT_MAX)
+            if count:
+                self._tally.tokens[dimension] = self._count(key)
+                return
+
+    def _count(self, key: str) -> int | None:
+        value = self._attributes[key]
+        if type(value) is int and 0 <= value <= COUNT_MAX:
+            return value
+        if isinstance(value, str) and self._limits.may_have_cut(value):
+            self._tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
+            return None
+        count = parse_count(value, COUNT_MAX)
+        if count is None:
+            self._tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
+        return count
+
+
+def _habit_by_keys(attributes: Mapping[str, Any], keys: Mapping[int, str], provider: str | None) -> Habit:
+    parts = [keys[dimension] for dimension in (CACHED, CACHE_WRITE) if dimension in keys]
+    if not parts or not counts_cache_beside(provider):
+        return CONVENTIONAL
+    if AI_SDK_CACHED in parts:
+        return COPIED if attributes.get(AI_SDK_UNCACHED) is None else CONVENTIONAL
+    return CONVENTIONAL if INSIDE_BY_DEFINITION.issuperset(parts) else UNKNOWN
+
+
+def _provider(attributes: Mapping[str, Any], limits: SpanLimits) -> str | None:
+    for key in PROVIDER_KEYS:
+        value = attributes.get(key)
+        if isinstance(value, str) and 0 < len(value) <= _PROVIDER_LENGTH_MAX:
+            return None if limits.may_have_cut(value) else str.__str__(value).strip('"')
+    return None
+
+
+def _read_objects(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits, provider: str | None) -> None:
+    """Take what the span's own attributes leave open out of its usage objects."""
     tokens = tally.tokens
-    for dimension, key in best.items():
-        count = attributes[key]
-        if type(count) is int and 0 <= count <= COUNT_MAX:
-            tokens[dimension] = count
-        elif isinstance(count, int) and not isinstance(count, bool) and 0 <= int.__int__(count) <= COUNT_MAX:
-            tokens[dimension] = int.__int__(count)
-        elif count is not None:
-            tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
+    for key in OBJECT_KEYS:
+        value = attributes.get(key)
+        if value is None:
+            continue
+        is_cut = isinstance(value, str) and limits.may_have_cut(value)
+        found = None if is_cut else read_object(key, value)
+        if found is None or not found.is_sound:
+            tally.note((Problem(ProblemKind.TEXT_TRUNCATED if is_cut else ProblemKind.INVALID_COUNT, key),))
+        if found is None:
+            continue
+        if not make_whole(found.tokens, found.total, found.habit, provider):
+            tally.note(_MISMATCH)
+        for dimension, count in enumerate(found.tokens):
+            if count is not None and (count if tokens[dimension] == 0 else tokens[dimension] is None):
+                tokens[dimension] = count
+    if not make_whole(list(tokens), None, CONVENTIONAL):
+        tally.note(_MISMATCH)
 
 
-def _read_cost(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits) -> None:
-    key, amount = _find_cost(attributes, limits)
-    if key is None:
+def _drop_placeholders(tokens: list[int | None], *, is_call: bool) -> None:
+    """No model call has 0 input tokens: who writes that did not know, as most do of a stream."""
+    if tokens[INPUT]:
         return
-    currency: str | None = DEFAULT_CURRENCY
-    if key == PROPOSED_COST and (limits.has_dropped or attributes.get(PROPOSED_CURRENCY) is not None):
-        code = attributes.get(PROPOSED_CURRENCY)
-        # Cut to three letters another word becomes a code.
-        currency = None if isinstance(code, str) and limits.may_have_cut(code) else parse_currency(code)
-    text = attributes[key]
-    if isinstance(text, str) and limits.may_have_cut(text):
-        tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
-    elif amount is None:
-        tally.note((Problem(ProblemKind.INVALID_AMOUNT, key),))
-    elif currency is None:
-        tally.note((Problem(ProblemKind.INVALID_CURRENCY, PROPOSED_CURRENCY),))
-    elif amount < 0:
-        tally.note((Problem(ProblemKind.NEGATIVE_COST, key),))
-    else:
+    if not tokens[OUTPUT]:
+        tokens[INPUT] = tokens[OUTPUT] = None
+    elif is_call:
+        tokens[INPUT] = None
+
+
+def _read_cost(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits, *, has_tokens: bool) -> None:
+    cost = reported_cost(attributes, limits, has_tokens=has_tokens)
+    if isinstance(cost, Problem):
+        tally.note((cost,))
+    elif cost is not None:
+        currency, amount = cost
         tally.reported = {currency: amount}
 
 
-def _find_cost(attributes: Mapping[str, Any], limits: SpanLimits) -> tuple[str | None, Decimal | None]:
-    for key in COST_KEYS:
-        if attributes.get(key) is not None:
-            return key, parse_calculated_amount(attributes[key])
-    for pair in SPLIT_COST_KEYS:
-        given = [key for key in pair if attributes.get(key) is not None]
-        if given and limits.has_dropped and len(given) < len(pair):
-            return given[0], None
-        if given:
-            amounts = [parse_calculated_amount(attributes[key]) for key in given]
-            exact = [amount for amount in amounts if amount is not None]
-            return given[0], EXACT.add(exact[0], exact[-1] if len(exact) > 1 else _ZERO) if exact == amounts else None
-    for key, field in JSON_COST_KEYS.items():
-        if attributes.get(key) is not None:
-            return key, _json_cost(attributes[key], field)
-    return None, None
-
-
-def _json_cost(text: object, field: str) -> Decimal | None:
-    if not isinstance(text, str) or len(text) > _JSON_COST_LENGTH_MAX:
-        return None
-    try:
-        details = json.loads(str.__str__(text), parse_float=Decimal)
-    except (ValueError, ArithmeticError, RecursionError):
-        return None
-    return parse_calculated_amount(details.get(field)) if isinstance(details, dict) else None
-
-
-def _read_metered(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits) -> None:
+def _read_metered(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits, *, is_call: bool) -> None:
     reader = AttributeReader(attributes, limits)
     amount, currency = reader.money(semconv.AGENT_COST_AMOUNT, semconv.AGENT_COST_CURRENCY)
     kind = reader.cost_kind()
@@ -149,5 +216,8 @@ def _read_metered(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimit
         reader.note(ProblemKind.NEGATIVE_COST, semconv.AGENT_COST_AMOUNT)
     elif amount is not None:
         tally.parts = {(kind, currency): amount}
+        if is_call and kind is CostKind.LLM and tally.reported is None:
+            # Whoever states what this call has cost, 0 for a model of their own, needs no price for it.
+            tally.reported = {currency: _ZERO}
     if reader.problems:
         tally.note(reader.problems)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.run.langfuse import USAGE_DETAILS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +20,9 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.prompt_tokens",
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "ai.usage.tokens",
         "gen_ai.aggregated_usage.input_tokens",
     ),
     OUTPUT: (
@@ -28,28 +30,110 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.completion_tokens",
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
         "gen_ai.aggregated_usage.output_tokens",
     ),
     CACHED: (
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
         "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input",
+        "gen_ai.usage.cache_read_tokens",
+        "gen_ai.usage.cached_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+        "gen_ai.usage.cached_tokens",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
+        "llm.usage.cache_read_input_tokens",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
+        "ai.usage.cachedInputTokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens",
+        "gen_ai.usage.details.cached_tokens",
+        "gen_ai.aggregated_usage.cache_read.input_tokens",
     ),
     CACHE_WRITE: (
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
         "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.cache_write_tokens",
+        "gen_ai.usage.cache_creation_tokens",
+        "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+        "llm.usage.cache_creation_input_tokens",
+        "llm.usage.cache_write_input_tokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.details.cache_creation_input_tokens",
+        "gen_ai.aggregated_usage.cache_creation.input_tokens",
     ),
     REASONING: (
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.reasoning_output_tokens",
+        "gen_ai.usage.thinking_tokens",
         "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
+        "llm.usage.reasoning_tokens",
+        "ai.usage.outputTokenDetails.reasoningTokens",
+        "ai.usage.reasoningTokens",
+        "gen_ai.aggregated_usage.details.reasoning_tokens",
     ),
 }
 TOKEN_KEYS: Final[Mapping[str, int]] = {key: dim for dim, keys in SPELLINGS.items() for key in keys}
 TOKEN_RANKS: Final[Mapping[str, int]] = {key: rank for keys in SPELLINGS.values() for rank, key in enumerate(keys)}
+
+# What a span says that all its tokens are: counted nowhere, it proves how parts were counted.
+TOTAL_KEYS: Final = (
+    "gen_ai.usage.total_tokens",
+    "llm.token_count.total",
+    "llm.usage.total_tokens",
+    "ai.usage.totalTokens",
+    "ag2.usage.total_tokens",
+)
+
+# Parts that OpenTelemetry and OpenInference define as counted in their whole, and what the AI SDK 6 calls the rest.
+INSIDE_BY_DEFINITION: Final = frozenset(
+    {
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write.input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input",
+        "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "gen_ai.aggregated_usage.cache_read.input_tokens",
+        "gen_ai.aggregated_usage.cache_creation.input_tokens",
+    }
+)
+# The AI SDK 5 hands on what a provider calls its input, and adds up the total itself. Later ones say what is left.
+AI_SDK_CACHED: Final = "ai.usage.cachedInputTokens"
+AI_SDK_UNCACHED: Final = "ai.usage.inputTokenDetails.noCacheTokens"
+
+# Whose model it is, most specific convention first. A framework's own name may stand where the provider's belongs.
+PROVIDER_KEYS: Final = (
+    "gen_ai.provider.name",
+    "llm.provider",
+    "gen_ai.system",
+    "llm.system",
+    "ai.model.provider",
+    "mlflow.llm.provider",
+)
+
+# Usage objects of one JSON attribute, in the words of a provider or of a backend.
+LANGFUSE_USAGE: Final = "langfuse.observation.usage_details"
+MLFLOW_USAGE: Final = "mlflow.chat.tokenUsage"
+BRAINTRUST_USAGE: Final = "braintrust.metrics"
+OBJECT_KEYS: Final = (LANGFUSE_USAGE, MLFLOW_USAGE, BRAINTRUST_USAGE)
+
+COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS})
 
 # Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
 PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
@@ -58,19 +142,41 @@ COST_KEYS: Final = (
     PROPOSED_COST,
     "operation.cost",
     "gen_ai.usage.cost",
+    "gen_ai.usage.cost_usd",
     "gen_ai.usage.total_cost",
+    "gen_ai.cost.total_cost",
+    "litellm.cost.total",
     "llm.cost.total",
+    "llm.usage.total_cost",
 )
 PLAIN_COST_KEYS: Final = COST_KEYS[1:]
 SPLIT_COST_KEYS: Final = (
     ("gen_ai.usage.input_cost", "gen_ai.usage.output_cost"),
+    ("gen_ai.cost.input_cost", "gen_ai.cost.output_cost"),
+    ("litellm.cost.input", "litellm.cost.output"),
     ("llm.cost.prompt", "llm.cost.completion"),
 )
-JSON_COST_KEYS: Final[Mapping[str, str]] = {
-    "langfuse.observation.cost_details": "total",
-    "mlflow.llm.cost": "total_cost",
-    "mlflow.trace.cost": "total_cost",
+# Of these LiteLLM says both that they are in the cost of the input and that they are not.
+UNSETTLED_COST_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "gen_ai.cost.input_cost": (
+        "gen_ai.cost.cache_read_cost",
+        "gen_ai.cost.cache_creation_cost",
+        "gen_ai.cost.tool_usage_cost",
+        "gen_ai.cost.guardrail_cost",
+    ),
+    "litellm.cost.input": (
+        "litellm.cost.cache_read",
+        "litellm.cost.cache_creation",
+        "litellm.cost.tool_usage",
+        "litellm.cost.guardrail",
+    ),
 }
+JSON_COST_KEYS: Final = ("langfuse.observation.cost_details", "mlflow.llm.cost", "mlflow.trace.cost")
+JSON_TOTALS: Final = ("total", "total_cost", "totalCost")
+# An answer out of a gateway's cache costs nothing, whatever tokens it repeats.
+CACHE_HIT: Final = "litellm.cache_hit"
 COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
 
-USAGE_KEYS: Final = frozenset({*TOKEN_KEYS, USAGE_DETAILS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
+USAGE_KEYS: Final = frozenset({*COUNTED_KEYS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
+# Read beside them, where they decide what they mean.
+EVIDENCE_KEYS: Final = frozenset({*PROVIDER_KEYS, AI_SDK_UNCACHED, CACHE_HIT})

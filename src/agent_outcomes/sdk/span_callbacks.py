@@ -17,6 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
 from agent_outcomes.run.leaves import ROWS_MAX
+from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
@@ -174,6 +175,8 @@ class SpanCallbacks:
         if length_max is not None and not plan.is_uncut(row, length_max):
             return False
         if self.tracker.prices_calls and not plan.needs_no_price(row):
+            return False
+        if plan.has_parts and _scope_of(span) in COPYING_SCOPES:
             return False
         return not _is_overruled(span)
 

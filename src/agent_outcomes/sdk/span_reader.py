@@ -54,6 +54,13 @@ class SpanReader:
         return scope.name if scope is not None else ""
 
     @property
+    def scope_version(self) -> str | None:
+        """The version of that scope; the SDK takes any object for one, and whatever is no text is none."""
+        scope = self.span.instrumentation_scope
+        version: object = scope.version if scope is not None else None
+        return version if isinstance(version, str) else None
+
+    @property
     def name(self) -> str:
         """The span's name; the SDK takes any object for one, and whatever is no text names nothing."""
         name: object = self.span.name

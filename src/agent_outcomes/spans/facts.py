@@ -44,6 +44,11 @@ class SpanFacts(Protocol):
         ...
 
     @property
+    def scope_version(self) -> str | None:
+        """The version of its instrumentation scope, `None` if it has none."""
+        ...
+
+    @property
     def name(self) -> str:
         """Its name, empty if that is no text."""
         ...

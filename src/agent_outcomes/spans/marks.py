@@ -10,10 +10,11 @@ from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import GENAI_PREFIXES, NAME_PREFIX, ROLE_KEYS, Role
 from agent_outcomes.run.evidence import pause_of
+from agent_outcomes.run.parts import habit_of_scope
 from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage import read_usage
-from agent_outcomes.run.usage_keys import TOKEN_KEYS, USAGE_KEYS
+from agent_outcomes.run.usage_keys import COUNTED_KEYS, USAGE_KEYS
 from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -139,9 +140,9 @@ def own_usage(
     if role is Role.AGENT and (USAGE_KEYS.isdisjoint(attributes) or span.is_client):
         return None
     if role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
-        attributes = {key: value for key, value in attributes.items() if key not in TOKEN_KEYS}
+        attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
     limits = span.limits
-    tally = read_usage(attributes, role, limits)
+    tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
     if price_of is not None and tally is not None and tally.unpriced:
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:

@@ -21,7 +21,8 @@ from agent_outcomes.outcome.currencies import CURRENCIES
 from agent_outcomes.outcome.errors import ERROR_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION_ROLES
-from agent_outcomes.run.usage_keys import COST_KEYS, TOKEN_KEYS
+from agent_outcomes.run.usage_keys import COST_KEYS, INPUT, OUTPUT
+from agent_outcomes.run.usage_keys import SPELLINGS as SPELLINGS_OF_TOKENS
 from agent_outcomes.semconv import ErrorCategory
 from tests.integration.otelcol import CONFIG_FOLDER, Collector
 from tests.pipeline import AGENT, Labels, Pipeline, sets_of
@@ -214,7 +215,11 @@ POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "gen_ai.workflow.name": ("flow",),
     "gen_ai.operation.name": (*map(str, OPERATION_ROLES), "invoke_agent", "invoke_agent", "other", 3),
     **{key: (*map(str, kinds), "other") for key, kinds in KIND_ROLES.items()},
-    **dict.fromkeys(TOKEN_KEYS, (0, 5, 2 ** 53, 2 ** 53 + 1, -1, "7", 1.5)),
+    # Without 0, which says nothing, and without parts.
+    **dict.fromkeys(
+        (*SPELLINGS_OF_TOKENS[INPUT], *SPELLINGS_OF_TOKENS[OUTPUT]),
+        (5, 2 ** 53, 2 ** 53 + 1, -1, "7", "7.0", "1e3", "x", 8.0, 1.5, float(2 ** 60)),
+    ),
     **dict.fromkeys(COST_KEYS, AMOUNTS),
     "gen_ai.usage.cost.currency": ("EUR", "USD", "nope"),
 }  # fmt: skip

@@ -41,6 +41,8 @@ AMOUNT_TEXT_LENGTH_MAX: Final = 64
 INTEGER_DIGITS_MAX: Final = 15
 # From here on Go writes a double with an exponent.
 SMALLEST_EXPONENT: Final = 7
+# Text that is a count: no more digits than the largest one has.
+WHOLE_NUMBER: Final = rf"^0*[0-9]{{1,{len(str(COUNT_MAX))}}}(?:\.0*)?$"
 # What is not above it is rounded to nothing.
 HALF_STEP: Final = f"0.{'0' * FRACTION_DIGITS_MAX}5"
 
@@ -72,8 +74,10 @@ def money(
     A double that is `calculated` is rounded to the fraction digits that are carried, if that leaves more than nothing.
     """
     raw, text, currency = cache(f"{name}_raw"), cache(f"{name}_text"), cache(f"{name}_currency")
+    # Of calculated ones another may know what the first left at 0.
+    open_ = f"({raw} == nil or {raw} == 0 or {raw} == 0.0)" if calculated else f"{raw} == nil"
     for key in keys:
-        yield assign(raw, attribute(key), all_of(f"{raw} == nil", where))
+        yield assign(raw, attribute(key), all_of(open_, where))
     yield assign(text, raw, f"IsString({raw}) and Len({raw}) <= {AMOUNT_TEXT_LENGTH_MAX}")
     yield assign(text, f"String({raw})", f"IsInt({raw}) or IsDouble({raw})")
     if calculated:
@@ -107,6 +111,9 @@ def cost() -> Iterator[str]:
     yield from money(
         "reported", COST_KEYS, PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})", calculated=True
     )
+    # A cost of 0 beside tokens is what those write who know no price.
+    tokens = any_of([f"{attribute(key)} != nil" for direction in (INPUT, OUTPUT) for key in SPELLINGS[direction]])
+    yield f'delete_key(span.cache, "reported") where {cache("reported")} == 0.0 and {tokens}'
     for name in ("stated_cost", "metered", "reported"):
         yield assign(currency, cache(f"{name}_currency"), f"{currency} == nil and {cache(name)} != nil")
     yield f'delete_key(span.cache, "reported") where {currency} != {cache("reported_currency")}'
@@ -139,5 +146,8 @@ def tokens() -> Iterator[str]:
         raw = cache(f"{direction.value}_raw")
         for key in SPELLINGS[dimension]:
             yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true and not {lifetime}")
+        whole = f"IsDouble({raw}) and {raw} >= 0.0 and {raw} <= {COUNT_MAX}.0 and Double(Int({raw})) == {raw}"
+        yield assign(raw, f"Int({raw})", whole)
+        yield assign(raw, f"Int(Double({raw}))", f"IsString({raw}) and IsMatch({raw}, {quoted(WHOLE_NUMBER)})")
         in_range = f"IsInt({raw}) and {raw} >= 0 and {raw} <= {COUNT_MAX}"
         yield assign(cache(TOKENS + direction.value), raw, in_range)

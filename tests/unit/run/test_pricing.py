@@ -16,22 +16,34 @@ from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart
 from agent_outcomes.run.pricing import (
-    AUDIO_KEYS,
     MODEL_KEYS,
     MODEL_NAME_LENGTH_MAX,
-    PROVIDER_KEYS,
     REQUEST_MODEL_KEYS,
     SERVICE_TIER_KEYS,
+    SPLIT_KEYS,
     ModelCall,
     compute_cost,
 )
 from agent_outcomes.run.tally import Tally, cost_of, problems_of
 from agent_outcomes.run.usage import read_usage
+from agent_outcomes.run.usage_keys import PROVIDER_KEYS
 from agent_outcomes.semconv import CostKind, CostSource
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 
 TOKENS = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20}
 CALL = {"gen_ai.request.model": "small", **TOKENS}
+# Billed at rates of their own, or unknown to every table: a kind of token, a way to cache, a search.
+UNKNOWN_KEYS = (
+    "llm.token_count.prompt_details.audio",
+    "llm.token_count.completion_details.audio",
+    "gen_ai.usage.audio.input_tokens",
+    "gen_ai.usage.image.output_tokens",
+    "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens",
+    "gen_ai.usage.cache_something",
+    "gen_ai.usage.input_token_details",
+    "llm.usage.search_units",
+    "ai.usage.imageTokens",
+)
 A_CENT = (Decimal("0.01"), "USD")
 
 
@@ -131,6 +143,12 @@ def test_a_requested_model_stands_in(key: str) -> None:
     assert (call.model, call.request_model) == ("small", "small")
 
 
+def test_names_in_json() -> None:
+    """MLflow's text attributes are JSON."""
+    _, call = priced({**TOKENS, "mlflow.llm.model": '"small"', "mlflow.llm.provider": '"openai"'})
+    assert (call.model, call.provider) == ("small", "openai")
+
+
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -141,9 +159,9 @@ def test_a_requested_model_stands_in(key: str) -> None:
         {**TOKENS, "gen_ai.request.model": "m" * (MODEL_NAME_LENGTH_MAX + 1)},
         {**CALL, "gen_ai.usage.output_tokens": -1},
         {**CALL, "gen_ai.usage.cache_read.input_tokens": 1.5},
-        *({**CALL, key: 5} for key in AUDIO_KEYS),
+        *({**CALL, key: 5} for key in UNKNOWN_KEYS),
     ],
-    ids=["no model", "no tokens", "empty", "no text", "overlong", "bad count", "bad part", "audio in", "audio out"],
+    ids=["no model", "no tokens", "empty", "no text", "overlong", "bad count", "bad part", *UNKNOWN_KEYS],
 )
 def test_a_call_that_cannot_be_priced(attributes: dict[str, Any]) -> None:
     """Nobody is asked for a price where the model or a count is not known, or where other rates hold."""
@@ -167,9 +185,22 @@ def test_parts_above_their_whole(parts: dict[str, int]) -> None:
     assert (calls, problems(tally), cost(tally).complete) == ([], ["usage_mismatch"], False)
 
 
-def test_audio_of_none_is_no_audio() -> None:
+@pytest.mark.parametrize("nothing", [0, 0.0, "0"])
+def test_audio_of_none_is_no_audio(nothing: object) -> None:
     """Instrumentations write zeros; they change nothing."""
-    assert cost(priced({**CALL, **dict.fromkeys(AUDIO_KEYS, 0)})[0]) == of_llm("0.01")
+    assert cost(priced({**CALL, **dict.fromkeys(UNKNOWN_KEYS, nothing)})[0]) == of_llm("0.01")
+
+
+@pytest.mark.parametrize("key", sorted(SPLIT_KEYS))
+def test_what_says_a_whole_again(key: str) -> None:
+    """Text tokens and what is left beside the cached ones are in the counts, at their price."""
+    assert cost(priced({**CALL, key: 5})[0]) == of_llm("0.01")
+
+
+@pytest.mark.parametrize("key", ["gen_ai.usage.cost.source", "gen_ai.usage.total_tokens", "gen_ai.usage.cost_details"])
+def test_keys_beside_the_counts(key: str) -> None:
+    """Costs and totals are no kind of tokens."""
+    assert cost(priced({**CALL, key: 120})[0]) == of_llm("0.01")
 
 
 def test_lost_attributes() -> None:

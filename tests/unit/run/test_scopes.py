@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, OPERATION_ROLES, Role
+from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SCOPES, SPECIAL_SCOPES, ScopeRules, StopEvent, rules_of
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -113,7 +114,7 @@ def test_scopes_asked_for_every_span() -> None:
     """The sets that stand for the table where every span of an application passes."""
     by_name = {"agent_framework", "crewai", "gcp.vertex.agent", LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
-    assert {*by_name, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME} == SPECIAL_SCOPES
+    assert {*by_name, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
 
 
 def test_root_operations_are_no_marks() -> None:

@@ -23,10 +23,12 @@ from agent_outcomes.run.usage_keys import (
     COST_KEYS,
     INPUT,
     JSON_COST_KEYS,
+    OBJECT_KEYS,
     OUTPUT,
     REASONING,
     SPLIT_COST_KEYS,
     TOKEN_KEYS,
+    TOTAL_KEYS,
     USAGE_KEYS,
 )
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
@@ -39,6 +41,9 @@ EXPECTED_TOKENS = {
         "gen_ai.usage.prompt_tokens",
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "ai.usage.tokens",
         "gen_ai.aggregated_usage.input_tokens",
     ],
     OUTPUT: [
@@ -46,32 +51,82 @@ EXPECTED_TOKENS = {
         "gen_ai.usage.completion_tokens",
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
         "gen_ai.aggregated_usage.output_tokens",
     ],
     CACHED: [
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
         "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input",
+        "gen_ai.usage.cache_read_tokens",
+        "gen_ai.usage.cached_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+        "gen_ai.usage.cached_tokens",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
+        "llm.usage.cache_read_input_tokens",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
+        "ai.usage.cachedInputTokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens",
+        "gen_ai.usage.details.cached_tokens",
+        "gen_ai.aggregated_usage.cache_read.input_tokens",
     ],
     CACHE_WRITE: [
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
         "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.cache_write_tokens",
+        "gen_ai.usage.cache_creation_tokens",
+        "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+        "llm.usage.cache_creation_input_tokens",
+        "llm.usage.cache_write_input_tokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.details.cache_creation_input_tokens",
+        "gen_ai.aggregated_usage.cache_creation.input_tokens",
     ],
     REASONING: [
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.reasoning_output_tokens",
+        "gen_ai.usage.thinking_tokens",
         "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
+        "llm.usage.reasoning_tokens",
+        "ai.usage.outputTokenDetails.reasoningTokens",
+        "ai.usage.reasoningTokens",
+        "gen_ai.aggregated_usage.details.reasoning_tokens",
     ],
 }
+EXPECTED_TOTALS = {
+    "gen_ai.usage.total_tokens",
+    "llm.token_count.total",
+    "llm.usage.total_tokens",
+    "ai.usage.totalTokens",
+    "ag2.usage.total_tokens",
+}
+EXPECTED_OBJECTS = {"langfuse.observation.usage_details", "mlflow.chat.tokenUsage", "braintrust.metrics"}
 EXPECTED_COSTS: dict[str, tuple[Any, str]] = {
     "gen_ai.usage.cost.amount": (0.25, "0.25"),
     "operation.cost": (0.0012, "0.0012"),
     "gen_ai.usage.cost": ("0.5", "0.5"),
     "gen_ai.usage.total_cost": (3, "3"),
+    "gen_ai.usage.cost_usd": (0.6, "0.6"),
+    "gen_ai.cost.total_cost": (0.02, "0.02"),
+    "litellm.cost.total": (0.03, "0.03"),
+    "llm.usage.total_cost": (0.04, "0.04"),
     "llm.cost.total": (1e-6, "0.000001"),
+    "gen_ai.cost.input_cost": (0.015, "0.015"),
+    "gen_ai.cost.output_cost": (0.005, "0.005"),
+    "litellm.cost.input": (0.016, "0.016"),
+    "litellm.cost.output": (0.006, "0.006"),
     "gen_ai.usage.input_cost": (0.1, "0.1"),
     "gen_ai.usage.output_cost": (0.2, "0.2"),
     "llm.cost.prompt": (0.3, "0.3"),
@@ -136,8 +191,10 @@ def test_every_key_is_expected() -> None:
     """A spelling added to a table without a row written here fails."""
     assert {key: dimension for dimension, key in SPELLINGS} == TOKEN_KEYS
     assert {*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS} == set(EXPECTED_COSTS)
-    details = "langfuse.observation.usage_details"
-    assert {*TOKEN_KEYS, details, *EXPECTED_COSTS, "agent.cost.amount"} == USAGE_KEYS
+    assert set(TOTAL_KEYS) == EXPECTED_TOTALS
+    assert set(OBJECT_KEYS) == EXPECTED_OBJECTS
+    counted = {*TOKEN_KEYS, *EXPECTED_TOTALS, *EXPECTED_OBJECTS}
+    assert {*counted, *EXPECTED_COSTS, "agent.cost.amount"} == USAGE_KEYS
 
 
 def test_cost_keys_rank() -> None:
@@ -153,15 +210,38 @@ def test_cost_keys_rank() -> None:
     assert tally.reported == {"USD": Decimal(1)}
 
 
-@pytest.mark.parametrize(("count", "taken"), [(0, 0), (COUNT_MAX, COUNT_MAX), (None, None)])
+@pytest.mark.parametrize(
+    ("count", "taken"),
+    [
+        (0, 0),
+        (COUNT_MAX, COUNT_MAX),
+        (None, None),
+        (9.0, 9),
+        (-0.0, 0),
+        (float(COUNT_MAX), COUNT_MAX),
+        ("120", 120),
+        ("9.0", 9),
+        ("9.", 9),
+        (" 7 ", 7),
+        ("007", 7),
+        (str(COUNT_MAX), COUNT_MAX),
+    ],
+)
 def test_count_taken(count: object, taken: object) -> None:
-    """Counts up to 2**53 are taken, nothing included."""
-    tally = read_usage({"gen_ai.usage.input_tokens": count}, Role.OTHER)
+    """Whole numbers up to 2**53, nothing included, be they text (Micrometer has nothing else) or doubles."""
+    tally = read_usage({"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": count}, Role.OTHER)
     assert tally is not None
-    assert (tally.tokens[INPUT], tally.problems) == (taken, None)
+    assert (tally.tokens[OUTPUT], tally.problems) == (taken, None)
 
 
-@pytest.mark.parametrize("count", [COUNT_MAX + 1, 2**200, -1, True, 1.0, "5", [5], {"a": 1}, b"5"])
+@pytest.mark.parametrize(
+    "count",
+    [
+        *(COUNT_MAX + 1, 2**200, -1, True, [5], {"a": 1}, b"5"),
+        *(9.5, -1.0, float("nan"), float("inf"), float(2 * COUNT_MAX)),
+        *("", "9.5", "-1", "+5", "1e3", "1_000", "1,000", "0x10", "٣", "9" * 65, "many", str(COUNT_MAX + 1)),
+    ],
+)
 def test_count_refused(count: object) -> None:
     """What is no count, or one that a double cannot tell from its neighbor, is listed."""
     tally = read_usage({"gen_ai.usage.input_tokens": count}, Role.OTHER)
@@ -303,9 +383,9 @@ def test_sum_does_not_depend_on_order(leaves: list[tuple[int | None, str | None]
         del shuffled[:size]
     assert totals_of(groups) == totals_of(straight)
     assert cost_of(groups, open_below=False) == cost_of(straight, open_below=False)
-    reported = [tokens for tokens, _ in leaves if tokens is not None]
+    reported = [tokens for tokens, _ in leaves if tokens]
     assert totals_of(straight).input_tokens == (sum(reported) if reported else None)
-    costs = [Decimal(cost) for _, cost in leaves if cost is not None]
+    costs = [Decimal(cost) for tokens, cost in leaves if cost is not None and (tokens is None or Decimal(cost))]
     assert cost_of(straight, open_below=False).by_currency() == ({"USD": sum(costs, Decimal(0))} if costs else {})
 
 
@@ -318,7 +398,8 @@ def test_total(attributes: dict[str, Any], role: Role, limit: int | None) -> Non
         cost = cost_of(tally, open_below=False)
         assert all(part.amount >= 0 for part in cost.parts)
         assert all(count is None or 0 <= count <= COUNT_MAX for count in tally.tokens)
-        lost = {problem.kind for problem in problems_of(tally)} - {ProblemKind.INVALID_COUNT, ProblemKind.UNKNOWN_KIND}
+        of_tokens = {ProblemKind.INVALID_COUNT, ProblemKind.UNKNOWN_KIND, ProblemKind.USAGE_MISMATCH}
+        lost = {problem.kind for problem in problems_of(tally)} - of_tokens
         assert not lost or cost.complete is False
 
 

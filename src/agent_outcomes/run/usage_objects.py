@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage objects that stand in one attribute: a provider's own as it was received, or a backend's buckets.
+
+Langfuse, MLflow and Braintrust take them as JSON. Names tell whose they are, and with that how parts are counted.
+"""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
+
+from agent_outcomes.outcome.amounts import parse_count
+from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit
+from agent_outcomes.run.tally import COUNT_MAX
+from agent_outcomes.run.usage_keys import (
+    BRAINTRUST_USAGE,
+    CACHE_WRITE,
+    CACHED,
+    DIMENSIONS,
+    INPUT,
+    LANGFUSE_USAGE,
+    MLFLOW_USAGE,
+    OUTPUT,
+    REASONING,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LENGTH_MAX: Final = 4096
+_TOTAL: Final = DIMENSIONS
+_SPLIT: Final = DIMENSIONS + 1
+
+# How OpenAI, Anthropic, Bedrock, Gemini, LangChain and the AI SDK name the fields of their usage objects.
+_WHOLES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("prompt_tokens", "input_tokens", "promptTokens", "inputTokens"), INPUT),
+    **dict.fromkeys(("promptTokenCount", "prompt_token_count"), INPUT),
+    **dict.fromkeys(("completion_tokens", "output_tokens", "completionTokens", "outputTokens"), OUTPUT),
+    **dict.fromkeys(("candidatesTokenCount", "candidates_token_count"), OUTPUT),
+}
+_PARTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens"), CACHED),
+    **dict.fromkeys(("cachedContentTokenCount", "cached_content_token_count", "prompt_cached_tokens"), CACHED),
+    **dict.fromkeys(("cache_creation_input_tokens", "cacheWriteInputTokens"), CACHE_WRITE),
+    **dict.fromkeys(("cache_write_input_tokens", "prompt_cache_creation_tokens"), CACHE_WRITE),
+    **dict.fromkeys(("reasoningTokens", "reasoning_tokens", "completion_reasoning_tokens"), REASONING),
+    **dict.fromkeys(("thoughtsTokenCount", "thoughts_token_count"), REASONING),
+}
+_TOTALS: Final = ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "tokens", "total")
+_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails")
+_OUTPUT_DETAILS: Final = (
+    "completion_tokens_details",
+    "output_tokens_details",
+    "output_token_details",
+    "outputTokenDetails",
+)
+# Within details; `_SPLIT` says again what its whole says, at the same price.
+_DETAILS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("cached_tokens", "cache_read", "cacheReadTokens"), CACHED),
+    **dict.fromkeys(("cache_creation", "cache_creation_tokens", "cache_write_tokens", "cacheWriteTokens"), CACHE_WRITE),
+    **dict.fromkeys(("reasoning_tokens", "reasoning", "reasoningTokens"), REASONING),
+    **dict.fromkeys(("text_tokens", "textTokens", "noCacheTokens", "accepted_prediction_tokens"), _SPLIT),
+    **dict.fromkeys(("rejected_prediction_tokens", "ephemeral_5m_input_tokens"), _SPLIT),
+}
+_WITH_DETAILS: Final = frozenset({*_INPUT_DETAILS, *_OUTPUT_DETAILS, "cache_creation"})
+
+# Whose objects have parts beside their whole: told by a part, as the names of the wholes are used by others, too.
+_ANTHROPIC: Final = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
+_BEDROCK: Final = frozenset({"cacheReadInputTokens", "cacheWriteInputTokens"})
+_GEMINI: Final = frozenset({"promptTokenCount", "prompt_token_count"})
+_BESIDE: Final = Habit(cache_beside=True)
+_BUCKETS: Final = Habit(cache_beside=True, reasoning_beside=True)
+
+# Langfuse's own: any number of buckets beside each other, told apart by words in their names.
+_BUCKET_PARTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("input_cached_tokens", "input_cache_read", "cache_read_input_tokens"), CACHED),
+    **dict.fromkeys(("input_cache_creation", "input_cache_write", "cache_creation_input_tokens"), CACHE_WRITE),
+    "cache_write_input_tokens": CACHE_WRITE,
+    **dict.fromkeys(("output_reasoning_tokens", "output_reasoning"), REASONING),
+}
+
+
+class UsageObject(NamedTuple):
+    """What a usage object reports, by dimension, as it was counted; `has_more`: of other kinds, billed otherwise."""
+
+    tokens: list[int | None]
+    total: int | None
+    habit: Habit
+    has_more: bool
+    is_sound: bool
+
+
+def read_object(key: str, value: object) -> UsageObject | None:
+    """The usage object in this attribute; `None` if there is none. Never raises."""
+    fields = _fields(value)
+    if fields is None:
+        return None
+    reader = _Reader()
+    total = reader.total(fields)
+    if key == LANGFUSE_USAGE and _WHOLES.keys().isdisjoint(fields):
+        reader.take_buckets(fields)
+        habit = _BUCKETS
+    else:
+        reader.take_report(fields)
+        habit = _habit_of(key, fields)
+    return UsageObject(reader.tokens, total, habit, reader.has_more, reader.is_sound)
+
+
+def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    # No class of somebody's own, whose methods may do anything.
+    return type(value) is dict or type(value) is MappingProxyType
+
+
+def _fields(value: object) -> Mapping[Any, Any] | None:
+    if _is_map(value):
+        return value
+    if not isinstance(value, str) or len(value) > _LENGTH_MAX:
+        return None
+    try:
+        fields = json.loads(str.__str__(value))
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _habit_of(key: str, fields: Mapping[Any, Any]) -> Habit:
+    names = fields.keys()
+    if not _GEMINI.isdisjoint(names):
+        return Habit(reasoning_beside=True)
+    if not _BEDROCK.isdisjoint(names):
+        return _BESIDE
+    has_details = [name for name in _WITH_DETAILS if _is_map(fields.get(name)) and name != "cache_creation"]
+    if "input_tokens" not in names or _ANTHROPIC.isdisjoint(names) or has_details or key == BRAINTRUST_USAGE:
+        return CONVENTIONAL
+    # MLflow's have the names of Anthropic's. Its own integrations count parts inside, what users set may be a copy.
+    return UNKNOWN if key == MLFLOW_USAGE else _BESIDE
+
+
+class _Reader:
+    """Takes counts out of an object's fields, each once."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int | None] = [None] * DIMENSIONS
+        self.has_more = False
+        self.is_sound = True
+
+    def count(self, value: object) -> int | None:
+        """A count, `None` if there is none; one that cannot be taken makes the whole unsound."""
+        count = parse_count(value, COUNT_MAX)
+        if count is None and value is not None:
+            self.is_sound = False
+        return count
+
+    def total(self, fields: Mapping[Any, Any]) -> int | None:
+        """What the object says that all its tokens are."""
+        totals = [fields[name] for name in _TOTALS if fields.get(name) is not None]
+        return self.count(totals[0]) if totals else None
+
+    def take_report(self, fields: Mapping[Any, Any]) -> None:
+        """Take the fields of a provider's object."""
+        for name, value in fields.items():
+            if type(name) is not str or name in _TOTALS:
+                continue
+            dimension = _WHOLES.get(name, _PARTS.get(name))
+            if dimension is not None:
+                self._set(dimension, self.count(value))
+            elif name in _WITH_DETAILS and _is_map(value):
+                self._take_details(value)
+            elif _is_map(value) or ("token" in name.lower() and "time" not in name):
+                self._note_more(value)
+
+    def take_buckets(self, fields: Mapping[Any, Any]) -> None:
+        """Take Langfuse's buckets: whatever is neither cached nor reasoning is added up by its direction."""
+        for name, value in fields.items():
+            if type(name) is not str or name in _TOTALS:
+                continue
+            direction = INPUT if "input" in name else OUTPUT if "output" in name else None
+            if name in _BUCKET_PARTS:
+                self._set(_BUCKET_PARTS[name], self.count(value))
+                continue
+            if direction is not None and (count := self.count(value)) is not None:
+                self.tokens[direction] = (self.tokens[direction] or 0) + count
+            if name not in {"input", "output"}:
+                self._note_more(value)
+
+    def _take_details(self, details: Mapping[Any, Any]) -> None:
+        for name, value in details.items():
+            dimension = _DETAILS.get(name) if type(name) is str else None
+            if dimension is None:
+                self._note_more(value)
+            elif dimension != _SPLIT:
+                self._set(dimension, self.count(value))
+
+    def _set(self, dimension: int, count: int | None) -> None:
+        held = self.tokens[dimension]
+        if count is not None and (held is None or count > held):
+            self.tokens[dimension] = count
+
+    def _note_more(self, value: object) -> None:
+        numbers = value.values() if _is_map(value) else value if type(value) is list else (value,)
+        if [n for n in numbers if n is not None and not isinstance(n, str) and parse_count(n, COUNT_MAX) != 0]:
+            self.has_more = True

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage objects in one attribute: as providers report them, as Langfuse's buckets, and what is neither."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from agent_outcomes.outcome.attribute_reader import SpanLimits
+from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.pricing import compute_cost
+from agent_outcomes.run.tally import totals_of
+from agent_outcomes.run.usage import read_usage
+from agent_outcomes.run.usage_keys import LANGFUSE_USAGE as USAGE_DETAILS
+from agent_outcomes.run.usage_keys import MLFLOW_USAGE
+from agent_outcomes.run.usage_objects import read_object
+
+CHAT = {
+    "prompt_tokens": 101,
+    "completion_tokens": 31,
+    "total_tokens": 132,
+    "prompt_tokens_details": {"cached_tokens": 16},
+    "completion_tokens_details": {"reasoning_tokens": 5},
+}
+RESPONSES = {
+    "input_tokens": 101,
+    "output_tokens": 31,
+    "total_tokens": 132,
+    "input_tokens_details": {"cached_tokens": 16},
+    "output_tokens_details": {"reasoning_tokens": 5},
+}
+BUCKETS = {
+    "input": 85,
+    "input_cached_tokens": 16,
+    "output": 26,
+    "output_reasoning_tokens": 5,
+    "total": 132,
+}
+
+
+@pytest.mark.parametrize("details", [CHAT, RESPONSES, BUCKETS])
+def test_same_counts_however_they_are_told(details: dict[str, Any]) -> None:
+    """Cached input is a part of the input, reasoning a part of the output; the total is nobody's count."""
+    tally = read_usage({USAGE_DETAILS: json.dumps(details)}, Role.MODEL)
+    usage = totals_of(tally)
+    assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens) == (101, 31, 16, 5)
+    assert usage.model_calls == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"input": 7}, (7, None)),
+        ({"prompt_tokens": 7, "completion_tokens": 3}, (7, 3)),
+        ({"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": None}, (7, 3)),
+        ({"input": 7, "cache_read_input_tokens": 2, "output": 3}, (9, 3)),
+        ({"input": True, "output": "3"}, (None, 3)),
+        ({"seconds": 4}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_part_of_it(details: dict[str, Any], expected: tuple[int | None, int | None]) -> None:
+    """What is not told, or is no count, is not known."""
+    usage = totals_of(read_usage({USAGE_DETAILS: json.dumps(details)}, Role.MODEL))
+    assert (usage.input_tokens, usage.output_tokens) == expected
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "7", "{" * 5000, "[" * 4000, 7, '{"input": 1}' + " " * 5000])
+def test_unreadable(text: object) -> None:
+    """What is no JSON object of a sensible length is refused, and listed."""
+    assert read_object(USAGE_DETAILS, text) is None
+    tally = read_usage({USAGE_DETAILS: text}, Role.MODEL)
+    assert tally is not None
+    assert [str(problem) for problem in tally.problems or ()] == [f"invalid_count:{USAGE_DETAILS}"]
+
+
+def test_counts_of_the_conventions_come_first() -> None:
+    """An attribute of the span itself is more specific than the JSON."""
+    tally = read_usage({USAGE_DETAILS: json.dumps(CHAT), "gen_ai.usage.input_tokens": 7}, Role.MODEL)
+    assert totals_of(tally).input_tokens == 7
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "anthropic": {
+        "input_tokens": 12,
+        "output_tokens": 40,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 300,
+    },
+    "anthropic with its split": {
+        "input_tokens": 12,
+        "output_tokens": 40,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 300,
+        "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 0},
+        "server_tool_use": {"web_search_requests": 0},
+        "service_tier": "standard",
+    },
+    "anthropic with somebody's sum": {
+        "input_tokens": 12,
+        "output_tokens": 40,
+        "total_tokens": 52,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 300,
+    },
+    "bedrock": {
+        "inputTokens": 12,
+        "outputTokens": 40,
+        "totalTokens": 1352,
+        "cacheReadInputTokens": 1000,
+        "cacheWriteInputTokens": 300,
+    },
+    "langchain": {
+        "input_tokens": 1312,
+        "output_tokens": 40,
+        "total_tokens": 1352,
+        "input_token_details": {"cache_read": 1000, "cache_creation": 300},
+    },
+    "litellm": {
+        "prompt_tokens": 1312,
+        "completion_tokens": 40,
+        "total_tokens": 1352,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 300,
+        "prompt_tokens_details": {"cached_tokens": 1000},
+    },
+    "ai sdk": {
+        "inputTokens": 1312,
+        "outputTokens": 40,
+        "totalTokens": 1352,
+        "inputTokenDetails": {"noCacheTokens": 12, "cacheReadTokens": 1000, "cacheWriteTokens": 300},
+    },
+    "buckets": {"input": 12, "input_cached_tokens": 1000, "input_cache_creation": 300, "output": 40},
+    "buckets inside, by their total": {
+        "input": 1312,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 300,
+        "output": 40,
+        "total": 1352,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [(USAGE_DETAILS, name) for name in OTHERS] + [(MLFLOW_USAGE, name) for name in OTHERS if "buckets" not in name],
+)
+def test_whose_object_it_is(key: str, name: str) -> None:
+    """Each provider's object comes to the same, whatever backend it was given to."""
+    tally = read_usage({key: json.dumps(OTHERS[name]), "gen_ai.provider.name": "anthropic"}, Role.MODEL)
+    assert tally is not None
+    assert (tally.tokens, tally.problems) == ([1312, 40, 1000, 300, None], None)
+
+
+def test_gemini() -> None:
+    """Thoughts are beside the output, what was cached is in the input; a tool's own input is of no other kind."""
+    usage = {
+        "promptTokenCount": 111,
+        "candidatesTokenCount": 28,
+        "thoughtsTokenCount": 6,
+        "cachedContentTokenCount": 17,
+    }
+    for total in ({}, {"totalTokenCount": 145}):
+        tally = read_usage({USAGE_DETAILS: json.dumps({**usage, **total})}, Role.MODEL)
+        assert tally is not None
+        assert (tally.tokens, tally.problems) == ([111, 34, 17, None, 6], None)
+    more = {**usage, "toolUsePromptTokenCount": 20, "totalTokenCount": 165}
+    found = read_object(USAGE_DETAILS, json.dumps(more))
+    assert found is not None
+    assert found.has_more
+
+
+@pytest.mark.parametrize(
+    ("usage", "has_more"),
+    [
+        (CHAT, False),
+        ({**CHAT, "prompt_tokens_details": {"cached_tokens": 16, "audio_tokens": 0}}, False),
+        ({**CHAT, "prompt_tokens_details": {"cached_tokens": 16, "audio_tokens": 4}}, True),
+        ({**CHAT, "completion_tokens_details": {"accepted_prediction_tokens": 4}}, False),
+        ({**OTHERS["anthropic"], "cache_creation": {"ephemeral_1h_input_tokens": 300}}, True),
+        ({**OTHERS["anthropic"], "server_tool_use": {"web_search_requests": 2}}, True),
+        ({**OTHERS["anthropic"], "cache_creation_input_tokens_above_1hr": 5}, True),
+        ({**BUCKETS, "input_audio_tokens": 3}, True),
+        ({**BUCKETS, "seconds": 3}, True),
+        (BUCKETS, False),
+    ],
+)
+def test_what_is_billed_otherwise(usage: dict[str, Any], has_more: bool) -> None:  # noqa: FBT001 - a table's column
+    """A kind of tokens that no table has makes the call's price unknown."""
+    found = read_object(USAGE_DETAILS, json.dumps(usage))
+    assert found is not None
+    assert found.has_more is has_more
+    attributes = {USAGE_DETAILS: json.dumps(usage), "gen_ai.request.model": "small"}
+    tally = read_usage(attributes, Role.MODEL)
+    assert tally is not None
+    compute_cost(tally, attributes, lambda _: (Decimal("0.01"), "USD"))
+    assert (tally.computed is None) is has_more
+
+
+def test_an_object_beside_attributes() -> None:
+    """The span's own counts stand; what they leave open is taken, and what contradicts them is listed."""
+    usage = {"input_tokens": 12, "output_tokens": 40, "cache_read_input_tokens": 1000}
+    given = {USAGE_DETAILS: json.dumps(usage), "gen_ai.usage.input_tokens": 1012}
+    tally = read_usage(given, Role.MODEL)
+    assert tally is not None
+    assert (tally.tokens, tally.problems) == ([1012, 40, 1000, None, None], None)
+    contradicting = read_usage({**given, "gen_ai.usage.input_tokens": 12}, Role.MODEL)
+    assert contradicting is not None
+    assert list(map(str, contradicting.problems or ())) == ["usage_mismatch"]
+
+
+def test_an_object_that_is_a_map() -> None:
+    """Newer SDKs keep maps as they are."""
+    tally = read_usage({USAGE_DETAILS: OTHERS["anthropic"]}, Role.MODEL)
+    assert totals_of(tally).input_tokens == 1312
+
+
+def test_an_object_that_was_cut() -> None:
+    """Text as long as the provider's limit may have been longer."""
+    text = json.dumps({"input": 7})
+    tally = read_usage({USAGE_DETAILS: text}, Role.MODEL, SpanLimits(len(text)))
+    assert tally is not None
+    assert (tally.tokens[0], list(map(str, tally.problems or ()))) == (None, [f"text_truncated:{USAGE_DETAILS}"])
