@@ -13,11 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.frameworks import gemini_answers
+from tests.frameworks.cast import CASTS
 from tests.frameworks.model_answers import Answer, Call, Response, chat_body, responses_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from tests.frameworks.cast import Cast
 
 MODEL: Final = "gpt-4o-mini"
 GEMINI: Final = "gemini-2.5-flash"
@@ -87,7 +90,7 @@ class ModelServer:
 
     `url` is what an OpenAI client takes for `base_url`, `address` what a Gemini client takes. `mode` may be changed
     between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are called
-    once, then the answer is given. `ledger` has one charge per answered call.
+    once, then the answer is given. `ledger` has one charge per answered call. `cast` names the agents that ask.
     """
 
     def __init__(self) -> None:
@@ -111,9 +114,10 @@ class ModelServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def reset(self, mode: Mode) -> None:
+    def reset(self, mode: Mode, cast: Cast = CASTS[0]) -> None:
         """Forget the last scenario."""
         self.mode = mode
+        self.cast = cast
         self.final_tools = {"final_answer", "final_result"}
         self.requests_count = 0
         self.ledger: list[Charge] = []

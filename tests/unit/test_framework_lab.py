@@ -164,7 +164,9 @@ def written(folder: Path, made: Framework, **remedies: Any) -> Path:
     cells = {name.value: cell.observation.as_json() for name, cell in made.cells.items() if cell.observation}
     path = folder / "results" / "lab.json"
     path.parent.mkdir()
-    path.write_text(json.dumps({"versions": {"pytest": "1.2"}, "cells": cells, "remedies": remedies}))
+    path.write_text(
+        json.dumps({"versions": {"pytest": "1.2"}, "names": ["a", "b", "c"], "cells": cells, "remedies": remedies})
+    )
     return path
 
 
