@@ -29,11 +29,18 @@ class Cast:
 
     def subclass(self, base: Any) -> Any:
         """A class of the user's own below one of the framework's, called as the leading agent is."""
-        return type(self.lead, (base,), {})
+        return _subclass(base, self.lead)
 
     def inner_subclass(self, base: Any) -> Any:
         """The same, called as the inner agent is."""
-        return type(self.inner, (base,), {})
+        return _subclass(base, self.inner)
+
+
+def _subclass(base: Any, name: str) -> Any:
+    made = type(name, (base,), {"__module__": __name__})
+    # Some instrumentations look a class up in its module.
+    globals()[name] = made
+    return made
 
 
 CASTS: Final[Sequence[Cast]] = (

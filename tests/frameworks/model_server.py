@@ -91,6 +91,8 @@ class ModelServer:
     `url` is what an OpenAI client takes for `base_url`, `address` what a Gemini client takes. `mode` may be changed
     between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are called
     once, then the answer is given. `ledger` has one charge per answered call. `cast` names the agents that ask.
+    `arguments` are what tools are called with that must not have just any text, by the argument's name. `write` is given
+    what the caller said and writes the answer, where that must have a form that no schema tells.
     """
 
     def __init__(self) -> None:
@@ -120,6 +122,8 @@ class ModelServer:
         self.cast = cast
         self.final_tools = {"final_answer", "final_result"}
         self.requests_count = 0
+        self.arguments: dict[str, object] = {}
+        self.write: Callable[[str], str] | None = None
         self.ledger: list[Charge] = []
         self._released = threading.Event()
         self._meeting: threading.Barrier | None = None
@@ -170,11 +174,13 @@ class ModelServer:
         finals = [tool for tool in call.tools if tool.name in self.final_tools]
         others = [tool for tool in call.tools if tool.name not in self.final_tools]
         if others and (mode is Mode.LOOP or not call.has_tool_result):
-            return Answer(tool=others[0].name, arguments=others[0].arguments())
+            return Answer(tool=others[0].name, arguments=others[0].arguments(self.arguments))
         if finals:
-            arguments = {"unexpected": True} if mode is Mode.INVALID else finals[0].arguments()
+            arguments = {"unexpected": True} if mode is Mode.INVALID else finals[0].arguments(self.arguments)
             return Answer(tool=finals[0].name, arguments=arguments)
-        return Answer(text=INVALID_TEXT if mode is Mode.INVALID else call.structured_text() or FINAL_TEXT)
+        if mode is Mode.INVALID:
+            return Answer(text=INVALID_TEXT)
+        return Answer(text=self.write(call.said) if self.write else call.structured_text() or FINAL_TEXT)
 
 
 def _error_response(mode: Mode, path: str) -> Response:
