@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent written by hand around LiteLLM, with the spans of LiteLLM's own OpenTelemetry callback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import litellm
+from litellm.integrations.opentelemetry import OpenTelemetry
+
+from tests.frameworks.adapters.litellm_loop import BEYOND, CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.scenarios import Scenario
+
+__all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
+    litellm.callbacks = [OpenTelemetry(tracer_provider=tracer_provider)]
+
+
+REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+IS_RUN: Final[Mapping[Scenario, IsRun]] = {}
