@@ -94,7 +94,7 @@ class ModelServer:
     changed between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are
     called once, then the answer is given. `ledger` has one charge per answered call. `cast` names the agents that ask.
 
-    What a framework needs: `arguments`, by their names, that must not be just any text; `first_tool`, which is called of
+    What a framework needs: `arguments`, by name, that must not be just any text; `first_tools`, which are called of
     several; `write`, which makes the answer of what the caller said, where that must have a form that no schema tells.
     """
 
@@ -126,7 +126,7 @@ class ModelServer:
         self.final_tools = {"final_answer", "final_result"}
         self.requests_count = 0
         self.arguments: dict[str, object] = {}
-        self.first_tool: str | None = None
+        self.first_tools: set[str] = set()
         self.write: Callable[[str], str] | None = None
         self.ledger: list[Charge] = []
         self._released = threading.Event()
@@ -174,7 +174,7 @@ class ModelServer:
     def _decide(self, call: Call, mode: Mode) -> Answer:
         finals = [tool for tool in call.tools if tool.name in self.final_tools]
         others = [tool for tool in call.tools if tool.name not in self.final_tools]
-        others.sort(key=lambda tool: tool.name != self.first_tool)
+        others.sort(key=lambda tool: tool.name not in self.first_tools)
         if others and (mode is Mode.LOOP or not call.has_tool_result):
             return Answer(tool=others[0].name, arguments=others[0].arguments(self.arguments))
         if finals:

@@ -40,6 +40,7 @@ class Beyond(StrEnum):
     STREAM_FAILED = "stream_failed"
     INTERRUPTED = "interrupted"
     STREAMED = "streamed"
+    SDK_TOOLS = "sdk_tools"
 
 
 TITLES: Final[Mapping[Scenario, str]] = {

@@ -13,9 +13,10 @@ from autogen_agentchat.tools import AgentTool
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from pydantic import BaseModel
 
+from agent_outcomes import agent_run
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Beyond, Scenario
-from tests.frameworks.tools import weather
+from tests.frameworks.tools import stating_weather, weather
 from tests.frameworks.usual import Tool, usual_cells
 
 if TYPE_CHECKING:
@@ -94,10 +95,34 @@ def _team_within_team(server: ModelServer) -> None:
     asyncio.run(main())
 
 
+async def _asynchronous_weather(city: str) -> str:
+    """Tell the weather in a city, which is all that the user wanted."""
+    return stating_weather(city)
+
+
+def _stated_from_asynchronous_tool(server: ModelServer) -> None:
+    asyncio.run(_agent(server, _asynchronous_weather).run(task=QUESTION))
+
+
+async def _ask_team_in_run(server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
+    with agent_run(server.cast.lead):
+        return await _ask_team(server, tool, timeout_s)
+
+
+def _team_stated(server: ModelServer) -> None:
+    async def main() -> None:
+        with agent_run(server.cast.lead):
+            await _ask_team(server, _asynchronous_weather)
+
+    asyncio.run(main())
+
+
 CELLS: Final[Mapping[Scenario, Cell]] = {
     **usual_cells(_ask),
     Scenario.INVALID_OUTPUT: _invalid_output,
     Scenario.NESTED: _nested,
 }
 BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.STREAMED: lambda server: asyncio.run(_streamed(server))}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STATED: _stated_from_asynchronous_tool}
 TEAM_CELLS: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask_team), Scenario.NESTED: _team_within_team}
+TEAM_REMEDIES: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask_team_in_run), Scenario.STATED: _team_stated}

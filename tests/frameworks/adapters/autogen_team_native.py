@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 
 from tests.frameworks.adapters.autogen_agents import TEAM_CELLS as CELLS
+from tests.frameworks.adapters.autogen_agents import TEAM_REMEDIES as REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import TracerProvider
 
-    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.lab import IsRun
     from tests.frameworks.scenarios import Scenario
 
 __all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
@@ -24,5 +25,4 @@ def instrument(tracer_provider: TracerProvider) -> None:
     OpenAIInstrumentor().instrument(tracer_provider=tracer_provider)
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents around Google's Gen AI SDK, which calls tools by itself; what instruments it is each adapter's matter."""
+"""Agents written by hand around Google's Gen AI SDK; which instrumentation sees its calls is each adapter's matter."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from google import genai
@@ -11,6 +12,7 @@ from google.genai import types
 from pydantic import BaseModel
 
 from agent_outcomes import agent_run
+from tests.frameworks.adapters.openai_loop import tool_span
 from tests.frameworks.model_server import GEMINI
 from tests.frameworks.scenarios import Beyond, Scenario
 from tests.frameworks.tools import weather
@@ -41,27 +43,50 @@ def _client(server: ModelServer, timeout_s: float | None = None) -> genai.Client
     return genai.Client(api_key="none", http_options=options)
 
 
-async def _generate(client: genai.Client, *tools: Any) -> str:
-    config = types.GenerateContentConfig(tools=list(tools))
-    answer = await client.aio.models.generate_content(model=GEMINI, contents=QUESTION, config=config)
-    return answer.text or ""
+def _declared(tool: Any) -> types.Tool:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    declaration = types.FunctionDeclaration(name=tool.__name__, description="Knows.", parameters_json_schema=schema)
+    return types.Tool(function_declarations=[declaration])
+
+
+async def _loop(client: genai.Client, tool: Any, call: Callable[[str], Any]) -> str:
+    """Ask the model until it wants no more of the tool."""
+    contents: list[Any] = [types.Content(role="user", parts=[types.Part(text=QUESTION)])]
+    config = types.GenerateContentConfig(tools=[_declared(tool)])
+    while True:
+        answer = await client.aio.models.generate_content(model=GEMINI, contents=contents, config=config)
+        if not answer.function_calls:
+            return answer.text or ""
+        contents.append(answer.candidates[0].content)
+        for asked in answer.function_calls:
+            with tool_span(asked.name):
+                said = call(asked.args["city"])
+                text = await said if asyncio.iscoroutine(said) else said
+            part = types.Part.from_function_response(name=asked.name, response={"result": text})
+            contents.append(types.Content(role="user", parts=[part]))
 
 
 async def _ask(server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
     with agent_run(server.cast.lead):
-        return await _generate(_client(server, timeout_s), tool)
+        return await _loop(_client(server, timeout_s), tool, tool)
 
 
 async def _nested(server: ModelServer) -> None:
     client = _client(server)
 
-    async def ask_inner(question: str) -> str:
-        """Ask somebody who knows the weather."""
+    async def ask_inner(_question: str) -> str:
         with agent_run(server.cast.inner):
-            return await _generate(client, weather) + question
+            return await _loop(client, weather, weather)
 
     with agent_run(server.cast.lead):
-        await _generate(client, ask_inner)
+        await _loop(client, ask_inner, ask_inner)
+
+
+async def _with_tools_of_the_sdk(server: ModelServer) -> None:
+    """The SDK calls the tool by itself, and the model once more, all in one call of the user's."""
+    with agent_run(server.cast.lead):
+        config = types.GenerateContentConfig(tools=[weather])
+        await _client(server).aio.models.generate_content(model=GEMINI, contents=QUESTION, config=config)
 
 
 async def _invalid_output(server: ModelServer) -> None:
@@ -82,4 +107,7 @@ CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.INVALID_OUTPUT: lambda server: asyncio.run(_invalid_output(server)),
     Scenario.NESTED: lambda server: asyncio.run(_nested(server)),
 }
-BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.STREAMED: lambda server: asyncio.run(_streamed(server))}
+BEYOND: Final[Mapping[Beyond, Cell]] = {
+    Beyond.STREAMED: lambda server: asyncio.run(_streamed(server)),
+    Beyond.SDK_TOOLS: lambda server: asyncio.run(_with_tools_of_the_sdk(server)),
+}

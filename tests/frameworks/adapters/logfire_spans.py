@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import logfire
@@ -25,19 +28,28 @@ def instrument(tracer_provider: TracerProvider) -> None:
     logfire.instrument_openai()
 
 
-def _agent(name: str) -> Any:
-    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
-    return logfire.span(f"invoke_agent {name}", **attributes)
+def _in_span(message: str, **attributes: str) -> Callable[[Any], Any]:
+    """A decorator that runs the function in a span of Logfire's."""
 
+    def decorate(function: Any) -> Any:
+        @wraps(function)
+        async def run(*arguments: Any) -> Any:
+            with logfire.span(message, **attributes):
+                said = function(*arguments)
+                return await said if inspect.isawaitable(said) else said
 
-def _tool(name: str) -> Any:
-    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
-    return logfire.span(f"execute_tool {name}", **attributes)
+        return run
+
+    return decorate
 
 
 DECORATORS: Final = Decorators(
-    agent=_agent,
-    tool=_tool,
+    agent=lambda name: _in_span(
+        f"invoke_agent {name}", **{"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
+    ),
+    tool=lambda name: _in_span(
+        f"execute_tool {name}", **{"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
+    ),
 )
 CELLS: Final[Mapping[Scenario, Cell]] = decorated_cells(DECORATORS)
 BEYOND: Final[Mapping[Beyond, Cell]] = decorated_beyond(DECORATORS)
