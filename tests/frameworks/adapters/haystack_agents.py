@@ -31,10 +31,7 @@ def _agent(server: ModelServer, *tools: Any, timeout_s: float | None = None, **o
     generator = OpenAIChatGenerator(
         Secret.from_token("none"), model=MODEL, api_base_url=server.url, max_retries=0, timeout=timeout_s
     )
-    agent: Agent = server.cast.subclass(Agent)(
-        chat_generator=generator, tools=list(tools), raise_on_tool_invocation_failure=True, **options
-    )
-    return agent
+    return Agent(chat_generator=generator, tools=list(tools), raise_on_tool_invocation_failure=True, **options)
 
 
 def _tool(of: Tool) -> Any:

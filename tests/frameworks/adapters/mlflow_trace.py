@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import mlflow
+from mlflow.entities.trace_location import MlflowExperimentLocation
+from opentelemetry import trace
 
 from tests.frameworks.adapters.decorated_loop import Decorators, decorated_beyond, decorated_cells
 
@@ -19,13 +21,20 @@ if TYPE_CHECKING:
     from tests.frameworks.scenarios import Beyond, Scenario
 
 
-def instrument(_tracer_provider: TracerProvider) -> None:
+# A server that is not there.
+NOWHERE: Final = "http://127.0.0.1:9"
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
     # Without it MLflow keeps to a provider of its own, which no processor of the user's is on.
     os.environ["MLFLOW_USE_DEFAULT_TRACER_PROVIDER"] = "false"
-    # A server that is not there; nothing is asked of it before a trace is to be sent.
-    os.environ["MLFLOW_EXPERIMENT_ID"] = "0"
-    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    mlflow.set_tracking_uri(NOWHERE)
+    mlflow.tracing.set_destination(MlflowExperimentLocation(experiment_id="0"))
     mlflow.openai.autolog()
+    # MLflow has put another provider in the global one's place, to which its users add the processor.
+    provider: Any = trace.get_tracer_provider()
+    provider.add_span_processor(tracer_provider._active_span_processor)
 
 
 DECORATORS: Final = Decorators(

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
 
 
-def instrument(tracer_provider: TracerProvider) -> None:
-    tracer = tracer_provider.get_tracer("openlit")
-    openlit.init(tracer=tracer, disable_metrics=True, disable_events=True, pricing_json=_prices())
+def instrument(_tracer_provider: TracerProvider) -> None:
+    """OpenLIT takes the global provider."""
+    openlit.init(disable_metrics=True, disable_events=True, pricing_json=_prices())
 
 
 def _prices() -> str:
