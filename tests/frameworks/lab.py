@@ -48,6 +48,7 @@ OUTCOME_EVENT: Final = "agent.outcome"
 _LOOPBACK: Final = ("127.", "localhost", "::1")
 
 QUIET: Final = {
+    "AGENTOPS_LOGGING_TO_FILE": "false",
     "ANONYMIZED_TELEMETRY": "false",
     "CREWAI_DISABLE_TELEMETRY": "true",
     "CREWAI_DISABLE_TRACKING": "true",
