@@ -16,11 +16,12 @@ from typing import Final
 import nox
 
 FRAMEWORKS: Final = Path("tests/frameworks/environments")
-NAMES: Final = ("genai", "adk", "classic", "together")
+NAMES: Final = ("genai", "adk", "agents", "classic", "sdks", "together")
 BENCH: Final = Path("tests/bench/environments")
 PEERS: Final = ("traceloop", "openinference", "langfuse", "logfire")
-# CrewAI and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would have to have.
-ONE_PYTHON: Final = frozenset({"classic"})
+# CrewAI or Semantic Kernel and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would
+# have to have.
+ONE_PYTHON: Final = frozenset({"agents", "classic"})
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-agent-outcomes"
 
 nox.options.default_venv_backend = "none"

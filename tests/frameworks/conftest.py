@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
+from tests.frameworks.cast import CASTS
 from tests.frameworks.expectations import frameworks
 from tests.frameworks.observation import Observation
+from tests.frameworks.scenarios import cast_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +42,12 @@ class Observe(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-results", action="store_true", help="write tests/frameworks/results anew")
+    parser.addoption(
+        "--write-results", action="store_true", help="write tests/frameworks/results anew, with every name"
+    )
+    parser.addoption(
+        "--every-name", action="store_true", help="each cell with every cast of names, not with one of them"
+    )
 
 
 def tested_frameworks() -> list[Framework]:
@@ -90,8 +97,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def observe() -> Iterator[Observe]:
-    """Observe a cell in its framework's own process; each is observed once a session."""
+def observe(request: pytest.FixtureRequest) -> Iterator[Observe]:
+    """Observe a cell in its framework's own process; each is observed once a session, and the same whoever plays it."""
+    options = request.config.option
+    has_every_name = options.every_name or options.write_results
     labs: dict[str, subprocess.Popen[str]] = {}
     known: dict[tuple[str, str, bool], Observation] = {}
 
@@ -100,7 +109,11 @@ def observe() -> Iterator[Observe]:
         if key not in known:
             if framework.id not in labs:
                 labs[framework.id] = _start(framework.id)
-            known[key] = _ask(labs[framework.id], f"{scenario.value} {'remedy' if remedied else ''}")
+            numbers = range(len(CASTS)) if has_every_name else [cast_number(scenario)]
+            variant = "remedy" if remedied else ""
+            seen = {CASTS[n].lead: _ask(labs[framework.id], f"{scenario.value} {n} {variant}") for n in numbers}
+            (known[key], *others) = seen.values()
+            assert all(other == known[key] for other in others), f"a name makes the difference: {seen}"
         return known[key]
 
     yield ask

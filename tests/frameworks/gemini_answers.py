@@ -32,10 +32,20 @@ def read_call(path: str, request: Mapping[str, Any]) -> Call:
         is_responses=False,
         is_streamed="alt=sse" in path,
         model=path.partition(":")[0].rpartition("/")[2],
-        tools=tuple(Tool(one["name"], one.get("parameters_json_schema") or {}) for one in declared),
+        tools=tuple(Tool(one["name"], _schema(one)) for one in declared),
         has_tool_result=any("functionResponse" in part for part in parts),
         output_schema=config.get("responseJsonSchema") or config.get("responseSchema"),
     )
+
+
+def _schema(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema: Mapping[str, Any] = (
+        declared.get("parametersJsonSchema")
+        or declared.get("parameters_json_schema")
+        or declared.get("parameters")
+        or {}
+    )
+    return schema
 
 
 def response_body(call: Call, answer: Answer, charge: Charge, number: int) -> Response:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the scenarios of one framework in a process of its own: `python -m tests.frameworks.lab FRAMEWORK`.
 
-Reads one request a line (`rate_limited`, or `rate_limited remedy`) and answers each with one line of JSON, an
-`Observation`. The providers are global ones, as in an application, with the processor as anybody adds it.
+Reads one request a line (`rate_limited 0`, or `rate_limited 2 remedy`: the number of the cast) and answers each with
+one line of JSON, an `Observation`. The providers are global ones, as in an application, with the processor as anybody
+adds it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_outcomes import AgentOutcomeSpanProcessor
+from tests.frameworks.cast import CASTS, Cast
 from tests.frameworks.model_server import Mode, ModelServer
 from tests.frameworks.observation import Observation, SeenRun, compare_cost, compare_tokens
 from tests.frameworks.scenarios import MODES, Beyond, Scenario
@@ -46,6 +48,7 @@ OUTCOME_EVENT: Final = "agent.outcome"
 _LOOPBACK: Final = ("127.", "localhost", "::1")
 
 QUIET: Final = {
+    "AGENTOPS_LOGGING_TO_FILE": "false",
     "ANONYMIZED_TELEMETRY": "false",
     "CREWAI_DISABLE_TELEMETRY": "true",
     "CREWAI_DISABLE_TRACKING": "true",
@@ -55,6 +58,7 @@ QUIET: Final = {
     "HF_HUB_OFFLINE": "1",
     "LANGSMITH_TRACING": "false",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "OPENAI_API_KEY": "none",
     "OTEL_LOGS_EXPORTER": "none",
     "OTEL_METRICS_EXPORTER": "none",
@@ -102,13 +106,13 @@ class Lab:
         self._adapter = _load(framework)
         self._adapter.instrument(self._spans)
 
-    def observe(self, scenario: Scenario | Beyond, *, remedied: bool) -> Observation:
+    def observe(self, scenario: Scenario | Beyond, cast: Cast, *, remedied: bool) -> Observation:
         """Run the user's code in a fresh thread (a fresh context) and say what came out of it."""
         cells: Mapping[Any, Cell] = self._adapter.REMEDIES if remedied else self._adapter.CELLS
         if isinstance(scenario, Beyond):
             cells = self._adapter.BEYOND
         self._is_run = getattr(self._adapter, "IS_RUN", {}).get(scenario) if remedied else None
-        self._server.reset(MODES.get(scenario, Mode.ANSWER))
+        self._server.reset(MODES.get(scenario, Mode.ANSWER), cast)
         self._strangers.hosts.clear()
         raised = self._run(cells[scenario])
         self._server.release()
@@ -151,7 +155,7 @@ class Lab:
     def _describe(
         self, scenario: Scenario | Beyond, events: list[SeenEvent], raised: str | None, late_runs: int, count: int
     ) -> Observation:
-        runs = [SeenRun.of(event.attributes) for event in events]
+        runs = [SeenRun.of(event.attributes, self._server.cast) for event in events]
         if scenario is Scenario.PARALLEL:
             runs.sort(key=repr)
         ledger = self._server.ledger
@@ -234,9 +238,9 @@ def serve(framework: str, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until there are no more."""
     lab = Lab(framework)
     for line in requests:
-        name, _, variant = line.strip().partition(" ")
+        name, number, *variant = line.split()
         scenario = Scenario(name) if name in set(Scenario) else Beyond(name)
-        observation = lab.observe(scenario, remedied=variant == "remedy")
+        observation = lab.observe(scenario, CASTS[int(number)], remedied=variant == ["remedy"])
         answers.write(json.dumps(observation.as_json()) + "\n")
         answers.flush()
 

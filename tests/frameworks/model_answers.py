@@ -27,9 +27,10 @@ class Tool:
     name: str
     schema: Mapping[str, Any]
 
-    def arguments(self) -> dict[str, object]:
-        """Arguments that fit the schema: `Paris` for every text."""
-        return filled(self.schema)
+    def arguments(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Arguments that fit the schema: what is given by name, else `Paris` for every text."""
+        filling = filled(self.schema)
+        return {**filling, **{name: value for name, value in given.items() if name in filling}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Call:
     tools: tuple[Tool, ...]
     has_tool_result: bool
     output_schema: Mapping[str, Any] | None
+    said: str = ""
 
     @classmethod
     def read(cls, path: str, request: Mapping[str, Any]) -> Call:
@@ -59,6 +61,7 @@ class Call:
             tools=tuple(Tool(tool["name"], tool.get("parameters") or {}) for tool in named),
             has_tool_result=any(mark in blob for mark in _TOOL_RESULTS),
             output_schema=_output_schema(request, is_responses=is_responses),
+            said=blob,
         )
 
     def structured_text(self) -> str | None:

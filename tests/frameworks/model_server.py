@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fake model provider on loopback, with a ledger of its own: OpenAI chat completions and responses, and Gemini."""
+"""A fake model provider on loopback, with a ledger of its own: OpenAI's two interfaces, Anthropic's and Gemini's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.frameworks import gemini_answers
+from tests.frameworks import anthropic_answers, gemini_answers
+from tests.frameworks.cast import CASTS
 from tests.frameworks.model_answers import Answer, Call, Response, chat_body, responses_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from tests.frameworks.cast import Cast
+
 MODEL: Final = "gpt-4o-mini"
 GEMINI: Final = "gemini-2.5-flash"
+CLAUDE: Final = "claude-sonnet-4-5"
 FINAL_TEXT: Final = "It is sunny in Paris."
 INVALID_TEXT: Final = "no JSON at all"
 HOLD_LIMIT_S: Final = 1.5
@@ -50,6 +54,7 @@ class Prices:
 
 PRICES: Final = {
     MODEL: Prices(Decimal("0.15"), Decimal("0.075"), Decimal("0.60")),
+    CLAUDE: Prices(Decimal("3.00"), Decimal("0.30"), Decimal("15.00")),
     GEMINI: Prices(Decimal("0.30"), Decimal("0.03"), Decimal("2.50")),
 }
 
@@ -85,9 +90,12 @@ _ERRORS: Final = {
 class ModelServer:
     """Serves on a port of the system's choice until it is closed; every scenario begins with `reset`.
 
-    `url` is what an OpenAI client takes for `base_url`, `address` what a Gemini client takes. `mode` may be changed
-    between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are called
-    once, then the answer is given. `ledger` has one charge per answered call.
+    `url` is what an OpenAI client takes for `base_url`, `address` what one of Gemini or Anthropic takes. `mode` may be
+    changed between two runs. A tool whose name is in `final_tools` ends the run (structured output); the others are
+    called once, then the answer is given. `ledger` has one charge per answered call. `cast` names the agents that ask.
+
+    What a framework needs: `arguments`, by name, that must not be just any text; `first_tools`, which are called of
+    several; `write`, which makes the answer of what the caller said, where that must have a form that no schema tells.
     """
 
     def __init__(self) -> None:
@@ -111,11 +119,15 @@ class ModelServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def reset(self, mode: Mode) -> None:
+    def reset(self, mode: Mode, cast: Cast = CASTS[0]) -> None:
         """Forget the last scenario."""
         self.mode = mode
+        self.cast = cast
         self.final_tools = {"final_answer", "final_result"}
         self.requests_count = 0
+        self.arguments: dict[str, object] = {}
+        self.first_tools: set[str] = set()
+        self.write: Callable[[str], str] | None = None
         self.ledger: list[Charge] = []
         self._released = threading.Event()
         self._meeting: threading.Barrier | None = None
@@ -151,32 +163,48 @@ class ModelServer:
             released.wait(HOLD_LIMIT_S)
             if is_gone():
                 return None
-        is_gemini = gemini_answers.is_gemini(path)
-        call = gemini_answers.read_call(path, request) if is_gemini else Call.read(path, request)
+        call = _read_call(path, request)
         with self._lock:
             number = len(ledger)
             charge = Charge.of_call(number, call.model)
             ledger.append(charge)
         answer = self._decide(call, mode)
-        if is_gemini:
-            return gemini_answers.response_body(call, answer, charge, number)
-        return (responses_body if call.is_responses else chat_body)(call, answer, charge, number)
+        return _response_body(path)(call, answer, charge, number)
 
     def _decide(self, call: Call, mode: Mode) -> Answer:
         finals = [tool for tool in call.tools if tool.name in self.final_tools]
         others = [tool for tool in call.tools if tool.name not in self.final_tools]
+        others.sort(key=lambda tool: tool.name not in self.first_tools)
         if others and (mode is Mode.LOOP or not call.has_tool_result):
-            return Answer(tool=others[0].name, arguments=others[0].arguments())
+            return Answer(tool=others[0].name, arguments=others[0].arguments(self.arguments))
         if finals:
-            arguments = {"unexpected": True} if mode is Mode.INVALID else finals[0].arguments()
+            arguments = {"unexpected": True} if mode is Mode.INVALID else finals[0].arguments(self.arguments)
             return Answer(tool=finals[0].name, arguments=arguments)
-        return Answer(text=INVALID_TEXT if mode is Mode.INVALID else call.structured_text() or FINAL_TEXT)
+        if mode is Mode.INVALID:
+            return Answer(text=INVALID_TEXT)
+        return Answer(text=self.write(call.said) if self.write else call.structured_text() or FINAL_TEXT)
+
+
+def _read_call(path: str, request: dict[str, Any]) -> Call:
+    if gemini_answers.is_gemini(path):
+        return gemini_answers.read_call(path, request)
+    return anthropic_answers.read_call(request) if anthropic_answers.is_anthropic(path) else Call.read(path, request)
+
+
+def _response_body(path: str) -> Callable[[Call, Answer, Charge, int], Response]:
+    if gemini_answers.is_gemini(path):
+        return gemini_answers.response_body
+    if anthropic_answers.is_anthropic(path):
+        return anthropic_answers.response_body
+    return responses_body if path.endswith("/responses") else chat_body
 
 
 def _error_response(mode: Mode, path: str) -> Response:
     status, kind, code = _ERRORS[mode]
     if gemini_answers.is_gemini(path):
         return gemini_answers.error_body(status)
+    if anthropic_answers.is_anthropic(path):
+        return anthropic_answers.error_body(status)
     error = {"message": f"the fake provider says {status}", "type": kind, "param": None, "code": code}
     return status, "application/json", json.dumps({"error": error}).encode()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tests.frameworks.cast import Cast
     from tests.frameworks.model_server import Charge
     from tests.frameworks.scenarios import Right
 
@@ -20,7 +21,7 @@ UNDISCOUNTED: Final = "as if nothing was cached"
 
 @dataclass(frozen=True, slots=True)
 class SeenRun:
-    """A run as its event tells it; stable from one execution to the next."""
+    """A run as its event tells it; stable from one execution to the next, and the same for every cast."""
 
     agent: str | None
     status: str
@@ -35,11 +36,11 @@ class SeenRun:
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, attributes: Mapping[str, Any]) -> SeenRun:
-        """Read the attributes of an `agent.outcome` event."""
+    def of(cls, attributes: Mapping[str, Any], cast: Cast) -> SeenRun:
+        """Read the attributes of an `agent.outcome` event of a run of this cast."""
         outcome = {key.removeprefix("agent.outcome."): value for key, value in attributes.items()}
         return cls(
-            agent=attributes.get("gen_ai.agent.name"),
+            agent=cast.masked(attributes.get("gen_ai.agent.name")),
             status=outcome["status"],
             retryable=outcome.get("retryable"),
             category=outcome.get("error.category"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from tests.frameworks.cast import CASTS
 from tests.frameworks.model_server import Mode
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Beyond(StrEnum):
     STREAM_LEFT = "stream_left"
     STREAM_FAILED = "stream_failed"
     INTERRUPTED = "interrupted"
+    STREAMED = "streamed"
+    SDK_TOOLS = "sdk_tools"
 
 
 TITLES: Final[Mapping[Scenario, str]] = {
@@ -101,6 +104,14 @@ RIGHT: Final[Mapping[Scenario, tuple[Right, ...]]] = {
     Scenario.PARALLEL: (_SUCCESS, _SUCCESS),
     Scenario.AFTER_FAILURE: (_RATE_LIMITED, _SUCCESS),
 }
+
+
+_ORDER: Final = (*Scenario, *Beyond)
+
+
+def cast_number(scenario: Scenario | Beyond) -> int:
+    """Which of `CASTS` a scenario has where not all of them play it: they take turns."""
+    return _ORDER.index(scenario) % len(CASTS)
 
 
 class ToolBroke(Exception):  # noqa: N818 - what a user's own exception is called is up to the user

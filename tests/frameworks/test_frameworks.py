@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from tests.frameworks.cast import CASTS
 from tests.frameworks.expectations import HERE
 from tests.frameworks.scenarios import RIGHT, Scenario
 
@@ -55,11 +56,12 @@ def test_beyond(framework: Framework, beyond: Beyond, observe: Observe) -> None:
 
 
 def test_results_are_current(framework: Framework, observe: Observe, request: pytest.FixtureRequest) -> None:
-    """The results that the table of frameworks is made from are those of the versions installed here."""
+    """The results that the table of frameworks is made from are those of the versions and names that are here."""
     present = [scenario for scenario in Scenario if framework.cells[scenario].observation is not None]
     remedied = [scenario for scenario in present if framework.cells[scenario].remedy is not None]
     results = {
         "versions": framework.versions,
+        "names": [cast.lead for cast in CASTS],
         "cells": {name.value: observe(framework, name).as_json() for name in present},
         "remedies": {name.value: observe(framework, name, remedied=True).as_json() for name in remedied},
     }

@@ -117,7 +117,7 @@ async def ask_agents_sdk(server: ModelServer) -> None:
     """An agent of a framework, whose spans the other SDK makes."""
     client = AsyncOpenAI(base_url=server.url, api_key="none", max_retries=0)
     model = agents.OpenAIChatCompletionsModel(MODEL, client)
-    await agents.Runner.run(agents.Agent("weather_agent", model=model, tools=[weather]), QUESTION)
+    await agents.Runner.run(agents.Agent(server.cast.lead, model=model, tools=[weather]), QUESTION)
 
 
 async def ask_own_agent(server: ModelServer) -> None:
@@ -143,7 +143,8 @@ def observe(run: Coroutine[Any, Any, None], server: ModelServer, mode: Mode) -> 
     return {
         "raised": raised,
         "runs": [
-            {"status": run.status, "category": run.category} for run in (SeenRun.of(e.attributes) for e in events)
+            {"status": run.status, "category": run.category}
+            for run in (SeenRun.of(e.attributes, server.cast) for e in events)
         ],
         "counted": total_of(READER.get_metrics_data(), "agent.runs"),
         "tokens": compare_tokens(server.ledger, [event.attributes for event in events]),

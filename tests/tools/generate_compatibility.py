@@ -25,6 +25,7 @@ PATH: Final = Path("examples/frameworks.md")
 MARKED: Final = re.compile(r"(?<=<!-- generated:frameworks -->\n).*?(?=<!-- /generated:frameworks -->)", re.DOTALL)
 RIGHT_MARK: Final = "✓"
 LEFT_OUT_MARK: Final = "-"
+NAMES_MIN: Final = 3
 
 
 class ResultsError(ValueError):
@@ -94,6 +95,9 @@ def _results(framework: Framework) -> dict[str, Any]:
         msg = f"{path} is missing: run `make frameworks FRAMEWORKS_ARGS=--write-results`"
         raise ResultsError(msg)
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if len(set(results["names"])) < NAMES_MIN:
+        msg = f"{path}: seen with the names {results['names']}, which are too few to say that none matters"
+        raise ResultsError(msg)
     for scenario, cell in framework.cells.items():
         seen = results["cells"].get(scenario.value)
         expected = cell.observation.as_json() if cell.observation is not None else None

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.frameworks.cast import CASTS
 from tests.frameworks.expectations import ExpectedCell, Framework, frameworks
-from tests.frameworks.model_server import MODEL, Charge, Mode, ModelServer
+from tests.frameworks.model_server import CLAUDE, MODEL, Charge, Mode, ModelServer
 from tests.frameworks.observation import LEDGER, UNDISCOUNTED, Observation, SeenRun, compare_cost, compare_tokens
-from tests.frameworks.scenarios import RIGHT, TITLES, Right, Scenario
+from tests.frameworks.scenarios import RIGHT, TITLES, Beyond, Right, Scenario, cast_number
 from tests.tools import generate_compatibility
 from tests.tools.generate_compatibility import Notes, ResultsError, table
 
@@ -133,12 +134,38 @@ def test_model_server_charges_what_it_says(server: ModelServer, path: str, *, st
         assert f'_tokens": {charge.output_tokens}, ' in answer
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropic_counts_cached_tokens_beside_the_input(server: ModelServer, *, stream: bool) -> None:
+    """In Anthropic's wire format, streamed or not: the parts add up to the ledger's, first a tool, then the answer."""
+    declared = {"name": "weather", "input_schema": TOOL["parameters"]}
+    first = ask(server, "messages", model=CLAUDE, tools=[declared], stream=stream)
+    said = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_0", "content": "sunny"}]}]
+    second = ask(server, "messages", model=CLAUDE, tools=[declared], messages=said, stream=stream)
+    assert "tool_use" in first
+    assert "It is sunny in Paris." in second
+    for charge, answer in zip(server.ledger, (first, second), strict=True):
+        uncached = charge.input_tokens - charge.cached_tokens
+        assert f'"input_tokens": {uncached}, "cache_read_input_tokens": {charge.cached_tokens}, ' in answer
+        assert f'"output_tokens": {charge.output_tokens}}}' in answer
+
+
+def test_model_server_answers_as_a_framework_needs(server: ModelServer) -> None:
+    """The tool that is to be called first, an argument that is given, and an answer that is written for the question."""
+    server.first_tools, server.arguments = {"weather"}, {"city": "Riga", "unknown": 1}
+    server.write = lambda said: f"You said {said}"
+    others = [{"type": "function", "function": {"name": name}} for name in ("think", "wait")]
+    first = ask(server, "chat/completions", tools=[*others, {"type": "function", "function": TOOL}])
+    assert '"name": "weather", "arguments": "{\\"city\\": \\"Riga\\"}"' in first
+    assert "You said [" in ask(server, "chat/completions")
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "messages"])
 @pytest.mark.parametrize(("mode", "status"), [(Mode.RATE_LIMITED, 429), (Mode.UNAVAILABLE, 503)])
-def test_model_server_refuses(server: ModelServer, mode: Mode, status: int) -> None:
+def test_model_server_refuses(server: ModelServer, mode: Mode, status: int, path: str) -> None:
     """A refused call has the code and Retry-After, and is not charged."""
     server.reset(mode)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        ask(server, "chat/completions")
+        ask(server, path)
     assert (caught.value.code, caught.value.headers["retry-after"]) == (status, "1")
     caught.value.close()
     assert server.ledger == []
@@ -156,6 +183,18 @@ def test_caller_who_hangs_up_is_not_charged(server: ModelServer) -> None:
     assert server.ledger == LEDGER_OF_TWO[:1]
 
 
+def test_casts_share_no_word_and_take_turns() -> None:
+    """No name is part of another, every cast plays, and what is seen is told without their names."""
+    names = [name for cast in CASTS for name in (cast.lead, cast.inner)]
+    assert all(one == other or one.lower() not in other.lower() for one in names for other in names)
+    assert {cast_number(scenario) for scenario in (*Scenario, *Beyond)} == set(range(len(CASTS)))
+    attributes = {"agent.outcome.status": "success", "gen_ai.agent.name": f"{CASTS[1].lead}.run"}
+    assert SeenRun.of(attributes, CASTS[1]).agent == "<lead>.run"
+    assert SeenRun.of(attributes, CASTS[2]).agent == "ledger_sweeper.run"
+    assert CASTS[0].subclass(Right).__name__ == CASTS[0].lead
+    assert issubclass(CASTS[0].inner_subclass(Right), Right)
+
+
 def framework(cell: ExpectedCell) -> Framework:
     return Framework("lab", "Lab", "native", "genai", ("pytest",), cells=dict.fromkeys(Scenario, cell))
 
@@ -164,7 +203,9 @@ def written(folder: Path, made: Framework, **remedies: Any) -> Path:
     cells = {name.value: cell.observation.as_json() for name, cell in made.cells.items() if cell.observation}
     path = folder / "results" / "lab.json"
     path.parent.mkdir()
-    path.write_text(json.dumps({"versions": {"pytest": "1.2"}, "cells": cells, "remedies": remedies}))
+    path.write_text(
+        json.dumps({"versions": {"pytest": "1.2"}, "names": ["a", "b", "c"], "cells": cells, "remedies": remedies})
+    )
     return path
 
 
@@ -188,6 +229,12 @@ def test_table_is_not_made_from_other_results(tmp_path: Path, monkeypatch: pytes
     written(tmp_path, made, **{name.value: wrong.as_json() for name in Scenario})
     with pytest.raises(ResultsError, match="the remedy does not help"):
         table((made,))
+    path = tmp_path / "results" / "lab.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, "names": ["a", "b", "a"]}))
+    with pytest.raises(ResultsError, match="too few"):
+        table((made,))
+    path.write_text(json.dumps(known))
     with pytest.raises(ResultsError, match="is not as expected"):
         table((framework(ExpectedCell(replace(wrong, tokens=None))),))
 

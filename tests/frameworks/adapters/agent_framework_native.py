@@ -78,11 +78,13 @@ def _client(server: ModelServer, timeout_s: float | None = None) -> OpenAIChatCo
 def _agent(
     server: ModelServer,
     *tools: FunctionTool,
-    name: str = "weather_agent",
+    name: str | None = None,
     client: OpenAIChatCompletionClient | None = None,
 ) -> Agent:
     instructions = "Answer questions about the weather."
-    return Agent(client=client or _client(server), name=name, instructions=instructions, tools=list(tools))
+    return Agent(
+        client=client or _client(server), name=name or server.cast.lead, instructions=instructions, tools=list(tools)
+    )
 
 
 async def _ask(server: ModelServer, *tools: FunctionTool, **options: Any) -> None:
@@ -120,7 +122,7 @@ def _invalid_output(server: ModelServer) -> None:
 
 def _invalid_output_within(server: ModelServer) -> None:
     async def main() -> None:
-        with agent_run("weather_agent"):
+        with agent_run(server.cast.lead):
             await _forecast(server)
 
     asyncio.run(main())
@@ -137,7 +139,7 @@ def _step_limit(server: ModelServer) -> None:
 
 
 async def _noting_the_limit(server: ModelServer) -> None:
-    with agent_run("weather_agent") as run:
+    with agent_run(server.cast.lead) as run:
         response = await _limited(server).run(QUESTION)
         asked = [part for message in response.messages for part in message.contents if part.type == "function_call"]
         if len(asked) >= STEPS_MAX:
@@ -149,8 +151,8 @@ def _step_limit_noted(server: ModelServer) -> None:
 
 
 def _nested(server: ModelServer) -> None:
-    specialist = _agent(server, weather, name="specialist")
-    asyncio.run(_ask(server, specialist.as_tool(), name="travel_agent"))
+    specialist = _agent(server, weather, name=server.cast.inner)
+    asyncio.run(_ask(server, specialist.as_tool()))
 
 
 def _under_fastapi(server: ModelServer) -> None:

@@ -65,13 +65,16 @@ def task(of: Agent, **more: Any) -> Task:
     return Task(description=QUESTION, expected_output="A sentence.", agent=of, **more)
 
 
-def crew(*tasks: Task) -> Crew:
-    return Crew(agents=[one.agent for one in tasks], tasks=list(tasks), name="weather_crew")
+def crew(server: ModelServer, *tasks: Task) -> Crew:
+    made: Crew = server.cast.subclass(Crew)(
+        agents=[one.agent for one in tasks], tasks=list(tasks), name=server.cast.lead
+    )
+    return made
 
 
 def weather_crew(server: ModelServer, *tools: BaseTool, **more: Any) -> Crew:
     """A crew of one agent with one task."""
-    return crew(task(agent(server, "Forecaster", *(tools or (weather,)), **more)))
+    return crew(server, task(agent(server, server.cast.inner, *(tools or (weather,)), **more)))
 
 
 def careful_crew(server: ModelServer) -> Crew:
@@ -86,9 +89,9 @@ def hasty_crew(server: ModelServer) -> Crew:
 
 def structured_crew(server: ModelServer) -> Crew:
     """One that is to answer in a form."""
-    return crew(task(agent(server, "Forecaster", weather), output_pydantic=Forecast))
+    return crew(server, task(agent(server, server.cast.inner, weather), output_pydantic=Forecast))
 
 
 def pair_of_agents(server: ModelServer) -> Crew:
     """One whose second agent goes on where the first one stopped."""
-    return crew(task(agent(server, "Forecaster", weather)), task(agent(server, "Writer")))
+    return crew(server, task(agent(server, server.cast.inner, weather)), task(agent(server, "Writer")))

@@ -47,7 +47,7 @@ def _cancel(server: ModelServer) -> None:
 
 def _cancel_in_run(server: ModelServer) -> None:
     async def start() -> None:
-        with agent_run("weather_crew"):
+        with agent_run(server.cast.lead):
             await agents.weather_crew(server).kickoff_async()
 
     cancel_when_asked(server, start)

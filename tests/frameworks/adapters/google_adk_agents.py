@@ -56,9 +56,13 @@ def _model(server: ModelServer, timeout_s: float | None = None) -> Gemini:
     return Gemini(model=GEMINI, base_url=server.address, client_kwargs={"api_key": "none", "http_options": options})
 
 
-def _agent(server: ModelServer, *tools: Any, name: str = "weather_agent", **options: Any) -> LlmAgent:
+def _agent(server: ModelServer, *tools: Any, name: str | None = None, **options: Any) -> LlmAgent:
     options = {"model": _model(server), **options}
-    return LlmAgent(name=name, instruction="Answer questions about the weather.", tools=list(tools), **options)
+    own_class = server.cast.subclass(LlmAgent)
+    agent: LlmAgent = own_class(
+        name=name or server.cast.lead, instruction="Answer questions about the weather.", tools=list(tools), **options
+    )
+    return agent
 
 
 async def _run(agent: BaseAgent, config: RunConfig | None = None) -> None:
@@ -92,8 +96,8 @@ def _step_limit(server: ModelServer) -> None:
 
 
 def _nested(server: ModelServer) -> None:
-    specialist = _agent(server, weather, name="specialist", description="Knows the weather.")
-    asyncio.run(_run(_agent(server, AgentTool(specialist), name="travel_agent")))
+    specialist = _agent(server, weather, name=server.cast.inner, description="Knows the weather.")
+    asyncio.run(_run(_agent(server, AgentTool(specialist))))
 
 
 def _under_fastapi(server: ModelServer) -> None:

@@ -66,14 +66,16 @@ def chat_model(server: ModelServer, timeout_s: float | None = None) -> ChatOpenA
     return ChatOpenAI(model=MODEL, base_url=server.url, api_key=SecretStr("none"), max_retries=0, timeout=timeout_s)
 
 
-def weather_agent(server: ModelServer, tools: Any = (weather,), timeout_s: float | None = None) -> Any:
-    return create_agent(chat_model(server, timeout_s), list(tools), name="weather_agent")
+def weather_agent(
+    server: ModelServer, tools: Any = (weather,), timeout_s: float | None = None, name: str | None = None
+) -> Any:
+    return create_agent(chat_model(server, timeout_s), list(tools), name=name or server.cast.lead)
 
 
 def _invalid_output(server: ModelServer) -> None:
     server.final_tools.add("Forecast")
     response_format = ToolStrategy(Forecast, handle_errors=False)
-    agent = create_agent(chat_model(server), [], name="forecast_agent", response_format=response_format)
+    agent = create_agent(chat_model(server), [], name=server.cast.lead, response_format=response_format)
     asyncio.run(agent.ainvoke(QUESTION))
 
 
@@ -86,11 +88,11 @@ def travel_agent(server: ModelServer) -> Any:
 
     graph = StateGraph(MessagesState)
     graph.add_node("plan", plan)
-    graph.add_node("weather_agent", weather_agent(server))
+    graph.add_node("answer", weather_agent(server, name=server.cast.inner))
     graph.add_edge(START, "plan")
-    graph.add_edge("plan", "weather_agent")
-    graph.add_edge("weather_agent", END)
-    return graph.compile(name="travel_agent")
+    graph.add_edge("plan", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(name=server.cast.lead)
 
 
 def _parallel(server: ModelServer) -> None:
@@ -131,7 +133,7 @@ def _paused(server: ModelServer) -> None:
     graph.add_edge(START, "approve")
     graph.add_edge("approve", "write")
     graph.add_edge("write", END)
-    agent = graph.compile(name="mail_agent", checkpointer=InMemorySaver())
+    agent = graph.compile(name=server.cast.lead, checkpointer=InMemorySaver())
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
     agent.invoke(QUESTION, thread)
     agent.invoke(Command(resume="yes"), thread)

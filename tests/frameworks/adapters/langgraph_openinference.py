@@ -27,7 +27,7 @@ def instrument(tracer_provider: TracerProvider) -> None:
 
 
 def _stated(server: ModelServer) -> None:
-    with agent_run("weather_agent"):
+    with agent_run(server.cast.lead):
         CELLS[Scenario.STATED](server)
 
 

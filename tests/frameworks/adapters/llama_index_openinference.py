@@ -55,7 +55,7 @@ def instrument(tracer_provider: TracerProvider) -> None:
 
 
 def _agent(
-    server: ModelServer, *tools: Callable[..., Any], name: str = "weather_agent", timeout_s: float = 10.0, **more: Any
+    server: ModelServer, *tools: Callable[..., Any], is_inner: bool = False, timeout_s: float = 10.0, **more: Any
 ) -> FunctionAgent:
     llm = OpenAILike(
         model=MODEL,
@@ -67,7 +67,12 @@ def _agent(
         timeout=timeout_s,
         context_window=8000,
     )
-    return FunctionAgent(name=name, description="Knows.", tools=list(tools), llm=llm, streaming=False, **more)
+    cast = server.cast
+    own_class, name = (cast.inner_subclass, cast.inner) if is_inner else (cast.subclass, cast.lead)
+    agent: FunctionAgent = own_class(FunctionAgent)(
+        name=name, description="Knows.", tools=list(tools), llm=llm, streaming=False, **more
+    )
+    return agent
 
 
 async def _ask_async(server: ModelServer) -> None:
@@ -101,7 +106,7 @@ def _want_structure(server: ModelServer) -> None:
 def _want_structure_in_run(server: ModelServer) -> None:
     server.final_tools.add("Forecast")
 
-    @agent_run("weather_agent", outcome_of=lambda it: None if it.structured_response else Outcome.invalid_output())
+    @agent_run(server.cast.lead, outcome_of=lambda it: None if it.structured_response else Outcome.invalid_output())
     async def ask() -> AgentOutput:
         return await _agent(server, weather, output_cls=Forecast).run(user_msg=QUESTION)
 
@@ -118,10 +123,10 @@ def _limit_steps(server: ModelServer) -> None:
 def _ask_specialist(server: ModelServer) -> None:
     async def ask_specialist(question: str) -> str:
         """Ask somebody who knows."""
-        return str(await _agent(server, name="specialist").run(user_msg=question))
+        return str(await _agent(server, is_inner=True).run(user_msg=question))
 
     async def main() -> None:
-        await _agent(server, ask_specialist, name="supervisor").run(user_msg=QUESTION)
+        await _agent(server, ask_specialist).run(user_msg=QUESTION)
 
     asyncio.run(main())
 

@@ -62,7 +62,7 @@ def model(server: ModelServer, timeout_s: float | None = None) -> OpenAIResponse
 
 
 def weather_agent(server: ModelServer, tool: Any = weather, timeout_s: float | None = None) -> Agent:
-    return Agent(name="Weather", instructions="Ask the tool.", model=model(server, timeout_s), tools=[tool])
+    return Agent(name=server.cast.lead, instructions="Ask the tool.", model=model(server, timeout_s), tools=[tool])
 
 
 def ask(server: ModelServer) -> Coroutine[Any, Any, object]:
@@ -72,13 +72,13 @@ def ask(server: ModelServer) -> Coroutine[Any, Any, object]:
 def _nested(server: ModelServer) -> None:
     """An agent as a tool, which hands off to another."""
     specialist = Agent(name="Specialist", model=model(server))
-    triage = Agent(name="Triage", model=model(server), handoffs=[specialist])
+    triage = Agent(name=server.cast.inner, model=model(server), handoffs=[specialist])
     tool = triage.as_tool("ask_triage", "Asks whoever knows.")
-    asyncio.run(Runner.run(Agent(name="Traveller", model=model(server), tools=[tool]), QUESTION))
+    asyncio.run(Runner.run(Agent(name=server.cast.lead, model=model(server), tools=[tool]), QUESTION))
 
 
 def _invalid_output(server: ModelServer) -> None:
-    agent = Agent(name="Forecaster", model=model(server), output_type=Forecast)
+    agent = Agent(name=server.cast.lead, model=model(server), output_type=Forecast)
     Runner.run_sync(agent, QUESTION)
 
 

@@ -50,8 +50,8 @@ def _model(server: ModelServer, timeout_s: float | None = None) -> OpenAIChatMod
     return OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
 
 
-def _weather_agent(server: ModelServer, timeout_s: float | None = None) -> Agent:
-    agent = Agent(_model(server, timeout_s), name="weather_agent")
+def _weather_agent(server: ModelServer, timeout_s: float | None = None, name: str | None = None) -> Agent:
+    agent = Agent(_model(server, timeout_s), name=name or server.cast.lead)
 
     @agent.tool_plain
     def weather(city: str) -> str:
@@ -65,7 +65,7 @@ def _ask(server: ModelServer) -> Awaitable[object]:
 
 
 def _tool_error(server: ModelServer) -> None:
-    agent = Agent(_model(server), name="weather_agent")
+    agent = Agent(_model(server), name=server.cast.lead)
 
     @agent.tool_plain
     def weather(city: str) -> str:
@@ -75,12 +75,12 @@ def _tool_error(server: ModelServer) -> None:
 
 
 def _invalid_output(server: ModelServer) -> None:
-    Agent(_model(server), name="forecaster", output_type=Forecast, retries=1).run_sync(QUESTION)
+    Agent(_model(server), name=server.cast.lead, output_type=Forecast, retries=1).run_sync(QUESTION)
 
 
 def _nested(server: ModelServer) -> None:
-    specialist = _weather_agent(server)
-    agent = Agent(_model(server), name="travel_agent")
+    specialist = _weather_agent(server, name=server.cast.inner)
+    agent = Agent(_model(server), name=server.cast.lead)
 
     @agent.tool
     async def ask_specialist(context: RunContext[None], question: str) -> str:
@@ -90,7 +90,7 @@ def _nested(server: ModelServer) -> None:
 
 
 def _stated(server: ModelServer) -> None:
-    agent = Agent(_model(server), name="weather_agent")
+    agent = Agent(_model(server), name=server.cast.lead)
 
     @agent.tool_plain
     def weather(city: str) -> str:

@@ -59,8 +59,10 @@ def _model(server: ModelServer, timeout_s: float | None = None) -> OpenAIModel:
 
 
 def _agent(server: ModelServer, *, timeout_s: float | None = None, **options: Any) -> ToolCallingAgent:
-    settings = {"tools": [weather], "name": "weather_agent", "description": "Knows the weather.", **options}
-    return ToolCallingAgent(model=_model(server, timeout_s), verbosity_level=LogLevel.OFF, **settings)
+    settings = {"tools": [weather], "name": server.cast.lead, "description": "Knows the weather.", **options}
+    own_class = server.cast.subclass(ToolCallingAgent)
+    agent: ToolCallingAgent = own_class(model=_model(server, timeout_s), verbosity_level=LogLevel.OFF, **settings)
+    return agent
 
 
 def _ask(server: ModelServer) -> object:
@@ -84,7 +86,7 @@ def _cancelled(server: ModelServer) -> None:
 
 
 def _nested(server: ModelServer) -> None:
-    _agent(server, tools=[], name="travel_agent", managed_agents=[_agent(server)]).run("Where shall I go?")
+    _agent(server, tools=[], managed_agents=[_agent(server, name=server.cast.inner)]).run("Where shall I go?")
 
 
 def _after_failure(server: ModelServer) -> None:
@@ -140,14 +142,14 @@ CELLS: Final[Mapping[Scenario, Cell]] = {
 
 def _within_run(cell: Cell) -> Cell:
     def run(server: ModelServer) -> None:
-        with agent_run("weather_agent"):
+        with agent_run(server.cast.lead):
             cell(server)
 
     return run
 
 
 def _stated_cancelled(server: ModelServer) -> None:
-    with agent_run("weather_agent") as run:
+    with agent_run(server.cast.lead) as run:
         try:
             _cancelled(server)
         except AgentError:
@@ -161,10 +163,13 @@ def _outcome_of(result: RunResult) -> Outcome:
     )
 
 
-@agent_run("weather_agent", outcome_of=_outcome_of)
-def _limited(server: ModelServer) -> RunResult:
-    result: RunResult = _agent(server, max_steps=STEPS_MAX, return_full_result=True).run(QUESTION)
-    return result
+def _limited(server: ModelServer) -> None:
+    @agent_run(server.cast.lead, outcome_of=_outcome_of)
+    def ask() -> RunResult:
+        result: RunResult = _agent(server, max_steps=STEPS_MAX, return_full_result=True).run(QUESTION)
+        return result
+
+    ask()
 
 
 _FAILING: Final = (Scenario.RATE_LIMITED, Scenario.UNAVAILABLE, Scenario.TIMED_OUT)

@@ -53,15 +53,17 @@ def instrument(tracer_provider: TracerProvider) -> None:
     """Nothing is to be done: Strands takes the global provider."""
 
 
-def _agent(server: ModelServer, *tools: object, name: str = "weather_agent", timeout_s: float = 10.0) -> Agent:
+def _agent(server: ModelServer, *tools: object, name: str | None = None, timeout_s: float = 10.0) -> Agent:
     client = {"base_url": server.url, "api_key": "none", "max_retries": 0, "timeout": timeout_s}
-    return Agent(
-        name=name,
+    own_class = server.cast.subclass(Agent)
+    agent: Agent = own_class(
+        name=name or server.cast.lead,
         model=OpenAIModel(client_args=client, model_id=MODEL),
         tools=list(tools),
         callback_handler=None,
         retry_strategy=ModelRetryStrategy(max_attempts=1),
     )
+    return agent
 
 
 def _ask(server: ModelServer) -> None:
@@ -90,7 +92,7 @@ def _limit_steps(server: ModelServer) -> None:
 
 
 def _ask_specialist(server: ModelServer) -> None:
-    _agent(server, _agent(server, name="specialist"), name="supervisor")(QUESTION)
+    _agent(server, _agent(server, name=server.cast.inner))(QUESTION)
 
 
 def _serve(server: ModelServer) -> None:

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DSPy with the spans of OpenTelemetry's GenAI instrumentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.instrumentation.genai.dspy import DSPyInstrumentor
+
+from tests.frameworks.adapters.dspy_agents import CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.scenarios import Scenario
+
+__all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
+    DSPyInstrumentor().instrument(tracer_provider=tracer_provider)
+
+
+REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent written by hand around Google's Gen AI SDK, with the spans of OpenLLMetry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.instrumentation.google_generativeai import GoogleGenerativeAiInstrumentor
+
+from tests.frameworks.adapters.gemini_loop import BEYOND, CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.scenarios import Scenario
+
+__all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
+    GoogleGenerativeAiInstrumentor().instrument(tracer_provider=tracer_provider)
+
+
+REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent written by hand around LiteLLM, with the spans of OpenInference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from openinference.instrumentation.litellm import LiteLLMInstrumentor
+
+from tests.frameworks.adapters.litellm_loop import BEYOND, CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.scenarios import Scenario
+
+__all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
+
+
+def instrument(tracer_provider: TracerProvider) -> None:
+    LiteLLMInstrumentor().instrument(tracer_provider=tracer_provider)
+
+
+REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

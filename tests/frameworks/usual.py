@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells that differ from framework to framework by nothing but how an agent is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from tests.frameworks.driving import (
+    CLIENT_TIMEOUT_S,
+    behind_fastapi,
+    behind_fastapi_in_thread,
+    cancel_when_asked,
+    in_both_threads,
+    run_both,
+)
+from tests.frameworks.model_server import Mode
+from tests.frameworks.scenarios import Scenario
+from tests.frameworks.tools import broken_weather, stating_weather, weather
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from tests.frameworks.lab import Cell
+    from tests.frameworks.model_server import ModelServer
+
+Tool = Callable[[str], str]
+"""A tool as its user writes it: a function with a docstring."""
+
+
+class Ask(Protocol):
+    """Asks a new agent: called as the cast's lead, with the tool; it gives up on a model call after `timeout_s`."""
+
+    def __call__(
+        self, server: ModelServer, tool: Tool = weather, timeout_s: float | None = None
+    ) -> Coroutine[Any, Any, object]:
+        """Ask it."""
+        ...
+
+
+class AskAndWait(Protocol):
+    """The same, where a framework blocks."""
+
+    def __call__(self, server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
+        """Ask it."""
+        ...
+
+
+def usual_cells(ask: Ask) -> dict[Scenario, Cell]:
+    """All cells but those for which each framework has means of its own."""
+    return {
+        Scenario.TOOL_SUCCESS: lambda server: asyncio.run(ask(server)),
+        Scenario.TOOL_ERROR: lambda server: asyncio.run(ask(server, broken_weather)),
+        Scenario.RATE_LIMITED: lambda server: asyncio.run(ask(server)),
+        Scenario.UNAVAILABLE: lambda server: asyncio.run(ask(server)),
+        Scenario.TIMED_OUT: lambda server: asyncio.run(ask(server, timeout_s=CLIENT_TIMEOUT_S)),
+        Scenario.CANCELLED: lambda server: cancel_when_asked(server, lambda: ask(server)),
+        Scenario.UNDER_FASTAPI: lambda server: behind_fastapi(lambda: ask(server)),
+        Scenario.STATED: lambda server: asyncio.run(ask(server, stating_weather)),
+        Scenario.PARALLEL: lambda server: _at_once(server, lambda: run_both(lambda: ask(server))),
+        Scenario.AFTER_FAILURE: lambda server: _after_failure(server, lambda: asyncio.run(ask(server))),
+    }
+
+
+def blocking_cells(ask: AskAndWait) -> dict[Scenario, Cell]:
+    """The same for a framework that blocks, which nobody can cancel."""
+    return {
+        Scenario.TOOL_SUCCESS: ask,
+        Scenario.TOOL_ERROR: lambda server: ask(server, broken_weather),
+        Scenario.RATE_LIMITED: ask,
+        Scenario.UNAVAILABLE: ask,
+        Scenario.TIMED_OUT: lambda server: ask(server, timeout_s=CLIENT_TIMEOUT_S),
+        Scenario.UNDER_FASTAPI: lambda server: behind_fastapi_in_thread(lambda: ask(server)),
+        Scenario.STATED: lambda server: ask(server, stating_weather),
+        Scenario.PARALLEL: lambda server: _at_once(server, lambda: in_both_threads(lambda: ask(server))),
+        Scenario.AFTER_FAILURE: lambda server: _after_failure(server, lambda: ask(server)),
+    }
+
+
+def _at_once(server: ModelServer, run: Callable[[], None]) -> None:
+    server.meet(2)
+    run()
+
+
+def _after_failure(server: ModelServer, run: Callable[[], object]) -> None:
+    with contextlib.suppress(Exception):  # whatever it raises; a user's program goes on with the next question
+        run()
+    server.mode = Mode.ANSWER
+    run()
