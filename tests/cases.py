@@ -20,7 +20,7 @@ import yaml
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context, use_span
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
-from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.run.normalize import Below
 from agent_outcomes.run.scopes import rules_of

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
