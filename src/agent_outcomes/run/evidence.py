@@ -41,7 +41,7 @@ SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
 STOP_REASON: Final = "stop_reason"
 NESTED_AGENT: Final = "nested_agent"
-MODEL_CALL: Final = "model_call"
+LAST_STEP: Final = "last_step"
 ANCESTOR: Final = "ancestor"
 DESCENDANT: Final = "descendant"
 STALE: Final = "stale"
@@ -83,7 +83,7 @@ def infer(
     """The status of a run nobody stated one for.
 
     `nested` is what its last nested agent ended with, `pause` the interrupt that its last step ended with, if it did,
-    `failed_call` how the last model call failed, if nothing has got over that.
+    `failed_call` how the last model call or agent below failed, if nothing has got over that.
     """
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
@@ -123,7 +123,9 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Findi
         return _from_facts(span.in_flight)
     if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
-    if rules.fails_with_last_call and failed_call is not None:
+    # Whoever leaves a stream has had enough.
+    is_left = failed_call is None or failed_call.execution.status is Status.CANCELLED
+    if rules.fails_with_last_call and failed_call is not None and not is_left:
         return _from_call(failed_call)
     return _CLEAN
 
@@ -143,7 +145,7 @@ def pause_of(error_name: str) -> Finding | None:
 def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     recorded, stated = _recorded(span), _stated_name(span)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
-    name = stated or (recorded.name if recorded is not None else None)
+    name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
     found = _named(recorded, stated, raised) or _from_codes(span, name)
     # A framework's wrapper says less than a message of which the form is known.
     found = found or _from_status_text(span, name)
@@ -199,7 +201,7 @@ def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
 
 
 def _from_call(failed_call: Finding) -> Finding:
-    return failed_call._replace(evidence=f"{MODEL_CALL}:{failed_call.error_type or UNNAMED_ERROR}", paused=False)
+    return failed_call._replace(evidence=f"{LAST_STEP}:{failed_call.error_type or UNNAMED_ERROR}", paused=False)
 
 
 def _may_be_of_a_call(name: str | None, failed_call: Finding) -> bool:

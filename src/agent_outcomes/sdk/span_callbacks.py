@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, StatusCode
 
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
@@ -139,6 +139,9 @@ class SpanCallbacks:
         bounded: Any = span._attributes
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False
+        # How a call failed may say how its run did.
+        if span._status.status_code is StatusCode.ERROR:
+            return False
         item = (plan, plan.values(attributes))
         is_special = scope is not None and scope._name in SPECIAL_SCOPES
         if (is_special or tracker.prices_calls or bounded.max_value_len is not None) and not self._is_exact(span, item):
@@ -191,9 +194,11 @@ def has_fast_attributes() -> bool:
         found = (span._context[1], span._parent, span._instrumentation_scope._name, span._attributes._dict)
         has_events = bool(span._events)
         bounded = (span._attributes.dropped, span._attributes.max_value_len)
+        is_unset = span._status.status_code is StatusCode.UNSET
     except (AttributeError, TypeError, IndexError):
         return False
-    return found == (2, context, "scope", {"key": "value"}) and not has_events and bounded == (0, None)
+    is_known = found == (2, context, "scope", {"key": "value"}) and bounded == (0, None)
+    return is_known and is_unset and not has_events
 
 
 def _scope_of(span: ReadableSpan) -> str:

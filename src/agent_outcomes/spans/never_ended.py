@@ -135,7 +135,7 @@ def end_aftermath(node: OpenSpan) -> None:
     moved = moves.CHANGED
     while moved is not moves.DONE:
         seen = version_of(aftermath)
-        item = passed_on(gathered_by(aftermath, []), None, None)
+        item = passed_on(gathered_by(aftermath, []), None)
         above = None if item.is_empty else nearest_open(aftermath.parent)
         inbox = None if above is None else inbox_of(above)
         moved = moves.end_behind(doubt, aftermath, seen, above, inbox, item)
