@@ -158,7 +158,7 @@ def _own_retryable(error: BaseException) -> bool | None:
 
 def _http_status(error: BaseException) -> int | None:
     for path in _STATUS_PATHS:
-        status = look(error, *path)
+        status = within(error, *path)
         number = http_status_in(str.__str__(status)) if is_a(status, str) else status
         if is_a(number, int) and not is_a(number, bool) and int.__int__(number) in HTTP_ERRORS:
             return int.__int__(number)
@@ -182,7 +182,7 @@ def _codes(error: BaseException) -> Iterator[str]:
     """What the provider calls the error, in any of the places where that may stand."""
     yield from codes_at(error, _CODE_PATHS)
     yield from codes_in(look(error, "body"))
-    number = look(error, "error", "code")
+    number = within(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))
         if text in JSON_RPC_RULES or any(name.startswith(_MCP) for name in _lineage(type(error))):

@@ -42,9 +42,9 @@ def _along(chain: Sequence[Thrown]) -> Iterator[Thrown]:
     for thrown in chain:
         yield thrown
         if thrown.members:
-            number = deciding([classify(_facts([*_along(member)])) for member in thrown.members])
+            number = deciding([classify(_facts(member)) for member in thrown.members])
             if number is not None:
-                yield from _along(thrown.members[number])
+                yield from thrown.members[number]
             return
 
 
