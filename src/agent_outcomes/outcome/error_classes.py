@@ -176,7 +176,6 @@ ERROR_RULES: Rules = table(
         botocore.exceptions.EndpointConnectionError botocore.exceptions.ConnectionClosedError
         botocore.exceptions.ProxyConnectionError botocore.exceptions.SSLError
         botocore.exceptions.ResponseStreamingError botocore.exceptions.IncompleteReadError
-        azure.core.exceptions.ServiceRequestError azure.core.exceptions.ServiceResponseError
         google.auth.exceptions.TransportError
         websockets.exceptions.ConnectionClosedError anyio.BrokenResourceError trio.BrokenResourceError
         """,
@@ -320,6 +319,9 @@ ERROR_RULES: Rules = table(
         """,
     ),
 )
+
+# Parents of errors of all kinds whose last segment is that of a row which says more.
+PARENTS_OF_ALL = frozenset({"pydantic_ai.exceptions.ModelAPIError"})
 
 # Wrappers that say no more than that a model call has failed: how it failed is said where it was made.
 MODEL_CALL_WRAPPERS = frozenset(

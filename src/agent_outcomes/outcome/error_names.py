@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
-from agent_outcomes.outcome.error_classes import ERROR_RULES
+from agent_outcomes.outcome.error_classes import ERROR_RULES, PARENTS_OF_ALL
 from agent_outcomes.outcome.errors import BAD_REQUEST, UPSTREAM
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
 from agent_outcomes.outcome.patterns import Pattern
@@ -62,6 +62,8 @@ def rule_by_name(name: str) -> Classification | None:
 def rule_by_word(name: str) -> Classification | None:
     """The row of the name's last segment, if all rows that end so say the same of status and retryability."""
     own = name.removeprefix("builtins.")
+    if name in PARENTS_OF_ALL:
+        return None
     if own in PYTHONS_OWN:
         return names().get(f"builtins.{own}")
     word = word_of(name)

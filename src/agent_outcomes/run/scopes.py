@@ -55,7 +55,7 @@ class ScopeRules(NamedTuple):
     - `stop_event`: where a span says why its run stopped;
     - `ends_clean`: a failed run's root may end UNSET or OK;
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
-    - `fails_with_last_call`: a failed model call is not raised, and the root of the run that failed of it ends UNSET;
+    - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
     - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
     - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
@@ -149,6 +149,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_keys=("name",),
         ends_clean=True,
         fails_with_last_agent=True,
+        fails_with_last_call=True,
     ),
     # Sets OK as it leaves, whatever is being raised just then.
     "openinference.instrumentation.claude_agent_sdk": ScopeRules(ends_clean=True),
@@ -203,7 +204,7 @@ _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
 
 _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
-_OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True)
+_OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)

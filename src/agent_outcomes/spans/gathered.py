@@ -205,8 +205,7 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
     for candidate in waiting:
         handed = handed_off(candidate)
         whole.absorb(handed)
-        if handed.failure is not None:
-            whole.failure = handed.failure
+        whole.failure = _last_failure(whole, (handed,))
     return whole
 
 
@@ -224,7 +223,7 @@ def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> 
     for item in items:
         if isinstance(item, tuple):
             failure = None
-        elif item.failure is not None or item.tally is not None:
+        elif item.failure is not None or item.tally is not None or item.nested is not None:
             failure = item.failure
     return failure
 

@@ -118,7 +118,13 @@ def another_agent(tracer: Tracer) -> None:
     run_agent(tracer, "second")
 
 
-@pytest.mark.parametrize("then", [one_more_call, a_tool, many_calls, a_call_in_a_step, another_agent])
+def an_agent_without_calls(tracer: Tracer) -> None:
+    run_agent(tracer, "second", calls=0)
+
+
+@pytest.mark.parametrize(
+    "then", [one_more_call, a_tool, many_calls, a_call_in_a_step, another_agent, an_agent_without_calls]
+)
 @pytest.mark.parametrize("scope", ["app", AGNO])
 def test_what_follows_shows_that_a_failed_call_was_got_over(
     pipeline: Pipeline, scope: str, then: Callable[[Tracer], None]
@@ -161,8 +167,9 @@ def test_name_on_the_runs_span(pipeline: Pipeline, name: str | None, expected: t
 
 
 def test_swallowed_failure(pipeline: Pipeline) -> None:
-    """Under Agno's instrumentations a run that ends UNSET after a failed call failed; elsewhere it got over it."""
-    for scope, expected in ((AGNO, "failure"), ("opentelemetry.instrumentation.agno", "failure"), ("app", "success")):
+    """Where a run is known to end UNSET after a call that failed it, it failed; elsewhere it got over it."""
+    scopes = (AGNO, "opentelemetry.instrumentation.agno", "openlit.instrumentation.openai_agents")
+    for scope, expected in (*((scope, "failure") for scope in scopes), ("app", "success")):
         tracer = pipeline.tracer(scope)
         with tracer.start_as_current_span("invoke_agent a", attributes=AGENT):
             fail_call(pipeline.tracer("opentelemetry.instrumentation.genai.openai"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes import semconv
 from agent_outcomes.outcome.classification import UNNAMED_ERROR
 from agent_outcomes.outcome.codes import CATEGORY_RULES, FINISH_REASON_RULES, HTTP_RULES
+from agent_outcomes.outcome.error_classes import PARENTS_OF_ALL
 from agent_outcomes.outcome.error_names import (
     AROUND,
     BEFORE,
@@ -156,8 +157,8 @@ def _rule_by_range(status: str, rules: Mapping[Classification, str]) -> Iterator
 
 
 def _pythons_own() -> list[str]:
-    """Python's own exceptions of no row that a word of the tables sounds like."""
-    return sorted(
+    """Python's own exceptions of no row that a word of the tables sounds like, and other classes of that sort."""
+    return sorted(PARENTS_OF_ALL) + sorted(
         spelled
         for name in PYTHONS_OWN
         for spelled in (name, f"builtins.{name}")

@@ -35,7 +35,7 @@ from agent_outcomes.outcome.codes import (
     HTTP_RULES,
     STOP_RULES,
 )
-from agent_outcomes.outcome.error_classes import ERROR_RULES
+from agent_outcomes.outcome.error_classes import ERROR_RULES, MODEL_CALL_WRAPPERS, PARENTS_OF_ALL
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_by_word, stems, word_of, words
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
@@ -185,6 +185,16 @@ def test_every_error_row_is_expected() -> None:
     for rules, expected in ((ERROR_RULES, EXPECTED_CLASSES), (FOREIGN_RULES, EXPECTED_FOREIGN)):
         names = [name for _, names in rules for name in names]
         assert sorted(names) == sorted(expected)
+
+
+def test_wrappers_of_model_calls_say_nothing() -> None:
+    """A wrapper that stands for every way in which a call fails names no row, whatever it resembles."""
+    for wrapper in MODEL_CALL_WRAPPERS - {"ModelAPIError"}:
+        assert find_rule(facts_from_name(f"framework.exceptions.{wrapper}")) is None, wrapper
+    for name in PARENTS_OF_ALL:
+        assert find_rule(facts_from_name(name)) is None
+        error = error_class("pydantic_ai.exceptions.ModelHTTPError", error_class(name), status_code=401)()
+        assert verdict_of(classify(facts_from_exception(error))) == AUTH
 
 
 def test_names_that_say_nothing() -> None:

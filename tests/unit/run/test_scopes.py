@@ -71,6 +71,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LOGFIRE, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "name")),
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (LOGFIRE, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
+    (LOGFIRE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (OPENINFERENCE_CLAUDE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (OPENLLMETRY_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (GENAI_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
