@@ -20,7 +20,8 @@ import yaml
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context, use_span
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
-from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.exception_reader import facts_from_exception
+from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.run.normalize import Below
 from agent_outcomes.run.scopes import rules_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
 CASES_FOLDER: Final = Path(__file__).with_name("cases")
+_EXCEPTION_KEYS: Final = ("type", "message", "stacktrace")
 START_NS: Final = 1_700_000_000_000_000_000
 ID_KEYS: Final = frozenset({"agent.outcome.id", "log.record.uid"})
 
@@ -193,12 +195,17 @@ def pure_input(case: Case) -> tuple[AgentSpan, Below]:
     attributes, dropped = _limited(spec.attributes, case.limits)
     raised = spec.raises.build() if spec.raises is not None else None
     in_flight = spec.in_flight.build() if spec.in_flight is not None else raised
-    types = [str(event.attributes["exception.type"]) for event in spec.events if event.name == "exception"]
+    recorded = [
+        facts_from_recorded(*(str(event.attributes.get(f"exception.{key}", "")) for key in _EXCEPTION_KEYS))
+        for event in spec.events
+        if event.name == "exception"
+    ]
     # The SDK records what is an Exception, and spells Python's own classes without their module.
-    recorded = isinstance(raised, Exception)
-    if recorded:
+    is_recorded = isinstance(raised, Exception)
+    if is_recorded:
         cls = type(raised)
-        types.append(cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}")
+        name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+        recorded.append(facts_from_recorded(name, str(raised)))
     span = AgentSpan(
         trace_id=1,
         span_id=1,
@@ -208,11 +215,12 @@ def pure_input(case: Case) -> tuple[AgentSpan, Below]:
         internal=spec.kind == "internal",
         start_ns=START_NS,
         end_ns=spec.end_ns,
-        status_code="error" if recorded and spec.status == "unset" else spec.status,
+        status_code="error" if is_recorded and spec.status == "unset" else spec.status,
         attributes=attributes,
         limits=SpanLimits(case.limits.text, dropped > 0),
-        exception_types=tuple(types),
+        exception_types=tuple(facts.name or "" for facts in recorded),
         in_flight=facts_from_exception(in_flight) if in_flight is not None else None,
+        recorded=recorded[-1] if recorded else None,
     )
     role = rules_of(spec.scope).role_of(attributes, spec.name)
     return span, Below(tally=read_usage(attributes, role, SpanLimits(case.limits.text)))

@@ -150,7 +150,7 @@ def test_anthropic_counts_cached_tokens_beside_the_input(server: ModelServer, *,
 
 
 def test_model_server_answers_as_a_framework_needs(server: ModelServer) -> None:
-    """The tool that is to be called first, an argument that is given, and an answer that is written for the question."""
+    """The tool that is to be called first, an argument that is given, an answer that is written for the question."""
     server.first_tools, server.arguments = {"weather"}, {"city": "Riga", "unknown": 1}
     server.write = lambda said: f"You said {said}"
     others = [{"type": "function", "function": {"name": name}} for name in ("think", "wait")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Span as SdkSpan
 
-from agent_outcomes.outcome.classification import look
+from agent_outcomes.outcome.bodies import look
 from agent_outcomes.outcome.text import is_a
 from agent_outcomes.sdk.processor import PROCESSORS, AgentOutcomeSpanProcessor
 

@@ -12,7 +12,7 @@ import weakref
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.outcome.classification import look
+from agent_outcomes.outcome.bodies import look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator

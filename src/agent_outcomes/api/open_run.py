@@ -24,7 +24,8 @@ from agent_outcomes._version import __version__
 from agent_outcomes.api.attached import is_followed, processor_behind
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
-from agent_outcomes.outcome.classification import classify, facts_from_exception, is_silent
+from agent_outcomes.outcome.classification import classify, is_silent
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.text import encodable, is_a, own_value, short_text
 from agent_outcomes.run.evidence import ENDED_CLEAN
 from agent_outcomes.run.model import AgentSpan

@@ -16,7 +16,7 @@ from agent_outcomes.api.attributes import Given, read_given
 from agent_outcomes.api.open_run import OpenRun, current_run, is_within_run, runs_around
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
-from agent_outcomes.outcome.classification import look
+from agent_outcomes.outcome.bodies import look
 from agent_outcomes.outcome.text import asked, own_value
 from agent_outcomes.semconv import ProblemKind
 

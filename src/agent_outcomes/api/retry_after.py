@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.outcome.classification import causes, leaves, look
+from agent_outcomes.outcome.bodies import look
+from agent_outcomes.outcome.exception_reader import causes, leaves
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.text import asked, is_a
 

@@ -11,7 +11,17 @@ from agent_outcomes.explain.replay import id_of, parent_id_of
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.record.record import record
 from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role
-from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, SPAN_ERROR, STATED, STATUS_TEXT, STOP_REASON
+from agent_outcomes.run.evidence import (
+    ANCESTOR,
+    DESCENDANT,
+    ENDED_CLEAN,
+    GRPC_STATUS_KEYS,
+    HTTP_STATUS_KEYS,
+    SPAN_ERROR,
+    STATED,
+    STATUS_TEXT,
+    STOP_REASON,
+)
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 from agent_outcomes.sdk.span_reader import SpanReader
@@ -44,8 +54,10 @@ _EVIDENCE: Final[Mapping[str, str]] = {
 _EVIDENCE_PREFIXES: Final[Mapping[str, str]] = {
     "exception:": "the span's error is {}",
     "finish_reason:": f"`{FINISH_REASON}` is {{}}",
-    f"{STATUS_TEXT}:": "the span's status is ERROR, and its message names HTTP status {}",
+    f"{STATUS_TEXT}:": "the span's status is ERROR, and its message names {}",
+    **{f"{key}:": f"the span's status is ERROR, and `{key}` is {{}}" for key in (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)},
     f"{STOP_REASON}:": "an event of the span says why the framework stopped: {}",
+    "last_step:": "the run's own span names no error, and the last model call or agent below failed with {}",
     "nested_agent:": "this instrumentation ends a failed run clean, and the last agent below failed with {}",
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The retryability table's codes: HTTP and gRPC statuses, providers' own codes, finish reasons and stated categories.
+"""The retryability table's codes of protocols: HTTP and gRPC statuses, finish reasons and stated categories.
 
-Data only; the rows are those of `errors_table`.
+Data only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from agent_outcomes.outcome.errors import (
     UPSTREAM,
     Classification,
 )
-from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.semconv import Remedy, Status
 
 if TYPE_CHECKING:
@@ -44,12 +43,18 @@ HTTP_RULES: Mapping[int, Classification] = {
     402: QUOTA,
     403: AUTH,
     404: NOT_FOUND,
+    407: AUTH,
     408: TIMEOUT,
     409: TRANSIENT,
+    410: NOT_FOUND,
     413: CONTEXT_OVERFLOW,
     422: BAD_REQUEST,
     425: TRANSIENT,
     429: RATE_LIMIT,
+    # Of Groq: no capacity left in the tier that was asked for.
+    498: RATE_LIMIT,
+    # Whoever asked has closed the connection; the same as gRPC's CANCELLED.
+    499: CANCELLED,
     500: UPSTREAM,
     502: UPSTREAM,
     503: UPSTREAM,
@@ -57,9 +62,9 @@ HTTP_RULES: Mapping[int, Classification] = {
     529: UPSTREAM,
 }
 
+# All but OK and UNKNOWN, which says nothing.
 GRPC_RULES: Mapping[str, Classification] = {
     "CANCELLED": CANCELLED,
-    "UNKNOWN": OTHER,
     "INVALID_ARGUMENT": BAD_REQUEST,
     "DEADLINE_EXCEEDED": TIMEOUT,
     "NOT_FOUND": NOT_FOUND,
@@ -76,30 +81,22 @@ GRPC_RULES: Mapping[str, Classification] = {
     "UNAUTHENTICATED": AUTH,
 }
 
-# Codes that providers put beside the HTTP status; they say more than the status does (a 429 with
-# insufficient_quota will not pass by waiting).
-CODE_RULES: Mapping[str, Classification] = {
-    "insufficient_quota": QUOTA,
-    "billing_hard_limit_reached": QUOTA,
-    "context_length_exceeded": CONTEXT_OVERFLOW,
-    "content_filter": POLICY,
-    "rate_limit_exceeded": RATE_LIMIT,
-    "Throttling": RATE_LIMIT,
-    "ThrottlingException": RATE_LIMIT,
-    "ThrottledException": RATE_LIMIT,
-    "RequestThrottled": RATE_LIMIT,
-    "RequestThrottledException": RATE_LIMIT,
-    "TooManyRequestsException": RATE_LIMIT,
-    "ProvisionedThroughputExceededException": RATE_LIMIT,
-    "TransactionInProgressException": RATE_LIMIT,
-    "RequestLimitExceeded": RATE_LIMIT,
-    "BandwidthLimitExceeded": RATE_LIMIT,
-    "LimitExceededException": RATE_LIMIT,
-    "SlowDown": RATE_LIMIT,
-    "EC2ThrottledException": RATE_LIMIT,
-    "RequestTimeout": TIMEOUT,
-    "RequestTimeoutException": TIMEOUT,
-    "PriorRequestNotComplete": TRANSIENT,
+GRPC_NUMBERS: Mapping[int, str] = {
+    1: "CANCELLED",
+    3: "INVALID_ARGUMENT",
+    4: "DEADLINE_EXCEEDED",
+    5: "NOT_FOUND",
+    6: "ALREADY_EXISTS",
+    7: "PERMISSION_DENIED",
+    8: "RESOURCE_EXHAUSTED",
+    9: "FAILED_PRECONDITION",
+    10: "ABORTED",
+    11: "OUT_OF_RANGE",
+    12: "UNIMPLEMENTED",
+    13: "INTERNAL",
+    14: "UNAVAILABLE",
+    15: "DATA_LOSS",
+    16: "UNAUTHENTICATED",
 }
 
 # Why a framework says its loop stopped (`gen_ai.agent.finish_reason`); a reason that names no end leaves the status
@@ -128,20 +125,6 @@ STOP_RULES: Mapping[str, Classification] = {
     "limit_turns": BUDGET,
     "max_tokens": TRUNCATED,
 }
-
-# Messages of a fixed form, after what a wrapper may have put before them, for spans in ERROR that name no known class:
-# those of the clients generated for APIs such as those of OpenAI and Anthropic, where the group is the HTTP status, of
-# Pydantic and of frameworks, and what OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
-TEXT_RULES: tuple[tuple[Pattern, Classification | None], ...] = (
-    (Pattern(r"(?:[\w. ]+(?:: |\(['\"]))?Error code: ([45]\d\d)(?: - |$)"), None),
-    (Pattern(r"(?:[\w. ]+: )?\d+ validation errors? for \w+"), INVALID_OUTPUT),
-    (Pattern(r"(?:[\w. ]+: )?Max iterations of \d+ reached!"), BUDGET),
-    (Pattern(r"(?:[\w. ]+: )?Task '[\s\S]*' execution timed out after \d+ seconds\."), TIMEOUT),
-    # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
-    (Pattern(r"(?:\{'message': ')?Max turns exceeded(?:: |')"), BUDGET),
-    (Pattern(r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')"), POLICY),
-    (Pattern(r"abandoned stream$"), CANCELLED),
-)
 
 # What a category stated without an exception says about retrying.
 CATEGORY_RULES: Mapping[str, Classification] = {

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_outcomes.outcome import misuse
-from agent_outcomes.outcome.classification import classify, facts_from_exception
+from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.codes import CATEGORY_RULES
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.keywords import StatedOutcome, stated_attributes
 from agent_outcomes.outcome.statement import Statement, read_statement
 from agent_outcomes.outcome.text import is_a

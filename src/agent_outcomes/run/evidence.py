@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which evidence decides a run's status, strongest first, and what it is called in `agent.outcome.evidence`.
 
-Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class, else a message
-of a known form), why a framework's own event says that the run stopped, an interruption in flight on a span left UNSET;
-then, for instrumentations that end a failed run clean, any exception in flight or the last nested agent's failure; then
-success. A handled exception (`record_exception` on a span that then goes on) is no failure.
+Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class or code, else
+an HTTP or gRPC status on the span, else a message of a known form, else the error of the model call that failed last),
+why a framework's own event says that the run stopped, an interruption in flight on a span left UNSET; then, for
+instrumentations that end a failed run clean, any exception in flight, the last nested agent's failure or that of the
+last model call; then success. A handled exception (`record_exception` on a span that then goes on) is no failure.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from agent_outcomes.outcome.classification import (
     UNNAMED_ERROR,
     classify,
     facts_from_name,
+    find_named,
     find_rule,
     is_interruption,
     is_silent,
 )
-from agent_outcomes.outcome.codes import FINISH_REASON_RULES, STOP_RULES, TEXT_RULES
+from agent_outcomes.outcome.codes import FINISH_REASON_RULES, GRPC_NUMBERS, STOP_RULES
+from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS
+from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segment_of, word_of
 from agent_outcomes.outcome.errors import OTHER, Classification
+from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY
@@ -35,11 +40,18 @@ ENDED_CLEAN: Final = "span_end"
 SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
 STOP_REASON: Final = "stop_reason"
+NESTED_AGENT: Final = "nested_agent"
+LAST_STEP: Final = "last_step"
 ANCESTOR: Final = "ancestor"
 DESCENDANT: Final = "descendant"
 STALE: Final = "stale"
 STATED: Final = AGENT_OUTCOME_STATUS
 ERROR_TYPE_LENGTH_MAX: Final = 200
+
+# Where a span says with which status of a protocol it failed; the old keys last, and what LiteLLM calls it.
+_CODE_MAX: Final = 100_000
+HTTP_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.code")
+GRPC_STATUS_KEYS: Final = ("rpc.response.status_code", "rpc.grpc.status_code", "rpc.jsonrpc.error_code")
 
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
 
@@ -65,10 +77,13 @@ _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
 _STALE: Final = Finding(Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None), STALE)
 
 
-def infer(span: AgentSpan, nested: Finding | None = None, pause: Finding | None = None) -> Finding:
+def infer(
+    span: AgentSpan, nested: Finding | None = None, pause: Finding | None = None, failed_call: Finding | None = None
+) -> Finding:
     """The status of a run nobody stated one for.
 
-    `nested` is what its last nested agent ended with, `pause` the interrupt that its last step ended with, if it did.
+    `nested` is what its last nested agent ended with, `pause` the interrupt that its last step ended with, if it did,
+    `failed_call` how the last model call or agent below failed, if nothing has got over that.
     """
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
@@ -77,8 +92,8 @@ def infer(span: AgentSpan, nested: Finding | None = None, pause: Finding | None 
         if rule is not None:
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":
-        return _from_error_span(span)
-    return _paused(span) or pause or _stopped(span) or _from_unset_span(span, nested)
+        return _from_error_span(span, failed_call)
+    return _paused(span) or pause or _stopped(span) or _from_unset_span(span, nested, failed_call)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
@@ -95,7 +110,7 @@ def infer_open(span: AgentSpan) -> Finding:
     return _STALE if finding.evidence == ENDED_CLEAN else finding
 
 
-def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
+def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding:
     if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
         return _from_facts(span.in_flight)
     interruption = span.attributes.get(INTERRUPTION_KEY)
@@ -107,7 +122,11 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None) -> Finding:
     if rules.ends_clean and span.in_flight is not None and not is_silent(span.in_flight):
         return _from_facts(span.in_flight)
     if rules.fails_with_last_agent and nested is not None and nested.failed:
-        return Finding(nested.execution, f"nested_agent:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
+        return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
+    # Whoever leaves a stream has had enough.
+    is_left = failed_call is None or failed_call.execution.status is Status.CANCELLED
+    if rules.fails_with_last_call and failed_call is not None and not is_left:
+        return _from_call(failed_call)
     return _CLEAN
 
 
@@ -123,48 +142,111 @@ def pause_of(error_name: str) -> Finding | None:
     return _finding(rule, f"exception:{error_name}", None) if rule is not None and rule.paused else None
 
 
-def _from_error_span(span: AgentSpan) -> Finding:
-    named = _named_error(span)
-    facts = facts_from_name(named) if named else None
+def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
+    recorded, stated = _recorded(span), _stated_name(span)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
-    if facts is None or find_rule(facts) is None:
-        # A framework's wrapper says less than the exception in flight, whose causes lead to the class that matters,
-        # and that says less than a message of which the form is known.
-        told = _from_status_text(span) if raised is None or find_rule(raised) is None else None
-        if told is not None:
-            return told
-        if raised is not None:
-            return _from_facts(raised)
-    if facts is not None and named is not None:
-        return _finding(classify(facts), f"exception:{named}", named)
-    return _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+    name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
+    found = _named(recorded, stated, raised) or _from_codes(span, name)
+    # A framework's wrapper says less than a message of which the form is known.
+    found = found or _from_status_text(span, name)
+    for facts in (recorded, raised):
+        if found is None and facts is not None and facts.told is not None:
+            found = _from_facts(facts)
+    if found is None and failed_call is not None and _may_be_of_a_call(name, failed_call):
+        found = _from_call(failed_call)
+    if found is None and raised is not None:
+        found = _from_facts(raised)
+    if found is None and name is not None:
+        found = _finding(OTHER, f"exception:{name}", name)
+    return found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
 
 
-def _from_status_text(span: AgentSpan) -> Finding | None:
-    for pattern, rule in TEXT_RULES:
-        found = pattern.match(span.status_text)
-        if found is None:
+def _named(recorded: ErrorFacts | None, stated: str | None, raised: ErrorFacts | None) -> Finding | None:
+    """By class or code: the recorded exception's, else the stated one's, else that of the one in flight.
+
+    Where the one in flight is the one that is named, it knows more than its name.
+    """
+    by_name = facts_from_name(stated) if stated is not None else None
+    for facts in (recorded, by_name):
+        if facts is None or facts.name is None or find_named(facts) is None:
             continue
+        if raised is not None and _is_same(raised.name, facts.name) and find_named(raised) is not None:
+            return _from_facts(raised, facts.name)
+        return _from_facts(facts)
+    return _from_facts(raised) if raised is not None and find_named(raised) is not None else None
+
+
+def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:
+    """By the status of HTTP or gRPC that a span carries, which says nothing if it is that of a success."""
+    for key in HTTP_STATUS_KEYS:
+        status = _number(span.attributes.get(key))
+        rule = rule_of_http(status) if status is not None else None
         if rule is not None:
-            return _finding(rule, STATUS_TEXT, _named_error(span) or UNNAMED_ERROR)
-        code = found[1]
-        return _finding(classify(facts_from_name(code)), f"{STATUS_TEXT}:{code}", code)
+            return _finding(rule, f"{key}:{status}", name or str(status))
+    for key in GRPC_STATUS_KEYS:
+        code = _grpc_name(span.attributes.get(key))
+        rule = find_named(facts_from_name(code)) if code is not None else None
+        if rule is not None:
+            return _finding(rule, f"{key}:{code}", name or code)
     return None
 
 
-def _named_error(span: AgentSpan) -> str | None:
+def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
+    told = told_by(span.status_text)
+    if told is None:
+        return None
+    if told.code is None:
+        return _finding(told.rule, STATUS_TEXT, name or UNNAMED_ERROR)
+    return _finding(told.rule, f"{STATUS_TEXT}:{told.code}", told.code)
+
+
+def _from_call(failed_call: Finding) -> Finding:
+    return failed_call._replace(evidence=f"{LAST_STEP}:{failed_call.error_type or UNNAMED_ERROR}", paused=False)
+
+
+def _may_be_of_a_call(name: str | None, failed_call: Finding) -> bool:
+    """Whether an error that no row knows may be that of the last model call: it has no name, the same, or a wrapper's.
+
+    A sentence is no name.
+    """
+    if name is None or " " in name or word_of(name) in SAYS_NOTHING:
+        return True
+    return segment_of(name) in MODEL_CALL_WRAPPERS or _is_same(name, failed_call.error_type)
+
+
+def _is_same(one: str | None, other: str | None) -> bool:
+    """Whether two names are of one class, as far as their last segments tell."""
+    return one is not None and other is not None and segment_of(one) == segment_of(other)
+
+
+def _recorded(span: AgentSpan) -> ErrorFacts | None:
+    if span.recorded is not None:
+        return span.recorded
+    return facts_from_name(span.exception_types[-1]) if span.exception_types else None
+
+
+def _stated_name(span: AgentSpan) -> str | None:
     error_type = span.attributes.get(ERROR_TYPE)
     stated = encodable(error_type, ERROR_TYPE_LENGTH_MAX) if isinstance(error_type, str) else ""
-    recorded = encodable(span.exception_types[-1], ERROR_TYPE_LENGTH_MAX) if span.exception_types else ""
-    if recorded and find_rule(facts_from_name(recorded)) is not None:
-        return recorded
-    if stated and stated != UNNAMED_ERROR:
-        return stated
-    return recorded or None
+    return stated if stated and stated != UNNAMED_ERROR else None
 
 
-def _from_facts(facts: ErrorFacts) -> Finding:
-    name = encodable(facts.name or UNNAMED_ERROR, ERROR_TYPE_LENGTH_MAX)
+def _number(value: object) -> int | None:
+    """A status as number or as text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return facts_from_name(str.__str__(value)).http_status if isinstance(value, str) else None
+
+
+def _grpc_name(value: object) -> str | None:
+    if isinstance(value, str):
+        return encodable(value, ERROR_TYPE_LENGTH_MAX)
+    number = _number(value)
+    return GRPC_NUMBERS.get(number, str(number)) if number is not None and abs(number) < _CODE_MAX else None
+
+
+def _from_facts(facts: ErrorFacts, called: str | None = None) -> Finding:
+    name = encodable(called or facts.name or UNNAMED_ERROR, ERROR_TYPE_LENGTH_MAX)
     return _finding(classify(facts), f"exception:{name}", name)
 
 

@@ -56,6 +56,7 @@ class ScopeRules(NamedTuple):
     - `stop_event`: where a span says why its run stopped;
     - `ends_clean`: a failed run's root may end UNSET or OK;
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
+    - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
     - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
     - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
@@ -72,6 +73,7 @@ class ScopeRules(NamedTuple):
     stop_event: StopEvent | None = None
     ends_clean: bool = False
     fails_with_last_agent: bool = False
+    fails_with_last_call: bool = False
     records_pauses: bool = False
     leaves_failed_open: bool = False
     has_lifetime_totals: bool = False
@@ -148,7 +150,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_keys=("name",),
         ends_clean=True,
         fails_with_last_agent=True,
+        fails_with_last_call=True,
     ),
+    # Sets OK as it leaves, whatever is being raised just then.
+    "openinference.instrumentation.claude_agent_sdk": ScopeRules(ends_clean=True),
     "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),
     # A graph without "agent" in its name is a CHAIN.
     "openinference.instrumentation.langchain": ScopeRules(roots=Pattern(r"LangGraph"), records_pauses=True),
@@ -161,6 +166,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     # Forces the root of a run that streams to OK.
     "openinference.instrumentation.smolagents": ScopeRules(ends_clean=True, leaves_failed_open=True),
     "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
+    # Agno returns a run that failed of its model as any other, with `status` set to error, which these do not look at.
+    # It calls the model again, or another one, where it has not given up, so that the last call tells.
+    "opentelemetry.instrumentation.agno": ScopeRules(fails_with_last_call=True),
+    "opentelemetry.instrumentation.genai.agno": ScopeRules(fails_with_last_call=True),
     "strands.telemetry.tracer": ScopeRules(
         root_operations=frozenset({"invoke_graph", "invoke_swarm"}),
         stop_event=StopEvent("gen_ai.choice", "finish_reason"),
@@ -196,7 +205,7 @@ _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
 
 _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
-_OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True)
+_OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)

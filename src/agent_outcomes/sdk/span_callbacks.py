@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, StatusCode
 
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.parts import COPYING_SCOPES
@@ -140,6 +140,9 @@ class SpanCallbacks:
         bounded: Any = span._attributes
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False
+        # How a call failed may say how its run did.
+        if span._status.status_code is StatusCode.ERROR:
+            return False
         scope_name = scope._name if scope is not None else ""
         if not plan.is_call:
             item: Item = (plan, plan.values(attributes))
@@ -202,9 +205,11 @@ def has_fast_attributes() -> bool:
         found = (span._context[1], span._parent, span._instrumentation_scope._name, span._attributes._dict)
         has_events = bool(span._events)
         unset = (span._attributes.dropped or None, span._attributes.max_value_len, span._start_time, span._end_time)
+        is_unset = span._status.status_code is StatusCode.UNSET
     except (AttributeError, TypeError, IndexError):
         return False
-    return found == (2, context, "scope", {"key": "value"}) and not has_events and not any(unset)
+    is_known = found == (2, context, "scope", {"key": "value"}) and not any(unset)
+    return is_known and is_unset and not has_events
 
 
 def _scope_of(span: ReadableSpan) -> str:

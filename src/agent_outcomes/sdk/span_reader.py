@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
+from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import ROLE_KEYS
 from agent_outcomes.run.model import AgentSpan
@@ -34,6 +35,7 @@ _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCo
 _ROLE_KEYS: Final = tuple(sorted(ROLE_KEYS))
 _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
+_EXCEPTION_KEYS: Final = (_EXCEPTION_TYPE, "exception.message", "exception.stacktrace")
 EXCEPTION_EVENTS_MAX: Final = 32
 STATUS_TEXT_LENGTH_MAX: Final = 4096
 TIME_MAX_NS: Final = 2**63 - 1
@@ -159,6 +161,7 @@ class SpanReader:
             _stop_reason(events, scope) if events else None,
             _status_text(status.description),
             in_flight,
+            _recorded(events) if events and status.status_code is StatusCode.ERROR else None,
         )
 
     def _events(self) -> Sequence[Event]:
@@ -192,6 +195,15 @@ def _exception_types(events: Sequence[Event]) -> tuple[str, ...]:
             if isinstance(exception_type, str):
                 types.append(str.__str__(exception_type))
     return tuple(types)
+
+
+def _recorded(events: Sequence[Event]) -> ErrorFacts | None:
+    """What the last exception event says; its texts are not kept."""
+    for event in reversed(events[-EXCEPTION_EVENTS_MAX:]):
+        if event.name == _EXCEPTION_EVENT and event.attributes:
+            texts = [event.attributes.get(key) for key in _EXCEPTION_KEYS]
+            return facts_from_recorded(*(str.__str__(text) if isinstance(text, str) else "" for text in texts))
+    return None
 
 
 def _stop_reason(events: Sequence[Event], scope: str) -> str | None:

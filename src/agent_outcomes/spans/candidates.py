@@ -5,22 +5,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.settlement import Settlement
+from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.evidence import infer, infer_open
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import Source
-from agent_outcomes.spans.gathered import Candidate, Gathered, agent_name_of
-from agent_outcomes.spans.marks import Likeness
+from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd, agent_name_of
+from agent_outcomes.spans.marks import Likeness, pause_in
 from agent_outcomes.spans.open_spans import caller_id_of
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
-    from agent_outcomes.spans.facts import SpanIds
+    from agent_outcomes.spans.facts import SpanFacts, SpanIds
     from agent_outcomes.spans.open_spans import OpenSpan
+
+
+def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: BaseException | None) -> StepEnd:
+    """How a span of this role ended that is no agent; `error` is what was in flight and had not been at its start."""
+    pause = pause_in(span)
+    if not span.has_failed:
+        return WENT_WELL if pause is None else StepEnd(pause)
+    if role is not Role.MODEL:
+        return StepEnd(pause, has_failed=True)
+    in_flight = facts_from_exception(error) if error is not None else None
+    return StepEnd(pause, infer(span.snapshot(attributes, in_flight)), has_failed=True)
 
 
 def settlement_of(candidate: Candidate) -> Settlement:
@@ -62,7 +77,7 @@ def ended_candidate(
     keeps_handoffs: bool,
 ) -> Candidate:
     """A span that has ended as a candidate, with what it has gathered; it may turn out to be a nested agent."""
-    finding = infer(span, gathered.nested, _pause_below(span, gathered))
+    finding = infer(span, gathered.nested, _pause_below(span, gathered), gathered.failure)
     may_be_nested = keeps_handoffs and node is not None and node.parent is not None
     return Candidate(
         span,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
-from agent_outcomes.spans.gathered import Gathered, fold, passed_on
+from agent_outcomes.spans.gathered import WENT_WELL, Gathered, fold, passed_on
 from agent_outcomes.spans.marks import Likeness
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.never_ended import Doubtful, end_aftermath
@@ -29,11 +29,10 @@ from agent_outcomes.spans.placement import keep_short
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.facts import SpanIds
-    from agent_outcomes.spans.gathered import Candidate
+    from agent_outcomes.spans.gathered import Candidate, StepEnd
     from agent_outcomes.spans.marks import Reading
     from agent_outcomes.spans.placement import Placement
 
@@ -62,7 +61,7 @@ class SpanEnds:
         self._end = end
         self._keeps_handoffs = keeps_handoffs
 
-    def end_plain(self, node: OpenSpan | None, own: Tally | None, pause: Finding | None) -> None:
+    def end_plain(self, node: OpenSpan | None, own: Tally | None = None, end: StepEnd = WENT_WELL) -> None:
         """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
         if node is None:
             return
@@ -74,7 +73,7 @@ class SpanEnds:
             seen = version_of(node)
             if waiting_in(node):
                 continue
-            moved = self._close(node, seen, own, pause)
+            moved = self._close(node, seen, own, end)
         if node.doubt is not None:
             self._doubtful.remove(node)
         shorten(node)
@@ -116,12 +115,12 @@ class SpanEnds:
                 later.append(one)
         return later
 
-    def _close(self, node: OpenSpan, seen: int, own: Tally | None, pause: Finding | None) -> int:
+    def _close(self, node: OpenSpan, seen: int, own: Tally | None, end: StepEnd) -> int:
         span_id = node.context.span_id
         if nearest_open(node.parent) is None:
             # What it has gathered is nobody's.
             return moves.end_alone(self._board, span_id, node, seen)
-        item = passed_on(gathered_by(node, []), own, pause)
+        item = passed_on(gathered_by(node, []), own, end)
         moved = CLOSED
         while moved is CLOSED:
             above = None if item.is_empty else nearest_open(node.parent)

@@ -7,9 +7,10 @@ or because another thread was faster, gives the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.run.aggregates import Sums, cover_agent, cover_call, cover_span
 from agent_outcomes.run.calls import MODEL_CALLS
@@ -34,12 +35,27 @@ if TYPE_CHECKING:
     Item = tuple[Any, ...]
 
 
+class StepEnd(NamedTuple):
+    """How a span ended that is no agent.
+
+    `pause` that it asked a human, `failure` how a model call failed; `has_failed` whether its status is ERROR.
+    """
+
+    pause: Finding | None = None
+    failure: Finding | None = None
+    has_failed: bool = False
+
+
+WENT_WELL: Final = StepEnd()
+
+
 class Gathered:
     """What lies below a span.
 
     Usage is kept apart by what it is reached through: no tool nor agent (`tally`), a tool and no agent (`by_tools`), an
     agent (`by_agents`). A model call around it may be one of the first, never one of the others. `nested` is how the
-    last agent below ended, `pause` that a step right below asked a human and waits for the answer.
+    last agent below ended, `pause` that a step right below asked a human and waits for the answer, `failure` how the
+    last model call or agent below failed, if nothing went well after that.
     """
 
     # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
@@ -51,6 +67,7 @@ class Gathered:
     contradicted = False
     nested: Finding | None = None
     pause: Finding | None = None
+    failure: Finding | None = None
     agent_name: str | None = None
     handoffs: list[Handoff] | None = None
     handoffs_lost = 0
@@ -65,6 +82,11 @@ class Gathered:
         self.stated, differ = add_stated(self.stated or {}, attributes)
         if contradicted or differ:
             self.contradicted = True
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether anything below has called a model or a tool, or reports figures."""
+        return self.tally is not None or self.by_tools is not None or self.by_agents is not None
 
     def zone(self) -> Tally | None:
         """Usage of what no agent below has called; not to be changed."""
@@ -81,7 +103,7 @@ class Gathered:
         plan.add_to(self.tally, leaves)
 
     def absorb(self, other: Gathered) -> None:
-        """Add what a span that ended had gathered; a pause concerns the span right above it alone."""
+        """Add what a span that ended had gathered; a pause concerns the span right above it, a failure what follows."""
         if other.tally is not None:
             self.tally = _added(self.tally, other.tally)
         if other.by_tools is not None:
@@ -165,7 +187,7 @@ class Candidate:
         """Usage of the span and everything below it, each call once; one to change."""
         gathered, own = self.gathered, self.own
         if own is not None and self.likeness is Likeness.BY_OUTCOME:
-            return passed_on(gathered, own, None).whole()
+            return passed_on(gathered, own).whole()
         whole = gathered.whole()
         if own is None:
             return None if whole is None else whole.copy()
@@ -194,10 +216,7 @@ def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
     """Everything that a span has been left, in order; the agents in `waiting` are folded in as called by it."""
     whole = Gathered()
-    if before is not None:
-        whole.absorb(before)
-        if before.pause is not None:
-            whole.pause = before.pause
+    has_failed = before is not None and _take(whole, before)
     leaves: dict[Plan, list[Item]] = {}
     for item in items:
         if type(item) is tuple:
@@ -206,25 +225,49 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
                 leaves[item[0]] = [item]
             else:
                 held.append(item)
-        else:
-            whole.absorb(item)  # type: ignore[arg-type]  # mypy does not narrow by type()
-            if item.pause is not None:  # type: ignore[union-attr]  # likewise
-                whole.pause = item.pause  # type: ignore[union-attr]  # likewise
+        elif _take(whole, item):  # type: ignore[arg-type]  # mypy does not narrow by type()
+            has_failed = True
+    if has_failed:
+        whole.failure = _last_failure(before, items)
     for plan, items_of_plan in leaves.items():
         whole.add_leaves(plan, items_of_plan)
     for candidate in waiting:
-        whole.absorb(handed_off(candidate))
+        handed = handed_off(candidate)
+        whole.absorb(handed)
+        whole.failure = _last_failure(whole, (handed,))
     return whole
 
 
-def passed_on(gathered: Gathered, own: Tally | None, pause: Finding | None) -> Gathered:
+def _take(whole: Gathered, item: Gathered) -> bool:
+    """Take what one step has left, its pause with it; whether it has failed."""
+    whole.absorb(item)
+    if item.pause is not None:
+        whole.pause = item.pause
+    return item.failure is not None
+
+
+def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> Finding | None:
+    """How the last call or agent failed; whatever was done after it shows that the run got over it."""
+    failure = before.failure if before is not None else None
+    for item in items:
+        if isinstance(item, tuple):
+            failure = None
+        elif item.failure is not None or item.nested is not None or item.has_usage:
+            failure = item.failure
+    return failure
+
+
+def passed_on(gathered: Gathered, own: Tally | None, end: StepEnd = WENT_WELL) -> Gathered:
     """What an ended span that is no agent leaves with the one above it."""
     left = Gathered()
     left.absorb(gathered)
     if own is not None:
         _lay_over(left, own)
-    if pause is not None:
-        left.pause = pause
+    if end.pause is not None:
+        left.pause = end.pause
+    failure = _failure_of(gathered, own, end)
+    if failure is not None:
+        left.failure = failure
     return left
 
 
@@ -257,6 +300,15 @@ def _lay_call_over(left: Gathered, own: Tally) -> None:
         left.by_tools = _added(left.by_tools, one)
 
 
+def _failure_of(gathered: Gathered, own: Tally | None, end: StepEnd) -> Finding | None:
+    """How a step, or what lies below it, failed: a call or a tool that went well got over it, a mere step did not."""
+    if end.failure is None:
+        return gathered.failure if end.has_failed or own is None else None
+    # Of one call seen twice the inner span is the one that knows the provider's error.
+    is_unnamed = end.failure.execution.category == OTHER.category
+    return gathered.failure if is_unnamed and gathered.failure is not None else end.failure
+
+
 def handed_off(candidate: Candidate) -> Gathered:
     """What an agent-like span that is no run leaves with the agent above it.
 
@@ -264,13 +316,17 @@ def handed_off(candidate: Candidate) -> Gathered:
     keeps its own.
     """
     if candidate.likeness is Likeness.BY_OUTCOME:
-        left = passed_on(candidate.gathered, candidate.own, None)
+        left = passed_on(candidate.gathered, candidate.own)
         left.add_stated(stated_for_run(candidate.span))
+        if candidate.gathered.failure is not None:
+            left.failure = candidate.gathered.failure
     else:
         left = Gathered()
         left.absorb_all_but_usage(candidate.gathered)
         tally = candidate.tally()
         left.nested = candidate.finding
+        if candidate.finding.failed and not candidate.finding.paused:
+            left.failure = candidate.finding
         name = agent_name_of(candidate.span)
         if name is not None and (name not in DEFAULT_NAMES or left.agent_name is None):
             left.agent_name = name

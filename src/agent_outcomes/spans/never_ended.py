@@ -20,7 +20,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.outcome.classification import facts_from_exception, is_interruption, is_silent
+from agent_outcomes.outcome.classification import is_interruption, is_silent
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans import moves
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.facts import FactsOf, SpanFacts, SpanIds
 
@@ -107,7 +109,7 @@ def has_failed(node: OpenSpan, facts_of: FactsOf) -> bool:
     if span is None or doubt is None:
         return False
     failure = doubt.failure
-    return facts_of(span).has_failed or (failure is not None and is_interruption(failure))
+    return facts_of(span).has_failed or (failure is not None and _ends_the_run(failure))
 
 
 def place_after(node: OpenSpan, facts: SpanFacts, attributes: Mapping[str, Any], facts_of: FactsOf) -> None:
@@ -133,7 +135,7 @@ def end_aftermath(node: OpenSpan) -> None:
     moved = moves.CHANGED
     while moved is not moves.DONE:
         seen = version_of(aftermath)
-        item = passed_on(gathered_by(aftermath, []), None, None)
+        item = passed_on(gathered_by(aftermath, []), None)
         above = None if item.is_empty else nearest_open(aftermath.parent)
         inbox = None if above is None else inbox_of(above)
         moved = moves.end_behind(doubt, aftermath, seen, above, inbox, item)
@@ -151,7 +153,7 @@ def note_failure(node: OpenSpan, error: BaseException | None) -> None:
     if error is None or id(error) == node.exception_id or above is None or above.doubt is None:
         return
     facts = facts_from_exception(error)
-    if not is_silent(facts):
+    if _ends_the_run(facts) or not is_silent(facts):
         above.doubt.failure, above.doubt.failed_at_ns = facts, time.time_ns()
 
 
@@ -160,7 +162,12 @@ def snapshot_given_up(node: OpenSpan, span: SpanFacts, attributes: dict[str, Any
     facts = span.snapshot(attributes, None)
     doubt = node.doubt or Doubt()
     failure = doubt.failure
-    if failure is not None and not is_interruption(failure) and failure.name not in facts.exception_types:
+    if failure is not None and not _ends_the_run(failure) and failure.name not in facts.exception_types:
         failure = None
     end_ns = span.failed_at_ns() or doubt.failed_at_ns or time.time_ns()
     return facts._replace(start_ns=span.start_ns or end_ns, end_ns=end_ns, in_flight=failure)
+
+
+def _ends_the_run(failure: ErrorFacts) -> bool:
+    # A program that ends well says nothing of how the run went, but that nothing follows.
+    return is_interruption(failure) or failure.is_clean_exit

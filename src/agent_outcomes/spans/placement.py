@@ -214,7 +214,7 @@ class Placement:
         revision = None if statement is None else _revised(settled, statement, problems)
         gathered = candidate.gathered
         gathered.stated = None
-        item = passed_on(gathered, candidate.own, None)
+        item = passed_on(gathered, candidate.own)
         is_metered = candidate.own is not None and candidate.own.parts is not None
         moved = CLOSED
         while moved is CLOSED:

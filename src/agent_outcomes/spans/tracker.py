@@ -16,10 +16,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
+from agent_outcomes.spans.candidates import step_end_of
 from agent_outcomes.spans.ends import SpanEnds
 from agent_outcomes.spans.giving_up import GivingUp
 from agent_outcomes.spans.marks import (
@@ -28,7 +29,6 @@ from agent_outcomes.spans.marks import (
     Standing,
     is_outcome_span,
     own_usage,
-    pause_in,
     run_span_of,
     seen_as,
     standing_of,
@@ -209,17 +209,18 @@ class RunTracker:
             self._giving_up.end_in_doubt(node, facts, attributes, error)
             node = self._node_of(context)
         if is_outcome_span(facts.scope, facts.name):
-            self._ends.end_plain(node, None, None)
+            self._ends.end_plain(node)
             return
         if self._inherited and context.span_id in self._inherited and node is None:
             return
         role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
         own = own_usage(facts, attributes, role, self._reading.price_of)
+        if error is not None and node is not None and id(error) == node.exception_id:
+            error = None
         if likeness is Likeness.NONE:
-            self._ends.end_plain(node, own, pause_in(facts))
+            self._ends.end_plain(node, own, step_end_of(facts, attributes, role, error))
         elif not self._doubtful.has_given_up(context):
-            fresh = error is not None and (node is None or id(error) != node.exception_id)
-            in_flight = facts_from_exception(error) if error is not None and fresh else None
+            in_flight = facts_from_exception(error) if error is not None else None
             self._evicted.pop(context.span_id, None)
             self._ends.end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
 
@@ -228,7 +229,7 @@ class RunTracker:
         node = self._node_of(context)
         if node is not None and self.doubted:
             self._giving_up.end_in_doubt(node, self._reading.facts_of(node.span), {}, error)
-        self._ends.end_plain(self._node_of(context), None, None)
+        self._ends.end_plain(self._node_of(context))
 
     def flush(self) -> None:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
@@ -275,4 +276,4 @@ class RunTracker:
             self._evicted[node.context.span_id] = node
             if len(self._evicted) > EVICTED_MAX:
                 self._evicted.pop(oldest_key(self._evicted) or 0, None)
-        self._ends.end_plain(node, None, None)
+        self._ends.end_plain(node)

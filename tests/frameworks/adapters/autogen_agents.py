@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.conditions import MaxMessageTermination
@@ -112,7 +112,7 @@ async def _ask_team_in_run(server: ModelServer, tool: Tool = weather, timeout_s:
 def _team_stated(server: ModelServer) -> None:
     async def main() -> None:
         with agent_run(server.cast.lead):
-            await _ask_team(server, _asynchronous_weather)
+            await _ask_team(server, cast("Tool", _asynchronous_weather))
 
     asyncio.run(main())
 

@@ -43,7 +43,7 @@ async def _loop(server: ModelServer, of_tools: MCPServer, timeout_s: float | Non
         known = [_declared(tool) for tool in (await tools.list_tools()).tools]
         while True:
             answer = await model.chat.completions.create(model=MODEL, messages=messages, tools=known)
-            message = answer.choices[0].message
+            message: Any = answer.choices[0].message
             if not message.tool_calls:
                 return message.content or ""
             messages.append(message)

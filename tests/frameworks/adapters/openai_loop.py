@@ -65,9 +65,10 @@ def declared(tool: Any) -> dict[str, Any]:
 async def loop(client: AsyncOpenAI, tool: Any, call: Callable[[str], Any]) -> str:
     """Ask the model until it wants no more of the tool."""
     messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    tools: list[Any] = [declared(tool)]
     while True:
-        answer = await client.chat.completions.create(model=MODEL, messages=messages, tools=[declared(tool)])
-        message = answer.choices[0].message
+        answer = await client.chat.completions.create(model=MODEL, messages=messages, tools=tools)
+        message: Any = answer.choices[0].message
         if not message.tool_calls:
             return message.content or ""
         messages.append(message)

@@ -114,7 +114,7 @@ def test_each_figure_comes_with_its_reason(recorded: Recorded) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("Error code: 429 - {}", "the span's status is ERROR, and its message names HTTP status 429"),
+        ("Error code: 429 - {}", "the span's status is ERROR, and its message names 429"),
         ("Max iterations of 3 reached!", "the span's status is ERROR, and its message has a form that is known"),
     ],
 )

@@ -128,14 +128,21 @@ def test_step_that_failed_of_something_else_explains_nothing(pipeline: Pipeline)
     assert pipeline.events()[0].outcome("error.category") == "other"
 
 
-@pytest.mark.parametrize(("error", "category"), [(KeyboardInterrupt, "terminated"), (SystemExit, "terminated")])
-def test_interrupted_run(pipeline: Pipeline, error: type[BaseException], category: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "category"),
+    [
+        (KeyboardInterrupt(), "cancelled", "terminated"),
+        (SystemExit(1), "cancelled", "terminated"),
+        (SystemExit(0), "success", None),
+    ],
+)
+def test_interrupted_run(pipeline: Pipeline, error: BaseException, status: str, category: str | None) -> None:
     """Ctrl-C leaves the span open without a mark: the run was cancelled, the next one is its own."""
     tracer = pipeline.tracer(SMOLAGENTS)
     span = tracer.start_span("weather.run", attributes=ROOT)
     context_api.attach(trace.set_span_in_context(span))
     with (
-        contextlib.suppress(error),
+        contextlib.suppress(type(error)),
         tracer.start_as_current_span("Step 1", attributes=STEP),
         tracer.start_as_current_span("generate", attributes=LLM),
     ):
@@ -144,7 +151,7 @@ def test_interrupted_run(pipeline: Pipeline, error: type[BaseException], categor
         raise ValueError("theirs")  # noqa: EM101 - what the application does meanwhile
     assert pipeline.run_count() == 0
     run_well(tracer)
-    assert cells(pipeline) == [("weather", "cancelled", None), ("weather", "success", 10)]
+    assert cells(pipeline) == [("weather", status, None), ("weather", "success", 10)]
     assert pipeline.events()[0].outcome("error.category") == category
 
 

@@ -156,13 +156,18 @@ def test_time_limit_inside_the_run(pipeline: Pipeline) -> None:
     ("error", "status", "category"),
     [
         (KeyboardInterrupt, "cancelled", "terminated"),
-        (SystemExit, "cancelled", "terminated"),
+        (SystemExit(2), "cancelled", "terminated"),
+        (SystemExit(0), "success", None),
+        (SystemExit, "success", None),
         (GeneratorExit, "success", None),
     ],
 )
-def test_interruptions(pipeline: Pipeline, error: type[BaseException], status: str, category: str | None) -> None:
-    """The process being stopped cancels the run; a generator being closed says nothing."""
-    with pytest.raises(error), pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT):
+def test_interruptions(
+    pipeline: Pipeline, error: type[BaseException] | BaseException, status: str, category: str | None
+) -> None:
+    """The process being stopped cancels the run; a program that ends well, or a generator closed, says nothing."""
+    kind = error if isinstance(error, type) else type(error)
+    with pytest.raises(kind), pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT):
         raise error
     event = pipeline.event()
     assert (event.outcome("status"), event.outcome("error.category")) == (status, category)

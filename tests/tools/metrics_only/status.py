@@ -6,12 +6,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.outcome.classification import UNNAMED_ERROR, facts_from_name, find_rule
-from agent_outcomes.outcome.codes import CATEGORY_RULES, FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
-from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, ERROR_RULES, OTHER, UPSTREAM, Classification
+from agent_outcomes.outcome.classification import UNNAMED_ERROR
+from agent_outcomes.outcome.codes import CATEGORY_RULES, FINISH_REASON_RULES, HTTP_RULES
+from agent_outcomes.outcome.error_classes import PARENTS_OF_ALL
+from agent_outcomes.outcome.error_names import (
+    AROUND,
+    BEFORE,
+    BEHIND,
+    BETWEEN,
+    PYTHONS_OWN,
+    SUFFIX,
+    names,
+    rule_by_word,
+    stems,
+    word_of,
+    words,
+)
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, UPSTREAM, Classification
 from agent_outcomes.outcome.spellings import STATUS_WORDS
+from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
 from agent_outcomes.run.conventions import FINISH_REASON
+from agent_outcomes.run.evidence import HTTP_STATUS_KEYS
 from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
@@ -61,13 +77,14 @@ def stated_status() -> Iterator[str]:
 
 def _rule_names() -> dict[Classification, str]:
     """A name for every row of the tables: its category, with the status before it where two rows share one."""
-    rows = [row for row, _ in ERROR_RULES]
-    rows += [*HTTP_RULES.values(), *GRPC_RULES.values(), *FINISH_REASON_RULES.values(), *CATEGORY_RULES.values(), OTHER]
-    names: dict[Classification, str] = {}
-    for row in dict.fromkeys(rows):
+    rows = [*names().values(), *words().values(), *TYPE_RULES.values()]
+    rows += [*HTTP_RULES.values(), *FINISH_REASON_RULES.values(), *CATEGORY_RULES.values(), OTHER]
+    named: dict[Classification, str] = {}
+    for row in sorted(set(rows), key=rows.index):
         name = row.category or row.status.value
-        names[row] = f"{row.status.value}_{name}" if name in names.values() else name
-    return names
+        taken = (name, f"{row.status.value}_{name}", f"{row.status.value}_{name}_{str(row.retryable).lower()}")
+        named[row] = next(one for one in taken if one not in named.values())
+    return named
 
 
 def _rule(row: Classification) -> str:
@@ -82,40 +99,71 @@ def _rule(row: Classification) -> str:
 
 
 def error_names() -> Iterator[str]:
-    """The rule of the recorded exception, else of the stated error type: by full name or code, then by last segment."""
-    names = _rule_names()
-    full = {str(code): names[row] for code, row in HTTP_RULES.items()}
-    full |= {code: names[row] for code, row in GRPC_RULES.items()}
-    segments: dict[str, str] = {}
-    for row, spelled in ERROR_RULES:
-        for name in spelled:
-            segment = name.rpartition(".")[2]
-            by_segment = find_rule(facts_from_name(segment))
-            if by_segment is not row:
-                full[name] = names[row]
-            if by_segment is not None:
-                segments[segment] = names[by_segment]
+    """The rule of the recorded exception, else of the stated error type: by full name or code, then by its word."""
+    rules = _rule_names()
+    full = {str(code): rules[row] for code, row in (*HTTP_RULES.items(), *TYPE_RULES.items())}
+    full |= {name: rules[row] for name, row in names().items() if rule_by_word(name) is not row}
     stated = attribute(semconv.ERROR_TYPE)
     needed = f"{IN_ERROR} or IsString({stated})"
-    yield assign(cache("rules"), map_of({name: _rule(row) for row, name in names.items()}))
+    yield assign(cache("rules"), map_of({name: _rule(row) for row, name in rules.items()}))
     yield assign(cache("names"), map_of_words(full), needed)
-    yield assign(cache("segments"), map_of_words(segments), needed)
+    yield assign(cache("words"), map_of_words({word: rules[row] for word, row in words().items()}), needed)
+    yield assign(cache("stems"), map_of_words({stem: rules[row] for stem, row in _own_stems().items()}), needed)
     yield assign(cache("recorded"), attribute(EXCEPTION), f"IsString({attribute(EXCEPTION)})")
     usable = f'IsString({stated}) and {stated} != "" and {stated} != {quoted(UNNAMED_ERROR)}'
     yield assign(cache("error_type"), stated, usable)
     for name in ("recorded", "error_type"):
-        yield from _rule_by_name(name, names)
+        yield from _rule_by_name(name, rules)
+    yield from _rule_by_status(rules)
 
 
-def _rule_by_name(name: str, names: Mapping[Classification, str]) -> Iterator[str]:
-    error, segment, rule = cache(name), cache(f"{name}_segment"), cache("rule")
+def _own_stems() -> Mapping[str, Classification]:
+    """The stems that are no words."""
+    return {stem: row for stem, row in stems().items() if stem not in words()}
+
+
+def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[str]:
+    error, word, rule = cache(name), cache(f"{name}_word"), cache("rule")
     open_yet = f"{rule} == nil"
-    yield assign(segment, error)
-    yield replace_all(segment, r"^.*\.", "")
+    # What is one of Python's own is looked up by its full name alone.
+    not_pythons = f"{error} != nil and not {is_one_of(_pythons_own(), error)}"
     yield look_up(rule, cache("names"), error, open_yet)
-    yield look_up(rule, cache("segments"), segment, open_yet)
+    yield assign(word, error, not_pythons)
+    for pattern in (AROUND, BEHIND):
+        yield replace_all(word, pattern, "$1")
+    yield replace_all(word, BEFORE, "")
+    yield assign(word, f"ToLowerCase({word})", f"{word} != nil")
+    yield replace_all(word, BETWEEN, "")
+    yield look_up(rule, cache("words"), word, open_yet)
+    yield replace_all(word, SUFFIX, "")
+    yield look_up(rule, cache("stems"), word, open_yet)
+    yield from _rule_by_range(error, rules)
+
+
+def _rule_by_status(rules: Mapping[Classification, str]) -> Iterator[str]:
+    rule, status = cache("rule"), cache("http_status")
+    for key in HTTP_STATUS_KEYS:
+        yield assign(status, f"String({attribute(key)})", f"{IN_ERROR} and {rule} == nil and {attribute(key)} != nil")
+        yield look_up(rule, cache("names"), status, f"{rule} == nil")
+        yield from _rule_by_range(status, rules)
+
+
+def _rule_by_range(status: str, rules: Mapping[Classification, str]) -> Iterator[str]:
+    rule = cache("rule")
     for pattern, row in (("^5[0-9]{2}$", UPSTREAM), ("^4[0-9]{2}$", BAD_REQUEST)):
-        yield assign(rule, quoted(names[row]), f"{open_yet} and {error} != nil and IsMatch({error}, {quoted(pattern)})")
+        yield assign(
+            rule, quoted(rules[row]), f"{rule} == nil and {status} != nil and IsMatch({status}, {quoted(pattern)})"
+        )
+
+
+def _pythons_own() -> list[str]:
+    """Python's own exceptions of no row that a word of the tables sounds like, and other classes of that sort."""
+    return sorted(PARENTS_OF_ALL) + sorted(
+        spelled
+        for name in PYTHONS_OWN
+        for spelled in (name, f"builtins.{name}")
+        if f"builtins.{name}" not in names() and word_of(name) in words()
+    )
 
 
 def finding() -> Iterator[str]:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes import Outcome, retry_after_s
-from agent_outcomes.outcome.classification import LEAVES_MAX, classify, facts_from_exception, leaves
+from agent_outcomes.outcome.classification import classify
+from agent_outcomes.outcome.exception_reader import LEAVES_MAX, facts_from_exception, leaves
 from tests.chained_errors import caused
 
 if TYPE_CHECKING:

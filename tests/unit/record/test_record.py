@@ -17,8 +17,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.attribute_reader import SpanLimits
-from agent_outcomes.outcome.classification import facts_from_exception
 from agent_outcomes.outcome.currencies import CURRENCIES
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.model import Outcome
 from agent_outcomes.record.record import BODY_LENGTH_MAX, Posting, Record, outcome_uid, record
 from agent_outcomes.run.conventions import Role

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent_outcomes.outcome.classification import facts_from_exception
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.run.evidence import Finding, infer
 from agent_outcomes.run.model import AgentSpan

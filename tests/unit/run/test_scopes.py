@@ -31,6 +31,9 @@ EXPECTED_NAMES = {
     ("logfire.openai_agents", "Responses API with {gen_ai.request.model!r}"): Role.MODEL,
     ("logfire.openai_agents", "Function: {name}"): Role.TOOL,
 }
+OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
+OPENLLMETRY_AGNO = "opentelemetry.instrumentation.agno"
+GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
@@ -69,6 +72,10 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LOGFIRE, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "name")),
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (LOGFIRE, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
+    (LOGFIRE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
+    (OPENINFERENCE_CLAUDE, "ends_clean"): (lambda rules: rules.ends_clean, True),
+    (OPENLLMETRY_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
+    (GENAI_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (OPENINFERENCE_CREWAI, "roots"): (lambda rules: rules.is_root({}, "sales.kickoff"), True),
     (LANGCHAIN, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
     (LANGCHAIN, "records_pauses"): (lambda rules: rules.records_pauses, True),

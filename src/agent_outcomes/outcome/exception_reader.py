@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an exception object says of itself: classes, codes and flags along its causes.
+
+Nothing here raises, whatever the object does when looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.outcome.bodies import codes_at, codes_in, look, within
+from agent_outcomes.outcome.classification import (
+    ERROR_NAME_LENGTH_MAX,
+    ErrorFacts,
+    classify,
+    deciding,
+    find_named,
+    first,
+    http_status_in,
+)
+from agent_outcomes.outcome.codes import GRPC_RULES
+from agent_outcomes.outcome.error_names import HTTP_ERRORS, rule_by_name, rule_of_code, rule_of_type
+from agent_outcomes.outcome.messages import Told, told_by
+from agent_outcomes.outcome.text import asked, is_a
+from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+CAUSE_DEPTH_MAX: Final = 8
+LEAVES_MAX: Final = 128
+# JSON-RPC leaves the hundred from -32000 to each protocol, such as MCP.
+_JSON_RPC_ERRORS: Final = range(-32768, -31999)
+_MCP: Final = "mcp."
+_SYSTEM_EXIT: Final = "builtins.SystemExit"
+
+_STATUS_PATHS: Final = (
+    ("status_code",),
+    ("status",),
+    ("http_status",),
+    ("response", "status_code"),
+    ("response", "status"),
+    ("code",),
+    ("error", "code"),
+)
+# Where SDKs keep what the provider calls the error, the more specific one first: OpenAI's `code` and `type`, Google's
+# `status` and `reason`, the error objects of Azure and MCP, botocore's response.
+_CODE_PATHS: Final = (
+    ("code",),
+    ("error", "code"),
+    ("error_code",),
+    ("reason",),
+    ("status",),
+    ("response", "Error", "Code"),
+    ("type",),
+    ("error", "type"),
+)
+_ARGS_OF: Final[Callable[[BaseException], tuple[object, ...]]] = vars(BaseException)["args"].__get__
+_EXCEPTIONS_OF: Final[Callable[[BaseException], tuple[BaseException, ...]]] = vars(BaseExceptionGroup)[
+    "exceptions"
+].__get__
+
+
+def facts_from_exception(error: BaseException) -> ErrorFacts:
+    """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag.
+
+    A group says what its errors say, if they agree or one of them forbids a retry; else it says nothing. A message of a
+    known form counts where nothing else does. Never raises.
+    """
+    facts = _facts(list(causes(error)))
+    return facts._replace(is_exit=not is_a(error, Exception), is_clean_exit=_is_clean_exit(error))
+
+
+def _facts(chain: Sequence[BaseException]) -> ErrorFacts:
+    codes = [code for one in chain for code in _codes(one)]
+    facts = ErrorFacts(
+        lineages=tuple(_lineage(type(one)) for one in chain),
+        retryable=first(_own_retryable(one) for one in chain),
+        http_status=first(_http_status(one) for one in chain),
+        grpc_code=first(_grpc_code(one) for one in chain),
+        vendor_code=next((code for code in codes if rule_of_code(code) is not None), None),
+        vendor_type=next((code for code in codes if rule_of_type(code) is not None), None),
+        errno_name=first(_errno_name(one) for one in chain),
+    )
+    return facts if find_named(facts) is not None else facts._replace(told=first(_told(one) for one in chain))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, a few levels deep and each once.
+
+    A group was raised from the error in it that decides what the group means, if one does.
+    """
+    return _along(error, _behind)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group and in the groups in it, at most `LEAVES_MAX` and one; none if the error is no group."""
+    found: list[BaseException] = []
+    unseen: list[BaseException] = [error] if is_a(error, BaseExceptionGroup) else []
+    while unseen and len(found) <= LEAVES_MAX:
+        one = unseen.pop()
+        if is_a(one, BaseExceptionGroup):
+            # Python's own tuple, whatever a subclass calls so: fixed when the group was made, it holds no circle.
+            unseen += _EXCEPTIONS_OF(one)[LEAVES_MAX::-1]
+        else:
+            found.append(one)
+    return found
+
+
+def _along(error: BaseException, behind: Callable[[BaseException], BaseException | None]) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and len(seen) < CAUSE_DEPTH_MAX and all(current is not one for one in seen):
+        seen.append(current)
+        yield current
+        current = behind(current)
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    return _deciding(leaves(error)) if is_a(error, BaseExceptionGroup) else _cause(error)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    # urllib and urllib3 keep what stopped them in `reason`, and raise it from nothing.
+    for name in ("__cause__", "reason"):
+        cause = look(error, name)
+        if is_a(cause, BaseException):
+            return cause
+    return None
+
+
+def _deciding(members: list[BaseException]) -> BaseException | None:
+    """The error that says what a group means: any if all are classified alike, else one that forbids a retry."""
+    if len(members) > LEAVES_MAX:
+        return None
+    # Along causes alone: a group among the causes of its own errors would be a circle.
+    number = deciding([classify(_facts(list(_along(one, _cause)))) for one in members])
+    return None if number is None else members[number]
+
+
+def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
+    stop = (object, BaseException, Exception)
+    names = tuple(
+        f"{one.__module__}.{one.__qualname__}"[:ERROR_NAME_LENGTH_MAX] for one in cls.__mro__ if one not in stop
+    )
+    return names or (f"builtins.{cls.__qualname__}",)
+
+
+def _own_retryable(error: BaseException) -> bool | None:
+    for name, meaning in (("is_retryable", True), ("retryable", True), ("non_retryable", False)):
+        flag = look(error, name)
+        if is_a(flag, bool):
+            return flag is meaning
+    return None
+
+
+def _http_status(error: BaseException) -> int | None:
+    for path in _STATUS_PATHS:
+        status = within(error, *path)
+        number = http_status_in(str.__str__(status)) if is_a(status, str) else status
+        if is_a(number, int) and not is_a(number, bool) and int.__int__(number) in HTTP_ERRORS:
+            return int.__int__(number)
+    status = within(error, "response", "ResponseMetadata", "HTTPStatusCode")
+    return status if type(status) is int and status in HTTP_ERRORS else None
+
+
+def _grpc_code(error: BaseException) -> str | None:
+    for attribute in ("code", "grpc_status_code"):
+        code = look(error, attribute)
+        # Only gRPC's own errors: calling an unknown object's method could do anything.
+        if callable(code) and any(name.startswith("grpc.") for name in _lineage(type(error))):
+            code = asked(code)
+        name = look(code, "name") if is_a(code, Enum) else None
+        if is_a(name, str) and str.__str__(name) in GRPC_RULES:
+            return str.__str__(name)
+    return None
+
+
+def _codes(error: BaseException) -> Iterator[str]:
+    """What the provider calls the error, in any of the places where that may stand."""
+    yield from codes_at(error, _CODE_PATHS)
+    yield from codes_in(look(error, "body"))
+    number = within(error, "error", "code")
+    if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
+        text = str(int.__int__(number))
+        if text in JSON_RPC_RULES or any(name.startswith(_MCP) for name in _lineage(type(error))):
+            yield text
+
+
+def _errno_name(error: BaseException) -> str | None:
+    number = look(error, "errno") if is_a(error, OSError) else None
+    name = errno.errorcode.get(int.__int__(number)) if is_a(number, int) else None
+    return name if name is not None and rule_of_code(name) is not None else None
+
+
+def _told(error: BaseException) -> Told | None:
+    # The text that the exception was made of; what its own `__str__` would do nobody knows.
+    text = next((one for one in _ARGS_OF(error) if is_a(one, str)), None)
+    return None if text is None else told_by(str.__str__(text))
+
+
+def _is_clean_exit(error: BaseException) -> bool:
+    """Whether it is the end of a program with the exit status of success."""
+    if not is_a(error, SystemExit):
+        return False
+    # A class of its own that the table knows, such as a worker's shutdown, says more than its exit status.
+    if next(filter(rule_by_name, _lineage(type(error))), None) != _SYSTEM_EXIT:
+        return False
+    code = look(error, "code")
+    return code is None or (is_a(code, int) and int.__int__(code) == 0)

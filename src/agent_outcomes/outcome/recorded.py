@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an exception says that stands on a span as an event: its class, its message, the causes in its stack trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.outcome.classification import (
+    ERROR_NAME_LENGTH_MAX,
+    ErrorFacts,
+    classify,
+    deciding,
+    find_rule,
+    first,
+    http_status_in,
+)
+from agent_outcomes.outcome.error_names import rule_of_code, word_of
+from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
+from agent_outcomes.outcome.messages import told_by
+from agent_outcomes.outcome.stack_traces import DEPTH_MAX, Thrown, causes_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agent_outcomes.outcome.errors import Classification
+    from agent_outcomes.outcome.messages import Told
+
+
+def facts_from_recorded(name: str, message: str = "", trace: str = "") -> ErrorFacts:
+    """What `exception.type`, `exception.message` and `exception.stacktrace` say together. Never raises."""
+    chain = causes_in(trace)
+    # A trace of something else, or one whose end was cut off, says nothing of this exception's causes.
+    if chain and name and chain[0].name and word_of(chain[0].name) != word_of(name):
+        chain = ()
+    members = chain[0].members if chain else ()
+    own = Thrown(name or (chain[0].name if chain else ""), message, members)
+    return _facts([*_along((own, *chain[1:]))][:DEPTH_MAX])
+
+
+def _along(chain: Sequence[Thrown]) -> Iterator[Thrown]:
+    """An exception and its causes; those of a group are the ones of the exception in it that decides what it means."""
+    for thrown in chain:
+        yield thrown
+        if thrown.members:
+            number = deciding([classify(_facts(member)) for member in thrown.members])
+            if number is not None:
+                yield from thrown.members[number]
+            return
+
+
+def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
+    told = [told_by(thrown.message) for thrown in chain]
+    codes = (one.code for one in told if one is not None and one.code is not None)
+    facts = ErrorFacts(
+        lineages=tuple((thrown.name[:ERROR_NAME_LENGTH_MAX],) for thrown in chain if thrown.name),
+        http_status=first(http_status_in(thrown.name) for thrown in chain),
+        vendor_type=first(thrown.name or None for thrown in chain),
+        vendor_code=next((code for code in codes if rule_of_code(code) is not None), None),
+        told=first(told),
+    )
+    return facts._replace(refined=_refined(chain, told)) if chain[0].name in VAGUE_CLASSES else facts
+
+
+def _refined(chain: Sequence[Thrown], told: Sequence[Told | None]) -> Classification | None:
+    """What stands beside a class that says less: its message, else its causes (of a name without a package none)."""
+    beside = told[0]
+    if beside is not None:
+        return beside.rule
+    return find_rule(_facts(chain[1:])) if len(chain) > 1 and "." in chain[0].name else None
