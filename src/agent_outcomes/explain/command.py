@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from agent_outcomes.explain.explanation import explain_runs, strangers
-from agent_outcomes.explain.replay import SpansError, read_spans, replay
+from agent_outcomes.explain.reading import SpansError, decoded, read_spans
+from agent_outcomes.explain.replay import replay
 from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ examples:
 
 exit codes: 0 every run is explained; 1 there is no agent run among the spans; 2 the input cannot be read
 
+A file that breaks off in its last line is read up to its last whole span, and standard error says so; the exit code is
+that of what could be read. Of a span that comes more than once the copy that ended last counts. Who is whose parent,
+and of one process by the span's own flags, decides before any clock and whatever was added to a resource on the way.
+
 An exception that was in flight when a span ended is seen by the processor but is not part of the exported span, so a
-cancelled run whose span says nothing of it reads as success here.
+cancelled run whose span says nothing of it reads as success here. A call that ended after its run counts here; for the
+processor it came too late, and the cost is incomplete.
 """
 
 
@@ -58,11 +64,13 @@ def add_explain(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 def run(options: Namespace) -> int:
     """Explain the runs of a file; returns the exit code."""
     try:
-        text = _read(options.file)
-        result = replay(read_spans(text))
+        export = read_spans(_read(options.file))
     except (SpansError, OSError, UnicodeDecodeError) as error:
         _write(sys.stderr, f"{options.file}: {error}")
         return UNUSABLE
+    if export.cut_line is not None:
+        _write(sys.stderr, f"{options.file}: line {export.cut_line} breaks off; what comes before that is explained")
+    result = replay(export.spans)
     wanted = options.wanted.lower()
     runs = [found for found in explain_runs(result) if found.id.startswith(wanted)]
     if options.json:
@@ -76,7 +84,7 @@ def run(options: Namespace) -> int:
 
 
 def _read(name: str) -> str:
-    return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    return decoded(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
 
 
 def _write(out: TextIO, line: str) -> None:

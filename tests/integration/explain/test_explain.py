@@ -25,7 +25,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from agent_outcomes.cli import main
-from agent_outcomes.explain.replay import SpansError, read_spans, replay
+from agent_outcomes.explain.reading import SpansError, read_spans
+from agent_outcomes.explain.replay import replay
 from agent_outcomes.otlp.json_codec import from_otlp_json, to_otlp_json
 from tests.pipeline import AGENT, TOOL, Pipeline, call_model, run_agent
 
@@ -265,7 +266,7 @@ def explained(text: str, *, as_json: bool) -> str:
     """What the command prints, run in this process; both streams."""
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stream), redirect_stderr(stream):
-        patch.setattr("sys.stdin", io.StringIO(text))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         main(["explain", "-", *(["--json"] if as_json else [])])
     return stream.getvalue()
 
@@ -302,7 +303,7 @@ def test_each_process_is_replayed_for_itself() -> None:
         inject(carrier)
     callee.tracer().start_span("invoke_agent b", extract(carrier), attributes=AGENT).end()
     text = "\n".join(to_otlp_json(encode_spans(each.get_finished_spans())) for each in (here, there))
-    result = replay(read_spans(text))
+    result = replay(read_spans(text).spans)
     assert [settlement.run.agent_name for settlement in result.settlements] == ["a", "b"]
 
 
@@ -339,7 +340,7 @@ def test_pretty_printed_json_is_one_document(recorded: Recorded) -> None:
     """As `jq` and people write it."""
     run_agent(recorded.pipeline.tracer(), "a")
     pretty = json.dumps(json.loads(recorded.text()), indent=2)
-    assert len(read_spans(pretty)) == len(read_spans(recorded.text())) == 4
+    assert len(read_spans(pretty).spans) == len(read_spans(recorded.text()).spans) == 4
 
 
 def test_odd_traces_do_not_confuse_it() -> None:
