@@ -112,8 +112,9 @@ FINISH_REASON_RULES: Mapping[str, Classification] = {
     "tool_failure": TOOL_ERROR,
 }
 
-# Why an instrumentation's own span event says that the run stopped (`ScopeRules.stop_event`), as above.
+# Why a framework's own span event (`ScopeRules.stop_event`) or answer (`STOP_OUTPUTS`) says that the run stopped.
 STOP_RULES: Mapping[str, Classification] = {
+    "aborted": CANCELLED,
     "span.cancelled": CANCELLED,
     "cancelled": CANCELLED,
     "checkpoint": AWAITING_HUMAN,
@@ -124,6 +125,8 @@ STOP_RULES: Mapping[str, Classification] = {
     "limit_total_tokens": BUDGET,
     "limit_turns": BUDGET,
     "max_tokens": TRUNCATED,
+    "suspended": AWAITING_HUMAN,
+    "tripwire": POLICY,
 }
 
 # What a category stated without an exception says about retrying.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
-Read from OpenTelemetry GenAI, OpenInference, Traceloop and Langfuse. What single frameworks do is in `scopes`.
+Read from OpenTelemetry GenAI, OpenInference, Traceloop, Langfuse, the Vercel AI SDK, Spring AI and Genkit. What single
+frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ OPERATION: Final = "gen_ai.operation.name"
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
 TRACELOOP_KIND: Final = "traceloop.span.kind"
 LANGFUSE_KIND: Final = "langfuse.observation.type"
+AI_SDK_OPERATION: Final = "ai.operationId"
+SPRING_AI_KIND: Final = "spring.ai.kind"
+GENKIT_TYPE: Final = "genkit:type"
+GENKIT_SUBTYPE: Final = "genkit:metadata:subtype"
 FINISH_REASON: Final = "gen_ai.agent.finish_reason"
 
 AGENT_NAME_KEYS: Final = (
@@ -28,6 +33,7 @@ AGENT_NAME_KEYS: Final = (
     "agent.name",
     "gen_ai.workflow.name",
     "traceloop.entity.name",
+    "ai.telemetry.functionId",
 )
 
 
@@ -70,10 +76,44 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "embedding": Role.MODEL,
         "tool": Role.TOOL,
     },
+    # The Vercel AI SDK, whatever tracer its user gives it. From version 7 on it calls the same operations invoke_agent.
+    AI_SDK_OPERATION: {
+        "ai.generateText": Role.AGENT,
+        "ai.streamText": Role.AGENT,
+        "ai.generateObject": Role.AGENT,
+        "ai.streamObject": Role.AGENT,
+        "ai.generateText.doGenerate": Role.MODEL,
+        "ai.streamText.doStream": Role.MODEL,
+        "ai.generateObject.doGenerate": Role.MODEL,
+        "ai.streamObject.doStream": Role.MODEL,
+        "ai.embed.doEmbed": Role.MODEL,
+        "ai.embedMany.doEmbed": Role.MODEL,
+        "ai.toolCall": Role.TOOL,
+    },
+    # Spring's tracer is the application's, too. Its model calls have an operation.
+    SPRING_AI_KIND: {
+        "chat_client": Role.AGENT,
+        "tool_call": Role.TOOL,
+    },
+    # What calls models and tools in turn; the root where the application has defined no flow.
+    GENKIT_TYPE: {"util": Role.AGENT},
+    GENKIT_SUBTYPE: {
+        "flow": Role.AGENT,
+        "agent": Role.AGENT,
+        "model": Role.MODEL,
+        "embedder": Role.MODEL,
+        "tool": Role.TOOL,
+        "tool.v2": Role.TOOL,
+    },
 }
 
 # The class of what interrupted a run whose span is left UNSET.
 INTERRUPTION_KEY: Final = "strands.cancellation.type"
+
+# What Mastra puts in the place of an agent's answer that was not given, on spans that end OK.
+STOP_OUTPUTS: Final[Mapping[str, Pattern]] = {
+    "mastra.agent_run.output": Pattern(r'\{"(?:status":"(aborted|suspended)"|(tripwire)":\{)'),
+}
 
 GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "agent.")
 
@@ -83,10 +123,13 @@ _GENERATED_LENGTHS: Final = (36, 52)
 # What the OpenAI Agents SDK calls every run that its user has not named; the first agent in it says more.
 DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
 
+# What frameworks call all spans that start a run, whoever's agent it is.
+UNNAMED: Final = frozenset({*OPERATION_ROLES, *KIND_ROLES[AI_SDK_OPERATION], "spring_ai chat_client"})
+
 NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")
 NAME_SUFFIX: Final = Pattern(r"\.(?:workflow|agent|run|kickoff)$")
 
-ROLE_KEYS: Final = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND, LANGFUSE_KIND})
+ROLE_KEYS: Final = frozenset({OPERATION, *KIND_ROLES})
 
 
 def role_by_marks(attributes: Mapping[str, Any]) -> Role | None:

@@ -3,9 +3,9 @@
 
 Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class or code, else
 an HTTP or gRPC status on the span, else a message of a known form, else the error of the model call that failed last),
-why a framework's own event says that the run stopped, an interruption in flight on a span left UNSET; then, for
-instrumentations that end a failed run clean, any exception in flight, the last nested agent's failure or that of the
-last model call; then success. A handled exception (`record_exception` on a span that then goes on) is no failure.
+why a framework's own event or answer says that the run stopped, an interruption in flight on a span left UNSET; then,
+for instrumentations that end a failed run clean, any exception in flight, the last nested agent's failure or that of
+the last model call; then success. A handled exception (`record_exception` on a span that then goes on) is no failure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from agent_outcomes.outcome.errors import OTHER, Classification
 from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY
+from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
@@ -97,8 +97,18 @@ def infer(
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
-    rule = STOP_RULES.get(span.stop_reason) if span.stop_reason is not None else None
-    return _finding(rule, f"{STOP_REASON}:{span.stop_reason}", None) if rule is not None else None
+    reason = span.stop_reason or _stop_output(span)
+    rule = STOP_RULES.get(reason) if reason is not None else None
+    return _finding(rule, f"{STOP_REASON}:{reason}", None) if rule is not None else None
+
+
+def _stop_output(span: AgentSpan) -> str | None:
+    for key, pattern in STOP_OUTPUTS.items():
+        text = span.attributes.get(key)
+        found = pattern.match(str.__str__(text)) if isinstance(text, str) else None
+        if found is not None:
+            return str(found[1] or found[2])
+    return None
 
 
 def infer_open(span: AgentSpan) -> Finding:

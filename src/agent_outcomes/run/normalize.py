@@ -14,6 +14,7 @@ from agent_outcomes.run.conventions import DEFAULT_NAMES, is_generated_name
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
+from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import cost_of, problems_of, totals_of
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
@@ -220,4 +221,6 @@ def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str |
     if below.agent_name is not None or stated is not None:
         return below.agent_name or stated
     # The name of a server, client or messaging span is that of an endpoint, not of an agent.
-    return rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if span.internal else None
+    name = rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if span.internal else None
+    # Where an agent has no name some put the model's in its place.
+    return None if any(name == span.attributes.get(key) for key in REQUEST_MODEL_KEYS) else name

@@ -18,7 +18,7 @@ from agent_outcomes.run.conventions import (
     NAME_PREFIX,
     NAME_SUFFIX,
     OPERATION,
-    OPERATION_ROLES,
+    UNNAMED,
     Role,
     is_generated_name,
     role_by_marks,
@@ -108,7 +108,7 @@ class ScopeRules(NamedTuple):
 
     def agent_name_in(self, name: str) -> str | None:
         """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
-        if name in OPERATION_ROLES or name in self.root_operations or name in self.unnamed_roots:
+        if name in UNNAMED or name in self.root_operations or name in self.unnamed_roots:
             return None
         rest = NAME_SUFFIX.sub("", NAME_PREFIX.sub("", name, count=1)).strip()
         return None if not rest or is_generated_name(rest) else rest
@@ -137,6 +137,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         unnamed_roots=frozenset({"invocation"}),
         named_below=frozenset({"invocation"}),
     ),
+    "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"})),
     # Logfire names spans by the template of its message.
     "logfire.openai_agents": ScopeRules(
         name_roles={
@@ -197,6 +198,7 @@ _GENAI_SCOPE: Final = Pattern(
     | logfire\.openai_agents
     | haystack
     | smolagents
+    | genkit
     )""",
     re.VERBOSE,
 )

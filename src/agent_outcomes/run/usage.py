@@ -19,6 +19,7 @@ from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
     COST_KEY_SET,
+    GENKIT_OUTPUT,
     INPUT,
     INSIDE_BY_DEFINITION,
     OBJECT_KEYS,
@@ -52,6 +53,8 @@ def read_usage(
     amounts that are not exact are refused and listed, and so are those that may have been cut, or have lost their
     currency or a part. Placeholders of 0 are not reported. Never raises.
     """
+    if GENKIT_OUTPUT in attributes and role is not Role.MODEL:
+        attributes = {key: value for key, value in attributes.items() if key != GENKIT_OUTPUT}
     hits = USAGE_KEYS.intersection(attributes)
     if not hits and role is not Role.MODEL and role is not Role.TOOL:
         return None

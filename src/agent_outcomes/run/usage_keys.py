@@ -131,7 +131,9 @@ PROVIDER_KEYS: Final = (
 LANGFUSE_USAGE: Final = "langfuse.observation.usage_details"
 MLFLOW_USAGE: Final = "mlflow.chat.tokenUsage"
 BRAINTRUST_USAGE: Final = "braintrust.metrics"
-OBJECT_KEYS: Final = (LANGFUSE_USAGE, MLFLOW_USAGE, BRAINTRUST_USAGE)
+# What a Genkit action has returned: of a model's the usage object is a field, of another's it is nothing we know.
+GENKIT_OUTPUT: Final = "genkit:output"
+OBJECT_KEYS: Final = (LANGFUSE_USAGE, MLFLOW_USAGE, BRAINTRUST_USAGE, GENKIT_OUTPUT)
 
 COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS})
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Usage objects that stand in one attribute: a provider's own as it was received, or a backend's buckets.
 
-Langfuse, MLflow and Braintrust take them as JSON. Names tell whose they are, and with that how parts are counted.
+Langfuse, MLflow, Braintrust and Genkit take them as JSON. Names tell whose they are, and with that how parts are counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
     DIMENSIONS,
+    GENKIT_OUTPUT,
     INPUT,
     LANGFUSE_USAGE,
     MLFLOW_USAGE,
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LENGTH_MAX: Final = 4096
+# Here the model's whole answer stands beside its usage.
+_ANSWER_LENGTH_MAX: Final = 65_536
 _TOTAL: Final = DIMENSIONS
 _SPLIT: Final = DIMENSIONS + 1
 
-# How OpenAI, Anthropic, Bedrock, Gemini, LangChain and the AI SDK name the fields of their usage objects.
+# How OpenAI, Anthropic, Bedrock, Gemini, LangChain, Genkit and the AI SDK name the fields of their usage objects.
 _WHOLES: Final[Mapping[str, int]] = {
     **dict.fromkeys(("prompt_tokens", "input_tokens", "promptTokens", "inputTokens"), INPUT),
     **dict.fromkeys(("promptTokenCount", "prompt_token_count"), INPUT),
@@ -42,10 +45,11 @@ _WHOLES: Final[Mapping[str, int]] = {
 _PARTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens"), CACHED),
     **dict.fromkeys(("cachedContentTokenCount", "cached_content_token_count", "prompt_cached_tokens"), CACHED),
+    "cachedContentTokens": CACHED,
     **dict.fromkeys(("cache_creation_input_tokens", "cacheWriteInputTokens"), CACHE_WRITE),
     **dict.fromkeys(("cache_write_input_tokens", "prompt_cache_creation_tokens"), CACHE_WRITE),
     **dict.fromkeys(("reasoningTokens", "reasoning_tokens", "completion_reasoning_tokens"), REASONING),
-    **dict.fromkeys(("thoughtsTokenCount", "thoughts_token_count"), REASONING),
+    **dict.fromkeys(("thoughtsTokenCount", "thoughts_token_count", "thoughtsTokens"), REASONING),
 }
 _TOTALS: Final = ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "tokens", "total")
 _INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails")
@@ -93,7 +97,10 @@ class UsageObject(NamedTuple):
 
 def read_object(key: str, value: object) -> UsageObject | None:
     """The usage object in this attribute; `None` if there is none. Never raises."""
-    fields = _fields(value)
+    fields = _fields(value, _ANSWER_LENGTH_MAX if key == GENKIT_OUTPUT else _LENGTH_MAX)
+    if fields is not None and key == GENKIT_OUTPUT:
+        usage = fields.get("usage")
+        fields = usage if _is_map(usage) else {}
     if fields is None:
         return None
     reader = _Reader()
@@ -112,10 +119,10 @@ def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return type(value) is dict or type(value) is MappingProxyType
 
 
-def _fields(value: object) -> Mapping[Any, Any] | None:
+def _fields(value: object, length_max: int) -> Mapping[Any, Any] | None:
     if _is_map(value):
         return value
-    if not isinstance(value, str) or len(value) > _LENGTH_MAX:
+    if not isinstance(value, str) or len(value) > length_max:
         return None
     try:
         fields = json.loads(str.__str__(value))

@@ -101,6 +101,9 @@ EXPECTED_STOPS: dict[str, Verdict] = {
     "limit_total_tokens": BUDGET,
     "limit_turns": BUDGET,
     "max_tokens": TRUNCATED,
+    "aborted": CANCELLED,
+    "suspended": AWAITING_HUMAN,
+    "tripwire": POLICY,
 }
 EXPECTED_CATEGORIES: dict[str, Verdict] = {
     "timeout": TIMEOUT,

@@ -245,6 +245,21 @@ def test_stop_reason(status: str, reason: str, expected: tuple[str, str, str | N
     assert inferred(span("error", stopped=reason))[1] == "span_status:error"
 
 
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ('{"status":"aborted","reason":"abort"}', ("cancelled", "stop_reason:aborted", None)),
+        ('{"tripwire":{"reason":"no"}}', ("failure", "stop_reason:tripwire", None)),
+        ('{"text":"{\\"status\\":\\"aborted\\"}","files":[]}', ("success", "span_end", None)),
+        ('{"status":"shipped"}', ("success", "span_end", None)),
+        (7, ("success", "span_end", None)),
+    ],
+)
+def test_what_stands_for_an_answer(output: object, expected: tuple[str, str, str | None]) -> None:
+    """Mastra says on a span that ends OK that there was no answer; an answer itself can say what it will."""
+    assert inferred(span("ok", mastra__agent_run__output=output)) == expected
+
+
 def test_stop_for_a_human_is_a_pause() -> None:
     """An interrupt told by the framework's event is no outcome."""
     assert infer(span("ok", stopped="interrupt")).paused

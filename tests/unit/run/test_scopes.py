@@ -68,6 +68,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ("gcp.vertex.agent", "roots"): (lambda rules: rules.is_root({}, "invocation"), True),
     ("gcp.vertex.agent", "unnamed_roots"): (lambda rules: rules.agent_name_in("invocation"), None),
     ("gcp.vertex.agent", "named_below"): (lambda rules: rules.is_named_below("invocation"), True),
+    ("genkit-tracer", "unnamed_roots"): (lambda rules: rules.agent_name_in("generate"), None),
     (LOGFIRE, "name_roles"): (lambda rules: rules.role_of({}, "Function: {name}"), Role.TOOL),
     (LOGFIRE, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "name")),
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
@@ -262,6 +263,8 @@ def test_clean_end(scope: str, *, clean: bool) -> None:
         (".workflow", None),
         ("", None),
         ("  ", None),
+        ("ai.generateText", None),
+        ("spring_ai chat_client", None),
         ("invoke_agent 200de2a4-7673-4f52-94d6-6da03526816c", None),
     ],
 )
