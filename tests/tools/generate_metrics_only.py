@@ -16,7 +16,14 @@ from agent_outcomes import semconv
 from agent_outcomes.semconv import CostKind, Instrument, InstrumentKind, State, TokenType
 from tests.tools.metrics_only.money import COST_PART, TOKENS
 from tests.tools.metrics_only.ottl import attribute, quoted
-from tests.tools.metrics_only.runs import drop_conditions
+from tests.tools.metrics_only.runs import (
+    STEPS_MAX,
+    cleaning_statements,
+    climbing_statements,
+    drop_conditions,
+    marking_statements,
+    plain_conditions,
+)
 from tests.tools.metrics_only.statements import span_statements
 from tests.tools.metrics_only.status import event_statements
 
@@ -51,9 +58,11 @@ HEAD: Final = f"""\
 #   otelcol-agent-outcomes --config collector-config/metrics-only.yaml
 #
 # Which span is a run: one that carries `agent.outcome.*` or is marked as an agent (gen_ai.operation.name invoke_agent
-#   or invoke_workflow, an OpenInference or Traceloop agent kind, a known framework's root) and has no parent in its own
-#   process. Below another span of its process, such as a web server's, an agent counts if it carries at least one
-#   `agent.outcome.*` attribute (`agent.outcome.job_type`, say): one span cannot tell whether an agent is above it.
+#   or invoke_workflow, an OpenInference or Traceloop agent kind, a known framework's mark or root) and has no agent
+#   above it in its own process. Below other spans of its process, such as a web server's, that is known if all of
+#   them, up to the first, come in one export with it, {STEPS_MAX} at most: a batch span processor sends what ends
+#   within seconds at once, the server's span with the agent's, while what an agent is nested in ends later. An agent of
+#   which it is not known counts if it carries at least one `agent.outcome.*` attribute (`agent.outcome.job_type`, say).
 #
 # It says what the package says of the same span: the same words, error table and defaults, the same names, units and
 # labels. What it cannot do, as it sees one span at a time, after its end and without its exception:
@@ -106,6 +115,24 @@ processors:
     send_batch_size: 8192
     send_batch_max_size: 8192
 
+"""
+
+BEFORE_MARKING: Final = """\
+  # Notes what each span is, and with the resource, by their ids, what is above each.
+  transform/marks:
+    error_mode: ignore
+    trace_statements:
+      - context: span
+        statements:
+"""
+
+BEFORE_CLIMBING: Final = """\
+  # Which agents have no other above them.
+  transform/above:
+    error_mode: ignore
+    trace_statements:
+      - context: span
+        statements:
 """
 
 BEFORE_STATEMENTS: Final = """\
@@ -171,7 +198,8 @@ service:
     # To keep the traces as well, add a pipeline of the same receiver with your exporter; this one changes its own copy.
     traces/outcomes:
       receivers: [otlp]
-      processors: [memory_limiter, batch, filter/runs, transform/outcomes]
+      processors:
+        [memory_limiter, batch, transform/marks, filter/agents, transform/above, filter/runs, transform/outcomes]
       exporters: [signal_to_metrics]
     metrics/outcomes:
       receivers: [signal_to_metrics]
@@ -182,18 +210,25 @@ service:
 
 def render() -> str:
     """Return the text of metrics-only.yaml."""
-    lines = [
-        "  # Keeps the spans that are runs; the rule is told at the top.",
-        "  filter/runs:",
-        "    error_mode: ignore",
-    ]
-    lines.append("    trace_conditions:")
-    for why, condition in drop_conditions():
-        lines += [f"      # {why}", *_item(condition, 6)]
-    text = HEAD + "\n".join(lines) + "\n" + BEFORE_STATEMENTS
-    text += "\n".join(line for statement in event_statements() for line in _item(statement, 10))
+    text = HEAD + BEFORE_MARKING + _block(marking_statements()) + "\n\n"
+    text += _filter("agents", "Keeps the agents, and whatever states an outcome.", plain_conditions()) + "\n\n"
+    text += BEFORE_CLIMBING + _block(climbing_statements())
+    text += "\n      - context: resource\n        statements:\n" + _block(cleaning_statements()) + "\n\n"
+    text += _filter("runs", "Keeps the spans that are runs; the rule is told at the top.", drop_conditions())
+    text += "\n" + BEFORE_STATEMENTS + _block(event_statements())
     text += "\n      - context: span\n        statements:\n" + "\n".join(_sections()) + "\n" + AFTER_STATEMENTS
     return text + "\n".join(line for metric in _metrics() for line in metric) + "\n" + TAIL
+
+
+def _filter(name: str, what: str, conditions: Iterable[tuple[str, str]]) -> str:
+    lines = [f"  # {what}", f"  filter/{name}:", "    error_mode: ignore", "    trace_conditions:"]
+    for why, condition in conditions:
+        lines += [f"      # {why}", *_item(condition, 6)]
+    return "\n".join(lines)
+
+
+def _block(statements: Iterable[str]) -> str:
+    return "\n".join(line for statement in statements for line in _item(statement, 10))
 
 
 def _sections() -> Iterator[str]:

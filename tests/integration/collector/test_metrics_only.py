@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,12 +27,15 @@ from agent_outcomes import semconv
 from agent_outcomes.otlp.json_codec import from_otlp_json
 from agent_outcomes.outcome.codes import FINISH_REASON_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
-from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KIND_ROLES
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KIND_ROLES, UNNAMED
+from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import ErrorCategory
+from tests.exported import LOCAL, SERVER, Sent, agent
 from tests.integration.backend_stack import DEMO_RUNS, run_demo
 from tests.integration.backends import Prometheus, free_port, wait_until
 from tests.integration.otelcol import PIPELINE, ROOT, Collector
 from tests.pipeline import AGENT, TOOL, Labels, Pipeline
+from tests.tools.metrics_only.runs import STEPS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +53,7 @@ from tests.integration.collector.metrics_only import (
     POOLS,
     SPELLINGS,
     Case,
+    Totals,
     agree,
     by_collector,
     counted,
@@ -143,6 +150,18 @@ def test_agents_are_named_alike(otelcol_binary: Path, tmp_path: Path) -> None:
     cases = [Case(AGENT | {"gen_ai.usage.input_tokens": 5, OPENAI_COST: 2}, kind=kind) for kind in kinds]
     cases += [Case(name=name, kind=kind) for kind in kinds for name in ("a b.workflow", ".workflow")]
     cases += [Case(AGENT | {key: f"by {key}"}) for key in AGENT_NAME_KEYS]
+    cases += [Case(AGENT, name=name, scope=scope) for name in sorted(map(str, UNNAMED)) for scope in ("app", "crewai")]
+    cases += [
+        Case(AGENT, name=name, scope=scope)
+        for name in ("generate", "invocation", "workflow.run", "menu")
+        for scope in ("app", "genkit-tracer", "gcp.vertex.agent", "agent_framework")
+    ]
+    cases += [
+        Case(AGENT | {key: model}, name=name)
+        for key in REQUEST_MODEL_KEYS
+        for model in ("m", 5)
+        for name in ("invoke_agent m", "m", "invoke_agent 5")
+    ]
     cases += [
         Case(AGENT | dict.fromkeys(AGENT_NAME_KEYS[:2], value) | {key: "x"})
         for key in AGENT_NAME_KEYS[2:]
@@ -152,26 +171,103 @@ def test_agents_are_named_alike(otelcol_binary: Path, tmp_path: Path) -> None:
     agree(otelcol_binary, tmp_path, [*cases, *(Case(AGENT, name=name) for name in names)])
 
 
+def names_and_statuses(found: Totals) -> dict[tuple[object, object], float | int]:
+    """The runs by their agent and status."""
+    return {
+        (dict(labels).get("gen_ai.agent.name"), dict(labels)["agent.outcome.status"]): count
+        for labels, count in found["agent.runs"].items()
+    }
+
+
 def test_an_agent_below_another_span(otelcol_binary: Path, tmp_path: Path) -> None:
-    """What one span can tell: a remote parent is none, a local one hides an agent that states no outcome."""
+    """Below a web server's span the outermost agent counts, and what is nested in it does not."""
     pipeline = Pipeline(after=[SimpleSpanProcessor(kept := InMemorySpanExporter())])
     tracer = pipeline.tracer()
     caller = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     remote = trace.set_span_in_context(NonRecordingSpan(caller))
     with tracer.start_as_current_span("invoke_agent callee", remote, attributes=AGENT):
         pass
-    with tracer.start_as_current_span("POST /", kind=SpanKind.SERVER):
-        with tracer.start_as_current_span("invoke_agent silent", attributes=AGENT):
+    server, span = partial(tracer.start_as_current_span, kind=SpanKind.SERVER), tracer.start_as_current_span
+    for parent in (None, remote):
+        with (
+            server("POST /", parent),
+            span("executing route"),
+            span("invoke_agent silent", attributes=AGENT),
+            span("search", attributes=TOOL),
+            span("invoke_agent helper", attributes=AGENT),
+        ):
             pass
-        with tracer.start_as_current_span("invoke_agent telling", attributes=stated(status="timeout")):
-            with tracer.start_as_current_span("invoke_agent handoff", attributes=AGENT):
+        with server("POST /", parent), span("invoke_agent telling", attributes=stated(status="timeout")):
+            with span("invoke_agent handoff", attributes=AGENT):
                 pass
-            with tracer.start_as_current_span("search", attributes=TOOL | {"agent.outcome.label": "lost"}):
+            with span("search", attributes=TOOL | {"agent.outcome.label": "lost"}):
                 pass
+    with server("POST /", attributes={"agent.outcome.status": "partial"}), span("invoke_agent x", attributes=AGENT):
+        pass
     found, _ = by_collector(otelcol_binary, tmp_path, kept.get_finished_spans())
-    runs = {(dict(labels)["gen_ai.agent.name"], dict(labels)["agent.outcome.status"]) for labels in found["agent.runs"]}
-    assert runs == {("callee", "success"), ("telling", "timeout")}
+    assert names_and_statuses(found) == {
+        ("callee", "success"): 1,
+        ("silent", "success"): 2,
+        ("telling", "timeout"): 2,
+        (None, "partial"): 1,
+    }
     assert found["agent.outcomes"] == {}
+
+
+def test_an_agent_of_which_what_is_above_has_not_come(otelcol_binary: Path, tmp_path: Path) -> None:
+    """It may be nested in one that is still open, so that it is not counted unless it states an outcome."""
+    pipeline = Pipeline(after=[SimpleSpanProcessor(kept := InMemorySpanExporter())])
+    tracer = pipeline.tracer()
+    start = tracer.start_as_current_span
+    with start("invoke_agent outer", attributes=AGENT), start("search", attributes=TOOL):
+        with start("invoke_agent inner", attributes=AGENT):
+            pass
+        with start("invoke_agent told", attributes=stated(job_type="j")):
+            pass
+        early = kept.get_finished_spans()
+        kept.clear()
+    with running(otelcol_binary, tmp_path) as collector:
+        send(collector, early)
+        send(collector, kept.get_finished_spans())
+        stop(collector, tmp_path)
+    assert names_and_statuses(counted(tmp_path / "outcomes.json")) == {("told", "success"): 1, ("outer", "success"): 1}
+
+
+@pytest.mark.parametrize(("depth", "count"), [(0, 1), (STEPS_MAX - 1, 1), (STEPS_MAX, 0)])
+def test_how_far_above_is_looked(otelcol_binary: Path, tmp_path: Path, depth: int, count: int) -> None:
+    """Web frameworks' middleware makes spans, too; a chain longer than any known is not followed to its end."""
+    pipeline = Pipeline(after=[SimpleSpanProcessor(kept := InMemorySpanExporter())])
+    with ExitStack() as stack:
+        start = pipeline.tracer().start_as_current_span
+        stack.enter_context(start("POST /", kind=SpanKind.SERVER))
+        for _ in range(depth):
+            stack.enter_context(start("middleware"))
+        stack.enter_context(start("invoke_agent a", attributes=AGENT))
+    with start("invoke_agent b", attributes=AGENT):
+        pass
+    found, _ = by_collector(otelcol_binary, tmp_path, kept.get_finished_spans())
+    assert names_and_statuses(found).get(("a", "success"), 0) == count
+    assert names_and_statuses(found)["b", "success"] == 1
+
+
+def test_a_server_span_without_flags_begins_a_process(otelcol_binary: Path, tmp_path: Path) -> None:
+    """As SDKs send it that set no flags; any other parent that has not come may be an agent's."""
+    spans = [
+        Sent(id=2, parent=1, kind=SERVER, name="POST /"),
+        Sent(id=3, parent=2, attributes=agent("below"), name="invoke_agent below"),
+        Sent(id=4, parent=9, attributes=agent("orphan"), name="invoke_agent orphan"),
+        Sent(id=5, parent=8, kind=SERVER, flags=LOCAL, name="POST /inner"),
+        Sent(id=6, parent=5, attributes=agent("inner"), name="invoke_agent inner"),
+    ]
+    scope_spans = {"scope": {"name": "app"}, "spans": [span.to_json() for span in spans]}
+    body = json.dumps({"resourceSpans": [{"resource": {}, "scopeSpans": [scope_spans]}]})
+    with running(otelcol_binary, tmp_path) as collector:
+        connection = http.client.HTTPConnection(collector.http_endpoint.removeprefix("http://"), timeout=10)
+        connection.request("POST", "/v1/traces", body, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
+        connection.close()
+        stop(collector, tmp_path)
+    assert names_and_statuses(counted(tmp_path / "outcomes.json")) == {("below", "success"): 1}
 
 
 def test_random_spans(otelcol_binary: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes import semconv
 from agent_outcomes.outcome.model import BUSINESS_SUCCESS_BY_TYPE
 from agent_outcomes.outcome.spellings import TYPE_WORDS
-from agent_outcomes.run.conventions import AGENT_NAME_KEYS, NAME_PREFIX, NAME_SUFFIX, OPERATION_ROLES
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, NAME_PREFIX, NAME_SUFFIX, UNNAMED
+from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
+from agent_outcomes.run.scopes import SCOPES
 from agent_outcomes.semconv import CostKind, Source, State, TokenType
 from tests.tools.metrics_only.money import COST_PART, TOKENS, cost, currencies, money, tokens
 from tests.tools.metrics_only.ottl import (
@@ -88,14 +90,21 @@ def _names() -> Iterator[str]:
     agent, name = cache("agent"), cache("span_name")
     yield from first_text("agent", AGENT_NAME_KEYS)
     # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
-    edge, operation = is_one_of(EDGES, "span.kind.string"), is_one_of(map(str, OPERATION_ROLES), "span.name")
+    edge, unnamed = is_one_of(EDGES, "span.kind.string"), is_one_of(sorted(map(str, UNNAMED)), "span.name")
     named = f"(not {edge} or {any_of(known_roots())})"
-    yield assign(name, "span.name", f"{agent} == nil and {named} and not {operation}")
+    yield assign(name, "span.name", f"{agent} == nil and {named} and not {any_of([unnamed, *_unnamed_roots()])}")
     yield shortened(name)
     for pattern in (NAME_PREFIX.pattern, NAME_SUFFIX.pattern, BLANK):
         yield replace_all(name, pattern, "")
-    yield assign(agent, name, f'{name} != nil and {name} != ""')
+    models = "".join(f" and {name} != {attribute(key)}" for key in REQUEST_MODEL_KEYS)
+    yield assign(agent, name, f'{name} != nil and {name} != ""{models}')
     yield from first_text("job_type", [semconv.AGENT_OUTCOME_JOB_TYPE])
+
+
+def _unnamed_roots() -> Iterator[str]:
+    for scope, rules in SCOPES.items():
+        if rules.unnamed_roots:
+            yield f"(scope.name == {quoted(scope)} and {is_one_of(sorted(rules.unnamed_roots), 'span.name')})"
 
 
 def _written() -> Iterator[str]:
