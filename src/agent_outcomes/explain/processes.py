@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.explain.reading import ExportedSpan, SpanId
 
-SERVICE_NAME: Final = "service.name"
+_SERVICE_NAME: Final = "service.name"
 _INSTANCE_KEYS: Final = (
     ("service.instance.id",),
     ("host.id", "process.pid"),
@@ -72,7 +72,7 @@ def is_one_process(child: ExportedSpan, parent: ExportedSpan) -> bool:
 
 
 def _names_one_instance(one: Resource, other: Resource) -> bool:
-    if one.attributes.get(SERVICE_NAME) != other.attributes.get(SERVICE_NAME):
+    if one.attributes.get(_SERVICE_NAME) != other.attributes.get(_SERVICE_NAME):
         return False
     return any(_agree(one.attributes, other.attributes, keys) for keys in _INSTANCE_KEYS)
 
@@ -84,4 +84,4 @@ def _agree(one: Mapping[str, Any], other: Mapping[str, Any], keys: tuple[str, ..
 def _adds_to(one: Resource, other: Resource) -> bool:
     """Whether one resource may be the other with more attributes: a service of one name, and nothing contradicts."""
     shared = one.attributes.keys() & other.attributes.keys()
-    return SERVICE_NAME in shared and all(one.attributes[key] == other.attributes[key] for key in shared)
+    return _SERVICE_NAME in shared and all(one.attributes[key] == other.attributes[key] for key in shared)

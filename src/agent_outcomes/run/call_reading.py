@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 RESPONSE_ID_KEYS: Final = ("gen_ai.response.id", "llm.response.id", "ai.response.id")
 ALL_MODEL_KEYS: Final = (*MODEL_KEYS, *REQUEST_MODEL_KEYS)
 IDENTITY_KEYS: Final = frozenset({*RESPONSE_ID_KEYS, *ALL_MODEL_KEYS})
-EMBEDDING_WORDS: Final = frozenset({"embeddings", "embedding", "EMBEDDING"})
+EMBEDDING_WORDS: Final = frozenset(
+    {
+        "embeddings",
+        "embedding",
+        "EMBEDDING",
+        "ai.embed.doEmbed",
+        "ai.embedMany.doEmbed",
+        "embedder",
+    }
+)
 """The words of all conventions for calls that embed, and can be no part of a chat nor it one of theirs."""
 
 _ID_LENGTH_MAX: Final = 256

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from agent_outcomes.run.call_reading import kind_of
+from agent_outcomes.run.calls import CallKind
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION_ROLES, Role, is_generated_name, role_by_marks
 
 EXPECTED_OPERATIONS = {
@@ -59,6 +61,15 @@ def test_operation(operation: str, role: Role) -> None:
     """Each operation gives its role, whatever kind the span has besides."""
     assert role_by_marks({"gen_ai.operation.name": operation}) is role
     assert role_by_marks({"gen_ai.operation.name": operation, "openinference.span.kind": "AGENT"}) is role
+
+
+@pytest.mark.parametrize(("mark", "role"), EXPECTED_KINDS.items())
+def test_calls_that_embed(mark: tuple[str, str], role: Role) -> None:
+    """The words for calls that embed say so themselves; all other model calls are chats."""
+    key, kind = mark
+    found = kind_of(role, {key: kind})
+    is_embedding = "embed" in kind.lower()
+    assert found is (None if role in {Role.AGENT, Role.TOOL} else CallKind.EMBEDDING if is_embedding else CallKind.CHAT)
 
 
 @pytest.mark.parametrize(("mark", "role"), EXPECTED_KINDS.items())
