@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Usage objects that stand in one attribute: a provider's own as it was received, or a backend's buckets.
 
-Langfuse, MLflow, Braintrust and Genkit take them as JSON. Names tell whose they are, and with that how parts are counted.
+Langfuse, MLflow, Braintrust and Genkit take them as JSON. Names tell whose they are, and with that how parts are
+counted.
 """
 
 from __future__ import annotations

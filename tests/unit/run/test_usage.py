@@ -112,7 +112,12 @@ EXPECTED_TOTALS = {
     "ai.usage.totalTokens",
     "ag2.usage.total_tokens",
 }
-EXPECTED_OBJECTS = {"langfuse.observation.usage_details", "mlflow.chat.tokenUsage", "braintrust.metrics"}
+EXPECTED_OBJECTS = {
+    "langfuse.observation.usage_details",
+    "mlflow.chat.tokenUsage",
+    "braintrust.metrics",
+    "genkit:output",
+}
 EXPECTED_COSTS: dict[str, tuple[Any, str]] = {
     "gen_ai.usage.cost.amount": (0.25, "0.25"),
     "operation.cost": (0.0012, "0.0012"),

@@ -14,9 +14,10 @@ from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.tally import totals_of
 from agent_outcomes.run.usage import read_usage
+from agent_outcomes.run.usage_keys import GENKIT_OUTPUT, MLFLOW_USAGE
 from agent_outcomes.run.usage_keys import LANGFUSE_USAGE as USAGE_DETAILS
-from agent_outcomes.run.usage_keys import MLFLOW_USAGE
 from agent_outcomes.run.usage_objects import read_object
+from agent_outcomes.semconv import ProblemKind
 
 CHAT = {
     "prompt_tokens": 101,
@@ -224,3 +225,48 @@ def test_an_object_that_was_cut() -> None:
     tally = read_usage({USAGE_DETAILS: text}, Role.MODEL, SpanLimits(len(text)))
     assert tally is not None
     assert (tally.tokens[0], list(map(str, tally.problems or ()))) == (None, [f"text_truncated:{USAGE_DETAILS}"])
+
+
+def genkit_counts(answer: object, role: Role = Role.MODEL) -> tuple[int | None, int | None, int | None, int | None]:
+    usage = totals_of(read_usage({GENKIT_OUTPUT: json.dumps(answer)}, role))
+    return usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"inputTokens": 101, "outputTokens": 31, "totalTokens": 132}, (101, 31, None, None)),
+        ({"inputTokens": 101, "outputTokens": 31, "cachedContentTokens": 16}, (101, 31, 16, None)),
+        ({"inputTokens": 101, "outputTokens": 26, "thoughtsTokens": 5, "totalTokens": 132}, (101, 31, None, 5)),
+        ({"inputTokens": 101, "outputTokens": 31, "thoughtsTokens": 5, "totalTokens": 132}, (101, 31, None, 5)),
+        ({"inputTokens": 101, "outputTokens": 31, "thoughtsTokens": 5}, (101, 31, None, 5)),
+        ({"inputCharacters": 400}, (None, None, None, None)),
+        (None, (None, None, None, None)),
+    ],
+)
+def test_what_a_genkit_model_returns(usage: Any, expected: tuple[int | None, ...]) -> None:
+    """Thoughts are beside what was said where the total says so, and a part of it else."""
+    assert genkit_counts({"message": {"role": "model"}, "usage": usage}) == expected
+
+
+def test_what_other_genkit_actions_return_is_no_usage() -> None:
+    """A flow and a tool return what their author likes."""
+    answer = {"usage": {"inputTokens": 7}}
+    assert genkit_counts(answer, Role.AGENT) == genkit_counts(answer, Role.TOOL) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 5000, "x" * 70_000, 7, "[]", "7"])
+def test_a_genkit_answer_that_cannot_be_read_is_listed(text: object) -> None:
+    """And counts nothing."""
+    tally = read_usage({GENKIT_OUTPUT: text}, Role.MODEL)
+    assert tally is not None
+    assert [problem.kind for problem in tally.problems or ()] == [ProblemKind.INVALID_COUNT]
+    assert tally.tokens == [None] * 5
+
+
+@pytest.mark.parametrize("answer", [{}, {"usage": []}, {"usage": None}])
+def test_a_genkit_answer_without_counts(answer: object) -> None:
+    """Nothing is counted and nothing is wrong."""
+    tally = read_usage({GENKIT_OUTPUT: json.dumps(answer)}, Role.MODEL)
+    assert tally is not None
+    assert (tally.problems, tally.tokens) == (None, [None] * 5)
