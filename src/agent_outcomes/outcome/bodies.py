@@ -14,6 +14,7 @@ from agent_outcomes.outcome.text import asked, is_a
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+BODY_LENGTH_MAX: Final = 4096
 _CODE_LENGTH_MAX: Final = 200
 # The more specific one first: OpenAI's and Azure's `code`, Anthropic's `type`, Google's `status`.
 _BODY_PATHS: Final = (

@@ -10,7 +10,7 @@ import errno
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.outcome.bodies import codes_at, codes_in, look, within
+from agent_outcomes.outcome.bodies import BODY_LENGTH_MAX, codes_at, codes_in, look, read_body, within
 from agent_outcomes.outcome.classification import (
     ERROR_NAME_LENGTH_MAX,
     ErrorFacts,
@@ -181,7 +181,8 @@ def _grpc_code(error: BaseException) -> str | None:
 def _codes(error: BaseException) -> Iterator[str]:
     """What the provider calls the error, in any of the places where that may stand."""
     yield from codes_at(error, _CODE_PATHS)
-    yield from codes_in(look(error, "body"))
+    body = look(error, "body")
+    yield from codes_in(read_body(str.__str__(body)[:BODY_LENGTH_MAX]) if is_a(body, str) else body)
     number = within(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))

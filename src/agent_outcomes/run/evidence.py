@@ -27,6 +27,7 @@ from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segme
 from agent_outcomes.outcome.errors import OTHER, Classification
 from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.model import Execution
+from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
 from agent_outcomes.run.scopes import rules_of
@@ -128,16 +129,23 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Findi
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
+    return _from_clean_end(span, nested, failed_call) or _CLEAN
+
+
+def _from_clean_end(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding | None:
+    """What else tells of a failure where an instrumentation is known to end a failed run clean."""
     rules = rules_of(span.scope)
-    if rules.ends_clean and span.in_flight is not None and not is_silent(span.in_flight):
-        return _from_facts(span.in_flight)
+    believed = (rules.ends_clean and span.in_flight, rules.records_failures and span.recorded)
+    for facts in believed:
+        if facts and not is_silent(facts):
+            return _from_facts(facts)
     if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     # Whoever leaves a stream has had enough.
     is_left = failed_call is None or failed_call.execution.status is Status.CANCELLED
     if rules.fails_with_last_call and failed_call is not None and not is_left:
         return _from_call(failed_call)
-    return _CLEAN
+    return None
 
 
 def _paused(span: AgentSpan) -> Finding | None:
@@ -156,7 +164,7 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     recorded, stated = _recorded(span), _stated_name(span)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
     name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
-    found = _named(recorded, stated, raised) or _from_codes(span, name)
+    found = _named(recorded, _as_recorded(stated, span), raised) or _from_codes(span, name)
     # A framework's wrapper says less than a message of which the form is known.
     found = found or _from_status_text(span, name)
     for facts in (recorded, raised):
@@ -171,13 +179,17 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     return found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
 
 
-def _named(recorded: ErrorFacts | None, stated: str | None, raised: ErrorFacts | None) -> Finding | None:
+def _as_recorded(stated: str | None, span: AgentSpan) -> ErrorFacts | None:
+    """What `error.type` says, with the text of the span's status for a message."""
+    return facts_from_recorded(stated, span.status_text) if stated is not None else None
+
+
+def _named(recorded: ErrorFacts | None, stated: ErrorFacts | None, raised: ErrorFacts | None) -> Finding | None:
     """By class or code: the recorded exception's, else the stated one's, else that of the one in flight.
 
     Where the one in flight is the one that is named, it knows more than its name.
     """
-    by_name = facts_from_name(stated) if stated is not None else None
-    for facts in (recorded, by_name):
+    for facts in (recorded, stated):
         if facts is None or facts.name is None or find_named(facts) is None:
             continue
         if raised is not None and _is_same(raised.name, facts.name) and find_named(raised) is not None:

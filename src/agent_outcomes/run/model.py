@@ -24,9 +24,9 @@ class AgentSpan(NamedTuple):
     """An ended span as the normaliser reads it: plain data, whatever SDK or protocol it came from.
 
     `status_code` is `unset`, `ok` or `error`, and `status_text` how its description begins. `exception_types` are those
-    of its exception events, in order, and `recorded` is what the last one says of a span that failed; `stop_reason` is
-    why an event of its framework says that the run stopped. `in_flight` is the exception that was being raised when the
-    span ended and not yet when it began.
+    of its exception events, in order, and `recorded` is what the last one says of a span that may have failed;
+    `stop_reason` is why an event of its framework says that the run stopped. `in_flight` is the exception that was
+    being raised when the span ended and not yet when it began.
     `limits` is what the provider's limits may have taken from it.
     """
 

@@ -55,6 +55,7 @@ class ScopeRules(NamedTuple):
     - `named_below`: root names of which the agent is named on the agent span below only;
     - `stop_event`: where a span says why its run stopped;
     - `ends_clean`: a failed run's root may end UNSET or OK;
+    - `records_failures`: an exception recorded on a span that ended OK is what ended it;
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
     - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
     - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
@@ -72,6 +73,7 @@ class ScopeRules(NamedTuple):
     named_below: frozenset[str] = frozenset()
     stop_event: StopEvent | None = None
     ends_clean: bool = False
+    records_failures: bool = False
     fails_with_last_agent: bool = False
     fails_with_last_call: bool = False
     records_pauses: bool = False
@@ -153,6 +155,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         fails_with_last_agent=True,
         fails_with_last_call=True,
     ),
+    # Sets OK when a stream begins, which nothing can take back when it fails, and records what it failed of.
+    "openinference.instrumentation.autogen_agentchat": ScopeRules(ends_clean=True, records_failures=True),
     # Sets OK as it leaves, whatever is being raised just then.
     "openinference.instrumentation.claude_agent_sdk": ScopeRules(ends_clean=True),
     "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import Event
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, Status
 
     from agent_outcomes.outcome.classification import ErrorFacts
 
@@ -161,7 +161,7 @@ class SpanReader:
             _stop_reason(events, scope) if events else None,
             _status_text(status.description),
             in_flight,
-            _recorded(events) if events and status.status_code is StatusCode.ERROR else None,
+            _recorded(events, status.description) if events and _may_have_failed(status, scope) else None,
         )
 
     def _events(self) -> Sequence[Event]:
@@ -197,12 +197,17 @@ def _exception_types(events: Sequence[Event]) -> tuple[str, ...]:
     return tuple(types)
 
 
-def _recorded(events: Sequence[Event]) -> ErrorFacts | None:
-    """What the last exception event says; its texts are not kept."""
+def _may_have_failed(status: Status, scope: str) -> bool:
+    return status.status_code is StatusCode.ERROR or rules_of(scope).records_failures
+
+
+def _recorded(events: Sequence[Event], description: object) -> ErrorFacts | None:
+    """What the last exception event says, with the status's text if it has no message; its texts are not kept."""
     for event in reversed(events[-EXCEPTION_EVENTS_MAX:]):
         if event.name == _EXCEPTION_EVENT and event.attributes:
-            texts = [event.attributes.get(key) for key in _EXCEPTION_KEYS]
-            return facts_from_recorded(*(str.__str__(text) if isinstance(text, str) else "" for text in texts))
+            texts = (event.attributes.get(key) for key in _EXCEPTION_KEYS)
+            name, message, trace = (str.__str__(text) if isinstance(text, str) else "" for text in texts)
+            return facts_from_recorded(name, message or _status_text(description), trace)
     return None
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_AGNO = "openinference.instrumentation.agno"
+AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 CLAUDE = "openinference.instrumentation.claude_agent_sdk"
 STEP = {"gen_ai.step": 1}
 
@@ -208,6 +209,30 @@ def test_ok_while_cancelled(pipeline: Pipeline) -> None:
 
     asyncio.run(cancel())
     assert verdict(pipeline) == ("cancelled", "cancelled", False)
+
+
+@pytest.mark.parametrize("in_flight", [True, False])
+def test_ok_set_before_the_failure(pipeline: Pipeline, *, in_flight: bool) -> None:
+    """AutoGen's streams are set to OK when they begin; what is recorded, or in flight, ended them; elsewhere not."""
+    for scope, expected in ((AUTOGEN, "failure"), ("app", "success")):
+        span = pipeline.tracer(scope).start_span("a.run_stream", attributes={"openinference.span.kind": "AGENT"})
+        span.set_status(StatusCode.OK)
+        error = ProviderError("slow down")
+        span.set_status(StatusCode.ERROR, "too late")
+        span.record_exception(error)
+        with suppress(ProviderError):
+            end_while_raising(span, error) if in_flight else span.end()
+        event = pipeline.events()[-1]
+        assert event.outcome("status") == expected
+        if expected == "failure" and in_flight:
+            assert event.outcome("error.category") == "rate_limit"
+
+
+def end_while_raising(span: Span, error: Exception) -> None:
+    try:
+        raise error
+    finally:
+        span.end()
 
 
 @pytest.mark.parametrize("subtype", ["error_max_turns", "error_max_budget_usd"])

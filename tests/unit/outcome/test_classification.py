@@ -270,6 +270,7 @@ def test_vendor_code_row(code: str, verdict: Verdict) -> None:
         {"type": code},
         {"body": {"type": "error", "error": {"type": code}}},
         {"body": {"error": {"code": code, "type": "invalid_request_error"}}},
+        {"body": json.dumps({"type": "error", "error": {"type": code}})},
         {"error": type("ErrorData", (), {"code": code})()},
         {"code": "BadRequest", "body": {"error": {"innererror": {"code": code}}}},
     ):

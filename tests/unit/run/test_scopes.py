@@ -31,6 +31,7 @@ EXPECTED_NAMES = {
     ("logfire.openai_agents", "Responses API with {gen_ai.request.model!r}"): Role.MODEL,
     ("logfire.openai_agents", "Function: {name}"): Role.TOOL,
 }
+OPENINFERENCE_AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
 OPENLLMETRY_AGNO = "opentelemetry.instrumentation.agno"
 GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
@@ -74,6 +75,8 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (LOGFIRE, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
     (LOGFIRE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
+    (OPENINFERENCE_AUTOGEN, "ends_clean"): (lambda rules: rules.ends_clean, True),
+    (OPENINFERENCE_AUTOGEN, "records_failures"): (lambda rules: rules.records_failures, True),
     (OPENINFERENCE_CLAUDE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (OPENLLMETRY_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (GENAI_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
