@@ -8,7 +8,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
-from claude_agent_sdk import AgentDefinition, ClaudeAgentOptions, create_sdk_mcp_server, query
+import claude_agent_sdk
+from claude_agent_sdk import AgentDefinition, ClaudeAgentOptions, create_sdk_mcp_server
 from claude_agent_sdk import tool as claude_tool
 from openinference.instrumentation.claude_agent_sdk import ClaudeAgentSDKInstrumentor
 
@@ -62,7 +63,7 @@ def _options(server: ModelServer, tool: Tool, timeout_s: float | None, **more: A
         model=CLAUDE,
         system_prompt="Answer questions about the weather.",
         mcp_servers={"shop": create_sdk_mcp_server("shop", tools=[called])},
-        permission_mode="bypassPermissions",
+        allowed_tools=[f"mcp__shop__{tool.__name__}", "Task"],
         setting_sources=[],
         cwd=home,
         env=environment,
@@ -71,7 +72,7 @@ def _options(server: ModelServer, tool: Tool, timeout_s: float | None, **more: A
 
 
 async def _ask(server: ModelServer, tool: Tool = weather, timeout_s: float | None = None, **more: Any) -> None:
-    async for _message in query(prompt=QUESTION, options=_options(server, tool, timeout_s, **more)):
+    async for _message in claude_agent_sdk.query(prompt=QUESTION, options=_options(server, tool, timeout_s, **more)):
         pass
 
 
@@ -88,9 +89,11 @@ def _nested(server: ModelServer) -> None:
 
 
 CELLS: Final[Mapping[Scenario, Cell]] = {
-    **usual_cells(_ask),
+    **usual_cells(_ask, hands_errors_to_the_model=True),
     Scenario.STEP_LIMIT: lambda server: asyncio.run(_ask(server, max_turns=STEPS_MAX)),
     Scenario.NESTED: _nested,
 }
-REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STATED: usual_cells(_ask_in_run)[Scenario.STATED]}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {
+    Scenario.STATED: usual_cells(_ask_in_run, hands_errors_to_the_model=True)[Scenario.STATED]
+}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

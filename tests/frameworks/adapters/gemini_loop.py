@@ -90,19 +90,22 @@ async def _with_tools_of_the_sdk(server: ModelServer) -> None:
     """The SDK calls the tool by itself, and the model once more, all in one call of the user's."""
     with agent_run(server.cast.lead):
         config = types.GenerateContentConfig(tools=[weather])
-        await _client(server).aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
+        client = _client(server)  # which closes when nobody keeps it
+        await client.aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
 
 
 async def _invalid_output(server: ModelServer) -> None:
     with agent_run(server.cast.lead):
         config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=Forecast)
-        answer = await _client(server).aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
+        client = _client(server)  # which closes when nobody keeps it
+        answer = await client.aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
         Forecast.model_validate_json(answer.text or "")
 
 
 async def _streamed(server: ModelServer) -> None:
     with agent_run(server.cast.lead):
-        async for _part in await _client(server).aio.models.generate_content_stream(model=GEMINI, contents=_question()):
+        client = _client(server)  # which closes when nobody keeps it
+        async for _part in await client.aio.models.generate_content_stream(model=GEMINI, contents=_question()):
             pass
 
 
