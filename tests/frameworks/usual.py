@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from tests.frameworks.driving import (
     CLIENT_TIMEOUT_S,
     behind_fastapi,
-    behind_fastapi_in_thread,
     cancel_when_asked,
-    in_both_threads,
     run_both,
 )
 from tests.frameworks.model_server import Mode
@@ -41,17 +39,9 @@ class Ask(Protocol):
         ...
 
 
-class AskAndWait(Protocol):
-    """The same, where a framework blocks."""
-
-    def __call__(self, server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
-        """Ask it."""
-        ...
-
-
-def usual_cells(ask: Ask) -> dict[Scenario, Cell]:
-    """All cells but those for which each framework has means of its own."""
-    return {
+def usual_cells(ask: Ask, *, hands_errors_to_the_model: bool = False) -> dict[Scenario, Cell]:
+    """All cells but those for which each framework has means of its own, and none for tools that fail no run."""
+    cells: dict[Scenario, Cell] = {
         Scenario.TOOL_SUCCESS: lambda server: asyncio.run(ask(server)),
         Scenario.TOOL_ERROR: lambda server: asyncio.run(ask(server, broken_weather)),
         Scenario.RATE_LIMITED: lambda server: asyncio.run(ask(server)),
@@ -63,21 +53,9 @@ def usual_cells(ask: Ask) -> dict[Scenario, Cell]:
         Scenario.PARALLEL: lambda server: _at_once(server, lambda: run_both(lambda: ask(server))),
         Scenario.AFTER_FAILURE: lambda server: _after_failure(server, lambda: asyncio.run(ask(server))),
     }
-
-
-def blocking_cells(ask: AskAndWait) -> dict[Scenario, Cell]:
-    """The same for a framework that blocks, which nobody can cancel."""
-    return {
-        Scenario.TOOL_SUCCESS: ask,
-        Scenario.TOOL_ERROR: lambda server: ask(server, broken_weather),
-        Scenario.RATE_LIMITED: ask,
-        Scenario.UNAVAILABLE: ask,
-        Scenario.TIMED_OUT: lambda server: ask(server, timeout_s=CLIENT_TIMEOUT_S),
-        Scenario.UNDER_FASTAPI: lambda server: behind_fastapi_in_thread(lambda: ask(server)),
-        Scenario.STATED: lambda server: ask(server, stating_weather),
-        Scenario.PARALLEL: lambda server: _at_once(server, lambda: in_both_threads(lambda: ask(server))),
-        Scenario.AFTER_FAILURE: lambda server: _after_failure(server, lambda: ask(server)),
-    }
+    if hands_errors_to_the_model:
+        del cells[Scenario.TOOL_ERROR]
+    return cells
 
 
 def _at_once(server: ModelServer, run: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from ag2.config import OpenAIConfig
 from ag2.middleware.builtin.telemetry import TelemetryMiddleware
 from pydantic import BaseModel
 
+from agent_outcomes import agent_run
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Scenario
 from tests.frameworks.tools import weather
@@ -58,15 +59,24 @@ def _invalid_output(server: ModelServer) -> None:
     asyncio.run(main())
 
 
+def _invalid_output_in_run(server: ModelServer) -> None:
+    async def main() -> None:
+        with agent_run(server.cast.lead):
+            reply = await _agent(server).ask(QUESTION, response_schema=Forecast)
+            await reply.content()
+
+    asyncio.run(main())
+
+
 def _nested(server: ModelServer) -> None:
     inner = _agent(server, weather, name=server.cast.inner)
     asyncio.run(_agent(server, inner.as_tool(description="Knows the weather.")).ask(QUESTION))
 
 
 CELLS: Final[Mapping[Scenario, Cell]] = {
-    **usual_cells(_ask),
+    **usual_cells(_ask, hands_errors_to_the_model=True),
     Scenario.INVALID_OUTPUT: _invalid_output,
     Scenario.NESTED: _nested,
 }
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.INVALID_OUTPUT: _invalid_output_in_run}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

@@ -11,6 +11,7 @@ from agno.models.openai import OpenAIChat
 from agno.team import Team
 from pydantic import BaseModel
 
+from agent_outcomes import Outcome, agent_run
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Beyond, Scenario
 from tests.frameworks.tools import weather
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.frameworks.model_server import ModelServer
 
 QUESTION: Final = "How is the weather in Paris?"
+_NO_FORECAST: Final = Outcome.invalid_output()
 
 
 class Forecast(BaseModel):
@@ -59,14 +61,23 @@ def _nested(server: ModelServer) -> None:
     asyncio.run(team.arun(QUESTION))
 
 
+def _invalid_output_told(server: ModelServer) -> None:
+    @agent_run(server.cast.lead, outcome_of=lambda it: None if isinstance(it.content, Forecast) else _NO_FORECAST)
+    def ask() -> Any:
+        return _agent(server, output_schema=Forecast).run(QUESTION)
+
+    ask()
+
+
 async def _streamed(server: ModelServer) -> None:
     async for _event in _agent(server, weather).arun(QUESTION, stream=True):
         pass
 
 
 CELLS: Final[Mapping[Scenario, Cell]] = {
-    **usual_cells(_ask),
+    **usual_cells(_ask, hands_errors_to_the_model=True),
     Scenario.INVALID_OUTPUT: _invalid_output,
     Scenario.NESTED: _nested,
 }
 BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.STREAMED: lambda server: asyncio.run(_streamed(server))}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.INVALID_OUTPUT: _invalid_output_told}

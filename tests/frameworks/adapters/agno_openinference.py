@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from openinference.instrumentation.agno import AgnoInstrumentor
 
-from tests.frameworks.adapters.agno_agents import BEYOND, CELLS
+from tests.frameworks.adapters.agno_agents import BEYOND, CELLS, REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import TracerProvider
 
-    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.lab import IsRun
     from tests.frameworks.scenarios import Scenario
 
 __all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
@@ -24,5 +24,4 @@ def instrument(tracer_provider: TracerProvider) -> None:
     AgnoInstrumentor().instrument(tracer_provider=tracer_provider)
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

@@ -118,11 +118,17 @@ def _team_stated(server: ModelServer) -> None:
 
 
 CELLS: Final[Mapping[Scenario, Cell]] = {
-    **usual_cells(_ask),
+    **usual_cells(_ask, hands_errors_to_the_model=True),
     Scenario.INVALID_OUTPUT: _invalid_output,
     Scenario.NESTED: _nested,
 }
 BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.STREAMED: lambda server: asyncio.run(_streamed(server))}
 REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STATED: _stated_from_asynchronous_tool}
-TEAM_CELLS: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask_team), Scenario.NESTED: _team_within_team}
-TEAM_REMEDIES: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask_team_in_run), Scenario.STATED: _team_stated}
+TEAM_CELLS: Final[Mapping[Scenario, Cell]] = {
+    **usual_cells(_ask_team, hands_errors_to_the_model=True),
+    Scenario.NESTED: _team_within_team,
+}
+TEAM_REMEDIES: Final[Mapping[Scenario, Cell]] = {
+    **usual_cells(_ask_team_in_run, hands_errors_to_the_model=True),
+    Scenario.STATED: _team_stated,
+}

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from openinference.instrumentation.langchain import LangChainInstrumentor
 
+from agent_outcomes import agent_run
 from tests.frameworks.adapters.deep_agents import BEYOND, CELLS
+from tests.frameworks.scenarios import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from tests.frameworks.lab import Cell, IsRun
-    from tests.frameworks.scenarios import Scenario
+    from tests.frameworks.model_server import ModelServer
 
 __all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
 
@@ -24,5 +26,10 @@ def instrument(tracer_provider: TracerProvider) -> None:
     LangChainInstrumentor().instrument(tracer_provider=tracer_provider)
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+def _stated(server: ModelServer) -> None:
+    with agent_run(server.cast.lead):
+        CELLS[Scenario.STATED](server)
+
+
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STATED: _stated}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

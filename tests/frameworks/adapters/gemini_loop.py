@@ -43,6 +43,10 @@ def _client(server: ModelServer, timeout_s: float | None = None) -> genai.Client
     return genai.Client(api_key="none", http_options=options)
 
 
+def _question() -> list[Any]:
+    return [types.Content(role="user", parts=[types.Part(text=QUESTION)])]
+
+
 def _declared(tool: Any) -> types.Tool:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     declaration = types.FunctionDeclaration(name=tool.__name__, description="Knows.", parameters_json_schema=schema)
@@ -51,7 +55,7 @@ def _declared(tool: Any) -> types.Tool:
 
 async def _loop(client: genai.Client, tool: Any, call: Callable[[str], Any]) -> str:
     """Ask the model until it wants no more of the tool."""
-    contents: list[Any] = [types.Content(role="user", parts=[types.Part(text=QUESTION)])]
+    contents = _question()
     config = types.GenerateContentConfig(tools=[_declared(tool)])
     while True:
         answer = await client.aio.models.generate_content(model=GEMINI, contents=contents, config=config)
@@ -86,19 +90,22 @@ async def _with_tools_of_the_sdk(server: ModelServer) -> None:
     """The SDK calls the tool by itself, and the model once more, all in one call of the user's."""
     with agent_run(server.cast.lead):
         config = types.GenerateContentConfig(tools=[weather])
-        await _client(server).aio.models.generate_content(model=GEMINI, contents=QUESTION, config=config)
+        client = _client(server)  # which closes when nobody keeps it
+        await client.aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
 
 
 async def _invalid_output(server: ModelServer) -> None:
     with agent_run(server.cast.lead):
         config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=Forecast)
-        answer = await _client(server).aio.models.generate_content(model=GEMINI, contents=QUESTION, config=config)
+        client = _client(server)  # which closes when nobody keeps it
+        answer = await client.aio.models.generate_content(model=GEMINI, contents=_question(), config=config)
         Forecast.model_validate_json(answer.text or "")
 
 
 async def _streamed(server: ModelServer) -> None:
     with agent_run(server.cast.lead):
-        async for _part in await _client(server).aio.models.generate_content_stream(model=GEMINI, contents=QUESTION):
+        client = _client(server)  # which closes when nobody keeps it
+        async for _part in await client.aio.models.generate_content_stream(model=GEMINI, contents=_question()):
             pass
 
 

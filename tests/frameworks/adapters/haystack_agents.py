@@ -12,6 +12,7 @@ from haystack.dataclasses import ChatMessage
 from haystack.tools import ComponentTool, create_tool_from_function
 from haystack.utils import Secret
 
+from agent_outcomes import agent_run
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Scenario
 from tests.frameworks.tools import weather
@@ -46,6 +47,13 @@ def _step_limit(server: ModelServer) -> None:
     _agent(server, _tool(weather), max_agent_steps=STEPS_MAX).run(messages=QUESTION)
 
 
+def _step_limit_told(server: ModelServer) -> None:
+    with agent_run(server.cast.lead) as run:
+        answer = _agent(server, _tool(weather), max_agent_steps=STEPS_MAX).run(messages=QUESTION)
+        if answer["last_message"].tool_call_results:
+            run.set_outcome(status="failure", error_category="budget_exhausted", retryable=False)
+
+
 def _nested(server: ModelServer) -> None:
     """An agent in a pipeline, with another as its tool."""
     inner = _agent(server, _tool(weather), user_prompt="{{question}}", required_variables=["question"])
@@ -60,3 +68,4 @@ CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.STEP_LIMIT: _step_limit,
     Scenario.NESTED: _nested,
 }
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STEP_LIMIT: _step_limit_told}

@@ -9,14 +9,14 @@ from haystack import tracing
 from haystack_integrations.tracing.opentelemetry import OpenTelemetryTracer
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 
-from tests.frameworks.adapters.haystack_agents import CELLS
+from tests.frameworks.adapters.haystack_agents import CELLS, REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import TracerProvider
 
-    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.lab import IsRun
     from tests.frameworks.scenarios import Scenario
 
 __all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
@@ -27,5 +27,4 @@ def instrument(tracer_provider: TracerProvider) -> None:
     OpenAIInstrumentor().instrument(tracer_provider=tracer_provider)
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

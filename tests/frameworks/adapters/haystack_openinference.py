@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from openinference.instrumentation.haystack import HaystackInstrumentor
 
-from tests.frameworks.adapters.haystack_agents import CELLS
+from tests.frameworks.adapters.haystack_agents import CELLS, REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import TracerProvider
 
-    from tests.frameworks.lab import Cell, IsRun
+    from tests.frameworks.lab import IsRun
     from tests.frameworks.scenarios import Scenario
 
 __all__ = ["CELLS", "IS_RUN", "REMEDIES", "instrument"]
@@ -24,5 +24,4 @@ def instrument(tracer_provider: TracerProvider) -> None:
     HaystackInstrumentor().instrument(tracer_provider=tracer_provider)
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

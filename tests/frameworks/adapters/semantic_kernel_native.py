@@ -67,7 +67,7 @@ async def _streamed(server: ModelServer) -> None:
         pass
 
 
-CELLS: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask), Scenario.NESTED: _nested}
+CELLS: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask, hands_errors_to_the_model=True), Scenario.NESTED: _nested}
 BEYOND: Final[Mapping[Beyond, Cell]] = {Beyond.STREAMED: lambda server: asyncio.run(_streamed(server))}
 REMEDIES: Final[Mapping[Scenario, Cell]] = {}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}
