@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +15,16 @@ from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.semconv import Remedy, Status
 from tests.hostile import LoudObject, LoudText
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FAILED_CALL = Finding(
     Execution(Status.FAILURE, "rate_limit", retryable=True, remedy=Remedy.RETRY_LATER), "x", "openai.RateLimitError"
 )
+
+
+def _own(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(attributes)
 
 
 def failed(
@@ -49,8 +56,8 @@ def found(span: AgentSpan, failed_call: Finding | None = None) -> tuple[str | No
 @pytest.mark.parametrize("status", [429, "429"])
 def test_http_status(key: str, status: object) -> None:
     """As a number or as text, under the keys of today and of before; a name beside it stays the error's."""
-    assert found(failed(**{key: status})) == ("rate_limit", f"{key}:429", "429")
-    assert found(failed(**{key: status, "error.type": "AI_APICallError"}))[2] == "AI_APICallError"
+    assert found(failed(**_own({key: status}))) == ("rate_limit", f"{key}:429", "429")
+    assert found(failed(**_own({key: status, "error.type": "AI_APICallError"})))[2] == "AI_APICallError"
 
 
 @pytest.mark.parametrize("key", GRPC_STATUS_KEYS)
@@ -59,8 +66,8 @@ def test_http_status(key: str, status: object) -> None:
 )
 def test_grpc_status(key: str, code: int, name: str, category: str) -> None:
     """By number or by name."""
-    assert found(failed(**{key: code})) == (category, f"{key}:{name}", name)
-    assert found(failed(**{key: name})) == (category, f"{key}:{name}", name)
+    assert found(failed(**_own({key: code}))) == (category, f"{key}:{name}", name)
+    assert found(failed(**_own({key: name}))) == (category, f"{key}:{name}", name)
 
 
 @pytest.mark.parametrize("text", ["fetch failed", "TypeError: fetch failed"])
@@ -84,7 +91,7 @@ def test_json_rpc_code() -> None:
 def test_status_that_says_nothing(value: object) -> None:
     """The status of a success, and what is none, is no evidence."""
     attributes = dict.fromkeys((*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS), value)
-    assert found(failed(**attributes)) == ("other", "span_status:error", "_OTHER")
+    assert found(failed(**_own(attributes))) == ("other", "span_status:error", "_OTHER")
 
 
 def test_order() -> None:
