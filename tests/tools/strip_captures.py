@@ -35,7 +35,7 @@ _READ: Final = re.compile(
 )
 _FOLDERS: Final = re.compile(r"(?:file://)?/(?:[\w.@+~-]+/)+|http://127\.0\.0\.1:\d+")
 # Of a stack trace the lines that name no class: calls and code, also within those of exception groups.
-_FRAMES: Final = re.compile(r"^(?:\s+(?![|+\s])|\s*\|\s+(?:File \"|\s)).*\n?", re.MULTILINE)
+_FRAMES: Final = re.compile(r"^(?:[ \t]+(?![|+\s])|[ \t]*\|[ \t]+(?:File \"|[ \t])).*\n?", re.MULTILINE)
 
 
 def strip(document: dict[str, Any]) -> dict[str, Any]:
