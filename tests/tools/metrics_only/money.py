@@ -107,7 +107,8 @@ def cost() -> Iterator[str]:
     yield assign(cache("own_usage"), "true", f"not {callee}")
     where = f"{cache('own_usage')} == true and {stated} == nil"
     yield from money("metered", [semconv.AGENT_COST_AMOUNT], semconv.AGENT_COST_CURRENCY, where=where)
-    proposed = f"{attribute(PROPOSED_COST)} != nil"
+    # A placeholder of 0 has given way to another amount, which has no currency.
+    proposed = f"{attribute(PROPOSED_COST)} != nil and {cache('reported_raw')} == {attribute(PROPOSED_COST)}"
     yield from money(
         "reported", COST_KEYS, PROPOSED_CURRENCY, where=where, currency_where=f"({proposed})", calculated=True
     )
