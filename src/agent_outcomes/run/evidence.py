@@ -129,6 +129,8 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Findi
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
+    if span.in_flight is None and span.recorded is None and nested is None and failed_call is None:
+        return _CLEAN
     return _from_clean_end(span, nested, failed_call) or _CLEAN
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.gathered import Item
     from agent_outcomes.spans.tracker import RunTracker
 
+# The very object that every span begins with; its code is behind a property.
+_UNSET: Any = ReadableSpan("name")._status
+
 
 class SpanCallbacks:
     """`start` and `end` of a tracker for the SDK's spans; `tracker` says what settles by them."""
@@ -141,7 +144,8 @@ class SpanCallbacks:
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
             return False
         # How a call failed may say how its run did.
-        if span._status.status_code is StatusCode.ERROR:
+        status: Any = span._status
+        if status is not _UNSET and status.status_code is StatusCode.ERROR:
             return False
         scope_name = scope._name if scope is not None else ""
         if not plan.is_call:

@@ -216,7 +216,10 @@ def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
     """Everything that a span has been left, in order; the agents in `waiting` are folded in as called by it."""
     whole = Gathered()
-    has_failed = before is not None and _take(whole, before)
+    notable: list[Gathered] = []
+    if before is not None:
+        whole.absorb(before)
+        notable.append(before)
     leaves: dict[Plan, list[Item]] = {}
     for item in items:
         if type(item) is tuple:
@@ -225,10 +228,12 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
                 leaves[item[0]] = [item]
             else:
                 held.append(item)
-        elif _take(whole, item):  # type: ignore[arg-type]  # mypy does not narrow by type()
-            has_failed = True
-    if has_failed:
-        whole.failure = _last_failure(before, items)
+        else:
+            whole.absorb(item)  # type: ignore[arg-type]  # mypy does not narrow by type()
+            if item.pause is not None or item.failure is not None:  # type: ignore[union-attr]  # likewise
+                notable.append(item)  # type: ignore[arg-type]  # likewise
+    if notable:
+        _note(whole, notable, before, items)
     for plan, items_of_plan in leaves.items():
         whole.add_leaves(plan, items_of_plan)
     for candidate in waiting:
@@ -238,12 +243,14 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
     return whole
 
 
-def _take(whole: Gathered, item: Gathered) -> bool:
-    """Take what one step has left, its pause with it; whether it has failed."""
-    whole.absorb(item)
-    if item.pause is not None:
-        whole.pause = item.pause
-    return item.failure is not None
+def _note(whole: Gathered, notable: list[Gathered], before: Gathered | None, items: Iterable[Gathered | Item]) -> None:
+    """Take the last pause of these, and how the last call failed, if nothing went well after that."""
+    for one in notable:
+        if one.pause is not None:
+            whole.pause = one.pause
+    failure = _last_failure(before, items)
+    if failure is not None:
+        whole.failure = failure
 
 
 def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> Finding | None:
