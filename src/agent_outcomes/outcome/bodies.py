@@ -14,7 +14,7 @@ from agent_outcomes.outcome.text import asked, is_a
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BODY_LENGTH_MAX: Final = 4096
+ANSWER_LENGTH_MAX: Final = 4096
 _CODE_LENGTH_MAX: Final = 200
 # The more specific one first: OpenAI's and Azure's `code`, Anthropic's `type`, Google's `status`.
 _BODY_PATHS: Final = (
@@ -35,7 +35,7 @@ def look(value: object, *path: str) -> object:
     return current
 
 
-def within(value: object, *path: str) -> object:
+def found_at(value: object, *path: str) -> object:
     """What a path of attributes, or of keys where it comes to a dict, leads to; `None` if it leads nowhere."""
     current = value
     for name in path:
@@ -46,7 +46,7 @@ def within(value: object, *path: str) -> object:
 def codes_at(value: object, paths: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """The texts at the ends of these paths, if they are short enough for a code."""
     for path in paths:
-        code = within(value, *path)
+        code = found_at(value, *path)
         text = str.__str__(code) if is_a(code, str) else ""
         if 0 < len(text) <= _CODE_LENGTH_MAX:
             yield text

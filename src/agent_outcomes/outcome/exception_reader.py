@@ -10,7 +10,7 @@ import errno
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.outcome.bodies import BODY_LENGTH_MAX, codes_at, codes_in, look, read_body, within
+from agent_outcomes.outcome.bodies import ANSWER_LENGTH_MAX, codes_at, codes_in, found_at, look, read_body
 from agent_outcomes.outcome.classification import (
     ERROR_NAME_LENGTH_MAX,
     ErrorFacts,
@@ -158,11 +158,11 @@ def _own_retryable(error: BaseException) -> bool | None:
 
 def _http_status(error: BaseException) -> int | None:
     for path in _STATUS_PATHS:
-        status = within(error, *path)
+        status = found_at(error, *path)
         number = http_status_in(str.__str__(status)) if is_a(status, str) else status
         if is_a(number, int) and not is_a(number, bool) and int.__int__(number) in HTTP_ERRORS:
             return int.__int__(number)
-    status = within(error, "response", "ResponseMetadata", "HTTPStatusCode")
+    status = found_at(error, "response", "ResponseMetadata", "HTTPStatusCode")
     return status if type(status) is int and status in HTTP_ERRORS else None
 
 
@@ -182,8 +182,8 @@ def _codes(error: BaseException) -> Iterator[str]:
     """What the provider calls the error, in any of the places where that may stand."""
     yield from codes_at(error, _CODE_PATHS)
     body = look(error, "body")
-    yield from codes_in(read_body(str.__str__(body)[:BODY_LENGTH_MAX]) if is_a(body, str) else body)
-    number = within(error, "error", "code")
+    yield from codes_in(read_body(str.__str__(body)[:ANSWER_LENGTH_MAX]) if is_a(body, str) else body)
+    number = found_at(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))
         if text in JSON_RPC_RULES or any(name.startswith(_MCP) for name in _lineage(type(error))):

@@ -22,11 +22,11 @@ from agent_outcomes.outcome.errors import (
     Classification,
 )
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MESSAGE_LENGTH_MAX: Final = 4096
 _PREFIXES_MAX: Final = 4
 
 PHRASES: Final[Mapping[str, int]] = {

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.error_names import rule_of_http
-from agent_outcomes.outcome.messages import CODE_FORMS, MESSAGE_LENGTH_MAX, PHRASES, STATUS_FORMS, TEXT_RULES, told_by
+from agent_outcomes.outcome.messages import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, told_by
+from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
 
 STACK = "\n    at APIError.generate (file:///srv/node_modules/openai/core/error.mjs:59:20)\n    at async pRetry"
 STATUS_MESSAGES = {

@@ -90,7 +90,8 @@ def test_json_rpc_code() -> None:
 )
 def test_status_that_says_nothing(value: object) -> None:
     """The status of a success, and what is none, is no evidence."""
-    attributes = dict.fromkeys((*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS), value)
+    keys: tuple[str, ...] = (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)
+    attributes = dict.fromkeys(keys, value)
     assert found(failed(**_own(attributes))) == ("other", "span_status:error", "_OTHER")
 
 
