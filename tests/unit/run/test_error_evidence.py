@@ -90,8 +90,7 @@ def test_json_rpc_code() -> None:
 )
 def test_status_that_says_nothing(value: object) -> None:
     """The status of a success, and what is none, is no evidence."""
-    keys: tuple[str, ...] = (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)
-    attributes = dict.fromkeys(keys, value)
+    attributes: dict[str, Any] = {key: value for key in (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)}  # noqa: C420 - typed
     assert found(failed(**_own(attributes))) == ("other", "span_status:error", "_OTHER")
 
 
