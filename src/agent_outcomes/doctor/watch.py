@@ -26,7 +26,7 @@ from agent_outcomes.doctor.program import SpanSeen, to_json
 from agent_outcomes.sdk.attachment import outcome_processor
 from agent_outcomes.sdk.emitter import OutcomeEmitter
 from agent_outcomes.sdk.span_reader import SpanReader
-from agent_outcomes.spans.marks import Likeness, seen_as
+from agent_outcomes.spans.marks import NO_AGENT, seen_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class _Watch:
         with self._lock:
             cell, _ = self._cell(span)
             cell[1] += 1
-            cell[2] |= likeness is not Likeness.NONE
+            cell[2] |= likeness not in NO_AGENT
 
     def write(self) -> None:
         """Write the state of this process to its file; a state that cannot be written is not worth an error."""

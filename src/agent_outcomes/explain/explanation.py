@@ -328,7 +328,8 @@ def _kind(likeness: Likeness, role: Role) -> str:
         return "handoff: an agent within the run"
     if likeness is Likeness.BY_OUTCOME:
         return "states the run's outcome"
-    return {Role.MODEL: "model call", Role.TOOL: "tool call"}.get(role, "step")
+    found = {Role.MODEL: "model call", Role.TOOL: "tool call"}.get(role, "step")
+    return f"{found}, states the run's outcome" if likeness is Likeness.STATING else found
 
 
 def _usage_notes(span: ReadableSpan, tree: SpanTree) -> Iterator[str]:

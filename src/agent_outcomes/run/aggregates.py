@@ -104,6 +104,9 @@ def _cover(target: Tally, below: Sums, own: Tally, relation: _Relation, part: Ta
     if own.model_calls and not whole.model_calls:
         target.model_calls += own.model_calls
         target.unpriced += own.unpriced
+    elif own.unpriced and not own.model_calls and relation is not _Relation.REPEATS:
+        # One call of an agent's, which somebody has written over its span; there may have been others.
+        target.unpriced += own.unpriced
     if own.tool_calls and not whole.tool_below:
         target.tool_calls += own.tool_calls
         target.tool_below = True

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
-Read from OpenTelemetry GenAI, OpenInference, Traceloop, Langfuse, the Vercel AI SDK, Spring AI and Genkit. What single
-frameworks do is in `scopes`.
+Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, the Vercel AI SDK, Spring
+AI and Genkit. What single frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ AI_SDK_OPERATION: Final = "ai.operationId"
 SPRING_AI_KIND: Final = "spring.ai.kind"
 GENKIT_TYPE: Final = "genkit:type"
 GENKIT_SUBTYPE: Final = "genkit:metadata:subtype"
+MLFLOW_KIND: Final = "mlflow.spanType"
+AGENTOPS_KIND: Final = "agentops.span.kind"
+MCP_METHOD: Final = "mcp.method.name"
+# OpenLLMetry's mark of model calls from before the conventions had operations, and AgentOps' spelling of it.
+REQUEST_TYPE: Final = "llm.request.type"
+AGENTOPS_REQUEST_TYPE: Final = "gen_ai.request.type"
 FINISH_REASON: Final = "gen_ai.agent.finish_reason"
 
 AGENT_NAME_KEYS: Final = (
@@ -35,6 +41,8 @@ AGENT_NAME_KEYS: Final = (
     "traceloop.entity.name",
     "ai.telemetry.functionId",
 )
+# A span that is named as the conventions name agents' spans carries one of them, whoever made it.
+CONVENTION_NAME_KEYS: Final = frozenset({semconv.GEN_AI_AGENT_NAME, "gen_ai.workflow.name"})
 
 
 class Role(Enum):
@@ -56,6 +64,12 @@ OPERATION_ROLES: Final[Mapping[object, Role]] = {
     "execute_tool": Role.TOOL,
     # Building an agent is no run of it, whatever other marks the span carries.
     "create_agent": Role.OTHER,
+}
+
+_REQUEST_ROLES: Final[Mapping[object, Role]] = {
+    "chat": Role.MODEL,
+    "completion": Role.MODEL,
+    "embedding": Role.MODEL,
 }
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
@@ -105,7 +119,31 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "tool": Role.TOOL,
         "tool.v2": Role.TOOL,
     },
+    # MLflow writes every attribute as JSON, this one, too.
+    MLFLOW_KIND: {
+        '"AGENT"': Role.AGENT,
+        '"LLM"': Role.MODEL,
+        '"CHAT_MODEL"': Role.MODEL,
+        '"EMBEDDING"': Role.MODEL,
+        '"TOOL"': Role.TOOL,
+    },
+    # A session is what its user does in one sitting, and no agent.
+    AGENTOPS_KIND: {
+        "workflow": Role.AGENT,
+        "agent": Role.AGENT,
+        "llm": Role.MODEL,
+        "tool": Role.TOOL,
+    },
+    MCP_METHOD: {"tools/call": Role.TOOL},
+    REQUEST_TYPE: _REQUEST_ROLES,
+    AGENTOPS_REQUEST_TYPE: _REQUEST_ROLES,
 }
+
+KEY_ROLES: Final[Mapping[str, Role]] = {
+    # Haystack's own spans are of whatever scope its user gave it a tracer with.
+    "haystack.agent.max_steps": Role.AGENT,
+}
+"""Attributes that only spans of one role have, whatever they say."""
 
 # The class of what interrupted a run whose span is left UNSET.
 INTERRUPTION_KEY: Final = "strands.cancellation.type"
@@ -126,26 +164,33 @@ DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
 # What frameworks call all spans that start a run, whoever's agent it is.
 UNNAMED: Final = frozenset({*OPERATION_ROLES, *KIND_ROLES[AI_SDK_OPERATION], "spring_ai chat_client"})
 
+_AGENT_OPERATIONS: Final = ("invoke_agent", "invoke_workflow")
 NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")
 NAME_SUFFIX: Final = Pattern(r"\.(?:workflow|agent|run|kickoff)$")
 
 ROLE_KEYS: Final = frozenset({OPERATION, *KIND_ROLES})
+MARK_KEYS: Final = frozenset({*ROLE_KEYS, *KEY_ROLES})
 
 
 def role_by_marks(attributes: Mapping[str, Any]) -> Role | None:
     """What the marks on a span say it is, `None` if there are none; the operation name is the stronger mark."""
     operation = attributes.get(OPERATION)
     if operation is not None:
-        role = _lookup(OPERATION_ROLES, operation)
+        role = role_of_word(OPERATION_ROLES, operation)
         if role is not None:
             return role
     for key, roles in KIND_ROLES.items():
         kind = attributes.get(key)
         if kind is not None:
-            role = _lookup(roles, kind)
+            role = role_of_word(roles, kind)
             if role is not None:
                 return role
-    return None
+    return next((role for key, role in KEY_ROLES.items() if key in attributes), None)
+
+
+def is_agent_by_name(name: str) -> bool:
+    """Whether a span is named as the GenAI conventions name agents' spans: `invoke_agent X`, `invoke_workflow X`."""
+    return name.startswith(_AGENT_OPERATIONS) and (name in _AGENT_OPERATIONS or NAME_PREFIX.match(name) is not None)
 
 
 def is_generated_name(name: str) -> bool:
@@ -153,6 +198,7 @@ def is_generated_name(name: str) -> bool:
     return len(name) in _GENERATED_LENGTHS and _GENERATED_NAME.fullmatch(name) is not None
 
 
-def _lookup(roles: Mapping[object, Role], key: object) -> Role | None:
+def role_of_word(roles: Mapping[object, Role], key: object) -> Role | None:
+    """What a word stands for, `None` if it is no text or not known."""
     # Attribute values may be unhashable (a nested map on newer SDKs); only text can be a mark.
     return roles.get(str.__str__(key)) if isinstance(key, str) else None

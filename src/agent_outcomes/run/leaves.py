@@ -16,7 +16,15 @@ from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, kind_of, note_call
 from agent_outcomes.run.calls import CallKind
-from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, ROLE_KEYS, Role
+from agent_outcomes.run.conventions import (
+    CONVENTION_NAME_KEYS,
+    KEY_ROLES,
+    KIND_ROLES,
+    OPERATION,
+    OPERATION_ROLES,
+    ROLE_KEYS,
+    Role,
+)
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
@@ -56,7 +64,7 @@ _SCOPE: Final = 2
 _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
-_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, AGENT_COST_AMOUNT})
+_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT})
 
 
 class Columns(NamedTuple):
@@ -227,13 +235,17 @@ class Plan:
 
 
 class Shape:
-    """What spans with the same attribute keys have in common: which word tells the role, and a plan for each."""
+    """What spans with the same attribute keys have in common: which word tells the role, and a plan for each.
 
-    __slots__ = ("plans", "word_key")
+    With `names_agent` the name of such a span may say more.
+    """
 
-    def __init__(self, word_key: str, plans: Mapping[object, Plan]) -> None:
+    __slots__ = ("names_agent", "plans", "word_key")
+
+    def __init__(self, word_key: str, plans: Mapping[object, Plan], *, names_agent: bool = False) -> None:
         self.word_key = word_key
         self.plans = plans
+        self.names_agent = names_agent
 
 
 _OTHER: Final = Shape(OPERATION, {})
@@ -281,7 +293,7 @@ def _shape_of(keys: tuple[str, ...]) -> Shape:
         if role in (Role.MODEL, Role.TOOL):
             told = identity if role is Role.MODEL else []
             plans[word] = Plan(role, {word_key: word}, (*usage, *evidence, *told), len(told), columns)
-    return Shape(word_key, plans)
+    return Shape(word_key, plans, names_agent=not CONVENTION_NAME_KEYS.isdisjoint(given))
 
 
 def _columns_of(usage: tuple[str, ...]) -> Columns:

@@ -2,123 +2,36 @@
 """What single frameworks do in their own way, one row for each instrumentation scope.
 
 Read from what the frameworks and their instrumentations emit. A scope without a row is a GenAI instrumentation that
-keeps to the conventions, or plain code of an application.
+keeps to the conventions, or plain code of an application. A row goes by what the framework writes: its own words, its
+own classes, and how what it writes hangs together; never by a name that its user has chosen.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.run.conventions import (
-    AGENT_NAME_KEYS,
-    DEFAULT_NAMES,
-    NAME_PREFIX,
-    NAME_SUFFIX,
-    OPERATION,
-    UNNAMED,
-    Role,
-    is_generated_name,
-    role_by_marks,
-)
+from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.graphs import GraphMetadata
 from agent_outcomes.run.parts import COPYING_SCOPES
+from agent_outcomes.run.scope_rules import OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
 _FAMILIES_MAX: Final = 256
-_NO_NAMES: Final[Mapping[str, Role]] = {}
+_SCOPES_MAX: Final = 1_000
 
-
-class StopEvent(NamedTuple):
-    """The event of a span that says why the run stopped.
-
-    `reason_key` is the attribute with the reason; `None` where the event's name says it all.
-    """
-
-    name: str
-    reason_key: str | None
-
-
-class ScopeRules(NamedTuple):
-    """How the spans of one instrumentation scope are to be read, beside their marks.
-
-    - `roots`: names of runs' root spans that carry no agent mark of their own;
-    - `root_operations`: operation names that only such roots have;
-    - `name_roles`: what the spans that carry no mark at all stand for, by name;
-    - `mismarked`: names of spans whose marks are not to be believed;
-    - `name_keys`: attributes that name the agent, after those of the conventions;
-    - `unnamed_roots`: root names that say nothing of the agent;
-    - `named_below`: root names of which the agent is named on the agent span below only;
-    - `stop_event`: where a span says why its run stopped;
-    - `ends_clean`: a failed run's root may end UNSET or OK;
-    - `records_failures`: an exception recorded on a span that ended OK is what ended it;
-    - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
-    - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
-    - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
-    - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
-    - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
-    - `is_genai`: a span may still be marked as an agent before it ends.
-    """
-
-    roots: Pattern | None = None
-    root_operations: frozenset[str] = frozenset()
-    name_roles: Mapping[str, Role] = _NO_NAMES
-    mismarked: Pattern | None = None
-    name_keys: tuple[str, ...] = ()
-    unnamed_roots: frozenset[str] = frozenset()
-    named_below: frozenset[str] = frozenset()
-    stop_event: StopEvent | None = None
-    ends_clean: bool = False
-    records_failures: bool = False
-    fails_with_last_agent: bool = False
-    fails_with_last_call: bool = False
-    records_pauses: bool = False
-    leaves_failed_open: bool = False
-    has_lifetime_totals: bool = False
-    is_genai: bool = True
-
-    def role_of(self, attributes: Mapping[str, Any], name: str) -> Role:
-        """What a span of this name is in a run: by its marks, unless they are known to be wrong or missing."""
-        if self.mismarked is not None and self.mismarked.fullmatch(name):
-            return Role.OTHER
-        return role_by_marks(attributes) or self.name_roles.get(name, Role.OTHER)
-
-    def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
-        """Whether span name or operation are those of a root without an agent mark."""
-        if self.roots is not None and self.roots.fullmatch(name):
-            return True
-        operation = attributes.get(OPERATION)
-        return isinstance(operation, str) and operation in self.root_operations
-
-    def overrules_marks(self, name: str) -> bool:
-        """Whether a span of this name is not what its marks say."""
-        is_root = self.roots is not None and self.roots.fullmatch(name)
-        return bool(is_root or (self.mismarked is not None and self.mismarked.fullmatch(name)))
-
-    @property
-    def reads_more_than_attributes(self) -> bool:
-        """Whether a span's name or its events may decide what it is, or what its end says."""
-        return bool(self.roots or self.root_operations or self.name_roles or self.mismarked or self.records_pauses)
-
-    def agent_name_keys(self) -> tuple[str, ...]:
-        """The attributes that name the agent, best first."""
-        return (*AGENT_NAME_KEYS, *self.name_keys) if self.name_keys else AGENT_NAME_KEYS
-
-    def agent_name_in(self, name: str) -> str | None:
-        """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
-        if name in UNNAMED or name in self.root_operations or name in self.unnamed_roots:
-            return None
-        rest = NAME_SUFFIX.sub("", NAME_PREFIX.sub("", name, count=1)).strip()
-        return None if not rest or is_generated_name(rest) else rest
-
-    def is_named_below(self, name: str) -> bool:
-        """Whether the agent that a root of this name runs is named on the agent span below it and nowhere else."""
-        return name in self.named_below or self.agent_name_in(name) in DEFAULT_NAMES
-
+# OpenInference's callback, in Python and in JavaScript. A graph is a CHAIN, unless "agent" is in its name. Without
+# the metadata of LangGraph 1 only one that nobody named is known.
+_LANGCHAIN_CALLBACK: Final = ScopeRules(
+    roots=Pattern(r"LangGraph"), graph=GraphMetadata("metadata"), records_pauses=True
+)
+# Of models' clients alone. Makes a log of a streamed reply, with the marks of the call that it ends.
+_LOGFIRE_CLIENT: Final = ScopeRules(own_kinds=OwnKinds("logfire.span_type", {"log": Role.OTHER}), is_genai=False)
 
 SCOPES: Final[Mapping[str, ScopeRules]] = {
     # Sets no operation on a workflow, and calls all of them alike.
@@ -127,19 +40,48 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_keys=("workflow.name",),
         unnamed_roots=frozenset({"workflow.run"}),
     ),
+    # Marks its spans as they start, so that none of them need be waited for.
+    "agentops": ScopeRules(is_genai=False),
     # Overwrites the operation of a failed agent or task with that of the model call that failed, and makes a second
     # span for a tool that failed.
     "crewai": ScopeRules(
         roots=Pattern(r"execute (?:crew|flow|agent|lite agent)"),
         mismarked=Pattern(r"execute .+|tool failure"),
     ),
-    # ADK's first schema sets no operation on its root, and names the agent on the agent span below only.
+    # ADK's first schema sets no operation on its root nor on its model calls, and names the agent on the agent span
+    # below only.
     "gcp.vertex.agent": ScopeRules(
-        roots=Pattern(r"invocation"),
+        roots=Pattern(r"invocation|agent_run \[.+\]"),
+        name_roles={"call_llm": Role.MODEL},
+        named_by=Pattern(r"agent_run \[(.+)\]"),
         unnamed_roots=frozenset({"invocation"}),
         named_below=frozenset({"invocation"}),
     ),
     "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"})),
+    # Haystack's own. It has a tracer of this name, unless its user gives it another.
+    "haystack": ScopeRules(
+        roots=Pattern(r"haystack\.agent\.run"),
+        name_roles={"haystack.agent.step.llm": Role.MODEL, "haystack.agent.step.tool": Role.TOOL},
+        unnamed_roots=frozenset({"haystack.agent.run"}),
+        is_genai=False,
+    ),
+    # Marks prompts and retrievers as calls of models, in the words of the conventions but not in its own.
+    "langsmith": ScopeRules(
+        roots=Pattern(r"LangGraph"),
+        own_kinds=OwnKinds(
+            "langsmith.span.kind",
+            {
+                "llm": Role.MODEL,
+                "embedding": Role.MODEL,
+                "tool": Role.TOOL,
+                "prompt": Role.OTHER,
+                "retriever": Role.OTHER,
+            },
+        ),
+        graph=GraphMetadata("langsmith.metadata.", is_flat=True),
+    ),
+    "logfire.anthropic": _LOGFIRE_CLIENT,
+    "logfire.openai": _LOGFIRE_CLIENT,
     # Logfire names spans by the template of its message.
     "logfire.openai_agents": ScopeRules(
         name_roles={
@@ -155,26 +97,64 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         fails_with_last_agent=True,
         fails_with_last_call=True,
     ),
-    # Sets OK when a stream begins, which nothing can take back when it fails, and records what it failed of.
-    "openinference.instrumentation.autogen_agentchat": ScopeRules(ends_clean=True, records_failures=True),
     # Sets OK as it leaves, whatever is being raised just then.
     "openinference.instrumentation.claude_agent_sdk": ScopeRules(ends_clean=True),
     "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),
-    # A graph without "agent" in its name is a CHAIN.
-    "openinference.instrumentation.langchain": ScopeRules(roots=Pattern(r"LangGraph"), records_pauses=True),
-    # Has no agent span. What it does before it calls the model is marked as a model call, too.
+    # Agents are marked, by `X.on_messages_stream`; a team is a CHAIN. Sets OK when a stream begins, which nothing can
+    # take back when it fails, and records what it failed of.
+    "openinference.instrumentation.autogen_agentchat": ScopeRules(
+        roots=Pattern(r"\w+\.run_stream"),
+        named_by=Pattern(r"(.+)\.(?:run_stream|on_messages_stream)"),
+        ends_clean=True,
+        records_failures=True,
+    ),
+    # Every module is a CHAIN. A program is one that is no single call of a model.
+    "openinference.instrumentation.dspy": ScopeRules(
+        roots=Pattern(r"\w+\.a?forward"),
+        not_roots=Pattern(r"(?:Predict|ChainOfThought|MultiChainComparison|KNN|Retrieve|Embeddings)\.a?forward"),
+        named_by=Pattern(r"(\w+)\.a?forward"),
+        # By this tool its loop ends.
+        mismarked=Pattern(r"finish\.(?:__call__|acall)"),
+    ),
+    # Every component is a CHAIN that is called by its class; the framework's own agent is one of them.
+    "openinference.instrumentation.haystack": ScopeRules(
+        roots=Pattern(r"Agent\.run(?:_async)?"), named_by=Pattern(r"(Agent)\.run(?:_async)?")
+    ),
+    # Its one call of a model is a CHAIN, and what it does around that a TOOL.
+    "openinference.instrumentation.instructor": ScopeRules(
+        name_roles={"instructor.create": Role.MODEL, "instructor.async_create": Role.MODEL},
+        mismarked=Pattern(r"instructor\.(?:async_)?patch|(?:\w+\.)?handle_response_model"),
+    ),
+    "openinference.instrumentation.langchain": _LANGCHAIN_CALLBACK,
+    "@arizeai/openinference-instrumentation-langchain": _LANGCHAIN_CALLBACK,
+    # Has no agent span: what runs is a workflow, an agent is one, too. What it does before it calls the model is marked
+    # as a model call.
     "openinference.instrumentation.llama_index": ScopeRules(
-        roots=Pattern(r"\w*(?:Agent|Workflow)\.run"),
+        roots=Pattern(r"\w+\.run"),
+        not_roots=Pattern(r"(?:IngestionPipeline|QueryPipeline)\.run"),
         mismarked=Pattern(r".+\._prepare_chat_with_tools"),
         stop_event=StopEvent("span.cancelled", None),
     ),
     # Forces the root of a run that streams to OK.
     "openinference.instrumentation.smolagents": ScopeRules(ends_clean=True, leaves_failed_open=True),
-    "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
+    # Has the nodes of a graph for agents.
+    "openlit.instrumentation.langgraph": ScopeRules(mismarked=Pattern(r"invoke_agent .+")),
     # Agno returns a run that failed of its model as any other, with `status` set to error, which these do not look at.
     # It calls the model again, or another one, where it has not given up, so that the last call tells.
-    "opentelemetry.instrumentation.agno": ScopeRules(fails_with_last_call=True),
+    "opentelemetry.instrumentation.agno": ScopeRules(
+        name_keys=("agno.team.name",), named_by=Pattern(r"(.+)\.(?:agent|team)"), fails_with_last_call=True
+    ),
     "opentelemetry.instrumentation.genai.agno": ScopeRules(fails_with_last_call=True),
+    "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
+    # Puts the span's own name there.
+    "opentelemetry.instrumentation.llamaindex": ScopeRules(misnamed_keys=frozenset({"traceloop.entity.name"})),
+    # Up to Pydantic AI 1 it marks neither agents nor tools, by default.
+    "pydantic-ai": ScopeRules(
+        roots=Pattern(r"agent run"),
+        name_roles={"running tool": Role.TOOL, "running output function": Role.TOOL},
+        name_keys=("agent_name",),
+        unnamed_roots=frozenset({"agent run"}),
+    ),
     "strands.telemetry.tracer": ScopeRules(
         root_operations=frozenset({"invoke_graph", "invoke_swarm"}),
         stop_event=StopEvent("gen_ai.choice", "finish_reason"),
@@ -182,25 +162,27 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
 }
 
-_GENAI_SCOPE: Final = Pattern(
+GENAI_SCOPE: Final = Pattern(
     r"""(?:
       openinference\.
     | traceloop
     | opentelemetry\.(?:util|instrumentation)\.genai
     | opentelemetry\.instrumentation\.(?:
-        agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
+        ag2|agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
       | llamaindex|mcp|mistralai|ollama|openai|replicate|sagemaker|smolagents|together|transformers|vertexai|watsonx
       | writer|claude)
     | pydantic[-_]ai
     | strands\.
     | gcp\.vertex\.agent
     | agent_framework
+    | @arizeai/openinference
     | autogen
     | crewai
     | semantic_kernel
     | langfuse
+    | langsmith
+    | openlit\.
     | logfire\.openai_agents
-    | haystack
     | smolagents
     | genkit
     )""",
@@ -221,6 +203,20 @@ SPECIAL_SCOPES: Final = frozenset(
 """Scopes of which more than its attributes may decide what a span is, or what its end says."""
 
 
+class _Named(dict[str, bool]):
+    """Whether a span of this scope may be known by its name alone, worked out when the scope is first asked for."""
+
+    def __missing__(self, scope: str) -> bool:
+        is_named = scope in SPECIAL_SCOPES or rules_of(scope).is_genai
+        if len(self) < _SCOPES_MAX:
+            self[scope] = is_named
+        return is_named
+
+
+NAMED_SCOPES: Final = _Named()
+"""Whether an unmarked span of a scope may be an agent by its name, for any scope."""
+
+
 def rules_of(scope: str) -> ScopeRules:
     """The rules for spans of this instrumentation scope; one look-up answers all that is asked of a span."""
     rules = SCOPES.get(scope)
@@ -232,7 +228,7 @@ def _rules_of_family(scope: Hashable) -> ScopeRules:
     # The SDK takes any object for a scope's name, and whatever is no text names no instrumentation.
     if not isinstance(scope, str):
         return _PLAIN
-    is_genai = _GENAI_SCOPE.match(scope) is not None
+    is_genai = GENAI_SCOPE.match(scope) is not None
     if _OPENAI_AGENTS_SCOPE.match(scope):
         return _OPENAI_AGENTS._replace(is_genai=is_genai)
     return _GENAI if is_genai else _PLAIN

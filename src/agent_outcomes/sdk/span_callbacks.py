@@ -16,9 +16,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, StatusCode
 
+from agent_outcomes.run.conventions import is_agent_by_name
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.parts import COPYING_SCOPES
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SPECIAL_SCOPES, rules_of
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SPECIAL_SCOPES, rules_of
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
 from agent_outcomes.spans.placement import keep_short
@@ -62,7 +63,7 @@ class SpanCallbacks:
             return False
         scope, attributes = _scope_of(span), span.attributes or {}
         is_marked = not WATCHED_KEYS.isdisjoint(attributes) or span.dropped_attributes > 0
-        if self.tracker.asks_user or scope in SPECIAL_SCOPES or is_marked:
+        if self.tracker.asks_user or NAMED_SCOPES[scope] or is_marked:
             self.tracker.end(span, context, sys.exception())
         else:
             self.tracker.end_plain(context, sys.exception())
@@ -114,7 +115,7 @@ class SpanCallbacks:
             keys, has_lost = span.attributes or (), True
         if (
             not WATCHED_KEYS.isdisjoint(keys)
-            or (scope is not None and scope._name in SPECIAL_SCOPES and _may_be_unmarked(span))
+            or (scope is not None and NAMED_SCOPES[scope._name] and _may_be_unmarked(span))
             or has_lost
         ):
             if type(keys) is dict and self._end_leaf(span, context, keys, scope):
@@ -146,6 +147,8 @@ class SpanCallbacks:
         # How a call failed may say how its run did.
         status: Any = span._status
         if status is not _UNSET and status.status_code is StatusCode.ERROR:
+            return False
+        if shape.names_agent and (type(span._name) is not str or is_agent_by_name(span._name)):
             return False
         scope_name = scope._name if scope is not None else ""
         if not plan.is_call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_outcomes.run.folding import stated_for_run
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
 from agent_outcomes.spans.gathered import WENT_WELL, Gathered, fold, passed_on
@@ -64,6 +65,8 @@ class SpanEnds:
     def end_plain(self, node: OpenSpan | None, own: Tally | None = None, end: StepEnd = WENT_WELL) -> None:
         """End a span that is no agent: what it leaves is the ancestor's above, what waited for it is placed anew."""
         if node is None:
+            if end.stated:
+                self._placement.note_unheard()
             return
         if node.doubt is not None:
             end_aftermath(node)
@@ -77,6 +80,17 @@ class SpanEnds:
         if node.doubt is not None:
             self._doubtful.remove(node)
         shorten(node)
+
+    def end_stating(
+        self, span: AgentSpan, context: SpanIds, own: Tally | None, end: StepEnd, node: OpenSpan | None
+    ) -> None:
+        """End a tool or a model call that states an outcome: that of the run above it, or of the only one below."""
+        if node is not None:
+            self._placement.place_waiting(self._board, node, node.parent)
+            if node.bars(Likeness.BY_OUTCOME):
+                self.end_agent(span, context, Likeness.BY_OUTCOME, own, node)
+                return
+        self.end_plain(node, own, end._replace(stated=stated_for_run(span)))
 
     def end_agent(
         self, span: AgentSpan, context: SpanIds, likeness: Likeness, own: Tally | None, node: OpenSpan | None
@@ -119,15 +133,21 @@ class SpanEnds:
         span_id = node.context.span_id
         if nearest_open(node.parent) is None:
             # What it has gathered is nobody's.
-            return moves.end_alone(self._board, span_id, node, seen)
+            return self._close_alone(node, seen, is_unheard=bool(end.stated) or _holds_statement(node))
         item = passed_on(gathered_by(node, []), own, end)
         moved = CLOSED
         while moved is CLOSED:
             above = None if item.is_empty else nearest_open(node.parent)
             if above is None:
-                return moves.end_alone(self._board, span_id, node, seen)
+                return self._close_alone(node, seen, is_unheard=item.stated is not None)
             moved = moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), item)
             keep_short(inbox_of(above))
+        return moved
+
+    def _close_alone(self, node: OpenSpan, seen: int, *, is_unheard: bool) -> int:
+        moved = moves.end_alone(self._board, node.context.span_id, node, seen)
+        if moved is DONE and is_unheard:
+            self._placement.note_unheard()
         return moved
 
     def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
@@ -186,3 +206,10 @@ class SpanEnds:
                 if folded is None and not items:
                     break
                 moved = moves.take_over(node, inbox_of(node), one, taken, seen, fold(folded, items), [])
+
+
+def _holds_statement(node: OpenSpan) -> bool:
+    """Whether a span below, that was no agent, has stated something for the run above."""
+    folded, items = contents_of(node)
+    left = [item for item in (folded, *items) if item is not None and type(item) is not tuple]
+    return any(item.stated is not None for item in left)  # type: ignore[union-attr]  # mypy does not narrow by type()

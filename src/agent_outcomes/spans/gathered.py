@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 class StepEnd(NamedTuple):
     """How a span ended that is no agent.
 
-    `pause` that it asked a human, `failure` how a model call failed; `has_failed` whether its status is ERROR.
+    `pause` that it asked a human, `failure` how a model call failed; `has_failed` whether its status is ERROR; `stated`
+    is what it states for the run above.
     """
 
     pause: Finding | None = None
     failure: Finding | None = None
     has_failed: bool = False
+    stated: Mapping[str, Any] | None = None
 
 
 WENT_WELL: Final = StepEnd()
@@ -268,6 +270,8 @@ def passed_on(gathered: Gathered, own: Tally | None, end: StepEnd = WENT_WELL) -
     """What an ended span that is no agent leaves with the one above it."""
     left = Gathered()
     left.absorb(gathered)
+    if end.stated:
+        left.add_stated(end.stated)
     if own is not None:
         _lay_over(left, own)
     if end.pause is not None:

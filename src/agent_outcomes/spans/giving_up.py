@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.spans.marks import Likeness, own_usage, seen_as
+from agent_outcomes.spans.marks import NO_AGENT, Likeness, own_usage, seen_as
 from agent_outcomes.spans.never_ended import (
     Doubtful,
     end_aftermath,
@@ -45,7 +45,7 @@ class GivingUp:
         attributes = facts.attributes()
         place_after(node, facts, attributes, self._reading.facts_of)
         failed = failed_before(node)
-        if failed and seen_as(facts, attributes, self._reading.verdict_of)[1] is not Likeness.NONE:
+        if failed and seen_as(facts, attributes, self._reading.verdict_of)[1] not in NO_AGENT:
             self.give_up_all(failed)
 
     def end_in_doubt(
@@ -81,7 +81,7 @@ class GivingUp:
         facts = self._reading.facts_of(span)
         attributes = facts.attributes()
         role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
-        if likeness is Likeness.NONE:
+        if likeness in NO_AGENT:
             return False
         self._doubtful.give_up(node)
         own = own_usage(facts, attributes, role, self._reading.price_of)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.call_reading import note_call
-from agent_outcomes.run.conventions import GENAI_PREFIXES, NAME_PREFIX, ROLE_KEYS, Role
+from agent_outcomes.run.conventions import (
+    CONVENTION_NAME_KEYS,
+    GENAI_PREFIXES,
+    MARK_KEYS,
+    NAME_PREFIX,
+    Role,
+    role_by_marks,
+)
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.parts import habit_of_scope
 from agent_outcomes.run.pricing import compute_cost
@@ -29,18 +36,25 @@ if TYPE_CHECKING:
     PriceOf = Callable[[ModelCall], object]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
-WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *ROLE_KEYS, *USAGE_KEYS})
+WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS})
 
 NAME_LENGTH_MAX: Final = 512
 
 
 class Likeness(Enum):
-    """How a span is an agent: not, by its `agent.outcome.*` attributes alone, by its marks, or by the user's word."""
+    """How a span is an agent: not, by its `agent.outcome.*` attributes alone, by its marks, or by the user's word.
+
+    `STATING` is a tool or a model call with such attributes: it is no run, and states the outcome of the one above.
+    """
 
     NONE = auto()
+    STATING = auto()
     BY_OUTCOME = auto()
     BY_MARK = auto()
     FORCED = auto()
+
+
+NO_AGENT: Final = frozenset({Likeness.NONE, Likeness.STATING})
 
 
 class Standing(Enum):
@@ -63,7 +77,9 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
         return Likeness.FORCED if verdict else Likeness.NONE
     if role is Role.AGENT or rules_of(scope).is_root(attributes, name):
         return Likeness.BY_MARK
-    return Likeness.NONE if OUTCOME_KEYS.isdisjoint(attributes) else Likeness.BY_OUTCOME
+    if OUTCOME_KEYS.isdisjoint(attributes):
+        return Likeness.NONE
+    return Likeness.STATING if role is Role.TOOL or role is Role.MODEL else Likeness.BY_OUTCOME
 
 
 def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict | None) -> tuple[Role, Likeness]:
@@ -80,14 +96,15 @@ def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict 
 def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
     """What an open ancestor is now, and whether it can still turn agent-like before it ends.
 
-    Spans at the edge of a process (server, client, messaging) and spans that no GenAI instrumentation made and that
-    carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span is not held back by it.
+    Spans at the edge of a process (server, client, messaging), tools and model calls, and spans that no GenAI
+    instrumentation made and that carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span
+    is not held back by it.
     """
     attributes = span.attributes()
-    _, likeness = seen_as(span, attributes, verdict_of)
-    if likeness is not Likeness.NONE:
+    role, likeness = seen_as(span, attributes, verdict_of)
+    if likeness not in NO_AGENT:
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
-    if span.is_edge:
+    if span.is_edge or role is Role.TOOL or role is Role.MODEL:
         return Standing.NEVER
     if rules_of(span.scope).is_genai or any(key.startswith(GENAI_PREFIXES) for key in attributes):
         return Standing.MAY_BECOME
@@ -145,6 +162,9 @@ def own_usage(
     tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
     if price_of is not None and tally is not None and tally.unpriced:
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
+    if role is Role.AGENT and tally is not None and role_by_marks(attributes) is Role.MODEL:
+        # Somebody has written a model call over the agent's span: the last one, of who knows how many.
+        tally.unpriced = 1
     if tally is not None:
         note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)
     return tally

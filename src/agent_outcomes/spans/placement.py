@@ -154,7 +154,7 @@ class Placement:
             if inbox is not None:
                 keep_short(inbox)
         if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
-            self._on_problem(ProblemKind.NO_CURRENT_RUN)
+            self.note_unheard()
         elif moved is DONE and above is None:
             self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
         return moved
@@ -241,6 +241,10 @@ class Placement:
         if moved is DONE:
             self._note_all(problems)
         return moved
+
+    def note_unheard(self) -> None:
+        """Say that what was stated inside a run is stated for none, as there is no run above."""
+        self._on_problem(ProblemKind.NO_CURRENT_RUN)
 
     def _note_all(self, problems: list[ProblemKind]) -> None:
         for problem in problems:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import open_candidate
-from agent_outcomes.spans.marks import Likeness, own_usage, seen_as
+from agent_outcomes.spans.marks import NO_AGENT, Likeness, own_usage, seen_as
 from agent_outcomes.spans.moves import DONE, Ending
 from agent_outcomes.spans.never_ended import has_failed
 from agent_outcomes.spans.open_spans import (
@@ -67,7 +67,7 @@ class StaleRuns:
         facts = self._reading.facts_of(span)
         attributes = facts.attributes()
         role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
-        if likeness is Likeness.NONE:
+        if likeness in NO_AGENT:
             self._settle_waiting(node, None)
             return
         is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]

@@ -219,6 +219,9 @@ class RunTracker:
             error = None
         if likeness is Likeness.NONE:
             self._ends.end_plain(node, own, step_end_of(facts, attributes, role, error))
+        elif likeness is Likeness.STATING:
+            step_end = step_end_of(facts, attributes, role, error)
+            self._ends.end_stating(facts.snapshot(attributes, None), context, own, step_end, node)
         elif not self._doubtful.has_given_up(context):
             in_flight = facts_from_exception(error) if error is not None else None
             self._evicted.pop(context.span_id, None)

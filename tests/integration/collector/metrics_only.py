@@ -244,7 +244,33 @@ FRAMEWORK_ROOTS: Final = (
     ("crewai", "execute task"),
     ("gcp.vertex.agent", "invocation"),
     ("gcp.vertex.agent", "invocations"),
+    ("gcp.vertex.agent", "agent_run [desk]"),
+    ("openinference.instrumentation.autogen_agentchat", "Swarm.run_stream"),
+    ("openinference.instrumentation.autogen_agentchat", "triage.look_up"),
+    ("openinference.instrumentation.dspy", "Triage.aforward"),
+    ("openinference.instrumentation.dspy", "Predict.forward"),
+    ("openinference.instrumentation.haystack", "Agent.run"),
+    ("openinference.instrumentation.llama_index", "IngestionPipeline.run"),
+    ("haystack", "haystack.agent.run"),
+    ("pydantic-ai", "agent run"),
+    ("openlit.instrumentation.crewai", "invoke_workflow desk"),
+    ("openlit.instrumentation.crewai", "invoke_agents desk"),
+    ("app", "invoke_agent desk"),
 )
+GRAPHS: Final = (
+    {"metadata": '{"ls_integration": "deepagents", "lc_agent_name": "desk"}'},
+    {"metadata": '{"ls_integration":"langgraph"}'},
+    {"metadata": '{"ls_integration": "langgraph", "langgraph_node": "desk"}'},
+    {"metadata": '{"ls_integration": "langchain_chat_model"}'},
+    {"metadata": "{}"},
+    {"metadata": 7},
+    {"langsmith.metadata.ls_integration": "langchain_create_agent"},
+    {"langsmith.metadata.ls_integration": "langgraph", "langsmith.metadata.langgraph_node": "desk"},
+    {"langsmith.metadata.ls_integration": "langchain_chat_model"},
+)
+GRAPH_SCOPES: Final = (
+    "openinference.instrumentation.langchain", "@arizeai/openinference-instrumentation-langchain", "langsmith", "app",
+)  # fmt: skip
 OPENAI_COST: Final = "gen_ai.usage.cost"
 
 

@@ -27,7 +27,7 @@ from agent_outcomes import semconv
 from agent_outcomes.otlp.json_codec import from_otlp_json
 from agent_outcomes.outcome.codes import FINISH_REASON_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
-from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KIND_ROLES, UNNAMED
+from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KEY_ROLES, KIND_ROLES, UNNAMED
 from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import ErrorCategory
 from tests.exported import LOCAL, SERVER, Sent, agent
@@ -47,6 +47,8 @@ from tests.integration.collector.metrics_only import (
     AMOUNTS,
     ERROR_NAMES,
     FRAMEWORK_ROOTS,
+    GRAPH_SCOPES,
+    GRAPHS,
     INSTRUMENTS,
     METRICS_ONLY,
     OPENAI_COST,
@@ -139,6 +141,11 @@ def test_marks_of_every_convention(otelcol_binary: Path, tmp_path: Path) -> None
     name = semconv.GEN_AI_AGENT_NAME
     cases = [Case(mark, told_by=name) for mark in marks]
     cases += [Case(name=root, scope=scope, told_by=name) for scope, root in FRAMEWORK_ROOTS]
+    retriever = {"openinference.span.kind": "RETRIEVER"}
+    cases += [Case(retriever, name=root, scope=scope, told_by=name) for scope, root in FRAMEWORK_ROOTS]
+    cases += [Case(graph, name="desk", scope=scope, told_by=name) for scope in GRAPH_SCOPES for graph in GRAPHS]
+    cases += [Case({key: 10}, name="desk", told_by=name) for key in KEY_ROLES]
+    cases += [Case(mark, name="desk", told_by=name) for mark in marks]
     cases += [Case({"gen_ai.operation.name": "invoke_swarm"}, scope="strands.telemetry.tracer", told_by=name)]
     runs = agree(otelcol_binary, tmp_path, cases)["agent.runs"]
     assert 0 < len(runs) < len(cases)

@@ -373,7 +373,8 @@ def test_objects_that_the_sdk_would_not_let_in(caplog: pytest.LogCaptureFixture)
     lost: list[str] = []
     missing: list[str] = []
     for index in range(1, RAW_SPAN_COUNT + 1):
-        attributes = {**AGENT, **hostile_attributes(rng)}
+        # With another operation it would be a tool or a model call, which are no runs.
+        attributes = {**hostile_attributes(rng), **AGENT}
         context = SpanContext(index, index, is_remote=False, trace_flags=TraceFlags(1))
         span = ReadableSpan(
             "invoke_agent a",

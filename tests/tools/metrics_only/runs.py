@@ -3,15 +3,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.run.conventions import KIND_ROLES, OPERATION, OPERATION_ROLES, Role
-from agent_outcomes.run.scopes import SCOPES
+from agent_outcomes.run.conventions import (
+    CONVENTION_NAME_KEYS,
+    KEY_ROLES,
+    KIND_ROLES,
+    OPENINFERENCE_KIND,
+    OPERATION,
+    OPERATION_ROLES,
+    Role,
+)
+from agent_outcomes.run.graphs import INTEGRATION, INTEGRATIONS, NODE, GraphMetadata
+from agent_outcomes.run.scopes import GENAI_SCOPE, SCOPES
 from tests.tools.metrics_only.ottl import any_of, assign, attribute, cache, is_one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agent_outcomes.run.scope_rules import ScopeRules
 
 STEPS_MAX: Final = 24
 """How many spans above an agent are looked at."""
@@ -65,8 +77,8 @@ def drop_conditions() -> Iterator[tuple[str, str]]:
         f"not ({_STATES}) and {_LOCAL_PARENT} and not ({_IS_OUTERMOST})",
     )
     yield (
-        "A model call or a tool within a run.",
-        f"{_STATES} and {_LOCAL_PARENT} and {role_of_span({Role.MODEL, Role.TOOL})}",
+        "A model call or a tool, which is no run whatever it states.",
+        f"{_STATES} and {role_of_span({Role.MODEL, Role.TOOL})} and not ({_IS_AGENT})",
     )
 
 
@@ -75,8 +87,16 @@ def _above(span_id: str) -> str:
 
 
 def role_of_span(roles: set[Role]) -> str:
-    """Whether a span has one of these roles; the operation name is the strongest mark, then the kinds in order."""
-    condition = "false"
+    """Whether a span has one of these roles, by its marks or by a name that the conventions give to agents."""
+    if Role.AGENT in roles:
+        return any_of([_marked(roles), _named_by_conventions()])
+    return f"({_marked(roles)} and not {_named_by_conventions()})"
+
+
+def _marked(roles: set[Role]) -> str:
+    """Whether its marks say so: the operation name is the strongest one, then the kinds in order, then mere keys."""
+    keys = [f"{attribute(key)} != nil" for key, role in KEY_ROLES.items() if role in roles]
+    condition = any_of(keys) if keys else "false"
     for key, table in reversed(list(KIND_ROLES.items())):
         found = [str(word) for word, role in table.items() if role in roles]
         known = [str(word) for word in table]
@@ -87,15 +107,52 @@ def role_of_span(roles: set[Role]) -> str:
 
 def _or_unless_known(found: list[str], known: list[str], path: str, weaker: str) -> str:
     if weaker == "false":
-        return is_one_of(found, path)
-    return f"{is_one_of(found, path)} or (not {is_one_of(known, path)} and ({weaker}))"
+        return is_one_of(found, path) if found else weaker
+    unless = f"(not {is_one_of(known, path)} and ({weaker}))"
+    return f"{is_one_of(found, path)} or {unless}" if found else unless
+
+
+def _named_by_conventions() -> str:
+    """Whether a span is named as the conventions name agents', and is no tool by its marks."""
+    named = f"IsMatch(span.name, {quoted('^invoke_(?:agent|workflow)(?:[[:space:]]|$)')})"
+    keys = [f"{attribute(key)} != nil" for key in sorted(CONVENTION_NAME_KEYS)]
+    families = re.sub(r"\s+", "", GENAI_SCOPE.pattern)
+    known = any_of([*keys, f"IsMatch(scope.name, {quoted(f'^{families}')})"])
+    return f"({named} and {known} and not {_marked({Role.TOOL, Role.OTHER})})"
 
 
 def known_roots() -> Iterator[str]:
     """Conditions for the frameworks' roots that carry no agent mark."""
     for scope, rules in SCOPES.items():
-        if rules.roots is not None:
-            yield f"(scope.name == {quoted(scope)} and IsMatch(span.name, {quoted(f'^(?:{rules.roots.pattern})$')}))"
-        if rules.root_operations:
-            operations = is_one_of(sorted(rules.root_operations), attribute(OPERATION))
-            yield f"(scope.name == {quoted(scope)} and {operations})"
+        conditions = [*_known_names(rules), *_known_operations(rules), *_known_graphs(rules.graph)]
+        if conditions:
+            yield f"(scope.name == {quoted(scope)} and {any_of(conditions)})"
+
+
+def _known_names(rules: ScopeRules) -> Iterator[str]:
+    if rules.roots is None:
+        return
+    found = f"IsMatch(span.name, {quoted(f'^(?:{rules.roots.pattern})$')})"
+    if rules.not_roots is not None:
+        found += f" and not IsMatch(span.name, {quoted(f'^(?:{rules.not_roots.pattern})$')})"
+    kind = attribute(OPENINFERENCE_KIND)
+    yield f"({found} and ({kind} == nil or {is_one_of(['AGENT', 'CHAIN'], kind)}))"
+
+
+def _known_operations(rules: ScopeRules) -> Iterator[str]:
+    if rules.root_operations:
+        yield is_one_of(sorted(rules.root_operations), attribute(OPERATION))
+
+
+def _known_graphs(graph: GraphMetadata | None) -> Iterator[str]:
+    """Whether a LangGraph callback's metadata are those of a graph within no node."""
+    if graph is None:
+        return
+    if graph.is_flat:
+        found = is_one_of(sorted(INTEGRATIONS), attribute(f"{graph.key}{INTEGRATION}"))
+        yield f"({found} and {attribute(f'{graph.key}{NODE}')} == nil)"
+        return
+    metadata = attribute(graph.key)
+    integration = rf'"{INTEGRATION}"\s*:\s*"(?:{"|".join(sorted(INTEGRATIONS))})"'
+    node = quoted(f'"{NODE}"')
+    yield f"({metadata} != nil and IsMatch({metadata}, {quoted(integration)}) and not IsMatch({metadata}, {node}))"

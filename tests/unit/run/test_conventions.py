@@ -9,7 +9,15 @@ import pytest
 
 from agent_outcomes.run.call_reading import kind_of
 from agent_outcomes.run.calls import CallKind
-from agent_outcomes.run.conventions import KIND_ROLES, OPERATION_ROLES, Role, is_generated_name, role_by_marks
+from agent_outcomes.run.conventions import (
+    KEY_ROLES,
+    KIND_ROLES,
+    OPERATION_ROLES,
+    Role,
+    is_agent_by_name,
+    is_generated_name,
+    role_by_marks,
+)
 
 EXPECTED_OPERATIONS = {
     "invoke_agent": Role.AGENT,
@@ -53,7 +61,24 @@ EXPECTED_KINDS = {
     ("genkit:metadata:subtype", "embedder"): Role.MODEL,
     ("genkit:metadata:subtype", "tool"): Role.TOOL,
     ("genkit:metadata:subtype", "tool.v2"): Role.TOOL,
+    ("mlflow.spanType", '"AGENT"'): Role.AGENT,
+    ("mlflow.spanType", '"LLM"'): Role.MODEL,
+    ("mlflow.spanType", '"CHAT_MODEL"'): Role.MODEL,
+    ("mlflow.spanType", '"EMBEDDING"'): Role.MODEL,
+    ("mlflow.spanType", '"TOOL"'): Role.TOOL,
+    ("agentops.span.kind", "workflow"): Role.AGENT,
+    ("agentops.span.kind", "agent"): Role.AGENT,
+    ("agentops.span.kind", "llm"): Role.MODEL,
+    ("agentops.span.kind", "tool"): Role.TOOL,
+    ("mcp.method.name", "tools/call"): Role.TOOL,
+    ("llm.request.type", "chat"): Role.MODEL,
+    ("llm.request.type", "completion"): Role.MODEL,
+    ("llm.request.type", "embedding"): Role.MODEL,
+    ("gen_ai.request.type", "chat"): Role.MODEL,
+    ("gen_ai.request.type", "completion"): Role.MODEL,
+    ("gen_ai.request.type", "embedding"): Role.MODEL,
 }
+EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT}
 
 
 @pytest.mark.parametrize(("operation", "role"), EXPECTED_OPERATIONS.items())
@@ -80,10 +105,37 @@ def test_kind(mark: tuple[str, str], role: Role) -> None:
     assert role_by_marks({key: kind, "gen_ai.operation.name": "plan"}) is role
 
 
+@pytest.mark.parametrize(("key", "role"), EXPECTED_KEYS.items())
+def test_key(key: str, role: Role) -> None:
+    """An attribute that only such spans have gives its role whatever it says, where nothing else does."""
+    assert role_by_marks({key: 7}) is role
+    assert role_by_marks({key: None, "gen_ai.operation.name": "execute_tool"}) is Role.TOOL
+
+
+@pytest.mark.parametrize(
+    ("name", "is_agent"),
+    [
+        ("invoke_agent", True),
+        ("invoke_agent travel desk", True),
+        ("invoke_workflow ticket", True),
+        ("invoke_agents a", False),
+        ("invoke_agent_a", False),
+        ("Invoke_agent a", False),
+        ("create_agent a", False),
+        (" invoke_agent a", False),
+        ("", False),
+    ],
+)
+def test_named_by_the_conventions(name: str, *, is_agent: bool) -> None:
+    """The conventions begin a span's name with its operation."""
+    assert is_agent_by_name(name) is is_agent
+
+
 def test_every_operation_and_kind_is_expected() -> None:
     """A row added to a table without a role written here fails."""
     assert set(OPERATION_ROLES) == set(EXPECTED_OPERATIONS)
     assert {(key, kind) for key, kinds in KIND_ROLES.items() for kind in kinds} == set(EXPECTED_KINDS)
+    assert set(KEY_ROLES) == set(EXPECTED_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +151,14 @@ def test_every_operation_and_kind_is_expected() -> None:
         {"openinference.span.kind": "agent"},
         {"traceloop.span.kind": "task"},
         {"traceloop.span.kind": 1},
+        {"mlflow.spanType": "AGENT"},
+        {"mlflow.spanType": '"CHAIN"'},
+        {"agentops.span.kind": "session"},
+        {"agentops.span.kind": "task"},
+        {"langfuse.observation.type": "chain"},
+        {"mcp.method.name": "tools/list"},
+        {"llm.request.type": "rerank"},
+        {"llm.request.type": ["chat"]},
     ],
 )
 def test_no_role(attributes: dict[str, Any]) -> None:

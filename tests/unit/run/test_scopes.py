@@ -9,7 +9,8 @@ import pytest
 
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, OPERATION_ROLES, Role
 from agent_outcomes.run.parts import COPYING_SCOPES
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, SCOPES, SPECIAL_SCOPES, ScopeRules, StopEvent, rules_of
+from agent_outcomes.run.scope_rules import ScopeRules, StopEvent
+from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SCOPES, SPECIAL_SCOPES, rules_of
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 LANGCHAIN = "openinference.instrumentation.langchain"
 LLAMA_INDEX = "openinference.instrumentation.llama_index"
 LOGFIRE = "logfire.openai_agents"
+LOGFIRE_OPENAI = "logfire.openai"
+LOGFIRE_ANTHROPIC = "logfire.anthropic"
+AGENTOPS = "agentops"
+ADK = "gcp.vertex.agent"
+AGNO = "opentelemetry.instrumentation.agno"
+AUTOGEN = "openinference.instrumentation.autogen_agentchat"
+DSPY = "openinference.instrumentation.dspy"
+HAYSTACK = "haystack"
+LANGCHAIN_JS = "@arizeai/openinference-instrumentation-langchain"
+LANGSMITH = "langsmith"
+INSTRUCTOR = "openinference.instrumentation.instructor"
+OPENLIT_LANGGRAPH = "openlit.instrumentation.langgraph"
+OPENINFERENCE_HAYSTACK = "openinference.instrumentation.haystack"
+OPENLLMETRY_LLAMA_INDEX = "opentelemetry.instrumentation.llamaindex"
+PYDANTIC_AI = "pydantic-ai"
 OPENINFERENCE_CREWAI = "openinference.instrumentation.crewai"
 OPENLLMETRY_LANGCHAIN = "opentelemetry.instrumentation.langchain"
 SMOLAGENTS = "openinference.instrumentation.smolagents"
@@ -30,19 +46,56 @@ EXPECTED_NAMES = {
     ("logfire.openai_agents", "Responses API"): Role.MODEL,
     ("logfire.openai_agents", "Responses API with {gen_ai.request.model!r}"): Role.MODEL,
     ("logfire.openai_agents", "Function: {name}"): Role.TOOL,
+    ("gcp.vertex.agent", "call_llm"): Role.MODEL,
+    ("haystack", "haystack.agent.step.llm"): Role.MODEL,
+    ("haystack", "haystack.agent.step.tool"): Role.TOOL,
+    ("openinference.instrumentation.instructor", "instructor.create"): Role.MODEL,
+    ("openinference.instrumentation.instructor", "instructor.async_create"): Role.MODEL,
+    ("pydantic-ai", "running tool"): Role.TOOL,
+    ("pydantic-ai", "running output function"): Role.TOOL,
+}
+# scope and the words of its own: those that say what a span is
+EXPECTED_OWN_KINDS = {
+    ("langsmith", "langsmith.span.kind", "llm"): Role.MODEL,
+    ("langsmith", "langsmith.span.kind", "embedding"): Role.MODEL,
+    ("langsmith", "langsmith.span.kind", "tool"): Role.TOOL,
+    ("langsmith", "langsmith.span.kind", "prompt"): Role.OTHER,
+    ("langsmith", "langsmith.span.kind", "retriever"): Role.OTHER,
+    ("logfire.openai", "logfire.span_type", "log"): Role.OTHER,
+    ("logfire.anthropic", "logfire.span_type", "log"): Role.OTHER,
 }
 OPENINFERENCE_AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
-OPENLLMETRY_AGNO = "opentelemetry.instrumentation.agno"
 GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
+CHAT = {"gen_ai.operation.name": "chat"}
+GRAPH = {"openinference.span.kind": "CHAIN", "metadata": '{"ls_integration": "langgraph"}'}
+FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integration": "langgraph"}
+# What marks its spans at their start need not be waited for.
+NOT_WAITED_FOR = {AGENTOPS, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
     "openinference.instrumentation.langchain": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
+    "@arizeai/openinference-instrumentation-langchain": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
+    "langsmith": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
     "openinference.instrumentation.llama_index": (
-        ["FunctionAgent.run", "ReActAgent.run", "AgentWorkflow.run", "Workflow.run"],
-        ["FunctionAgent.run_step", "OpenAI.chat", "run"],
+        ["FunctionAgent.run", "ReActAgent.run", "AgentWorkflow.run", "Workflow.run", "TicketFlow.run", "Zeta9.run"],
+        ["FunctionAgent.run_step", "OpenAI.chat", "run", ".run", "IngestionPipeline.run", "QueryPipeline.run"],
     ),
+    "openinference.instrumentation.autogen_agentchat": (
+        ["RoundRobinGroupChat.run_stream", "Swarm.run_stream", "Desk.run_stream"],
+        ["triage.on_messages_stream", "OpenAIChatCompletionClient.create", "triage.look up"],
+    ),
+    "openinference.instrumentation.dspy": (
+        ["ReAct.forward", "ReAct.aforward", "CodeAct.forward", "Triage.forward"],
+        ["Predict.forward", "Predict(StringSignature).forward", "ChainOfThought.aforward", "LM.__call__"],
+    ),
+    "openinference.instrumentation.haystack": (
+        ["Agent.run", "Agent.run_async"],
+        ["Pipeline.run", "OpenAIChatGenerator.run", "ToolInvoker.run", "Agent.warm_up"],
+    ),
+    "haystack": (["haystack.agent.run"], ["haystack.agent.step", "haystack.pipeline.run"]),
+    "pydantic-ai": (["agent run"], ["running tool", "agent runs", "chat gpt-4o"]),
     "openinference.instrumentation.crewai": (
         ["sales_crew.kickoff", "Crew_1.kickoff"],
         [".kickoff", "Task._execute_core"],
@@ -52,7 +105,7 @@ EXPECTED_ROOTS = {
         ["execute task", "execute agents", "call llm"],
     ),
     "agent_framework": (["workflow.run"], ["workflow.build", "executor.process"]),
-    "gcp.vertex.agent": (["invocation"], ["call_llm", "invocation 2"]),
+    "gcp.vertex.agent": (["invocation", "agent_run [triage desk]"], ["call_llm", "invocation 2", "agent_run []"]),
 }
 
 
@@ -70,6 +123,61 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ("gcp.vertex.agent", "unnamed_roots"): (lambda rules: rules.agent_name_in("invocation"), None),
     ("gcp.vertex.agent", "named_below"): (lambda rules: rules.is_named_below("invocation"), True),
     ("genkit-tracer", "unnamed_roots"): (lambda rules: rules.agent_name_in("generate"), None),
+    (ADK, "name_roles"): (lambda rules: rules.role_of({}, "call_llm"), Role.MODEL),
+    (ADK, "named_by"): (lambda rules: rules.agent_name_in("agent_run [triage desk]"), "triage desk"),
+    (AGENTOPS, "is_genai"): (lambda rules: rules.is_genai, False),
+    (AGNO, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "agno.team.name")),
+    (AGNO, "named_by"): (lambda rules: rules.agent_name_in("desk.team"), "desk"),
+    (AUTOGEN, "roots"): (lambda rules: rules.is_root({}, "Swarm.run_stream"), True),
+    (AUTOGEN, "named_by"): (lambda rules: rules.agent_name_in("triage.on_messages_stream"), "triage"),
+    (DSPY, "roots"): (lambda rules: rules.is_root({}, "Triage.forward"), True),
+    (DSPY, "not_roots"): (lambda rules: rules.is_root({}, "Predict.forward"), False),
+    (DSPY, "mismarked"): (
+        lambda rules: rules.role_of({"openinference.span.kind": "TOOL"}, "finish.acall"),
+        Role.OTHER,
+    ),
+    (DSPY, "named_by"): (lambda rules: rules.agent_name_in("Triage.aforward"), "Triage"),
+    (HAYSTACK, "roots"): (lambda rules: rules.is_root({}, "haystack.agent.run"), True),
+    (HAYSTACK, "name_roles"): (lambda rules: rules.role_of({}, "haystack.agent.step.tool"), Role.TOOL),
+    (HAYSTACK, "unnamed_roots"): (lambda rules: rules.agent_name_in("haystack.agent.run"), None),
+    (HAYSTACK, "is_genai"): (lambda rules: rules.is_genai, False),
+    (LANGCHAIN_JS, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
+    (LANGCHAIN_JS, "graph"): (lambda rules: rules.role_of(GRAPH, "desk"), Role.AGENT),
+    (LANGCHAIN_JS, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (LANGSMITH, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
+    (LANGSMITH, "own_kinds"): (lambda rules: rules.role_of({**CHAT, "langsmith.span.kind": "prompt"}, "p"), Role.OTHER),
+    (LANGSMITH, "graph"): (lambda rules: rules.role_of(FLAT_GRAPH, "desk"), Role.AGENT),
+    (LOGFIRE_OPENAI, "own_kinds"): (lambda rules: rules.role_of({**CHAT, "logfire.span_type": "log"}, "r"), Role.OTHER),
+    (LOGFIRE_ANTHROPIC, "own_kinds"): (
+        lambda rules: rules.role_of({**CHAT, "logfire.span_type": "log"}, "r"),
+        Role.OTHER,
+    ),
+    (LOGFIRE_OPENAI, "is_genai"): (lambda rules: rules.is_genai, False),
+    (LOGFIRE_ANTHROPIC, "is_genai"): (lambda rules: rules.is_genai, False),
+    (INSTRUCTOR, "name_roles"): (
+        lambda rules: rules.role_of({"openinference.span.kind": "CHAIN"}, "instructor.create"),
+        Role.MODEL,
+    ),
+    (INSTRUCTOR, "mismarked"): (
+        lambda rules: rules.role_of({"openinference.span.kind": "TOOL"}, "handle_response_model"),
+        Role.OTHER,
+    ),
+    (OPENLIT_LANGGRAPH, "mismarked"): (
+        lambda rules: rules.role_of({"gen_ai.operation.name": "invoke_agent"}, "invoke_agent model"),
+        Role.OTHER,
+    ),
+    (OPENINFERENCE_HAYSTACK, "roots"): (lambda rules: rules.is_root({}, "Agent.run_async"), True),
+    (OPENINFERENCE_HAYSTACK, "named_by"): (lambda rules: rules.agent_name_in("Agent.run_async"), "Agent"),
+    (OPENLLMETRY_LLAMA_INDEX, "misnamed_keys"): (
+        lambda rules: "traceloop.entity.name" in rules.agent_name_keys(),
+        False,
+    ),
+    (PYDANTIC_AI, "roots"): (lambda rules: rules.is_root({}, "agent run"), True),
+    (PYDANTIC_AI, "name_roles"): (lambda rules: rules.role_of({}, "running tool"), Role.TOOL),
+    (PYDANTIC_AI, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "agent_name")),
+    (PYDANTIC_AI, "unnamed_roots"): (lambda rules: rules.agent_name_in("agent run"), None),
+    (LANGCHAIN, "graph"): (lambda rules: rules.role_of(GRAPH, "desk"), Role.AGENT),
+    (LLAMA_INDEX, "not_roots"): (lambda rules: rules.is_root({}, "IngestionPipeline.run"), False),
     (LOGFIRE, "name_roles"): (lambda rules: rules.role_of({}, "Function: {name}"), Role.TOOL),
     (LOGFIRE, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "name")),
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
@@ -78,7 +186,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (OPENINFERENCE_AUTOGEN, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (OPENINFERENCE_AUTOGEN, "records_failures"): (lambda rules: rules.records_failures, True),
     (OPENINFERENCE_CLAUDE, "ends_clean"): (lambda rules: rules.ends_clean, True),
-    (OPENLLMETRY_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
+    (AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (GENAI_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (OPENINFERENCE_CREWAI, "roots"): (lambda rules: rules.is_root({}, "sales.kickoff"), True),
     (LANGCHAIN, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
@@ -123,9 +231,12 @@ def test_row(scope: str, name: str) -> None:
 
 def test_scopes_asked_for_every_span() -> None:
     """The sets that stand for the table where every span of an application passes."""
-    by_name = {"agent_framework", "crewai", "gcp.vertex.agent", LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
+    by_name = {"agent_framework", "crewai", ADK, LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
+    by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
+    by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH}
+    by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
-    assert {*by_name, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
+    assert {*by_name, *by_kind, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
 
 
 def test_root_operations_are_no_marks() -> None:
@@ -133,12 +244,39 @@ def test_root_operations_are_no_marks() -> None:
     assert all(rules.root_operations.isdisjoint(OPERATION_ROLES) for rules in SCOPES.values())
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", [scope for scope in SCOPES if scope not in NOT_WAITED_FOR])
 def test_rows_are_genai(scope: str) -> None:
     """Whoever has a row is a GenAI instrumentation, and so are its siblings, for which other rules hold."""
     assert rules_of(scope).is_genai
     assert rules_of(f"{scope}.sibling").is_genai
     assert not rules_of(f"my.{scope}").is_genai
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_named"),
+    [
+        *((scope, True) for scope in sorted(SPECIAL_SCOPES)),
+        ("openlit.instrumentation.crewai", True),
+        ("opentelemetry.instrumentation.genai.openai", True),
+        ("opentelemetry.instrumentation.fastapi", False),
+        ("app", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_scopes_of_which_names_are_looked_at(scope: Any, *, is_named: bool) -> None:
+    """Those with a row that goes by names, and every GenAI instrumentation; asked twice it is the same."""
+    assert NAMED_SCOPES[scope] is is_named
+    assert NAMED_SCOPES[scope] is is_named
+
+
+def test_scopes_without_number() -> None:
+    """Whoever makes up a scope for every span does not fill the memory."""
+    scopes = type(NAMED_SCOPES)()
+    for number in range(2_000):
+        assert not scopes[f"made.up.{number}"]
+    assert scopes["openlit.instrumentation.of.the.last"]
+    assert len(scopes) <= 1_000
 
 
 @pytest.mark.parametrize("scope", [None, 7, ("crewai",)])
@@ -151,6 +289,9 @@ def test_expected_roots_and_names() -> None:
     """A root or a name added to a row without spans written here fails."""
     assert {scope for scope, rules in SCOPES.items() if rules.roots is not None} == set(EXPECTED_ROOTS)
     assert {(scope, name) for scope, rules in SCOPES.items() for name in rules.name_roles} == set(EXPECTED_NAMES)
+    kinds = {scope: rules.own_kinds for scope, rules in SCOPES.items() if rules.own_kinds is not None}
+    words = {(scope, own.key, word) for scope, own in kinds.items() for word in own.roles}
+    assert words == set(EXPECTED_OWN_KINDS)
     assert rules_of(STRANDS).root_operations == {"invoke_graph", "invoke_swarm"}
 
 
@@ -162,6 +303,43 @@ def test_name(span: tuple[str, str], role: Role) -> None:
     assert rules_of("app").role_of({}, name) is Role.OTHER
     assert rules_of(scope).role_of({}, "Turn {turn}") is Role.OTHER
     assert rules_of(scope).role_of({"gen_ai.operation.name": "embeddings"}, name) is Role.MODEL
+
+
+@pytest.mark.parametrize(("word", "role"), EXPECTED_OWN_KINDS.items())
+def test_own_kind(word: tuple[str, str, str], role: Role) -> None:
+    """An instrumentation's own word is believed before its marks; a word that is not known leaves them standing."""
+    scope, key, kind = word
+    assert rules_of(scope).role_of({**CHAT, key: kind}, "any") is role
+    assert rules_of(scope).role_of({**CHAT, key: "else"}, "any") is Role.MODEL
+    assert rules_of("app").role_of({**CHAT, key: kind}, "any") is Role.MODEL
+    assert rules_of(scope).overrules_marks("any")
+
+
+@pytest.mark.parametrize("kind", ["RETRIEVER", "RERANKER", "GUARDRAIL", "TOOL", "LLM"])
+def test_root_name_of_something_else(kind: str) -> None:
+    """What OpenInference knows to be something else than a CHAIN is no root, whatever its class is called."""
+    assert rules_of(DSPY).is_root({"openinference.span.kind": "CHAIN"}, "Notes.forward")
+    assert not rules_of(DSPY).is_root({"openinference.span.kind": kind}, "Notes.forward")
+
+
+@pytest.mark.parametrize("operation", ["invoke_agent", "invoke_workflow"])
+@pytest.mark.parametrize("scope", ["openlit.instrumentation.agno", "openlit.instrumentation.crewai", ADK])
+def test_agent_by_the_name_of_its_span(scope: str, operation: str) -> None:
+    """A GenAI instrumentation's span that is named as the conventions say is an agent's, unless it says otherwise."""
+    name = f"{operation} triage desk"
+    assert rules_of(scope).role_of({}, name) is Role.AGENT
+    assert rules_of(scope).role_of({"gen_ai.operation.name": "generate_content"}, name) is Role.AGENT
+    assert rules_of(scope).role_of({"gen_ai.operation.name": "execute_tool"}, name) is Role.TOOL
+    assert rules_of(scope).role_of({"gen_ai.operation.name": "create_agent"}, name) is Role.OTHER
+
+
+def test_name_alone_in_a_scope_of_an_application() -> None:
+    """There it takes an attribute by which the conventions name agents, too."""
+    assert rules_of("app").role_of({}, "invoke_agent desk") is Role.OTHER
+    for key in ("gen_ai.agent.name", "gen_ai.workflow.name"):
+        assert rules_of("app").role_of({key: "desk"}, "invoke_agent desk") is Role.AGENT
+        assert rules_of("app").role_of({key: "desk", **CHAT}, "invoke_agent desk") is Role.AGENT
+        assert rules_of("app").role_of({key: "desk", **CHAT}, "chat gpt-4o") is Role.MODEL
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said of the spans of one instrumentation scope, and how one is read by it; the rows are in `scopes`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent_outcomes.run.conventions import (
+    AGENT_NAME_KEYS,
+    CONVENTION_NAME_KEYS,
+    DEFAULT_NAMES,
+    NAME_PREFIX,
+    NAME_SUFFIX,
+    OPENINFERENCE_KIND,
+    OPERATION,
+    UNNAMED,
+    Role,
+    is_agent_by_name,
+    is_generated_name,
+    role_by_marks,
+    role_of_word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_outcomes.outcome.patterns import Pattern
+    from agent_outcomes.run.graphs import GraphMetadata
+
+_ROOT_KINDS: Final = (None, "CHAIN", "AGENT")
+_NO_NAMES: Final[Mapping[str, Role]] = {}
+
+
+class StopEvent(NamedTuple):
+    """The event of a span that says why the run stopped.
+
+    `reason_key` is the attribute with the reason; `None` where the event's name says it all.
+    """
+
+    name: str
+    reason_key: str | None
+
+
+class OwnKinds(NamedTuple):
+    """The attribute in which an instrumentation says in its own words what a span is, believed before any mark."""
+
+    key: str
+    roles: Mapping[object, Role]
+
+
+class ScopeRules(NamedTuple):
+    """How the spans of one instrumentation scope are to be read, beside their marks.
+
+    - `roots`: names of runs' root spans that carry no agent mark of their own;
+    - `not_roots`: names among these that are the framework's own steps;
+    - `root_operations`: operation names that only such roots have;
+    - `name_roles`: what the spans that carry no mark at all stand for, by name;
+    - `own_kinds`: what a span is in the instrumentation's own words, where its marks say less;
+    - `graph`: where a LangGraph callback's metadata stand, which tell a graph from its nodes;
+    - `mismarked`: names of spans whose marks are not to be believed;
+    - `name_keys`: attributes that name the agent, after those of the conventions;
+    - `misnamed_keys`: attributes of the conventions that hold something else than the agent's name;
+    - `named_by`: a span's name with the agent's in its first group;
+    - `unnamed_roots`: root names that say nothing of the agent;
+    - `named_below`: root names of which the agent is named on the agent span below only;
+    - `stop_event`: where a span says why its run stopped;
+    - `ends_clean`: a failed run's root may end UNSET or OK;
+    - `records_failures`: an exception recorded on a span that ended OK is what ended it;
+    - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
+    - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
+    - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
+    - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
+    - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
+    - `is_genai`: a span may still be marked as an agent before it ends.
+    """
+
+    roots: Pattern | None = None
+    not_roots: Pattern | None = None
+    root_operations: frozenset[str] = frozenset()
+    name_roles: Mapping[str, Role] = _NO_NAMES
+    own_kinds: OwnKinds | None = None
+    graph: GraphMetadata | None = None
+    mismarked: Pattern | None = None
+    name_keys: tuple[str, ...] = ()
+    misnamed_keys: frozenset[str] = frozenset()
+    named_by: Pattern | None = None
+    unnamed_roots: frozenset[str] = frozenset()
+    named_below: frozenset[str] = frozenset()
+    stop_event: StopEvent | None = None
+    ends_clean: bool = False
+    records_failures: bool = False
+    fails_with_last_agent: bool = False
+    fails_with_last_call: bool = False
+    records_pauses: bool = False
+    leaves_failed_open: bool = False
+    has_lifetime_totals: bool = False
+    is_genai: bool = True
+
+    def role_of(self, attributes: Mapping[str, Any], name: str) -> Role:
+        """What a span of this name is in a run: by its marks, unless they are known to be wrong or missing."""
+        if self.mismarked is not None and self.mismarked.fullmatch(name):
+            return Role.OTHER
+        role = self._own_role(attributes) or role_by_marks(attributes)
+        if (role is None or role is Role.MODEL) and self._is_named_agent(attributes, name):
+            return Role.AGENT
+        if self.graph is not None and role is not Role.MODEL and role is not Role.TOOL:
+            role = self.graph.role_of(attributes, name, role)
+        return role or self.name_roles.get(name, Role.OTHER)
+
+    def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
+        """Whether span name or operation are those of a root without an agent mark."""
+        if self._is_root_name(name):
+            # OpenInference has a kind for every span; what says nothing of itself is a CHAIN.
+            return attributes.get(OPENINFERENCE_KIND) in _ROOT_KINDS
+        operation = attributes.get(OPERATION)
+        return isinstance(operation, str) and operation in self.root_operations
+
+    def overrules_marks(self, name: str) -> bool:
+        """Whether a span of this name may not be what its marks say."""
+        if self.own_kinds is not None or is_agent_by_name(name):
+            return True
+        return self._is_root_name(name) or bool(self.mismarked is not None and self.mismarked.fullmatch(name))
+
+    @property
+    def reads_more_than_attributes(self) -> bool:
+        """Whether a span's name or its events may decide what it is, or what its end says."""
+        named = self.roots or self.name_roles or self.mismarked or self.own_kinds
+        return bool(named or self.root_operations or self.records_pauses)
+
+    def agent_name_keys(self) -> tuple[str, ...]:
+        """The attributes that name the agent, best first."""
+        keys = (*AGENT_NAME_KEYS, *self.name_keys) if self.name_keys else AGENT_NAME_KEYS
+        return tuple(key for key in keys if key not in self.misnamed_keys) if self.misnamed_keys else keys
+
+    def agent_name_in(self, name: str) -> str | None:
+        """The agent's name within a span name such as `invoke_agent X` or `X.workflow`; `None` if nothing is left."""
+        if name in UNNAMED or name in self.root_operations or name in self.unnamed_roots:
+            return None
+        found = self.named_by.fullmatch(name) if self.named_by is not None else None
+        rest = found[1] if found is not None else NAME_SUFFIX.sub("", NAME_PREFIX.sub("", name, count=1))
+        rest = rest.strip()
+        return None if not rest or is_generated_name(rest) else rest
+
+    def is_named_below(self, name: str) -> bool:
+        """Whether the agent that a root of this name runs is named on the agent span below it and nowhere else."""
+        return name in self.named_below or self.agent_name_in(name) in DEFAULT_NAMES
+
+    def _own_role(self, attributes: Mapping[str, Any]) -> Role | None:
+        own = self.own_kinds
+        return None if own is None else role_of_word(own.roles, attributes.get(own.key))
+
+    def _is_named_agent(self, attributes: Mapping[str, Any], name: str) -> bool:
+        # In the scope of an application a name alone is what somebody has chosen.
+        return is_agent_by_name(name) and (self.is_genai or not CONVENTION_NAME_KEYS.isdisjoint(attributes))
+
+    def _is_root_name(self, name: str) -> bool:
+        if self.roots is None or not self.roots.fullmatch(name):
+            return False
+        return self.not_roots is None or not self.not_roots.fullmatch(name)
