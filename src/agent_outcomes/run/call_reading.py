@@ -27,6 +27,7 @@ EMBEDDING_WORDS: Final = frozenset(
         "embeddings",
         "embedding",
         "EMBEDDING",
+        '"EMBEDDING"',
         "ai.embed.doEmbed",
         "ai.embedMany.doEmbed",
         "embedder",
