@@ -234,9 +234,18 @@ def test_table_is_not_made_from_other_results(tmp_path: Path, monkeypatch: pytes
     path.write_text(json.dumps({**known, "names": ["a", "b", "a"]}))
     with pytest.raises(ResultsError, match="too few"):
         table((made,))
-    path.write_text(json.dumps(known))
-    with pytest.raises(ResultsError, match="is not as expected"):
-        table((framework(ExpectedCell(replace(wrong, tokens=None))),))
+    path.write_text(json.dumps({**known, "cells": {}}))
+    with pytest.raises(ResultsError, match="other cells"):
+        table((made,))
+
+
+def test_table_says_what_is_wrong_by_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was seen is not what is expected, so that no note excuses it: the table says so until it is mended."""
+    monkeypatch.setattr(generate_compatibility, "HERE", tmp_path)
+    wrong = Observation((replace(SUCCESS, status="unknown"),), tokens=LEDGER)
+    written(tmp_path, framework(ExpectedCell(wrong, "It hides it.")))
+    made = framework(ExpectedCell(Observation((SUCCESS,), tokens=LEDGER)))
+    assert table((made,)).splitlines()[2] == f"| Lab 1.2 | native |{' ✗ |' * len(Scenario)} ✓ |"
 
 
 def test_notes_of_all_frameworks_say_something() -> None:
