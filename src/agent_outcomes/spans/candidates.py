@@ -119,8 +119,12 @@ def open_candidate(
 
 
 def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness, finding: Finding) -> Handoff | None:
-    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome."""
+    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome.
+
+    A client's span is the call of an agent in another process, of which at most a request is seen here; AutoGen marks
+    the agents of its own process so, too, and what they do is.
+    """
     if likeness is Likeness.BY_OUTCOME:
         return None
     callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested), finding)
-    return Handoff(callee, outcome, remote=not span.internal)
+    return Handoff(callee, outcome, remote=not span.internal and not gathered.has_agent_work)

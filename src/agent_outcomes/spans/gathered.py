@@ -79,6 +79,12 @@ class Gathered:
         """Whether nothing has been left."""
         return not self.__dict__
 
+    @property
+    def has_agent_work(self) -> bool:
+        """Whether an agent, a model call or a tool has ended here."""
+        tally = self.tally
+        return self.nested is not None or (tally is not None and bool(tally.model_calls or tally.tool_calls))
+
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
         self.stated, differ = add_stated(self.stated or {}, attributes)

@@ -153,8 +153,7 @@ def own_usage(
     span: SpanFacts, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
 ) -> Tally | None:
     """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost."""
-    # Of a client's span the callee, another process, reports what it used.
-    if role is Role.AGENT and (USAGE_KEYS.isdisjoint(attributes) or span.is_client):
+    if role is Role.AGENT and USAGE_KEYS.isdisjoint(attributes):
         return None
     if role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
         attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}

@@ -128,8 +128,12 @@ def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
 
 
 def is_local_parent(above: OpenSpan, parent: SpanIds) -> bool:
-    """Whether this open span is the parent meant, and not another process's with the same span id."""
-    return above.context is parent or (not parent.is_remote and above.context.trace_id == parent.trace_id)
+    """Whether this span is the parent meant, and not another process's with the same span id.
+
+    Trace and span id tell, and not the flag: it says how the parent's ids came here, which for a process that calls
+    itself, or a framework that puts a span together from ids, is not over a network.
+    """
+    return above.context is parent or above.context.trace_id == parent.trace_id
 
 
 def caller_id_of(node: OpenSpan | None) -> str | None:

@@ -167,7 +167,7 @@ class RunTracker:
             node.started_s = time.monotonic()
         above = node.parent
         if self._keeps_handoffs and parent is not None:
-            node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
+            node.caller = above.caller if above is not None else (parent if parent.is_remote else None)
         if scope in LEAVES_FAILED_OPEN:
             self._doubtful.add(node)
         if self.doubted:
