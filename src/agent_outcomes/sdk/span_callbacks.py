@@ -9,12 +9,12 @@ the tracker's own way, by public properties alone, is taken for every span.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.trace import SpanContext, StatusCode, get_current_span
 
 from agent_outcomes.run.conventions import is_agent_by_name
 from agent_outcomes.run.leaves import ROWS_MAX
@@ -28,8 +28,13 @@ from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
+
     from agent_outcomes.spans.gathered import Item
     from agent_outcomes.spans.tracker import RunTracker
+
+ORPHAN: Final = 2
+"""That a span has started whose parent is of this process and not known."""
 
 # The very object that every span begins with; its code is behind a property.
 _UNSET: Any = ReadableSpan("name")._status
@@ -44,7 +49,7 @@ class SpanCallbacks:
         self._repeats = tracker.repeats
         self._attended = tracker.attended
         is_fast = has_fast_attributes()
-        self.start: Callable[[ReadableSpan], bool] = self._start_fast if is_fast else self._start
+        self.start: Callable[[ReadableSpan], int] = self._start_fast if is_fast else self._start
         # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.end: Callable[[ReadableSpan], bool] = self._end_fast if is_fast and not tracker.asks_user else self._end
 
@@ -53,9 +58,18 @@ class SpanCallbacks:
         if self.tracker.holds(context_of(span)):
             self.tracker.end(span, context_of(span), error)
 
-    def _start(self, span: ReadableSpan) -> bool:
-        self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
-        return True
+    def look_beyond(self, span: ReadableSpan, parent_context: Context | None) -> None:
+        """Find the way up from an orphan that has just started, through the SDK's own object of its parent.
+
+        That is what `parent_context`, or else the current one, holds, if the span was started below just that.
+        """
+        parent, above = span.parent, get_current_span(parent_context)
+        if parent is not None and isinstance(above, ReadableSpan) and above.context is parent:
+            self.tracker.look_beyond(context_of(span), above, parent, above.parent)
+
+    def _start(self, span: ReadableSpan) -> int:
+        node = self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
+        return ORPHAN if node.is_orphan else True
 
     def _end(self, span: ReadableSpan) -> bool:
         context = context_of(span)
@@ -69,8 +83,14 @@ class SpanCallbacks:
             self.tracker.end_plain(context, sys.exception())
         return True
 
-    def _start_fast(self, span: ReadableSpan) -> bool:
-        """Take note of a started span; whether anything may have settled by it."""
+    def _look_beyond(self, node: OpenSpan, parent: SpanContext | None, parent_context: Context | None) -> None:
+        """Find the way up through a parent that is not known here, if that is what the span was started below."""
+        above = get_current_span(parent_context)
+        if parent is not None and isinstance(above, ReadableSpan) and above.context is parent:
+            self.tracker.look_beyond(node, above, parent, above.parent)
+
+    def _start_fast(self, span: ReadableSpan) -> int:
+        """Take note of a started span; whether anything may have settled by it, or that it is an orphan."""
         context: Any = span._context
         parent: Any = span._parent
         node = OpenSpan()
@@ -85,6 +105,9 @@ class SpanCallbacks:
                 node.parent = above
             else:
                 self.tracker.find_parent(node, above, parent)
+                if node.is_orphan:
+                    self.tracker.begin(node, parent, _scope_of(span))
+                    return ORPHAN
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)

@@ -57,7 +57,8 @@ class Gathered:
     Usage is kept apart by what it is reached through: no tool nor agent (`tally`), a tool and no agent (`by_tools`), an
     agent (`by_agents`). A model call around it may be one of the first, never one of the others. `nested` is how the
     last agent below ended, `pause` that a step right below asked a human and waits for the answer, `failure` how the
-    last model call or agent below failed, if nothing went well after that.
+    last model call or agent below failed, if nothing went well after that. `has_late` says that some of it was left
+    below an agent that had ended.
     """
 
     # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
@@ -73,6 +74,7 @@ class Gathered:
     agent_name: str | None = None
     handoffs: list[Handoff] | None = None
     handoffs_lost = 0
+    has_late = False
 
     @property
     def is_empty(self) -> bool:
@@ -80,9 +82,18 @@ class Gathered:
         return not self.__dict__
 
     @property
+    def has_figures(self) -> bool:
+        """Whether any usage has been left, not only problems with it."""
+        tally = self.whole()
+        if tally is None:
+            return False
+        calls = tally.model_calls or tally.tool_calls
+        return bool(calls or tally.reported or tally.parts or any(count is not None for count in tally.tokens))
+
+    @property
     def has_agent_work(self) -> bool:
         """Whether an agent, a model call or a tool has ended here."""
-        tally = self.tally
+        tally = self.whole()
         return self.nested is not None or (tally is not None and bool(tally.model_calls or tally.tool_calls))
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
@@ -130,6 +141,8 @@ class Gathered:
             self.agent_name = other.agent_name
         if other.handoffs is not None:
             self.add_handoffs(other.handoffs, other.handoffs_lost)
+        if other.has_late:
+            self.has_late = True
 
     def add_handoffs(self, handoffs: Sequence[Handoff], lost: int) -> None:
         """Keep agents that ended below, up to a limit."""
@@ -344,6 +357,8 @@ def handed_off(candidate: Candidate) -> Gathered:
         left.nested = candidate.finding
         if candidate.finding.failed and not candidate.finding.paused:
             left.failure = candidate.finding
+        # Whatever this one is part of, it has come in time for itself.
+        left.has_late = False
         name = agent_name_of(candidate.span)
         if name is not None and (name not in DEFAULT_NAMES or left.agent_name is None):
             left.agent_name = name

@@ -60,7 +60,8 @@ class OpenSpan:
     more. `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end; a
     node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
-    `stood` is what it was to the agents below it when it looked like this.
+    `stood` is what it was to the agents below it when it looked like this. `is_orphan` says that its parent was one of
+    this process that had ended, and of which nothing is known.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -82,6 +83,7 @@ class OpenSpan:
     early: Settled | None = None
     settled: Settled | None = None
     stood: tuple[Hashable, Standing] | None = None
+    is_orphan = False
 
     @property
     def settled_below(self) -> bool:
@@ -202,4 +204,4 @@ def gathered_by(node: OpenSpan, waiting: list[Candidate]) -> Gathered:
 
 
 def _says_nothing(above: OpenSpan, node: OpenSpan) -> bool:
-    return above.early is None and (node.was_agent or not above.was_agent)
+    return above.early is None and not above.is_orphan and (node.was_agent or not above.was_agent)
