@@ -16,17 +16,18 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, StatusCode, get_current_span
 
-from agent_outcomes.run.conventions import is_agent_by_name
+from agent_outcomes.run.conventions import CALL_OPERATIONS, OPENINFERENCE_KIND, OPERATION, is_agent_by_name
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.spans.began import Began
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
-from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
+from agent_outcomes.spans.open_spans import OpenSpan
 from agent_outcomes.spans.placement import keep_short
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
 
@@ -83,13 +84,7 @@ class SpanCallbacks:
             self.tracker.end_plain(context, sys.exception())
         return True
 
-    def _look_beyond(self, node: OpenSpan, parent: SpanContext | None, parent_context: Context | None) -> None:
-        """Find the way up through a parent that is not known here, if that is what the span was started below."""
-        above = get_current_span(parent_context)
-        if parent is not None and isinstance(above, ReadableSpan) and above.context is parent:
-            self.tracker.look_beyond(node, above, parent, above.parent)
-
-    def _start_fast(self, span: ReadableSpan) -> int:
+    def _start_fast(self, span: ReadableSpan) -> int:  # noqa: C901 - written out, as every span pays for a call
         """Take note of a started span; whether anything may have settled by it, or that it is an orphan."""
         context: Any = span._context
         parent: Any = span._parent
@@ -99,7 +94,10 @@ class SpanCallbacks:
         node.parent = node.inbox = node.doubt = None
         open_spans = self._open
         if parent is not None:
-            above = open_spans.get(parent[1])
+            try:
+                above = open_spans[parent[1]]
+            except KeyError:
+                above = None
             # A local parent is nearly always the very context of the span that is open.
             if above is not None and above.context is parent:
                 node.parent = above
@@ -108,6 +106,18 @@ class SpanCallbacks:
                 if node.is_orphan:
                     self.tracker.begin(node, parent, _scope_of(span))
                     return ORPHAN
+        bounded: Any = span._attributes
+        try:
+            given: Any = bounded._dict
+        except AttributeError:  # replaced by a plain dict, as some processors do
+            given = span.attributes or {}
+        # An agent's mark may be gone by the end. The other conventions' libraries set theirs after the start only.
+        if OPERATION in given:
+            word = given[OPERATION]
+            if type(word) is not str or word not in CALL_OPERATIONS:
+                node.began = began_as(span, given)
+        elif OPENINFERENCE_KIND in given:
+            node.began = began_as(span, given)
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
@@ -146,7 +156,10 @@ class SpanCallbacks:
             self.tracker.end(span, context, sys.exception())
             return True
         open_spans, span_id = self._open, context[1]
-        node = open_spans.get(span_id)
+        try:
+            node = open_spans[span_id]
+        except KeyError:
+            node = None
         if node is not None and node.context is context and node.doubt is None and not self.tracker.doubted:
             parent = node.parent
             # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
@@ -188,7 +201,7 @@ class SpanCallbacks:
         node = open_spans.get(span_id)
         if node is None or node.context is not context or node.doubt is not None or (parent := node.parent) is None:
             return False
-        inbox = parent.inbox or inbox_of(parent)
+        inbox = parent.inbox or tracker.first_inbox(parent)
         # One of `moves`, as above.
         if not node.is_open or not parent.is_open or node.inbox is not None:
             return False
@@ -212,6 +225,12 @@ class SpanCallbacks:
         if plan.has_parts and _scope_of(span) in COPYING_SCOPES:
             return False
         return not _is_overruled(span)
+
+
+def began_as(span: ReadableSpan, attributes: Mapping[str, Any]) -> Began:
+    """How a span has started; its name may be no text."""
+    name: object = span._name
+    return Began(name if type(name) is str else "", dict(attributes))
 
 
 def context_of(span: ReadableSpan) -> SpanContext:

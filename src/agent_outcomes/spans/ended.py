@@ -65,13 +65,14 @@ class EndedSpans:
 
     def add(self, node: OpenSpan) -> None:
         """Remember a span that has just ended, with nothing of what it held."""
-        if node.is_open:
+        was_agent = node.was_agent or node.early is not None
+        if node.is_open or not (was_agent or node.parent is not None):
             return
         stub = closed_span(node.context, node.parent)
-        stub.was_agent = node.was_agent or node.early is not None
-        if stub.was_agent:
+        if was_agent:
+            stub.was_agent = True
             self._agents.add(stub)
-        elif stub.parent is not None:
+        else:
             self._steps.add(stub)
 
     def get(self, span_id: int) -> OpenSpan | None:

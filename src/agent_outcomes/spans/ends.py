@@ -17,6 +17,7 @@ from agent_outcomes.spans.open_spans import (
     Board,
     OpenSpan,
     contents_of,
+    first_inbox_of,
     gathered_by,
     inbox_of,
     is_below,
@@ -137,7 +138,9 @@ class SpanEnds:
         return later
 
     def _close(self, node: OpenSpan, seen: int, own: Tally | None, end: StepEnd) -> int:
-        if nearest_open(node.parent) is None and not (is_late(node.parent, None) or is_orphan(node) or holds_late(node)):
+        if nearest_open(node.parent) is None and not (
+            is_late(node.parent, None) or is_orphan(node) or holds_late(node)
+        ):
             # What it has gathered is nobody's.
             return self._close_alone(node, seen, is_unheard=bool(end.stated) or _holds_statement(node))
         item = passed_on(gathered_by(node, []), own, end)
@@ -148,8 +151,9 @@ class SpanEnds:
                 return self._end_uppermost(node, seen, item)
             if is_late(node.parent, above):
                 item.has_late = True
-            moved = moves.end_below(self._board, node.context.span_id, node, seen, above, inbox_of(above), item)
-            keep_short(inbox_of(above))
+            inbox = above.inbox or first_inbox_of(above, self._reading.facts_of)
+            moved = moves.end_below(self._board, node.context.span_id, node, seen, above, inbox, item)
+            keep_short(inbox)
         return moved
 
     def _end_uppermost(self, node: OpenSpan, seen: int, item: Gathered) -> int:

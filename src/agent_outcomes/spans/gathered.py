@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.run.aggregates import Sums, cover_agent, cover_call, cover_span
@@ -19,6 +19,7 @@ from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_ru
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
+from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.spans.marks import Likeness
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class StepEnd(NamedTuple):
 
 
 WENT_WELL: Final = StepEnd()
+CALL_ON_AGENT: Final = Problem(ProblemKind.MARKS_OVERWRITTEN)
 
 
 class Gathered:
@@ -214,7 +216,11 @@ class Candidate:
             return None if whole is None else whole.copy()
         below = Sums(whole or Tally(), gathered.zone() or Tally(), gathered.tally or Tally())
         sums = below.whole.copy()
-        cover_agent(sums, below, own)
+        if own.model_calls and not (sums.model_calls or any(sums.tokens)):
+            # A call that was written onto the agent's span, and the only one to be seen.
+            sums.add(own)
+        else:
+            cover_agent(sums, below, own)
         return sums
 
 
@@ -232,6 +238,20 @@ def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
     both = one.copy()
     both.add(other)
     return both
+
+
+def beside_calls(own: Tally | None, gathered: Gathered) -> Tally | None:
+    """An agent's own figures; those of one call are no sign of others where calls below report as much."""
+    if own is None or not own.problems or CALL_ON_AGENT not in own.problems:
+        return own
+    below = gathered.whole()
+    if below is None or not below.model_calls:
+        return own
+    if any(count is not None and count > (below.tokens[index] or 0) for index, count in enumerate(own.tokens)):
+        return own
+    seen = own.copy()
+    seen.problems = {problem: None for problem in own.problems if problem != CALL_ON_AGENT} or None
+    return seen
 
 
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_outcomes.spans.began import Began, is_agent
 from agent_outcomes.spans.gathered import Gathered, fold
 from agent_outcomes.spans.marks import Likeness, Standing
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.record.settlement import Settled, Settlement
-    from agent_outcomes.spans.facts import SpanIds
+    from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.gathered import Candidate, Item
 
 
@@ -61,7 +62,8 @@ class OpenSpan:
     node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
     `stood` is what it was to the agents below it when it looked like this. `is_orphan` says that its parent was one of
-    this process that had ended, and of which nothing is known.
+    this process that had ended, and of which nothing is known. `began` is how it was at its start, if it was marked
+    then, or when something was first left with it, if it was marked as an agent by then.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -84,6 +86,7 @@ class OpenSpan:
     settled: Settled | None = None
     stood: tuple[Hashable, Standing] | None = None
     is_orphan = False
+    began: Began | None = None
 
     @property
     def settled_below(self) -> bool:
@@ -178,6 +181,15 @@ def inbox_of(node: OpenSpan) -> Inbox:
         if node.inbox is None:
             node.inbox = fresh
     return node.inbox
+
+
+def first_inbox_of(node: OpenSpan, facts_of: FactsOf) -> Inbox:
+    """The same, made before anything has been left; an agent that was marked after its start is remembered as one."""
+    if node.began is None and node.span is not None:
+        facts = facts_of(node.span)
+        began = Began(facts.name, facts.attributes())
+        node.began = began if is_agent(facts.scope, began) else None
+    return inbox_of(node)
 
 
 def version_of(node: OpenSpan) -> int:

@@ -24,7 +24,7 @@ from agent_outcomes.spans.ended import is_late, late_problems
 from agent_outcomes.spans.gathered import Gathered, fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
-from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open, waiting_in
+from agent_outcomes.spans.open_spans import ancestors, first_inbox_of, inbox_of, nearest_open, waiting_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,11 +135,11 @@ class Placement:
     def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:
         """What an open span is by now; looked at anew only where that may have changed."""
         if self._verdict_of is not None:
-            return standing_of(facts, self._verdict_of)
+            return standing_of(facts, self._verdict_of, node.began)
         look = facts.look
         if node.stood is not None and node.stood[0] == look:
             return node.stood[1]
-        standing = standing_of(facts, None)
+        standing = standing_of(facts, None, node.began)
         node.stood = (look, standing)
         return standing
 
@@ -150,7 +150,7 @@ class Placement:
         above: OpenSpan | None = None
         while moved is CLOSED:
             above = nearest_open(parent)
-            inbox = None if above is None else inbox_of(above)
+            inbox = None if above is None else above.inbox or first_inbox_of(above, self._facts_of)
             if is_late(parent, above):
                 item.has_late = True
             moved = moves.hand_off(board, candidate, above, inbox, item, ending)

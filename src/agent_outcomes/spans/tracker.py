@@ -17,10 +17,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.exception_reader import facts_from_exception
-from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.conventions import ROLE_KEYS, Role
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
+from agent_outcomes.spans.began import Began, as_it_began
 from agent_outcomes.spans.candidates import step_end_of
 from agent_outcomes.spans.ended import EndedSpans, LatestSpans, closed_span
 from agent_outcomes.spans.ends import SpanEnds
@@ -37,7 +38,15 @@ from agent_outcomes.spans.marks import (
 )
 from agent_outcomes.spans.moves import Ending
 from agent_outcomes.spans.never_ended import Doubtful, has_failed
-from agent_outcomes.spans.open_spans import Board, OpenSpan, ancestors, is_local_parent, version_of, waiting_in
+from agent_outcomes.spans.open_spans import (
+    Board,
+    OpenSpan,
+    ancestors,
+    first_inbox_of,
+    is_local_parent,
+    version_of,
+    waiting_in,
+)
 from agent_outcomes.spans.placement import Placement
 from agent_outcomes.spans.stale import StaleRuns
 from agent_outcomes.tables import oldest_key
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.marks import PriceOf, Verdict
+    from agent_outcomes.spans.open_spans import Inbox
 
 OPEN_SPANS_MAX: Final = 10_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
@@ -155,6 +165,10 @@ class RunTracker:
 
     def begin(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
         """Follow a span from here on, whose parent has been looked for."""
+        facts = self._reading.facts_of(node.span)
+        attributes = facts.attributes()
+        if not ROLE_KEYS.isdisjoint(attributes):
+            node.began = Began(facts.name, attributes)
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
@@ -168,6 +182,10 @@ class RunTracker:
         return bool(
             scope in LEAVES_FAILED_OPEN or self.doubted or self.keeps_more or len(self.board.open) > OPEN_SPANS_MAX
         )
+
+    def first_inbox(self, node: OpenSpan) -> Inbox:
+        """What an open span is about to be left, the first time."""
+        return first_inbox_of(node, self._reading.facts_of)
 
     def find_parent(self, node: OpenSpan, above: OpenSpan | None, parent: SpanIds) -> None:
         """Link a starting span to the open one above, or to what stands for one that is no longer followed."""
@@ -185,7 +203,8 @@ class RunTracker:
         An agent among these is left alone: it was forgotten, waits for a human, or is another process's.
         """
         node, facts = self._node_of(context), self._reading.facts_of(span)
-        if node is None or parent is None or seen_as(facts, facts.attributes(), self._reading.verdict_of)[1] is not Likeness.NONE:
+        _, likeness = seen_as(facts, facts.attributes(), self._reading.verdict_of)
+        if node is None or parent is None or likeness is not Likeness.NONE:
             return
         stub = closed_span(above, None)
         self.find_parent(stub, self.board.open.get(parent.span_id), parent)
@@ -244,7 +263,8 @@ class RunTracker:
             return
         if self._inherited and context.span_id in self._inherited and node is None:
             return
-        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        began = node.began if node is not None else None
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of, began)
         own = own_usage(facts, attributes, role, self._reading.price_of)
         if error is not None and node is not None and id(error) == node.exception_id:
             error = None
@@ -258,7 +278,8 @@ class RunTracker:
         elif not self._doubtful.has_given_up(context):
             in_flight = facts_from_exception(error) if error is not None else None
             self._evicted.discard(context.span_id)
-            self._ends.end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
+            ended = as_it_began(facts.snapshot(attributes, in_flight), began)
+            self._ends.end_agent(ended, context, likeness, own, node)
 
     def end_plain(self, context: SpanIds, error: BaseException | None) -> None:
         """Take note of an ended span that has no attribute, scope or verdict that matters."""
@@ -294,7 +315,7 @@ class RunTracker:
         where an ancestor may still turn out to be one.
         """
         nearest = self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
-        chain = [(node.span, node.settled_below) for node in ancestors(nearest)]
+        chain = [(node.span, node.settled_below, node.began) for node in ancestors(nearest)]
         return run_span_of(chain, self._reading.facts_of, self._reading.verdict_of)
 
     def _node_of(self, context: SpanIds) -> OpenSpan | None:
@@ -314,7 +335,7 @@ class RunTracker:
             if self._giving_up.give_up(node):
                 return
         # An agent's own end will still count it, so that the agents below it are no runs.
-        is_agent = span is not None and standing_of(reading.facts_of(span), reading.verdict_of) in _AGENTS
+        is_agent = span is not None and standing_of(reading.facts_of(span), reading.verdict_of, node.began) in _AGENTS
         node.was_agent = is_agent and not node.settled_below
         if node.was_agent:
             self._evicted.add(node)
