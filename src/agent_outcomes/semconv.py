@@ -263,6 +263,9 @@ class ProblemKind(StrEnum):
     CONTRADICTING_OUTCOME = "contradicting_outcome"
     NESTED_AMOUNT = "nested_amount"
     LATE_COST = "late_cost"
+    LATE_USAGE = "late_usage"
+    LATE_AGENT = "late_agent"
+    MARKS_OVERWRITTEN = "marks_overwritten"
     NO_CURRENT_RUN = "no_current_run"
     ENDED_AFTER_STALE = "ended_after_stale"
     START_NOT_SEEN = "start_not_seen"
@@ -519,6 +522,9 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.CONTRADICTING_OUTCOME: "Two spans of one run state different outcomes.",
     ProblemKind.NESTED_AMOUNT: "An amount stated on an agent inside the run is in no counter: its outcome is its own.",
     ProblemKind.LATE_COST: "A cost was stated after its run had been counted, whose cost stays as counted.",
+    ProblemKind.LATE_USAGE: "Usage came after its run had been counted, or from below a span that is not known.",
+    ProblemKind.LATE_AGENT: "An agent ended after the run it is part of had been counted; it is no run itself.",
+    ProblemKind.MARKS_OVERWRITTEN: "A model call was written onto an agent's span; there may have been more of them.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",

@@ -66,6 +66,10 @@ OPERATION_ROLES: Final[Mapping[object, Role]] = {
     "create_agent": Role.OTHER,
 }
 
+CALL_OPERATIONS: Final = frozenset(
+    operation for operation, role in OPERATION_ROLES.items() if role in (Role.MODEL, Role.TOOL)
+)
+
 _REQUEST_ROLES: Final[Mapping[object, Role]] = {
     "chat": Role.MODEL,
     "completion": Role.MODEL,
@@ -191,6 +195,11 @@ def role_by_marks(attributes: Mapping[str, Any]) -> Role | None:
 def is_agent_by_name(name: str) -> bool:
     """Whether a span is named as the GenAI conventions name agents' spans: `invoke_agent X`, `invoke_workflow X`."""
     return name.startswith(_AGENT_OPERATIONS) and (name in _AGENT_OPERATIONS or NAME_PREFIX.match(name) is not None)
+
+
+def has_agent_kind(attributes: Mapping[str, Any]) -> bool:
+    """Whether one of the kinds on a span is an agent's, whatever its operation is."""
+    return Role.AGENT in [role_of_word(roles, attributes.get(key)) for key, roles in KIND_ROLES.items()]
 
 
 def is_generated_name(name: str) -> bool:

@@ -10,7 +10,7 @@ from agent_outcomes import semconv
 from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.model import Execution, Outcome, business_fields, new_outcome
-from agent_outcomes.run.conventions import DEFAULT_NAMES, is_generated_name
+from agent_outcomes.run.conventions import DEFAULT_NAMES, NAME_PREFIX, is_generated_name
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
@@ -220,7 +220,8 @@ def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str |
         return stated
     if below.agent_name is not None or stated is not None:
         return below.agent_name or stated
-    # The name of a server, client or messaging span is that of an endpoint, not of an agent.
-    name = rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if span.internal else None
+    # The name of a server, client or messaging span is that of an endpoint, unless it says that it is an agent's.
+    is_agents = span.internal or NAME_PREFIX.match(span.name) is not None
+    name = rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if is_agents else None
     # Where an agent has no name some put the model's in its place.
     return None if any(name == span.attributes.get(key) for key in REQUEST_MODEL_KEYS) else name

@@ -270,6 +270,8 @@ _LOST_COST: Final = frozenset(
         ProblemKind.ATTRIBUTES_DROPPED,
         ProblemKind.INVALID_AMOUNT,
         ProblemKind.INVALID_CURRENCY,
+        ProblemKind.LATE_USAGE,
+        ProblemKind.MARKS_OVERWRITTEN,
         ProblemKind.NEGATIVE_COST,
         ProblemKind.TEXT_TRUNCATED,
     },

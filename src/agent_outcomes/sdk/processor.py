@@ -30,7 +30,7 @@ from agent_outcomes.sdk.emission import Emission
 from agent_outcomes.sdk.emitter import OutcomeEmitter
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
-from agent_outcomes.sdk.span_callbacks import SpanCallbacks
+from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.sdk.stale_sweep import StaleSweep
 from agent_outcomes.semconv import DropReason, ProblemKind, Source
@@ -151,12 +151,14 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         """Where this processor's outcomes go."""
         return self._sink
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Take note of a started span. Never raises but what only passes through."""
         if self._disabled:
             return
         try:
-            if self._start(span) or self._attends:
+            if (started := self._start(span)) or self._attends:
+                if started is ORPHAN:
+                    self._callbacks.look_beyond(span, parent_context)
                 self._attend(span)
         except BaseException as error:  # noqa: BLE001 - outermost edge: the application must not see our failure
             self._survive(error, self._resume_start, span)

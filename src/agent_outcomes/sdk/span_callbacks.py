@@ -9,27 +9,33 @@ the tracker's own way, by public properties alone, is taken for every span.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.trace import SpanContext, StatusCode, get_current_span
 
-from agent_outcomes.run.conventions import is_agent_by_name
+from agent_outcomes.run.conventions import CALL_OPERATIONS, OPENINFERENCE_KIND, OPERATION, is_agent_by_name
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.spans.began import Began
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
-from agent_outcomes.spans.open_spans import OpenSpan, inbox_of
+from agent_outcomes.spans.open_spans import OpenSpan
 from agent_outcomes.spans.placement import keep_short
 from agent_outcomes.spans.tracker import OPEN_SPANS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.context import Context
 
     from agent_outcomes.spans.gathered import Item
     from agent_outcomes.spans.tracker import RunTracker
+
+ORPHAN: Final = 2
+"""That a span has started whose parent is of this process and not known."""
 
 # The very object that every span begins with; its code is behind a property.
 _UNSET: Any = ReadableSpan("name")._status
@@ -44,7 +50,7 @@ class SpanCallbacks:
         self._repeats = tracker.repeats
         self._attended = tracker.attended
         is_fast = has_fast_attributes()
-        self.start: Callable[[ReadableSpan], bool] = self._start_fast if is_fast else self._start
+        self.start: Callable[[ReadableSpan], int] = self._start_fast if is_fast else self._start
         # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
         self.end: Callable[[ReadableSpan], bool] = self._end_fast if is_fast and not tracker.asks_user else self._end
 
@@ -53,9 +59,18 @@ class SpanCallbacks:
         if self.tracker.holds(context_of(span)):
             self.tracker.end(span, context_of(span), error)
 
-    def _start(self, span: ReadableSpan) -> bool:
-        self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
-        return True
+    def look_beyond(self, span: ReadableSpan, parent_context: Context | None) -> None:
+        """Find the way up from an orphan that has just started, through the SDK's own object of its parent.
+
+        That is what `parent_context`, or else the current one, holds, if the span was started below just that.
+        """
+        parent, above = span.parent, get_current_span(parent_context)
+        if parent is not None and isinstance(above, ReadableSpan) and above.context is parent:
+            self.tracker.look_beyond(context_of(span), above, parent, above.parent)
+
+    def _start(self, span: ReadableSpan) -> int:
+        node = self.tracker.start(span, context_of(span), span.parent, _scope_of(span))
+        return ORPHAN if node.is_orphan else True
 
     def _end(self, span: ReadableSpan) -> bool:
         context = context_of(span)
@@ -69,8 +84,8 @@ class SpanCallbacks:
             self.tracker.end_plain(context, sys.exception())
         return True
 
-    def _start_fast(self, span: ReadableSpan) -> bool:
-        """Take note of a started span; whether anything may have settled by it."""
+    def _start_fast(self, span: ReadableSpan) -> int:  # noqa: C901 - written out, as every span pays for a call
+        """Take note of a started span; whether anything may have settled by it, or that it is an orphan."""
         context: Any = span._context
         parent: Any = span._parent
         node = OpenSpan()
@@ -79,12 +94,30 @@ class SpanCallbacks:
         node.parent = node.inbox = node.doubt = None
         open_spans = self._open
         if parent is not None:
-            above = open_spans.get(parent[1])
+            try:
+                above = open_spans[parent[1]]
+            except KeyError:
+                above = None
             # A local parent is nearly always the very context of the span that is open.
             if above is not None and above.context is parent:
                 node.parent = above
             else:
                 self.tracker.find_parent(node, above, parent)
+                if node.is_orphan:
+                    self.tracker.begin(node, parent, _scope_of(span))
+                    return ORPHAN
+        bounded: Any = span._attributes
+        try:
+            given: Any = bounded._dict
+        except AttributeError:  # replaced by a plain dict, as some processors do
+            given = span.attributes or {}
+        # An agent's mark may be gone by the end. The other conventions' libraries set theirs after the start only.
+        if OPERATION in given:
+            word = given[OPERATION]
+            if type(word) is not str or word not in CALL_OPERATIONS:
+                node.began = began_as(span, given)
+        elif OPENINFERENCE_KIND in given:
+            node.began = began_as(span, given)
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
@@ -123,7 +156,10 @@ class SpanCallbacks:
             self.tracker.end(span, context, sys.exception())
             return True
         open_spans, span_id = self._open, context[1]
-        node = open_spans.get(span_id)
+        try:
+            node = open_spans[span_id]
+        except KeyError:
+            node = None
         if node is not None and node.context is context and node.doubt is None and not self.tracker.doubted:
             parent = node.parent
             # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
@@ -165,7 +201,7 @@ class SpanCallbacks:
         node = open_spans.get(span_id)
         if node is None or node.context is not context or node.doubt is not None or (parent := node.parent) is None:
             return False
-        inbox = parent.inbox or inbox_of(parent)
+        inbox = parent.inbox or tracker.first_inbox(parent)
         # One of `moves`, as above.
         if not node.is_open or not parent.is_open or node.inbox is not None:
             return False
@@ -189,6 +225,12 @@ class SpanCallbacks:
         if plan.has_parts and _scope_of(span) in COPYING_SCOPES:
             return False
         return not _is_overruled(span)
+
+
+def began_as(span: ReadableSpan, attributes: Mapping[str, Any]) -> Began:
+    """How a span has started; its name may be no text."""
+    name: object = span._name
+    return Began(name if type(name) is str else "", dict(attributes))
 
 
 def context_of(span: ReadableSpan) -> SpanContext:

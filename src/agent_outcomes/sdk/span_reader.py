@@ -75,11 +75,6 @@ class SpanReader:
         return kind is not SpanKind.INTERNAL and kind in _EDGE_KINDS
 
     @property
-    def is_client(self) -> bool:
-        """Whether the span is a client's."""
-        return self.span.kind is SpanKind.CLIENT
-
-    @property
     def has_failed(self) -> bool:
         """Whether the span's status is ERROR."""
         return self.span.status.status_code is StatusCode.ERROR

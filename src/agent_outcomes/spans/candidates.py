@@ -13,7 +13,7 @@ from agent_outcomes.run.evidence import infer, infer_open
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import Source
-from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd, agent_name_of
+from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd, agent_name_of, beside_calls
 from agent_outcomes.spans.marks import Likeness, pause_in
 from agent_outcomes.spans.open_spans import caller_id_of
 
@@ -85,7 +85,7 @@ def ended_candidate(
         likeness,
         finding,
         gathered=gathered,
-        own=own,
+        own=beside_calls(own, gathered),
         is_open=is_open,
         start_seen=node is not None,
         handoff=handoff_of(span, gathered, likeness, finding) if may_be_nested else None,
@@ -111,7 +111,7 @@ def open_candidate(
         likeness=likeness,
         finding=infer_open(span),
         gathered=gathered,
-        own=own,
+        own=beside_calls(own, gathered),
         is_open=True,
         start_seen=True,
         caller_id=caller_id_of(node),
@@ -119,8 +119,12 @@ def open_candidate(
 
 
 def handoff_of(span: AgentSpan, gathered: Gathered, likeness: Likeness, finding: Finding) -> Handoff | None:
-    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome."""
+    """How an agent that may turn out to be nested has done; `None` for a span that only states the run's outcome.
+
+    A client's span is the call of an agent in another process, of which at most a request is seen here; AutoGen marks
+    the agents of its own process so, too, and what they do is.
+    """
     if likeness is Likeness.BY_OUTCOME:
         return None
     callee, outcome = normalize(span, Below(stated=gathered.stated, nested=gathered.nested), finding)
-    return Handoff(callee, outcome, remote=not span.internal)
+    return Handoff(callee, outcome, remote=not span.internal and not gathered.has_agent_work)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent_outcomes.run.folding import stated_for_run
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
+from agent_outcomes.spans.ended import holds_late, is_late, is_orphan, note_of_lost
 from agent_outcomes.spans.gathered import WENT_WELL, Gathered, fold, passed_on
 from agent_outcomes.spans.marks import Likeness
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
@@ -16,6 +17,7 @@ from agent_outcomes.spans.open_spans import (
     Board,
     OpenSpan,
     contents_of,
+    first_inbox_of,
     gathered_by,
     inbox_of,
     is_below,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
+    from agent_outcomes.spans.ended import EndedSpans
     from agent_outcomes.spans.facts import SpanIds
     from agent_outcomes.spans.gathered import Candidate, StepEnd
     from agent_outcomes.spans.marks import Reading
@@ -51,6 +54,7 @@ class SpanEnds:
         reading: Reading,
         placement: Placement,
         doubtful: Doubtful,
+        ended: EndedSpans,
         *,
         end: Callable[[object, SpanIds, BaseException | None], None],
         keeps_handoffs: bool,
@@ -59,6 +63,7 @@ class SpanEnds:
         self._reading = reading
         self._placement = placement
         self._doubtful = doubtful
+        self._ended = ended
         self._end = end
         self._keeps_handoffs = keeps_handoffs
 
@@ -97,19 +102,22 @@ class SpanEnds:
     ) -> None:
         """End an agent's span, which is a run or the business of one above; without `node` its start was never seen."""
         if node is None:
-            candidate = ended_candidate(
+            unseen = ended_candidate(
                 None, span, context, likeness, own, gathered=Gathered(), is_open=False, keeps_handoffs=False
             )
-            self._placement.place(self._board, candidate, None, Ending(None))
+            self._placement.place(self._board, unseen, None, Ending(None))
             return
         if node.doubt is not None:
             end_aftermath(node)
-        moved = moves.CHANGED
-        while moved is not DONE:
-            moved = self._try_end(span, likeness, own, node)
+        candidate: Candidate | None = None
+        while candidate is None:
+            candidate = self._try_end(span, likeness, own, node)
         if node.doubt is not None:
             self._doubtful.remove(node)
         shorten(node)
+        # A run that waits for a human goes on below this span, and one that never ended has nothing below it.
+        if not candidate.finding.paused and not self._doubtful.has_given_up(node.context):
+            self._ended.add(node)
 
     def end_missed(self, node: OpenSpan) -> bool:
         """End a span that has ended without our being told, for an exception came just then; whether it has."""
@@ -130,18 +138,36 @@ class SpanEnds:
         return later
 
     def _close(self, node: OpenSpan, seen: int, own: Tally | None, end: StepEnd) -> int:
-        span_id = node.context.span_id
-        if nearest_open(node.parent) is None:
+        if nearest_open(node.parent) is None and not (
+            is_late(node.parent, None) or is_orphan(node) or holds_late(node)
+        ):
             # What it has gathered is nobody's.
             return self._close_alone(node, seen, is_unheard=bool(end.stated) or _holds_statement(node))
         item = passed_on(gathered_by(node, []), own, end)
         moved = CLOSED
         while moved is CLOSED:
-            above = None if item.is_empty else nearest_open(node.parent)
-            if above is None:
-                return self._close_alone(node, seen, is_unheard=item.stated is not None)
-            moved = moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), item)
-            keep_short(inbox_of(above))
+            above = nearest_open(node.parent)
+            if above is None or item.is_empty:
+                return self._end_uppermost(node, seen, item)
+            if is_late(node.parent, above):
+                item.has_late = True
+            inbox = above.inbox or first_inbox_of(above, self._reading.facts_of)
+            moved = moves.end_below(self._board, node.context.span_id, node, seen, above, inbox, item)
+            keep_short(inbox)
+        return moved
+
+    def _end_uppermost(self, node: OpenSpan, seen: int, item: Gathered) -> int:
+        """End a span with nothing open above it: what it leaves is nobody's, or comes too late for its run."""
+        trace_id = node.context.trace_id
+        is_lost = item.has_figures and is_orphan(node)
+        above = self._placement.find_agent(self._board, trace_id) if is_lost else None
+        if above is not None:
+            span_id = node.context.span_id
+            return moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), note_of_lost())
+        comes_late = item.has_late or is_late(node.parent, None) or (is_lost and self._ended.has_agent_of(trace_id))
+        moved = self._close_alone(node, seen, is_unheard=item.stated is not None)
+        if moved is DONE and comes_late:
+            self._placement.note_late(item)
         return moved
 
     def _close_alone(self, node: OpenSpan, seen: int, *, is_unheard: bool) -> int:
@@ -150,8 +176,8 @@ class SpanEnds:
             self._placement.note_unheard()
         return moved
 
-    def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> int:
-        """End an agent's span by what can be seen of it now; `CHANGED` if that is no longer all."""
+    def _try_end(self, span: AgentSpan, likeness: Likeness, own: Tally | None, node: OpenSpan) -> Candidate | None:
+        """End an agent's span by what can be seen of it now; `None` if that is no longer all."""
         below = [one for one in self._open_below(node) if not self.end_missed(one)]
         if below and not node.settled_below:
             self._take_from_open(node, below)
@@ -161,7 +187,7 @@ class SpanEnds:
             self._placement.place_waiting(self._board, node, node.parent)
         seen, waiting = version_of(node), waiting_in(node)
         if is_outer and node.early is None and waiting:
-            return moves.CHANGED
+            return None
         candidate = ended_candidate(
             node,
             span,
@@ -173,7 +199,8 @@ class SpanEnds:
             keeps_handoffs=self._keeps_handoffs,
         )
         candidate.settled = node.settled
-        return self._place(candidate, node, Ending(node, seen, len(waiting)), is_outer=is_outer)
+        moved = self._place(candidate, node, Ending(node, seen, len(waiting)), is_outer=is_outer)
+        return candidate if moved is DONE else None
 
     def _place(self, candidate: Candidate, node: OpenSpan, ending: Ending, *, is_outer: bool) -> int:
         placement, board, parent = self._placement, self._board, node.parent

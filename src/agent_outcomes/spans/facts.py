@@ -59,11 +59,6 @@ class SpanFacts(Protocol):
         ...
 
     @property
-    def is_client(self) -> bool:
-        """Whether it is a client's, whose callee reports in another process."""
-        ...
-
-    @property
     def has_failed(self) -> bool:
         """Whether its status is ERROR."""
         ...

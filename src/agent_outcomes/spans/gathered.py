@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.run.aggregates import Sums, cover_agent, cover_call, cover_span
@@ -19,6 +19,7 @@ from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_ru
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
+from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.spans.marks import Likeness
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class StepEnd(NamedTuple):
 
 
 WENT_WELL: Final = StepEnd()
+CALL_ON_AGENT: Final = Problem(ProblemKind.MARKS_OVERWRITTEN)
 
 
 class Gathered:
@@ -57,7 +59,8 @@ class Gathered:
     Usage is kept apart by what it is reached through: no tool nor agent (`tally`), a tool and no agent (`by_tools`), an
     agent (`by_agents`). A model call around it may be one of the first, never one of the others. `nested` is how the
     last agent below ended, `pause` that a step right below asked a human and waits for the answer, `failure` how the
-    last model call or agent below failed, if nothing went well after that.
+    last model call or agent below failed, if nothing went well after that. `has_late` says that some of it was left
+    below an agent that had ended.
     """
 
     # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
@@ -73,11 +76,27 @@ class Gathered:
     agent_name: str | None = None
     handoffs: list[Handoff] | None = None
     handoffs_lost = 0
+    has_late = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has been left."""
         return not self.__dict__
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether any usage has been left, not only problems with it."""
+        tally = self.whole()
+        if tally is None:
+            return False
+        calls = tally.model_calls or tally.tool_calls
+        return bool(calls or tally.reported or tally.parts or any(count is not None for count in tally.tokens))
+
+    @property
+    def has_agent_work(self) -> bool:
+        """Whether an agent, a model call or a tool has ended here."""
+        tally = self.whole()
+        return self.nested is not None or (tally is not None and bool(tally.model_calls or tally.tool_calls))
 
     def add_stated(self, attributes: Mapping[str, Any], *, contradicted: bool = False) -> None:
         """Take outcome attributes set inside the run: the last span that ended wins, a difference is remembered."""
@@ -124,6 +143,8 @@ class Gathered:
             self.agent_name = other.agent_name
         if other.handoffs is not None:
             self.add_handoffs(other.handoffs, other.handoffs_lost)
+        if other.has_late:
+            self.has_late = True
 
     def add_handoffs(self, handoffs: Sequence[Handoff], lost: int) -> None:
         """Keep agents that ended below, up to a limit."""
@@ -195,7 +216,11 @@ class Candidate:
             return None if whole is None else whole.copy()
         below = Sums(whole or Tally(), gathered.zone() or Tally(), gathered.tally or Tally())
         sums = below.whole.copy()
-        cover_agent(sums, below, own)
+        if own.model_calls and not (sums.model_calls or any(sums.tokens)):
+            # A call that was written onto the agent's span, and the only one to be seen.
+            sums.add(own)
+        else:
+            cover_agent(sums, below, own)
         return sums
 
 
@@ -213,6 +238,20 @@ def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
     both = one.copy()
     both.add(other)
     return both
+
+
+def beside_calls(own: Tally | None, gathered: Gathered) -> Tally | None:
+    """An agent's own figures; those of one call are no sign of others where calls below report as much."""
+    if own is None or not own.problems or CALL_ON_AGENT not in own.problems:
+        return own
+    below = gathered.whole()
+    if below is None or not below.model_calls:
+        return own
+    if any(count is not None and count > (below.tokens[index] or 0) for index, count in enumerate(own.tokens)):
+        return own
+    seen = own.copy()
+    seen.problems = {problem: None for problem in own.problems if problem != CALL_ON_AGENT} or None
+    return seen
 
 
 def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Iterable[Candidate] = ()) -> Gathered:
@@ -338,6 +377,8 @@ def handed_off(candidate: Candidate) -> Gathered:
         left.nested = candidate.finding
         if candidate.finding.failed and not candidate.finding.paused:
             left.failure = candidate.finding
+        # Whatever this one is part of, it has come in time for itself.
+        left.has_late = False
         name = agent_name_of(candidate.span)
         if name is not None and (name not in DEFAULT_NAMES or left.agent_name is None):
             left.agent_name = name

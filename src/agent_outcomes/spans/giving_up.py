@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.spans.began import as_it_began
 from agent_outcomes.spans.marks import NO_AGENT, Likeness, own_usage, seen_as
 from agent_outcomes.spans.never_ended import (
     Doubtful,
@@ -58,7 +59,7 @@ class GivingUp:
         before = failed_before(node)
         if before:
             # Some spans are marked as agents only as they end.
-            _, own = seen_as(facts, attributes, self._reading.verdict_of)
+            _, own = seen_as(facts, attributes, self._reading.verdict_of, node.began)
             if not _MARKED.isdisjoint((own, *(candidate.likeness for candidate in waiting_in(node)))):
                 self.give_up_all(before)
 
@@ -80,10 +81,11 @@ class GivingUp:
             return False
         facts = self._reading.facts_of(span)
         attributes = facts.attributes()
-        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of, node.began)
         if likeness in NO_AGENT:
             return False
         self._doubtful.give_up(node)
         own = own_usage(facts, attributes, role, self._reading.price_of)
-        self._ends.end_agent(snapshot_given_up(node, facts, attributes), node.context, likeness, own, node)
+        given_up = as_it_began(snapshot_given_up(node, facts, attributes), node.began)
+        self._ends.end_agent(given_up, node.context, likeness, own, node)
         return True

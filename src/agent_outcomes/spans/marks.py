@@ -6,13 +6,13 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     GENAI_PREFIXES,
     MARK_KEYS,
-    NAME_PREFIX,
     Role,
     role_by_marks,
 )
@@ -20,16 +20,18 @@ from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.parts import habit_of_scope
 from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
+from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, USAGE_KEYS
-from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME
+from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
+from agent_outcomes.spans.began import role_with_past
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.pricing import ModelCall
-    from agent_outcomes.run.tally import Tally
+    from agent_outcomes.spans.began import Began
     from agent_outcomes.spans.facts import FactsOf, SpanFacts
 
     Verdict = Callable[[SpanFacts], bool | None]
@@ -82,18 +84,16 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
     return Likeness.STATING if role is Role.TOOL or role is Role.MODEL else Likeness.BY_OUTCOME
 
 
-def seen_as(span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict | None) -> tuple[Role, Likeness]:
-    """What a span is in a run, and how agent-like it is by now."""
-    scope, name = span.scope, span.name
+def seen_as(
+    span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict | None, began: Began | None = None
+) -> tuple[Role, Likeness]:
+    """What a span is in a run, and how agent-like it is by now; `began` is what it was at its start, if kept."""
     verdict = verdict_of(span) if verdict_of is not None else None
-    role = rules_of(scope).role_of(attributes, name)
-    # The oldest attributes are the first to be evicted by a span's limit, and marks are set first; the name stays.
-    if role is not Role.AGENT and span.limits.has_dropped and NAME_PREFIX.match(name) is not None:
-        role = Role.AGENT
-    return role, likeness_of(attributes, scope, name, role, verdict=verdict)
+    role = role_with_past(span, attributes, began)
+    return role, likeness_of(attributes, span.scope, span.name, role, verdict=verdict)
 
 
-def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
+def standing_of(span: SpanFacts, verdict_of: Verdict | None, began: Began | None = None) -> Standing:
     """What an open ancestor is now, and whether it can still turn agent-like before it ends.
 
     Spans at the edge of a process (server, client, messaging), tools and model calls, and spans that no GenAI
@@ -101,14 +101,16 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None) -> Standing:
     is not held back by it.
     """
     attributes = span.attributes()
-    role, likeness = seen_as(span, attributes, verdict_of)
+    role, likeness = seen_as(span, attributes, verdict_of, began)
     if likeness not in NO_AGENT:
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.is_edge or role is Role.TOOL or role is Role.MODEL:
         return Standing.NEVER
-    if rules_of(span.scope).is_genai or any(key.startswith(GENAI_PREFIXES) for key in attributes):
-        return Standing.MAY_BECOME
-    return Standing.NEVER
+    return Standing.MAY_BECOME if _is_genai(span, attributes) else Standing.NEVER
+
+
+def _is_genai(span: SpanFacts, attributes: Mapping[str, Any]) -> bool:
+    return rules_of(span.scope).is_genai or any(key.startswith(GENAI_PREFIXES) for key in attributes)
 
 
 class Reading:
@@ -122,20 +124,22 @@ class Reading:
         self.price_of = price_of
 
 
-def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of: Verdict | None) -> object | None:
+def run_span_of(
+    chain: Iterable[tuple[Any, bool, Began | None]], facts_of: FactsOf, verdict_of: Verdict | None
+) -> object | None:
     """The open span on which an outcome belongs that was stated below; `chain` leads from a span to its root.
 
-    Each link is a span, `None` if it has ended, and whether a run below it has been counted.
+    Each link is a span, `None` if it has ended, whether a run below it has been counted, and what it was at its start.
     """
     found: object | None = None
     outer: object | None = None
     nearest: object | None = None
     may_become = False
-    for span, settled_below in chain:
+    for span, settled_below, began in chain:
         if span is None:
             continue
         nearest = span if nearest is None else nearest
-        standing = standing_of(facts_of(span), verdict_of)
+        standing = standing_of(facts_of(span), verdict_of, began)
         if standing is Standing.RUN:
             found, may_become = span, True
             break
@@ -152,19 +156,27 @@ def run_span_of(chain: Iterable[tuple[Any, bool]], facts_of: FactsOf, verdict_of
 def own_usage(
     span: SpanFacts, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
 ) -> Tally | None:
-    """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost."""
-    # Of a client's span the callee, another process, reports what it used.
-    if role is Role.AGENT and (USAGE_KEYS.isdisjoint(attributes) or span.is_client):
-        return None
-    if role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
-        attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
+    """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost.
+
+    A model call that was written onto an agent's span is read as one; whether it was the only one is not known. What a
+    limit took from a span that may report usage may have been that.
+    """
+    is_call = role is Role.AGENT and role_by_marks(attributes) is Role.MODEL
     limits = span.limits
+    if is_call:
+        role = Role.MODEL
+    elif role is Role.AGENT and USAGE_KEYS.isdisjoint(attributes) and not limits.has_dropped:
+        return None
+    elif role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
+        attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
     tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
+    if limits.has_dropped and (tally is not None or role is not Role.OTHER or _is_genai(span, attributes)):
+        tally = tally or Tally()
+        tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
+    if is_call and tally is not None:
+        tally.note((Problem(ProblemKind.MARKS_OVERWRITTEN),))
     if price_of is not None and tally is not None and tally.unpriced:
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
-    if role is Role.AGENT and tally is not None and role_by_marks(attributes) is Role.MODEL:
-        # Somebody has written a model call over the agent's span: the last one, of who knows how many.
-        tally.unpriced = 1
     if tally is not None:
         note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)
     return tally

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_outcomes.spans.began import Began, is_agent
 from agent_outcomes.spans.gathered import Gathered, fold
 from agent_outcomes.spans.marks import Likeness, Standing
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.record.settlement import Settled, Settlement
-    from agent_outcomes.spans.facts import SpanIds
+    from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.gathered import Candidate, Item
 
 
@@ -60,7 +61,9 @@ class OpenSpan:
     more. `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end; a
     node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
-    `stood` is what it was to the agents below it when it looked like this.
+    `stood` is what it was to the agents below it when it looked like this. `is_orphan` says that its parent was one of
+    this process that had ended, and of which nothing is known. `began` is how it was at its start, if it was marked
+    then, or when something was first left with it, if it was marked as an agent by then.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -82,6 +85,8 @@ class OpenSpan:
     early: Settled | None = None
     settled: Settled | None = None
     stood: tuple[Hashable, Standing] | None = None
+    is_orphan = False
+    began: Began | None = None
 
     @property
     def settled_below(self) -> bool:
@@ -128,8 +133,12 @@ def nearest_open(node: OpenSpan | None) -> OpenSpan | None:
 
 
 def is_local_parent(above: OpenSpan, parent: SpanIds) -> bool:
-    """Whether this open span is the parent meant, and not another process's with the same span id."""
-    return above.context is parent or (not parent.is_remote and above.context.trace_id == parent.trace_id)
+    """Whether this span is the parent meant, and not another process's with the same span id.
+
+    Trace and span id tell, and not the flag: it says how the parent's ids came here, which for a process that calls
+    itself, or a framework that puts a span together from ids, is not over a network.
+    """
+    return above.context is parent or above.context.trace_id == parent.trace_id
 
 
 def caller_id_of(node: OpenSpan | None) -> str | None:
@@ -174,6 +183,15 @@ def inbox_of(node: OpenSpan) -> Inbox:
     return node.inbox
 
 
+def first_inbox_of(node: OpenSpan, facts_of: FactsOf) -> Inbox:
+    """The same, made before anything has been left; an agent that was marked after its start is remembered as one."""
+    if node.began is None and node.span is not None:
+        facts = facts_of(node.span)
+        began = Began(facts.name, facts.attributes())
+        node.began = began if is_agent(facts.scope, began) else None
+    return inbox_of(node)
+
+
 def version_of(node: OpenSpan) -> int:
     """What `moves` compare to see that nothing has been left since."""
     return 0 if node.inbox is None else node.inbox.version
@@ -198,4 +216,4 @@ def gathered_by(node: OpenSpan, waiting: list[Candidate]) -> Gathered:
 
 
 def _says_nothing(above: OpenSpan, node: OpenSpan) -> bool:
-    return above.early is None and (node.was_agent or not above.was_agent)
+    return above.early is None and not above.is_orphan and (node.was_agent or not above.was_agent)

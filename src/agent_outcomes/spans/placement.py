@@ -20,10 +20,11 @@ from agent_outcomes.run.normalize import late_cost, revise
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import settlement_of
+from agent_outcomes.spans.ended import is_late, late_problems
 from agent_outcomes.spans.gathered import Gathered, fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
-from agent_outcomes.spans.open_spans import ancestors, inbox_of, nearest_open, waiting_in
+from agent_outcomes.spans.open_spans import ancestors, first_inbox_of, inbox_of, nearest_open, waiting_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,11 +135,11 @@ class Placement:
     def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:
         """What an open span is by now; looked at anew only where that may have changed."""
         if self._verdict_of is not None:
-            return standing_of(facts, self._verdict_of)
+            return standing_of(facts, self._verdict_of, node.began)
         look = facts.look
         if node.stood is not None and node.stood[0] == look:
             return node.stood[1]
-        standing = standing_of(facts, None)
+        standing = standing_of(facts, None, node.began)
         node.stood = (look, standing)
         return standing
 
@@ -149,15 +150,33 @@ class Placement:
         above: OpenSpan | None = None
         while moved is CLOSED:
             above = nearest_open(parent)
-            inbox = None if above is None else inbox_of(above)
+            inbox = None if above is None else above.inbox or first_inbox_of(above, self._facts_of)
+            if is_late(parent, above):
+                item.has_late = True
             moved = moves.hand_off(board, candidate, above, inbox, item, ending)
             if inbox is not None:
                 keep_short(inbox)
-        if moved is DONE and above is None and candidate.likeness is Likeness.BY_OUTCOME:
-            self.note_unheard()
-        elif moved is DONE and above is None:
-            self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
+        if moved is DONE and above is None:
+            if candidate.likeness is Likeness.BY_OUTCOME:
+                self.note_unheard()
+            else:
+                self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
+            self.note_late(item)
         return moved
+
+    def find_agent(self, board: Board, trace_id: int) -> OpenSpan | None:
+        """The outermost agent of a trace that is open and may be a run."""
+        for node in list(board.open.values()):
+            span = node.span
+            if node.context.trace_id == trace_id and span is not None and node.early is None:
+                standing = self._standing_of(node, self._facts_of(span))
+                if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
+                    return node
+        return None
+
+    def note_late(self, item: Gathered) -> None:
+        """Count what is lost with something that came too late for its run."""
+        self._note_all(late_problems(item))
 
     def settle(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
         """Count the candidate as a run, and tell the open spans above.
@@ -220,6 +239,8 @@ class Placement:
         while moved is CLOSED:
             above = nearest_open(parent)
             late = [ProblemKind.LATE_COST] if is_metered and (above is None or above.settled_below) else []
+            if above is None and item.has_late:
+                late += late_problems(item)
             moved = self._end_outer(
                 board, ending, above, item=item, settled=settled, revision=revision, problems=[*problems, *late]
             )

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.spans import moves
+from agent_outcomes.spans.began import as_it_began
 from agent_outcomes.spans.candidates import open_candidate
 from agent_outcomes.spans.marks import NO_AGENT, Likeness, own_usage, seen_as
 from agent_outcomes.spans.moves import DONE, Ending
@@ -66,7 +67,7 @@ class StaleRuns:
             return
         facts = self._reading.facts_of(span)
         attributes = facts.attributes()
-        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of, node.began)
         if likeness in NO_AGENT:
             self._settle_waiting(node, None)
             return
@@ -74,7 +75,7 @@ class StaleRuns:
         if is_below and likeness is not Likeness.FORCED:
             return
         own = own_usage(facts, attributes, role, self._reading.price_of)
-        open_span = snapshot_open(facts, attributes)
+        open_span = as_it_began(snapshot_open(facts, attributes), node.began)
         moved = moves.CHANGED
         while moved is not DONE:
             seen, waiting = version_of(node), waiting_in(node)

@@ -17,10 +17,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.exception_reader import facts_from_exception
+from agent_outcomes.run.conventions import ROLE_KEYS, Role
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
+from agent_outcomes.spans.began import Began, as_it_began
 from agent_outcomes.spans.candidates import step_end_of
+from agent_outcomes.spans.ended import EndedSpans, LatestSpans, closed_span
 from agent_outcomes.spans.ends import SpanEnds
 from agent_outcomes.spans.giving_up import GivingUp
 from agent_outcomes.spans.marks import (
@@ -35,7 +38,15 @@ from agent_outcomes.spans.marks import (
 )
 from agent_outcomes.spans.moves import Ending
 from agent_outcomes.spans.never_ended import Doubtful, has_failed
-from agent_outcomes.spans.open_spans import Board, OpenSpan, ancestors, is_local_parent, version_of, waiting_in
+from agent_outcomes.spans.open_spans import (
+    Board,
+    OpenSpan,
+    ancestors,
+    first_inbox_of,
+    is_local_parent,
+    version_of,
+    waiting_in,
+)
 from agent_outcomes.spans.placement import Placement
 from agent_outcomes.spans.stale import StaleRuns
 from agent_outcomes.tables import oldest_key
@@ -47,9 +58,9 @@ if TYPE_CHECKING:
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.spans.facts import FactsOf, SpanIds
     from agent_outcomes.spans.marks import PriceOf, Verdict
+    from agent_outcomes.spans.open_spans import Inbox
 
 OPEN_SPANS_MAX: Final = 10_000
-EVICTED_MAX: Final = 1_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
 
 
@@ -90,14 +101,22 @@ class RunTracker:
         self._inherited: frozenset[int] = frozenset()
         self.board = Board()
         self.repeats: dict[int, int] = {}
-        self._evicted: dict[int, OpenSpan] = {}
+        # Agents' spans that are open and no longer followed, beside those that have ended.
+        self._evicted = LatestSpans()
+        self._ended = EndedSpans()
         self._doubtful = Doubtful()
         self.doubted = self._doubtful.open
         # What is true while starts need more than the short way; nothing in it is looked at.
         self.attended: Sized = "always" if self.keeps_more else self.doubted
         reading, placement = self._reading, self._placement
         self._ends = SpanEnds(
-            self.board, reading, placement, self._doubtful, end=self.end, keeps_handoffs=self._keeps_handoffs
+            self.board,
+            reading,
+            placement,
+            self._doubtful,
+            self._ended,
+            end=self.end,
+            keeps_handoffs=self._keeps_handoffs,
         )
         self._giving_up = GivingUp(reading, placement, self._doubtful, self._ends)
         self._stale = StaleRuns(self.board, reading, placement, self._giving_up)
@@ -109,6 +128,7 @@ class RunTracker:
         self._doubtful.clear()
         self.repeats.clear()
         self._evicted.clear()
+        self._ended.clear()
 
     @property
     def open_count(self) -> int:
@@ -133,17 +153,26 @@ class RunTracker:
         settled = self.board.settled
         return [one for one in list(settled) if settled.pop(one, one) is None]
 
-    def start(self, span: object, context: SpanIds, parent: SpanIds | None, scope: str) -> None:
-        """Take note of a started span, below `parent` if it has one."""
+    def start(self, span: object, context: SpanIds, parent: SpanIds | None, scope: str) -> OpenSpan:
+        """Take note of a started span, below `parent` if it has one; what is kept of it."""
         node = OpenSpan()
         node.span = span
         node.context = context
         if parent is not None:
             self.find_parent(node, self.board.open.get(parent.span_id), parent)
+        self.begin(node, parent, scope)
+        return node
+
+    def begin(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
+        """Follow a span from here on, whose parent has been looked for."""
+        facts = self._reading.facts_of(node.span)
+        attributes = facts.attributes()
+        if not ROLE_KEYS.isdisjoint(attributes):
+            node.began = Began(facts.name, attributes)
         error = sys.exception()
         if error is not None:
             node.exception_id = id(error)
-        if self.board.open.setdefault(context.span_id, node) is not node:
+        if self.board.open.setdefault(node.context.span_id, node) is not node:
             self.note_repeat(node)
         elif self.needs_more(scope):
             self.start_more(node, parent, scope)
@@ -154,12 +183,33 @@ class RunTracker:
             scope in LEAVES_FAILED_OPEN or self.doubted or self.keeps_more or len(self.board.open) > OPEN_SPANS_MAX
         )
 
+    def first_inbox(self, node: OpenSpan) -> Inbox:
+        """What an open span is about to be left, the first time."""
+        return first_inbox_of(node, self._reading.facts_of)
+
     def find_parent(self, node: OpenSpan, above: OpenSpan | None, parent: SpanIds) -> None:
         """Link a starting span to the open one above, or to what stands for one that is no longer followed."""
-        if above is None:
-            above = self._doubtful.above_given_up(parent) or self._evicted.get(parent.span_id)
+        if above is None or not is_local_parent(above, parent):
+            span_id = parent.span_id
+            above = self._doubtful.above_given_up(parent) or self._evicted.get(span_id) or self._ended.get(span_id)
         if above is not None and is_local_parent(above, parent):
             node.parent = above
+        elif not parent.is_remote:
+            node.is_orphan = True
+
+    def look_beyond(self, context: SpanIds, span: object, above: SpanIds, parent: SpanIds | None) -> None:
+        """Link an orphan to what is above its parent: to `parent` of `span`, which is known here by its ids alone.
+
+        An agent among these is left alone: it was forgotten, waits for a human, or is another process's.
+        """
+        node, facts = self._node_of(context), self._reading.facts_of(span)
+        _, likeness = seen_as(facts, facts.attributes(), self._reading.verdict_of)
+        if node is None or parent is None or likeness is not Likeness.NONE:
+            return
+        stub = closed_span(above, None)
+        self.find_parent(stub, self.board.open.get(parent.span_id), parent)
+        if stub.parent is not None:
+            node.parent, node.is_orphan = stub, False
 
     def start_more(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
         """What few spans need at their start: where ages or callers are kept, any is in doubt, too many are open."""
@@ -167,7 +217,7 @@ class RunTracker:
             node.started_s = time.monotonic()
         above = node.parent
         if self._keeps_handoffs and parent is not None:
-            node.caller = parent if parent.is_remote else (above.caller if above is not None else None)
+            node.caller = above.caller if above is not None else (parent if parent.is_remote else None)
         if scope in LEAVES_FAILED_OPEN:
             self._doubtful.add(node)
         if self.doubted:
@@ -213,26 +263,38 @@ class RunTracker:
             return
         if self._inherited and context.span_id in self._inherited and node is None:
             return
-        role, likeness = seen_as(facts, attributes, self._reading.verdict_of)
+        began = node.began if node is not None else None
+        role, likeness = seen_as(facts, attributes, self._reading.verdict_of, began)
         own = own_usage(facts, attributes, role, self._reading.price_of)
         if error is not None and node is not None and id(error) == node.exception_id:
             error = None
         if likeness is Likeness.NONE:
             self._ends.end_plain(node, own, step_end_of(facts, attributes, role, error))
+            self._remember_step(node, role)
         elif likeness is Likeness.STATING:
             step_end = step_end_of(facts, attributes, role, error)
             self._ends.end_stating(facts.snapshot(attributes, None), context, own, step_end, node)
+            self._remember_step(node, role)
         elif not self._doubtful.has_given_up(context):
             in_flight = facts_from_exception(error) if error is not None else None
-            self._evicted.pop(context.span_id, None)
-            self._ends.end_agent(facts.snapshot(attributes, in_flight), context, likeness, own, node)
+            self._evicted.discard(context.span_id)
+            ended = as_it_began(facts.snapshot(attributes, in_flight), began)
+            self._ends.end_agent(ended, context, likeness, own, node)
 
     def end_plain(self, context: SpanIds, error: BaseException | None) -> None:
         """Take note of an ended span that has no attribute, scope or verdict that matters."""
         node = self._node_of(context)
         if node is not None and self.doubted:
             self._giving_up.end_in_doubt(node, self._reading.facts_of(node.span), {}, error)
-        self._ends.end_plain(self._node_of(context))
+        node = self._node_of(context)
+        self._ends.end_plain(node)
+        if node is not None:
+            self._ended.add(node)
+
+    def _remember_step(self, node: OpenSpan | None, role: Role) -> None:
+        # Below a model call hardly anything starts late, and there are many.
+        if node is not None and (role is not Role.MODEL or node.inbox is not None):
+            self._ended.add(node)
 
     def flush(self) -> None:
         """Settle every candidate that still waits for an ancestor, because no further end will come."""
@@ -253,7 +315,7 @@ class RunTracker:
         where an ancestor may still turn out to be one.
         """
         nearest = self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
-        chain = [(node.span, node.settled_below) for node in ancestors(nearest)]
+        chain = [(node.span, node.settled_below, node.began) for node in ancestors(nearest)]
         return run_span_of(chain, self._reading.facts_of, self._reading.verdict_of)
 
     def _node_of(self, context: SpanIds) -> OpenSpan | None:
@@ -273,10 +335,8 @@ class RunTracker:
             if self._giving_up.give_up(node):
                 return
         # An agent's own end will still count it, so that the agents below it are no runs.
-        is_agent = span is not None and standing_of(reading.facts_of(span), reading.verdict_of) in _AGENTS
+        is_agent = span is not None and standing_of(reading.facts_of(span), reading.verdict_of, node.began) in _AGENTS
         node.was_agent = is_agent and not node.settled_below
         if node.was_agent:
-            self._evicted[node.context.span_id] = node
-            if len(self._evicted) > EVICTED_MAX:
-                self._evicted.pop(oldest_key(self._evicted) or 0, None)
+            self._evicted.add(node)
         self._ends.end_plain(node)

@@ -266,10 +266,11 @@ def test_an_agent_whose_marks_are_evicted_stays_one(word: str, label: str | None
     assert pipeline.total("agent.run.tokens") == 15
 
 
-def test_a_span_that_lost_attributes_and_is_named_otherwise_is_no_agent() -> None:
+def test_a_span_that_lost_attributes_and_was_never_seen_as_an_agent_is_none() -> None:
     """Nothing is guessed."""
     pipeline = Pipeline()
-    with pipeline.tracer().start_as_current_span("handle", attributes=AGENT) as span:
+    with pipeline.tracer().start_as_current_span("handle") as span:
+        span.set_attributes(AGENT)
         for number in range(200):
             span.set_attribute(f"app.{number}", number)
     assert (pipeline.run_count(), pipeline.open_count()) == (0, 0)

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanKind
 
 from tests.pipeline import (
     AGENT,
@@ -323,29 +322,3 @@ def test_is_run_that_raises_counts_as_none() -> None:
     run_agent(pipeline.tracer())
     assert usage(pipeline) == (1, 20, 10, 0.02)
     assert pipeline.total("agent_outcomes.processor.errors", {"error.type": "RuntimeError"}) >= 1
-
-
-def test_usage_on_a_client_call_of_a_remote_agent_is_not_counted(pipeline: Pipeline) -> None:
-    """The callee, another process, reports what it used; the call itself is a run of this process."""
-    tracer = pipeline.tracer()
-    with tracer.start_as_current_span("invoke_agent remote", kind=SpanKind.CLIENT, attributes=AGENT) as span:
-        use(span, 1000, 500, "1.00")
-    assert usage(pipeline) == (1, 0, 0, 0)
-    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT):
-        call_model(tracer)
-        with tracer.start_as_current_span("invoke_agent remote", kind=SpanKind.CLIENT, attributes=AGENT) as span:
-            use(span, 1000, 500, "1.00")
-    assert usage(pipeline) == (2, 10, 5, 0.01)
-
-
-def test_remote_parent_makes_the_callee_a_run(pipeline: Pipeline) -> None:
-    """A span with a remote parent is local root: its agent is a run, even if the caller is in this very process."""
-    tracer = pipeline.tracer()
-    with tracer.start_as_current_span("invoke_agent caller", attributes=AGENT) as caller:
-        context = caller.get_span_context()
-        remote = SpanContext(context.trace_id, context.span_id, is_remote=True, trace_flags=TraceFlags(1))
-        above = trace.set_span_in_context(NonRecordingSpan(remote))
-        with tracer.start_as_current_span("invoke_agent callee", context=above, attributes=AGENT):
-            call_model(tracer)
-    tokens = [event.attributes.get("agent.run.input_tokens") for event in pipeline.events()]
-    assert tokens == [10, None]

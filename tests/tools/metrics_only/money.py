@@ -102,10 +102,8 @@ def currencies() -> Iterator[str]:
 def cost() -> Iterator[str]:
     """The run's cost, by kind and in total."""
     stated, currency, cost = cache("stated_cost"), cache("cost_currency"), cache("cost")
-    callee = f'(span.kind.string == "Client" and {role_of_span({Role.AGENT})})'
     yield from money("stated_cost", [semconv.AGENT_OUTCOME_COST], semconv.AGENT_OUTCOME_COST_CURRENCY)
-    yield assign(cache("own_usage"), "true", f"not {callee}")
-    where = f"{cache('own_usage')} == true and {stated} == nil"
+    where = f"{stated} == nil"
     yield from money("metered", [semconv.AGENT_COST_AMOUNT], semconv.AGENT_COST_CURRENCY, where=where)
     # A placeholder of 0 has given way to another amount, which has no currency.
     proposed = f"{attribute(PROPOSED_COST)} != nil and {cache('reported_raw')} == {attribute(PROPOSED_COST)}"
@@ -146,7 +144,7 @@ def tokens() -> Iterator[str]:
     for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
         raw = cache(f"{direction.value}_raw")
         for key in SPELLINGS[dimension]:
-            yield assign(raw, attribute(key), f"{raw} == nil and {cache('own_usage')} == true and not {lifetime}")
+            yield assign(raw, attribute(key), f"{raw} == nil and not {lifetime}")
         whole = f"IsDouble({raw}) and {raw} >= 0.0 and {raw} <= {COUNT_MAX}.0 and Double(Int({raw})) == {raw}"
         yield assign(raw, f"Int({raw})", whole)
         yield assign(raw, f"Int(Double({raw}))", f"IsString({raw}) and IsMatch({raw}, {quoted(WHOLE_NUMBER)})")

@@ -64,7 +64,7 @@ def span_statements() -> Iterator[Section]:
         [*currencies(), *money("value", [semconv.AGENT_OUTCOME_VALUE], semconv.AGENT_OUTCOME_CURRENCY, signed=True)],
     )
     yield (
-        "The cost in total; without one, what the run's own span metered or reported. A callee reports its own.",
+        "The cost in total; without one, what the run's own span metered or reported.",
         [*cost()],
     )
     yield "The tokens on the run's own span.", [*tokens()]
@@ -89,9 +89,11 @@ def _business() -> Iterator[str]:
 def _names() -> Iterator[str]:
     agent, name = cache("agent"), cache("span_name")
     yield from first_text("agent", AGENT_NAME_KEYS)
-    # The name of a server, client or messaging span is that of an endpoint, not of an agent; but for frameworks' roots.
+    # The name of a server, client or messaging span is that of an endpoint, unless it says that it is an agent's or is
+    # that of a framework's root.
     edge, unnamed = is_one_of(EDGES, "span.kind.string"), is_one_of(sorted(map(str, UNNAMED)), "span.name")
-    named = f"(not {edge} or {any_of(known_roots())})"
+    says_so = f"IsMatch(span.name, {quoted('^' + NAME_PREFIX.pattern)})"
+    named = f"(not {edge} or {says_so} or {any_of(known_roots())})"
     yield assign(name, "span.name", f"{agent} == nil and {named} and not {any_of([unnamed, *_unnamed_roots()])}")
     yield shortened(name)
     for pattern in (NAME_PREFIX.pattern, NAME_SUFFIX.pattern, BLANK):

@@ -73,7 +73,8 @@ def test_nested_agents_name_a_run_without_one() -> None:
     assert normalize(span(gen_ai__agent__name="own"), below)[0].agent_name == "own"
     assert normalize(SPAN, below)[0].agent_name == "inner"
     assert normalize(SPAN, Below())[0].agent_name == "support"
-    assert normalize(SPAN._replace(internal=False), Below())[0].agent_name is None
+    assert normalize(SPAN._replace(internal=False), Below())[0].agent_name == "support"
+    assert normalize(SPAN._replace(internal=False, name="POST /agent"), Below())[0].agent_name is None
 
 
 def test_stated_below() -> None:

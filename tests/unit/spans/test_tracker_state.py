@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from agent_outcomes.sdk.span_callbacks import SpanCallbacks
+from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.spans.tracker import RunTracker
 
@@ -38,8 +38,9 @@ class Feed(SpanProcessor):
         self.tracker = RunTracker(facts_of=SpanReader, on_problem=self.problems.append, on_first_wait=lambda: None)
         self.callbacks = SpanCallbacks(self.tracker)
 
-    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
-        self.callbacks.start(span)
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if self.callbacks.start(span) is ORPHAN:
+            self.callbacks.look_beyond(span, parent_context)
         self.settled += self.tracker.take_settled()
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -108,7 +109,7 @@ class Model:
         above = node.parent
         if above is not None:
             node.after = above.after
-            if above.leaks and above.has_failed:
+            if above.leaks and above.has_failed and above.is_open:
                 node.after = above.after if node.leaks and is_step else above
         self.open.append(node)
         if node.is_agent:
@@ -211,10 +212,10 @@ class Settling(RuleBasedStateMachine):
     def _start(self, parent: Node | None, scope: str, kind: SpanKind, attributes: dict[str, Any]) -> Node:
         context = set_span_in_context(parent.span) if parent is not None else None
         span = self.tracers[scope].start_span("span", context=context, kind=kind, attributes=attributes)
-        # A parent that had ended before is not known any more; one that was given up leaves what is above it.
-        known = parent if parent is not None and parent.is_open else None
-        if parent is not None and parent.given_up:
-            known = next((node for node in parent.path() if node.is_open), None)
+        known = self._known(parent)
+        if known is None and parent is not None and not parent.is_agent:
+            # A span that is not known leads on by itself, one step.
+            known = self._known(parent.parent)
         node = Node(
             span,
             known,
@@ -225,6 +226,14 @@ class Settling(RuleBasedStateMachine):
         )
         self.model.start(node, is_step=KIND not in attributes and "gen_ai.operation.name" not in attributes)
         return node
+
+    def _known(self, parent: Node | None) -> Node | None:
+        """What a span is below that starts below this one: the tracker says what it remembers, and no more."""
+        if parent is None or parent.is_open:
+            return parent
+        if parent.given_up:
+            return next((node for node in parent.path() if node.is_open), None)
+        return parent if self.feed.tracker._ended.get(parent.span.get_span_context().span_id) is not None else None
 
     @rule(target=nodes, scope=st.sampled_from(SCOPES), kind=st.sampled_from(SpanKind))
     def start_root(self, scope: str, kind: SpanKind) -> Node:
