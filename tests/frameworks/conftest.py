@@ -31,6 +31,8 @@ ENVIRONMENT: Final = "FRAMEWORKS_ENVIRONMENT"
 
 # The environment with the telemetry SDKs of others, which `test_together.py` needs.
 TOGETHER: Final = "together"
+# The environment with no framework in Python: `test_javascript.py` has its own packages, and is run in no other.
+JAVASCRIPT: Final = "javascript"
 
 
 class Observe(Protocol):
@@ -55,6 +57,8 @@ def tested_frameworks() -> list[Framework]:
     environment = os.environ.get(ENVIRONMENT)
     if environment is None:
         return [framework for framework in frameworks() if framework.is_installed]
+    if environment == JAVASCRIPT:
+        return []
     demanded = [framework for framework in frameworks() if framework.environment == environment]
     assert demanded, f"{ENVIRONMENT}={environment}: no file in tests/frameworks/expected names this environment"
     return demanded
@@ -67,6 +71,9 @@ if find_spec("langgraph") is None and os.environ.get(ENVIRONMENT) != "genai":
 
 if find_spec("traceloop") is None and os.environ.get(ENVIRONMENT) != TOGETHER:
     collect_ignore.append("test_together.py")
+
+if os.environ.get(ENVIRONMENT) != JAVASCRIPT:
+    collect_ignore.append("test_javascript.py")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
