@@ -265,6 +265,7 @@ class ProblemKind(StrEnum):
     LATE_COST = "late_cost"
     NO_CURRENT_RUN = "no_current_run"
     ENDED_AFTER_STALE = "ended_after_stale"
+    OUTCOME_OF_PAUSE = "outcome_of_pause"
     START_NOT_SEEN = "start_not_seen"
     TOO_MANY_PROBLEMS = "too_many_problems"
 
@@ -521,6 +522,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.LATE_COST: "A cost was stated after its run had been counted, whose cost stays as counted.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
+    ProblemKind.OUTCOME_OF_PAUSE: "A run that waits for a human has no outcome yet: the one stated is not counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",
     ProblemKind.TOO_MANY_PROBLEMS: "There were more problems than are listed.",
 }
