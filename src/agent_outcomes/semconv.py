@@ -268,6 +268,7 @@ class ProblemKind(StrEnum):
     MARKS_OVERWRITTEN = "marks_overwritten"
     NO_CURRENT_RUN = "no_current_run"
     ENDED_AFTER_STALE = "ended_after_stale"
+    OUTCOME_OF_PAUSE = "outcome_of_pause"
     START_NOT_SEEN = "start_not_seen"
     TOO_MANY_PROBLEMS = "too_many_problems"
 
@@ -527,6 +528,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.MARKS_OVERWRITTEN: "A model call was written onto an agent's span; there may have been more of them.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
+    ProblemKind.OUTCOME_OF_PAUSE: "A run that waits for a human has no outcome yet: the one stated is not counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",
     ProblemKind.TOO_MANY_PROBLEMS: "There were more problems than are listed.",
 }

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class _Collecting(SpanProcessor):
     def __init__(self) -> None:
         self.settled: list[Settlement] = []
-        self._tracker = RunTracker(facts_of=SpanReader, on_problem=lambda _: None, on_first_wait=lambda: None)
+        self._tracker = RunTracker(facts_of=SpanReader, on_problem=lambda _: None, on_wait=lambda: None)
         self._callbacks = SpanCallbacks(self._tracker)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature

@@ -46,7 +46,7 @@ def replay(spans: Iterable[ExportedSpan]) -> Replay:
     result = Replay({each.id: each.span for each in ordered})
     for process in processes_of(ordered):
         tracker = RunTracker(
-            facts_of=SpanReader, on_problem=result.problems.append, on_first_wait=lambda: None, keeps_handoffs=True
+            facts_of=SpanReader, on_problem=result.problems.append, on_wait=lambda: None, keeps_handoffs=True
         )
         callbacks = SpanCallbacks(tracker)
         for span, has_ended in callbacks_of([each.span for each in process]):

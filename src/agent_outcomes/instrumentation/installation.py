@@ -178,7 +178,7 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
         self.settle_waiting()
 
     def _emit(self) -> None:
-        has_settled = bool(self._settled)
+        has_settled = bool(self._board.settled)
         if has_settled and self._pipelines.is_ending and sys.is_finalizing() and not self.is_shut_down:
             super().shutdown()  # the SDK imports on its way, which fails by now
         super()._emit()

@@ -300,6 +300,8 @@ ERROR_RULES: Rules = table(
         langgraph.errors.GraphInterrupt langgraph.errors.NodeInterrupt
         pydantic_ai.exceptions.ApprovalRequired pydantic_ai.exceptions.CallDeferred
         agent_framework.exceptions.UserInputRequiredException
+        crewai.flow.async_feedback.types.HumanFeedbackPending haystack.core.errors.BreakpointException
+        haystack_experimental.components.agents.human_in_the_loop.errors.HITLBreakpointException
         """,
     ),
     (

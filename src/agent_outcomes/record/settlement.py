@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Settlement:
     """One revision to emit: `previous` is set when it revises a run that has been counted before.
 
-    A `paused` run waits for a human and has no outcome yet: it is accounted for, not emitted. `handoffs` are the agents
-    below, if they are kept, and `handoffs_lost` how many were too many to keep. `context` is what its span was known by
-    in its process.
+    A `paused` run waits for a human and has no outcome yet: what it used is counted, and nothing emitted of it.
+    `handoffs` are the agents below, if they are kept, and `handoffs_lost` how many were too many to keep. `context` is
+    what its span was known by in its process.
     """
 
     __slots__ = ("context", "handoffs", "handoffs_lost", "outcome", "paused", "previous", "revision", "run")

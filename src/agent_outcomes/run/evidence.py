@@ -3,9 +3,14 @@
 
 Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class or code, else
 an HTTP or gRPC status on the span, else a message of a known form, else the error of the model call that failed last),
-why a framework's own event or answer says that the run stopped, an interruption in flight on a span left UNSET; then,
-for instrumentations that end a failed run clean, any exception in flight, the last nested agent's failure or that of
-the last model call; then success. A handled exception (`record_exception` on a span that then goes on) is no failure.
+why a framework's own event or answer says that the run stopped, an interruption in flight on a span left UNSET and,
+for instrumentations that end a failed run clean, any exception in flight; then a step that stopped to ask a human;
+then, for those again, the last nested agent's failure or that of the last model call; then success. A handled exception
+(`record_exception` on a span that then goes on) is no failure.
+
+So where several steps ran at once, of which one asked and others failed, the run's own span decides: the frameworks
+raise a failure that nobody handled over a pause (LangGraph's runner, Pydantic AI's tool loop), so that a span that ends
+clean says that it was handled, and the pause is what the run came to.
 """
 
 from __future__ import annotations
@@ -24,12 +29,13 @@ from agent_outcomes.outcome.classification import (
 from agent_outcomes.outcome.codes import FINISH_REASON_RULES, GRPC_NUMBERS, STOP_RULES
 from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segment_of, word_of
-from agent_outcomes.outcome.errors import OTHER, Classification
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, OTHER, Classification
 from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
+from agent_outcomes.run.pauses import RUN_MARKS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
@@ -83,8 +89,9 @@ def infer(
 ) -> Finding:
     """The status of a run nobody stated one for.
 
-    `nested` is what its last nested agent ended with, `pause` the interrupt that its last step ended with, if it did,
-    `failed_call` how the last model call or agent below failed, if nothing has got over that.
+    `nested` is what its last nested agent ended with, `pause` the interrupt of a step after which the model was not
+    asked again, if there was one, `failed_call` how the last model call or agent below failed, if nothing has got over
+    that.
     """
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
@@ -94,7 +101,8 @@ def infer(
             return _finding(rule, f"finish_reason:{reason}", None)
     if span.status_code == "error":
         return _from_error_span(span, failed_call)
-    return _paused(span) or pause or _stopped(span) or _from_unset_span(span, nested, failed_call)
+    own = _paused(span) or _stopped(span) or _in_flight(span) or pause
+    return own or _from_last_step(span, nested, failed_call) or _CLEAN
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
@@ -121,7 +129,8 @@ def infer_open(span: AgentSpan) -> Finding:
     return _STALE if finding.evidence == ENDED_CLEAN else finding
 
 
-def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding:
+def _in_flight(span: AgentSpan) -> Finding | None:
+    """What was being raised when a span ended that is not marked as failed, where that is believed."""
     if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
         return _from_facts(span.in_flight)
     interruption = span.attributes.get(INTERRUPTION_KEY)
@@ -129,18 +138,20 @@ def _from_unset_span(span: AgentSpan, nested: Finding | None, failed_call: Findi
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
-    if span.in_flight is None and span.recorded is None and nested is None and failed_call is None:
-        return _CLEAN
-    return _from_clean_end(span, nested, failed_call) or _CLEAN
-
-
-def _from_clean_end(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding | None:
-    """What else tells of a failure where an instrumentation is known to end a failed run clean."""
+    if span.in_flight is None and span.recorded is None:
+        return None
     rules = rules_of(span.scope)
-    believed = (rules.ends_clean and span.in_flight, rules.records_failures and span.recorded)
-    for facts in believed:
-        if facts and not is_silent(facts):
-            return _from_facts(facts)
+    for is_believed, raised in ((rules.ends_clean, span.in_flight), (rules.records_failures, span.recorded)):
+        if is_believed and raised is not None and not is_silent(raised):
+            return _from_facts(raised)
+    return None
+
+
+def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding | None:
+    """How the last step failed, where an instrumentation is known to end a failed run clean."""
+    if nested is None and failed_call is None:
+        return None
+    rules = rules_of(span.scope)
     if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     # Whoever leaves a stream has had enough.
@@ -151,9 +162,32 @@ def _from_clean_end(span: AgentSpan, nested: Finding | None, failed_call: Findin
 
 
 def _paused(span: AgentSpan) -> Finding | None:
-    """Our own API leaves the span of a run that waits for a human unmarked but for `error.type`."""
+    """What a span that is not marked as failed says itself of a wait for a human.
+
+    Our own API leaves it unmarked but for `error.type`. The classes of `AWAITING_HUMAN` are raised for nothing else, so
+    that one in flight is believed, too.
+    """
     name = span.attributes.get(ERROR_TYPE)
-    return pause_of(str.__str__(name)) if isinstance(name, str) else None
+    if isinstance(name, str):
+        found = pause_of(str.__str__(name))
+        if found is not None:
+            return found
+    for mark in RUN_MARKS:
+        said = mark.found_in(span.attributes)
+        if said is not None:
+            return pause_by_mark(mark.key, said)
+    return _from_facts(span.in_flight) if span.in_flight is not None and is_pause(span.in_flight) else None
+
+
+def is_pause(facts: ErrorFacts) -> bool:
+    """Whether the error is raised to stop a run until a human has answered."""
+    rule = find_rule(facts)
+    return rule is not None and rule.paused
+
+
+def pause_by_mark(key: str, said: str) -> Finding:
+    """A pause that an attribute tells."""
+    return _finding(AWAITING_HUMAN, f"{key}:{encodable(said, ERROR_TYPE_LENGTH_MAX)}", None)
 
 
 def pause_of(error_name: str) -> Finding | None:

@@ -25,6 +25,7 @@ from agent_outcomes.run.conventions import (
     ROLE_KEYS,
     Role,
 )
+from agent_outcomes.run.pauses import STEP_MARK
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
@@ -64,7 +65,7 @@ _SCOPE: Final = 2
 _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
-_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT})
+_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key})
 
 
 class Columns(NamedTuple):

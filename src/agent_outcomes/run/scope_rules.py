@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.outcome.patterns import Pattern
     from agent_outcomes.run.graphs import GraphMetadata
+    from agent_outcomes.run.pauses import PauseMark
 
 _ROOT_KINDS: Final = (None, "CHAIN", "AGENT")
 _NO_NAMES: Final[Mapping[str, Role]] = {}
@@ -69,6 +70,11 @@ class ScopeRules(NamedTuple):
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
     - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
     - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
+    - `pause_marks`: attributes by which a step says that it asked, after `STEP_MARK`;
+    - `pause_relays`: names of spans that only hold the steps of one turn together, so that what right below them asked
+      did so for the span above;
+    - `pauses_with_last_agent`: the root of several agents ends clean when the last of them has asked;
+    - `turns_late`: a span may turn out to be an agent as it ends, whatever it is marked as until then;
     - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
     - `is_genai`: a span may still be marked as an agent before it ends.
@@ -92,6 +98,10 @@ class ScopeRules(NamedTuple):
     fails_with_last_agent: bool = False
     fails_with_last_call: bool = False
     records_pauses: bool = False
+    pause_marks: tuple[PauseMark, ...] = ()
+    pause_relays: frozenset[str] = frozenset()
+    pauses_with_last_agent: bool = False
+    turns_late: bool = False
     leaves_failed_open: bool = False
     has_lifetime_totals: bool = False
     is_genai: bool = True
@@ -125,7 +135,8 @@ class ScopeRules(NamedTuple):
     def reads_more_than_attributes(self) -> bool:
         """Whether a span's name or its events may decide what it is, or what its end says."""
         named = self.roots or self.name_roles or self.mismarked or self.own_kinds
-        return bool(named or self.root_operations or self.records_pauses)
+        pauses = self.records_pauses or self.pause_marks or self.pause_relays
+        return bool(named or self.root_operations or pauses)
 
     def agent_name_keys(self) -> tuple[str, ...]:
         """The attributes that name the agent, best first."""

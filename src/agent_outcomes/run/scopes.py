@@ -16,6 +16,7 @@ from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.graphs import GraphMetadata
 from agent_outcomes.run.parts import COPYING_SCOPES
+from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
 from agent_outcomes.run.scope_rules import OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -26,9 +27,9 @@ _FAMILIES_MAX: Final = 256
 _SCOPES_MAX: Final = 1_000
 
 # OpenInference's callback, in Python and in JavaScript. A graph is a CHAIN, unless "agent" is in its name. Without
-# the metadata of LangGraph 1 only one that nobody named is known.
+# the metadata of LangGraph 1 only one that nobody named is known. Sets all that as the span ends.
 _LANGCHAIN_CALLBACK: Final = ScopeRules(
-    roots=Pattern(r"LangGraph"), graph=GraphMetadata("metadata"), records_pauses=True
+    roots=Pattern(r"LangGraph"), graph=GraphMetadata("metadata"), records_pauses=True, turns_late=True
 )
 # Of models' clients alone. Makes a log of a streamed reply, with the marks of the call that it ends.
 _LOGFIRE_CLIENT: Final = ScopeRules(own_kinds=OwnKinds("logfire.span_type", {"log": Role.OTHER}), is_genai=False)
@@ -39,6 +40,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         roots=Pattern(r"workflow\.run"),
         name_keys=("workflow.name",),
         unnamed_roots=frozenset({"workflow.run"}),
+        records_pauses=True,
     ),
     # Marks its spans as they start, so that none of them need be waited for.
     "agentops": ScopeRules(is_genai=False),
@@ -56,6 +58,12 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         named_by=Pattern(r"agent_run \[(.+)\]"),
         unnamed_roots=frozenset({"invocation"}),
         named_below=frozenset({"invocation"}),
+        pause_marks=(
+            PauseMark("gen_ai.tool.type", Pattern(r"^LongRunningFunctionTool$")),
+            # The answer of ADK itself to a call that needs a confirmation.
+            PauseMark("gcp.vertex.agent.tool_response", CONFIRMATION),
+            PauseMark("gen_ai.tool.call.result", CONFIRMATION),
+        ),
     ),
     "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"})),
     # Haystack's own. It has a tracer of this name, unless its user gives it another.
@@ -79,6 +87,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
             },
         ),
         graph=GraphMetadata("langsmith.metadata.", is_flat=True),
+        records_pauses=True,
+        turns_late=True,
     ),
     "logfire.anthropic": _LOGFIRE_CLIENT,
     "logfire.openai": _LOGFIRE_CLIENT,
@@ -128,8 +138,9 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "openinference.instrumentation.langchain": _LANGCHAIN_CALLBACK,
     "@arizeai/openinference-instrumentation-langchain": _LANGCHAIN_CALLBACK,
     # Has no agent span: what runs is a workflow, an agent is one, too. What it does before it calls the model is marked
-    # as a model call.
+    # as a model call. Sets all attributes as the span ends.
     "openinference.instrumentation.llama_index": ScopeRules(
+        turns_late=True,
         roots=Pattern(r"\w+\.run"),
         not_roots=Pattern(r"(?:IngestionPipeline|QueryPipeline)\.run"),
         mismarked=Pattern(r".+\._prepare_chat_with_tools"),
@@ -137,14 +148,16 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     # Forces the root of a run that streams to OK.
     "openinference.instrumentation.smolagents": ScopeRules(ends_clean=True, leaves_failed_open=True),
+    "openlit.instrumentation.langchain": ScopeRules(records_pauses=True),
     # Has the nodes of a graph for agents.
-    "openlit.instrumentation.langgraph": ScopeRules(mismarked=Pattern(r"invoke_agent .+")),
+    "openlit.instrumentation.langgraph": ScopeRules(mismarked=Pattern(r"invoke_agent .+"), records_pauses=True),
     # Agno returns a run that failed of its model as any other, with `status` set to error, which these do not look at.
     # It calls the model again, or another one, where it has not given up, so that the last call tells.
     "opentelemetry.instrumentation.agno": ScopeRules(
         name_keys=("agno.team.name",), named_by=Pattern(r"(.+)\.(?:agent|team)"), fails_with_last_call=True
     ),
     "opentelemetry.instrumentation.genai.agno": ScopeRules(fails_with_last_call=True),
+    "opentelemetry.instrumentation.genai.langchain": ScopeRules(records_pauses=True),
     "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
     # Puts the span's own name there.
     "opentelemetry.instrumentation.llamaindex": ScopeRules(misnamed_keys=frozenset({"traceloop.entity.name"})),
@@ -154,10 +167,13 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_roles={"running tool": Role.TOOL, "running output function": Role.TOOL},
         name_keys=("agent_name",),
         unnamed_roots=frozenset({"agent run"}),
+        records_pauses=True,
+        pause_relays=frozenset({"running tools"}),
     ),
     "strands.telemetry.tracer": ScopeRules(
         root_operations=frozenset({"invoke_graph", "invoke_swarm"}),
         stop_event=StopEvent("gen_ai.choice", "finish_reason"),
+        pauses_with_last_agent=True,
         has_lifetime_totals=True,
     ),
 }

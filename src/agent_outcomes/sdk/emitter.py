@@ -23,6 +23,7 @@ from agent_outcomes.record.evaluations import evaluation_events
 from agent_outcomes.record.fitting import fit
 from agent_outcomes.record.handoffs import handoff_event
 from agent_outcomes.record.hiding import without_texts
+from agent_outcomes.record.pauses import used_part_of
 from agent_outcomes.record.record import record
 from agent_outcomes.record.totals import Postings, Totals
 from agent_outcomes.sdk.handover import note_event
@@ -111,6 +112,23 @@ class OutcomeEmitter:
             handover.postings = self._postings_of(handover, made)
         self._emit_metrics(handover, made, handover.postings)
 
+    def pause(self, handover: Handover) -> None:
+        """Post what a run has used that waits for a human, as `deliver` does.
+
+        Its event, and all other postings, are counted as dropped, as it has no outcome yet; agents below it that have
+        ended are handed over as handoffs.
+        """
+        if handover.made is None:
+            settlement = handover.settlement
+            whole = record(settlement.run, settlement.outcome)
+            made = used_part_of(whole)
+            lost = dropped(DropReason.PAUSED, Signal.METRIC, len(whole.postings) - len(made.postings))
+            handover.events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
+            handover.health = [dropped(DropReason.PAUSED, Signal.EVENT, 1), lost]
+            handover.is_span_made = True
+            handover.made = made
+        self.deliver(handover)
+
     def _record(self, settlement: Settlement) -> Record:
         outcome = settlement.outcome
         if self._hidden:
@@ -129,7 +147,7 @@ class OutcomeEmitter:
         if handover.is_handing:
             health: list[PlainPosting] = [dropped(DropReason.INTERRUPTED, Signal.EVENT, 1)]
         else:
-            context = handover.context if handover.next_event == 0 else run_context(_span_context(event))
+            context = handover.context if event.name == EVENT_NAME else run_context(_span_context(event))
             handover.is_handing = True
             health = self._emit_event(event, context)
         note_event(handover, [*handover.health, *health] if handover.health else health)

@@ -25,6 +25,7 @@ from agent_outcomes.sdk.run_durations import RunDurations
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS, SCOPE_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from agent_outcomes.settings import Settings
 
 _INT64_MAX: Final = 2**63 - 1
+
+BEFORE_COLLECTION: Final[list[Callable[[], None]]] = []
+"""Called before the counters are read, on the thread that reads them: what has waited for too long is to be in them."""
 
 
 class MetricExport:
@@ -99,6 +103,8 @@ class MetricExport:
     def _record_durations(self, generation: int, _: CallbackOptions) -> list[Observation]:
         """Before anything is observed, so that what could not be recorded is counted in the same collection."""
         if generation == self._generation:
+            for prepare in BEFORE_COLLECTION:
+                prepare()
             self.record_durations()
         return []
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, Unpack
@@ -21,19 +20,21 @@ from agent_outcomes import semconv
 from agent_outcomes.foreign_exceptions import Guard, is_theirs, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import prices_of
+from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.record.record import Posting
-from agent_outcomes.record.settlement import Settlement
 from agent_outcomes.run.evidence import infer
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.sdk.duplicates import CLAIMS, FIRST_SPANS
 from agent_outcomes.sdk.emission import Emission
 from agent_outcomes.sdk.emitter import OutcomeEmitter
+from agent_outcomes.sdk.metrics import BEFORE_COLLECTION
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
+from agent_outcomes.sdk.setup import finder, guarded, warn_without_global_lock
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.sdk.stale_sweep import StaleSweep
-from agent_outcomes.semconv import DropReason, ProblemKind, Source
+from agent_outcomes.semconv import DropReason, ProblemKind
 from agent_outcomes.settings import read_settings
 from agent_outcomes.spans.tracker import RunTracker
 
@@ -46,14 +47,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanContext, TracerProvider
 
+    from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.run.pricing import ModelCall
     from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.span_reader import IsRun
     from agent_outcomes.settings import SettingsArguments
     from agent_outcomes.spans.facts import SpanFacts
 
-P = TypeVar("P")
 S = TypeVar("S")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -66,6 +66,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     Add it to a tracer provider; it works without arguments. No callback ever raises: a failure of ours is counted
     in `agent_outcomes.processor.errors`. A second processor that sees the same spans disables itself with a warning.
+    A run that stops to ask a human has no outcome yet; what it used is counted when it stops. A run below a span that
+    may yet turn out to be an agent is held back for seconds at most, see `spans.stale`.
 
     Args:
         logger_provider: where events go; the global one, looked up at the first outcome, if not given. May be a
@@ -109,14 +111,14 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         settings = read_settings(**arguments)
         self._user_is_run = is_run
         self._guard = Guard(self._failed)
-        self._prices = prices_of(settings.prices)
+        prices = prices_of(settings.prices)
         self._tracker = RunTracker(
             facts_of=SpanReader,
             on_problem=self._note_problem,
-            on_first_wait=self._settle_at_exit,
+            on_wait=self._look_after_waiting,
             on_evicted=self._report_evictions,
             verdict_of=self._verdict_of if is_run is not None else None,
-            price_of=self._price_of if self._prices is not None else None,
+            price_of=guarded(prices, self._count_error) if prices is not None else None,
             keeps_handoffs=settings.handoffs,
             keeps_ages=settings.stale_after_s > 0,
         )
@@ -125,8 +127,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             StaleSweep(settings.stale_after_s, self._settle_stale, self._has_open) if settings.stale_after_s else None
         )
         self._sink = OutcomeEmitter(
-            _finder(logger_provider, global_logger_provider),
-            _finder(meter_provider, global_meter_provider),
+            finder(logger_provider, global_logger_provider),
+            finder(meter_provider, global_meter_provider),
             settings,
             tracer_provider,
         )
@@ -134,16 +136,17 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._start = self._callbacks.start
         self._end = self._callbacks.end
         self._emission = Emission(self._deliver, self._sink.give_up, self._failed)
-        self._settled = self._tracker.board.settled
+        self._board = self._tracker.board
         self._claimant = object()  # what claims name as their owner, so that they keep no processor
         self._at_exit = partial(_settle_waiting, weakref.ref(self))
         self._disabled = False
         self._has_started = False
+        self._has_waited = False
         # Whether a start needs more than the tracker: at the first span, and for the sweep.
         self._attends = True
         self._is_shut_down = False
         self._evicted_reported = 0
-        _warn_without_global_lock()
+        warn_without_global_lock()
         PROCESSORS.add(self)
 
     @property
@@ -169,6 +172,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             return
         try:
             if self._end(span):
+                if self._board.waiting_count:
+                    self._tracker.settle_held()
                 self._emit()
         except BaseException as error:  # noqa: BLE001 - outermost edge, as above
             self._survive(error, self._resume_end, span)
@@ -197,6 +202,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if not self._has_started:
             self._look_for_another(span.get_span_context())
         self._attends = self._stale_sweep is not None
+        if self._board.waiting_count:
+            self._attends = True
+            self._tracker.settle_held()
         self._emit()
 
     def shutdown(self) -> None:
@@ -212,8 +220,16 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             claims.release(self._claimant)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """Nothing is held back here, so nothing is to be flushed: events and metrics are with their providers."""
+        """Settle the runs that have waited for an outer span for too long; all else is with its provider by now."""
+        self.settle_held()
         return True
+
+    def settle_held(self) -> None:
+        """Settle the runs that have waited for an outer span for too long. Never raises but what passes through."""
+        with self._guard:
+            if self._board.waiting_count and not self._disabled:
+                self._tracker.settle_held()
+                self._emit()
 
     def settle_waiting(self) -> None:
         """Settle the runs that still wait for an outer span to end. Never raises but what passes through."""
@@ -256,8 +272,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         with self._guard:
             finding = infer(span)
             run, outcome = normalize(span, Below(is_open=True), finding)
-            paused = finding.paused and outcome.source is Source.INFERRED
-            self._tracker.board.settled[Settlement(run, outcome, context, paused=paused)] = None
+            settlement = settlement_for(run, outcome, context, has_asked=finding.paused)
+            self._tracker.board.settled[settlement] = None
             self._emit()
 
     def note_problem(self, kind: ProblemKind) -> None:
@@ -273,7 +289,12 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._stale_sweep is not None:
             self._stale_sweep.after_fork_in_child()
 
-    def _settle_at_exit(self) -> None:
+    def _look_after_waiting(self) -> None:
+        # From now on each start of a span looks whether a run has waited for too long.
+        self._attends = True
+        if self._has_waited:
+            return
+        self._has_waited = True
         # atexit runs last in, first out: registered only when a run has to wait, this comes before the shutdown of
         # providers made by then. Those that install() makes on demand are made now, as at exit it would be too late.
         self._sink.prepare()
@@ -288,9 +309,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if settlement.revision == 0 and not handover.is_claimed and not self._claim(settlement):
             return
         handover.is_claimed = True
-        if settlement.paused:
-            self._sink.drop(DropReason.PAUSED, handover)
-        elif self._is_shut_down:
+        if self._is_shut_down:
             self._sink.drop(DropReason.SHUTDOWN, handover)
             _log.warning(
                 "shutdown",
@@ -298,6 +317,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
                 "Shut its tracer provider down last. Where a framework makes a provider for each session, "
                 "add a new processor to each.",
             )
+        elif settlement.paused:
+            self._sink.pause(handover)
         else:
             self._sink.deliver(handover)
 
@@ -334,17 +355,6 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
                 return self._user_is_run(facts.span)
         return None
 
-    def _price_of(self, call: ModelCall) -> object:
-        if self._prices is not None:
-            with Guard(partial(self._prices_failed, call), is_theirs_in_given):  # nor must the prices
-                return self._prices(call)
-        return None
-
-    def _prices_failed(self, call: ModelCall, error: BaseException) -> None:
-        self._count_error(error)
-        name = type(error).__qualname__
-        _log.warning("prices", "the prices of %r raised %s; that run's cost is incomplete", call.model, name)
-
     def _note_problem(self, kind: ProblemKind) -> None:
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
         brief = semconv.PROBLEM_BRIEFS[kind]
@@ -368,22 +378,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 
 
-def _warn_without_global_lock() -> None:
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        _log.warning(
-            "free_threaded",
-            "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of "
-            "runs that end at the same moment may be lost. Set PYTHON_GIL=1.",
-        )
-
-
-def _finder(given: P | Callable[[], P | None] | None, find_global: Callable[[], P | None]) -> Callable[[], P | None]:
-    if given is None:
-        return find_global
-    if callable(given):
-        return given  # pyright: ignore[reportReturnType]  # it cannot tell a callable provider from a function
-    provider = given
-    return lambda: provider
+def _settle_held() -> None:
+    for processor in PROCESSORS.open():
+        processor.settle_held()
 
 
 def _settle_waiting(reference: weakref.ref[AgentOutcomeSpanProcessor]) -> None:
@@ -397,5 +394,6 @@ def _after_fork_in_child() -> None:
         processor.after_fork_in_child()
 
 
+BEFORE_COLLECTION.append(_settle_held)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

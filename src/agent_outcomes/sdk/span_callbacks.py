@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from agent_outcomes.run.scope_rules import ScopeRules
     from agent_outcomes.spans.gathered import Item
     from agent_outcomes.spans.tracker import RunTracker
 
@@ -269,7 +270,8 @@ def _scope_of(span: ReadableSpan) -> str:
 def _may_be_unmarked(span: ReadableSpan) -> bool:
     """Whether the span's name, or an event, says what its attributes do not, or may do so."""
     name: object = span.name
-    return type(name) is not str or name in rules_of(_scope_of(span)).name_roles or _is_overruled(span)
+    rules = rules_of(_scope_of(span))
+    return type(name) is not str or name in rules.name_roles or name in rules.pause_relays or _is_overruled(span)
 
 
 def _is_overruled(span: ReadableSpan) -> bool:
@@ -279,5 +281,16 @@ def _is_overruled(span: ReadableSpan) -> bool:
     if type(name) is not str or is_outcome_span(scope, name):
         return True
     rules = rules_of(scope)
+    return rules.overrules_marks(name) or _may_pause(span, rules)
+
+
+def _may_pause(span: ReadableSpan, rules: ScopeRules) -> bool:
+    """Whether the span may say that it asked a human."""
+    if rules.pause_marks:
+        attributes = span.attributes or {}
+        if any(mark.found_in(attributes) is not None for mark in rules.pause_marks):
+            return True
+    if not rules.records_pauses:
+        return False
     has_events = type(span) is not ReadableSpan or bool(span._events)
-    return rules.overrules_marks(name) or (rules.records_pauses and has_events)
+    return has_events or span.status.status_code is StatusCode.ERROR or sys.exception() is not None

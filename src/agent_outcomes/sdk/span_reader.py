@@ -35,7 +35,8 @@ _STATUS_CODES: Final = {StatusCode.UNSET: "unset", StatusCode.OK: "ok", StatusCo
 _ROLE_KEYS: Final = tuple(sorted(ROLE_KEYS))
 _EXCEPTION_EVENT: Final = "exception"
 _EXCEPTION_TYPE: Final = "exception.type"
-_EXCEPTION_KEYS: Final = (_EXCEPTION_TYPE, "exception.message", "exception.stacktrace")
+_EXCEPTION_MESSAGE: Final = "exception.message"
+_EXCEPTION_KEYS: Final = (_EXCEPTION_TYPE, _EXCEPTION_MESSAGE, "exception.stacktrace")
 EXCEPTION_EVENTS_MAX: Final = 32
 STATUS_TEXT_LENGTH_MAX: Final = 4096
 TIME_MAX_NS: Final = 2**63 - 1
@@ -126,6 +127,15 @@ class SpanReader:
     def exception_types(self) -> tuple[str, ...]:
         """The classes of the last exception events."""
         return _exception_types(self._events())
+
+    @property
+    def error_text(self) -> str:
+        """How the description of its status begins, and on a new line the message of its last exception."""
+        texts: list[object] = [self.span.status.description]
+        for event in self._events()[-EXCEPTION_EVENTS_MAX:]:
+            if event.name == _EXCEPTION_EVENT and event.attributes:
+                texts[1:] = [event.attributes.get(_EXCEPTION_MESSAGE)]
+        return "\n".join(filter(None, map(_status_text, texts)))
 
     def failed_at_ns(self) -> int | None:
         """When the span's last exception was recorded."""

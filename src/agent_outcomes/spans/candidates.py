@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.record.handoffs import Handoff, named_by
-from agent_outcomes.record.settlement import Settlement
+from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.evidence import infer, infer_open
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.semconv import Source
-from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd, agent_name_of, beside_calls
-from agent_outcomes.spans.marks import Likeness, pause_in
+from agent_outcomes.spans.gathered import (
+    WENT_WELL,
+    Candidate,
+    Gathered,
+    StepEnd,
+    agent_name_of,
+    beside_calls,
+    handed_off,
+)
+from agent_outcomes.spans.marks import Likeness, pause_in, relays_pause
 from agent_outcomes.spans.open_spans import caller_id_of
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
@@ -29,17 +37,29 @@ if TYPE_CHECKING:
 
 def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: BaseException | None) -> StepEnd:
     """How a span of this role ended that is no agent; `error` is what was in flight and had not been at its start."""
-    pause = pause_in(span)
-    if not span.has_failed:
-        return WENT_WELL if pause is None else StepEnd(pause)
-    if role is not Role.MODEL:
-        return StepEnd(pause, has_failed=True)
-    in_flight = facts_from_exception(error) if error is not None else None
-    return StepEnd(pause, infer(span.snapshot(attributes, in_flight)), has_failed=True)
+    pause = pause_in(span, attributes, error)
+    if role is Role.MODEL:
+        if not span.has_failed:
+            return StepEnd(pause, is_model_call=True)
+        in_flight = facts_from_exception(error) if error is not None else None
+        return StepEnd(pause, infer(span.snapshot(attributes, in_flight)), has_failed=True, is_model_call=True)
+    if span.has_failed or pause is not None or relays_pause(span):
+        return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays_pause(span))
+    return WENT_WELL
+
+
+def prepare_to_wait(candidate: Candidate) -> None:
+    """Work out what the candidate comes to as a run and below one, and let go of what its span holds."""
+    if candidate.settlement is None:
+        candidate.left = handed_off(candidate)
+        candidate.settlement = settlement_of(candidate)
+        candidate.span = candidate.span._replace(attributes={}, exception_types=(), status_text="", recorded=None)
 
 
 def settlement_of(candidate: Candidate) -> Settlement:
     """The run that the candidate is, and its outcome; a run that waits for a human is marked as paused."""
+    if candidate.settlement is not None:
+        return candidate.settlement
     gathered, span = candidate.gathered, candidate.span
     agent_name = gathered.agent_name
     if agent_name is not None and candidate.likeness is Likeness.BY_MARK:
@@ -56,9 +76,7 @@ def settlement_of(candidate: Candidate) -> Settlement:
         candidate.caller_id,
     )
     run, outcome = normalize(span, below, candidate.finding)
-    if candidate.finding.paused and outcome.source is Source.INFERRED:
-        return Settlement(run, outcome, candidate.context, paused=True)
-    settlement = Settlement(run, outcome, candidate.context)
+    settlement = settlement_for(run, outcome, candidate.context, has_asked=candidate.finding.paused)
     if gathered.handoffs:
         settlement.handoffs = named_by(gathered.handoffs, run.agent_name)
         settlement.handoffs_lost = gathered.handoffs_lost
@@ -94,11 +112,17 @@ def ended_candidate(
 
 
 def _pause_below(span: AgentSpan, gathered: Gathered) -> Finding | None:
-    """The pause of a step right below; that of an agent below only if it is the same one, seen twice."""
+    """The pause of a step right below; that of an agent below only where it is that of this span, too.
+
+    That is, the same agent seen twice, or the last one of a graph or swarm that says nothing itself of how it stopped.
+    """
     nested = gathered.nested
-    if gathered.pause is None and nested is not None and nested.paused and gathered.agent_name == agent_name_of(span):
+    if gathered.pause is not None or nested is None or not nested.paused:
+        return gathered.pause
+    rules = rules_of(span.scope)
+    if rules.pauses_with_last_agent and rules.is_root(span.attributes, span.name):
         return nested
-    return gathered.pause
+    return nested if gathered.agent_name == agent_name_of(span) else None
 
 
 def open_candidate(

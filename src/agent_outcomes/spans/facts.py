@@ -99,6 +99,11 @@ class SpanFacts(Protocol):
         """The classes of its exception events, in order."""
         ...
 
+    @property
+    def error_text(self) -> str:
+        """How the description of its status begins, and on a new line the message of its last exception."""
+        ...
+
     def failed_at_ns(self) -> int | None:
         """When its last exception was recorded."""
         ...

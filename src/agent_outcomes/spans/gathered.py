@@ -14,7 +14,7 @@ from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.record.handoffs import HANDOFFS_MAX, named_by
 from agent_outcomes.run.aggregates import Sums, cover_agent, cover_call, cover_span
 from agent_outcomes.run.calls import MODEL_CALLS
-from agent_outcomes.run.conventions import DEFAULT_NAMES
+from agent_outcomes.run.conventions import DEFAULT_NAMES, Role
 from agent_outcomes.run.folding import add_stated, nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import rules_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agent_outcomes.record.handoffs import Handoff
-    from agent_outcomes.record.settlement import Settled
+    from agent_outcomes.record.settlement import Settled, Settlement
     from agent_outcomes.run.evidence import Finding
     from agent_outcomes.run.leaves import Plan
     from agent_outcomes.run.model import AgentSpan
@@ -40,13 +40,16 @@ class StepEnd(NamedTuple):
     """How a span ended that is no agent.
 
     `pause` that it asked a human, `failure` how a model call failed; `has_failed` whether its status is ERROR; `stated`
-    is what it states for the run above.
+    is what it states for the run above. `is_model_call` says that it called a model, `relays_pause` that what right
+    below it asked a human did so for the span above it.
     """
 
     pause: Finding | None = None
     failure: Finding | None = None
     has_failed: bool = False
     stated: Mapping[str, Any] | None = None
+    is_model_call: bool = False
+    relays_pause: bool = False
 
 
 WENT_WELL: Final = StepEnd()
@@ -60,7 +63,7 @@ class Gathered:
     agent (`by_agents`). A model call around it may be one of the first, never one of the others. `nested` is how the
     last agent below ended, `pause` that a step right below asked a human and waits for the answer, `failure` how the
     last model call or agent below failed, if nothing went well after that. `has_late` says that some of it was left
-    below an agent that had ended.
+    below an agent that had ended, `is_model_call` that a model was called right below.
     """
 
     # No __init__ and no slots: one is made below nearly every span that has children, and what holds for nearly all of
@@ -73,6 +76,7 @@ class Gathered:
     nested: Finding | None = None
     pause: Finding | None = None
     failure: Finding | None = None
+    is_model_call = False
     agent_name: str | None = None
     handoffs: list[Handoff] | None = None
     handoffs_lost = 0
@@ -157,7 +161,9 @@ class Candidate:
     """An ended agent-like span that may be a run.
 
     `is_placed` once it has been counted as a run or folded into one; `is_waiting` while it waits for an outer span,
-    since `waits_since_s` on the monotonic clock. `settled` is set when it is found to be a run.
+    since `waits_since_s` on the monotonic clock. `settled` is set when it is found to be a run, and `is_apart` when
+    that is so whatever the spans above turn out to be. `settlement` and `left` are what it comes to as a run or below
+    one, worked out when it has to wait: its span is let go then, as what it holds may be long.
     """
 
     __slots__ = (
@@ -166,12 +172,16 @@ class Candidate:
         "finding",
         "gathered",
         "handoff",
+        "is_apart",
         "is_open",
         "is_placed",
         "is_waiting",
+        "left",
         "likeness",
+        "lost_amounts",
         "own",
         "settled",
+        "settlement",
         "span",
         "start_seen",
         "waits_since_s",
@@ -203,7 +213,11 @@ class Candidate:
         self.caller_id = caller_id
         self.is_placed = False
         self.is_waiting = False
+        self.is_apart = False
         self.waits_since_s = 0.0
+        self.lost_amounts: list[Problem] = []
+        self.left: Gathered | None = None
+        self.settlement: Settlement | None = None
         self.settled: Settled | None = None
 
     def tally(self) -> Tally | None:
@@ -285,13 +299,27 @@ def fold(before: Gathered | None, items: Iterable[Gathered | Item], waiting: Ite
 
 
 def _note(whole: Gathered, notable: list[Gathered], before: Gathered | None, items: Iterable[Gathered | Item]) -> None:
-    """Take the last pause of these, and how the last call failed, if nothing went well after that."""
-    for one in notable:
-        if one.pause is not None:
-            whole.pause = one.pause
+    """Take the last pause of these, if it is not over, and how the last call failed, if nothing got over that."""
+    pause = _open_pause(before, items) if any(one.pause is not None for one in notable) else None
+    if pause is not None:
+        whole.pause = pause
     failure = _last_failure(before, items)
     if failure is not None:
         whole.failure = failure
+
+
+def _open_pause(before: Gathered | None, items: Iterable[Gathered | Item]) -> Finding | None:
+    """The pause of a step right below after which the model was not called again: else the run has gone on.
+
+    The steps that a model has called for run at once, so that another one which ends later says nothing.
+    """
+    pause = before.pause if before is not None else None
+    for item in items:
+        if isinstance(item, Gathered):
+            pause = item.pause or (None if item.is_model_call else pause)
+        elif item[0].role is Role.MODEL:
+            pause = None
+    return pause
 
 
 def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> Finding | None:
@@ -313,8 +341,11 @@ def passed_on(gathered: Gathered, own: Tally | None, end: StepEnd = WENT_WELL) -
         left.add_stated(end.stated)
     if own is not None:
         _lay_over(left, own)
-    if end.pause is not None:
-        left.pause = end.pause
+    if end.is_model_call:
+        left.is_model_call = True
+    pause = gathered.pause if end.relays_pause and end.pause is None else end.pause
+    if pause is not None:
+        left.pause = pause
     failure = _failure_of(gathered, own, end)
     if failure is not None:
         left.failure = failure
@@ -365,6 +396,8 @@ def handed_off(candidate: Candidate) -> Gathered:
     One that is agent-like by its outcome attributes alone (set inside a tool) states them for the run; a nested agent
     keeps its own.
     """
+    if candidate.left is not None:
+        return candidate.left
     if candidate.likeness is Likeness.BY_OUTCOME:
         left = passed_on(candidate.gathered, candidate.own)
         left.add_stated(stated_for_run(candidate.span))
@@ -386,10 +419,10 @@ def handed_off(candidate: Candidate) -> Gathered:
             below = named_by(left.handoffs or (), candidate.handoff.callee.agent_name)
             left.handoffs = None
             left.add_handoffs([*below, candidate.handoff], 0)
-        lost = nested_amounts(candidate.span)
-        if lost:
+        candidate.lost_amounts = nested_amounts(candidate.span)
+        if candidate.lost_amounts:
             tally = tally or Tally()
-            tally.note(lost)
+            tally.note(candidate.lost_amounts)
         if tally is not None:
             # A tool that calls an agent is a tool call of its own, beside those that the agent makes.
             tally.tool_below = False

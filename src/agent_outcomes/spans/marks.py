@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.attribute_reader import Problem
+from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import (
@@ -16,14 +17,15 @@ from agent_outcomes.run.conventions import (
     Role,
     role_by_marks,
 )
-from agent_outcomes.run.evidence import pause_of
+from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.parts import habit_of_scope
+from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
 from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, USAGE_KEYS
-from agent_outcomes.semconv import EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
+from agent_outcomes.semconv import ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     PriceOf = Callable[[ModelCall], object]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
-WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS})
+WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS, STEP_MARK.key})
 
 NAME_LENGTH_MAX: Final = 512
 
@@ -60,12 +62,19 @@ NO_AGENT: Final = frozenset({Likeness.NONE, Likeness.STATING})
 
 
 class Standing(Enum):
-    """What an open span is to the agent-like spans below it; `RUN` is an agent by the user's word."""
+    """What an open span is to the agent-like spans below it; `RUN` is an agent by the user's word.
+
+    `OTHER` is marked as something else: nothing below waits for it, but an outcome may be stated on it.
+    """
 
     RUN = auto()
     AGENT = auto()
     MAY_BECOME = auto()
+    OTHER = auto()
     NEVER = auto()
+
+
+_MAY_STATE: Final = frozenset({Standing.MAY_BECOME, Standing.OTHER})
 
 
 def is_outcome_span(scope: str, name: str) -> bool:
@@ -98,7 +107,8 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None, began: Began | None
 
     Spans at the edge of a process (server, client, messaging), tools and model calls, and spans that no GenAI
     instrumentation made and that carry no GenAI attribute cannot, so a run inside a long-lived worker or streaming span
-    is not held back by it.
+    is not held back by it. Nor can one that is marked as anything else (a session, a task, a chain), unless its
+    instrumentation is known to say what it was only as it ends.
     """
     attributes = span.attributes()
     role, likeness = seen_as(span, attributes, verdict_of, began)
@@ -106,6 +116,8 @@ def standing_of(span: SpanFacts, verdict_of: Verdict | None, began: Began | None
         return Standing.RUN if likeness is Likeness.FORCED else Standing.AGENT
     if span.is_edge or role is Role.TOOL or role is Role.MODEL:
         return Standing.NEVER
+    if not rules_of(span.scope).turns_late and not MARK_KEYS.isdisjoint(attributes):
+        return Standing.OTHER
     return Standing.MAY_BECOME if _is_genai(span, attributes) else Standing.NEVER
 
 
@@ -147,7 +159,7 @@ def run_span_of(
             outer = span
         elif standing is Standing.AGENT:
             found = span
-        may_become = may_become or standing is Standing.MAY_BECOME
+        may_become = may_become or standing in _MAY_STATE
     if found is None and outer is None:
         return nearest if may_become else None
     return outer if found is None else found
@@ -182,7 +194,36 @@ def own_usage(
     return tally
 
 
-def pause_in(span: SpanFacts) -> Finding | None:
-    """The human-in-the-loop interrupt that a step ended with, where its agent's span will not say so."""
-    types = span.exception_types() if rules_of(span.scope).records_pauses else ()
-    return pause_of(encodable(types[-1], NAME_LENGTH_MAX)) if types else None
+def pause_in(span: SpanFacts, attributes: Mapping[str, Any], error: BaseException | None) -> Finding | None:
+    """That a step has asked a human, where its agent's span will not say so; `error` was in flight at its end alone."""
+    said = STEP_MARK.found_in(attributes)
+    if said is not None:
+        return pause_by_mark(STEP_MARK.key, said)
+    rules = rules_of(span.scope)
+    for mark in rules.pause_marks:
+        said = mark.found_in(attributes)
+        if said is not None:
+            return pause_by_mark(mark.key, said)
+    if not rules.records_pauses:
+        return None
+    name = _error_name(span, attributes, error)
+    return pause_of(encodable(name, NAME_LENGTH_MAX)) if name is not None else None
+
+
+def relays_pause(span: SpanFacts) -> bool:
+    """Whether what asks a human right below the span does so for the span above it."""
+    return span.name in rules_of(span.scope).pause_relays
+
+
+def _error_name(span: SpanFacts, attributes: Mapping[str, Any], error: BaseException | None) -> str | None:
+    """The class of the error that a step ended with, by what says most of it."""
+    if error is not None:
+        return facts_from_exception(error).name
+    text = PAUSE_TEXT.search(span.error_text) if span.has_failed else None
+    if text is not None:
+        return str(text[1])
+    types = span.exception_types()
+    if types:
+        return types[-1]
+    error_type = attributes.get(ERROR_TYPE)
+    return str.__str__(error_type) if isinstance(error_type, str) else None

@@ -259,13 +259,13 @@ def count_early(
     return DONE
 
 
-def tell(settled: Settled, node: OpenSpan, forced: int) -> None:
+def tell(settled: Settled, node: OpenSpan, apart: int) -> None:
     """Tell one span above of a run that is being counted; of several runs only their number is kept."""
     if settled.untold is not node:
         return
     if node.is_open:
         node.runs_below += 1
-        node.forced_below += forced
+        node.apart_below += apart
         node.run_below = settled if node.runs_below == 1 else None
     settled.untold = node.parent
 

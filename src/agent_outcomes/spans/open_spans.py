@@ -56,10 +56,11 @@ class OpenSpan:
     """An open span, or one that has ended and still links one to what is above.
 
     `span` is what the tracker was given, let go at the end. `inbox` is made when something below has ended that
-    matters. `runs_below` counts the runs below that have been counted while this span was no agent, `forced_below`
-    those of them that are runs by the user's word, and `run_below` is the only one: with any other it can be no run any
-    more. `caller` is the span of another process that this one is below. `doubt` is set on spans that may never end; a
-    node without a span of its own stands `after` a failed one. `started_s` is on the monotonic clock, if ages are kept.
+    matters. `runs_below` counts the runs below that have been counted while this span was no agent, `apart_below` those
+    of them that are runs by the user's word, or could be held back no longer, and `run_below` is the only one: with any
+    other it can be no run any more. `caller` is the span of another process that this one is below. `doubt` is set on
+    spans that may never end; a node without a span of its own stands `after` a failed one. `started_s` is on the
+    monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
     `stood` is what it was to the agents below it when it looked like this. `is_orphan` says that its parent was one of
     this process that had ended, and of which nothing is known. `began` is how it was at its start, if it was marked
@@ -77,7 +78,7 @@ class OpenSpan:
     exception_id = 0
     run_below: Settled | None = None
     runs_below = 0
-    forced_below = 0
+    apart_below = 0
     was_agent = False
     caller: SpanIds | None = None
     after: OpenSpan | None = None
@@ -90,11 +91,11 @@ class OpenSpan:
 
     @property
     def settled_below(self) -> bool:
-        """Whether a run below, other than by the user's word, has been counted, or the span itself before its end."""
-        return self.early is not None or self.runs_below > self.forced_below
+        """Whether a run below has been counted that is none apart from it, or the span itself before its end."""
+        return self.early is not None or self.runs_below > self.apart_below
 
     def bars(self, likeness: Likeness) -> bool:
-        """Whether the runs counted below keep the span from becoming one; those that the user asked for do not."""
+        """Whether the runs counted below keep the span from becoming one; those that are runs apart from it do not."""
         return self.settled_below or (likeness is Likeness.BY_OUTCOME and self.runs_below > 0)
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.record.settlement import Settled, Settlement
-from agent_outcomes.run.folding import nested_amounts, read_stated
+from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.leaves import ROWS_MAX
 from agent_outcomes.run.normalize import late_cost, revise
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
-from agent_outcomes.spans.candidates import settlement_of
+from agent_outcomes.spans.candidates import prepare_to_wait, settlement_of
 from agent_outcomes.spans.ended import is_late, late_problems
 from agent_outcomes.spans.gathered import Gathered, fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
@@ -42,8 +42,8 @@ WAITING_MAX: Final = 1_000
 class Placement:
     """Places candidates among the spans that are open above them.
 
-    `on_problem` is told of problems that no event can list, `on_first_wait` once, when a run first has to wait for an
-    outer span. `waits_for_early` has agents that start below a run which was counted before its end wait for that end.
+    `on_problem` is told of problems that no event can list, `on_wait` when a run has to wait for an outer span, or may
+    still be open when the process ends.
     """
 
     def __init__(
@@ -51,13 +51,12 @@ class Placement:
         *,
         facts_of: FactsOf,
         on_problem: Callable[[ProblemKind], None],
-        on_first_wait: Callable[[], None],
+        on_wait: Callable[[], None],
         verdict_of: Verdict | None,
     ) -> None:
         self._facts_of = facts_of
         self._on_problem = on_problem
-        self._on_first_wait = on_first_wait
-        self._has_waited = False
+        self._on_wait = on_wait
         self._verdict_of = verdict_of
 
     def place(self, board: Board, candidate: Candidate, parent: OpenSpan | None, ending: Ending) -> int:
@@ -72,9 +71,12 @@ class Placement:
             self.expect_exit()
             if not candidate.is_waiting:
                 candidate.waits_since_s = time.monotonic()
+                prepare_to_wait(candidate)
             moved = moves.wait(board, candidate, target, inbox_of(target), ending)
             # It may have ended since it was looked at; then the rest of the way up is looked at anew.
             if moved is not CLOSED:
+                # Once more: whoever looked meanwhile has seen nothing wait.
+                self.expect_exit()
                 return moved
 
     def place_waiting(self, board: Board, held: OpenSpan, parent: OpenSpan | None) -> None:
@@ -104,10 +106,8 @@ class Placement:
         return True
 
     def expect_exit(self) -> None:
-        """Say that something may still be open when the process ends, the first time that it may."""
-        if not self._has_waited:
-            self._has_waited = True
-            self._on_first_wait()
+        """Say that something waits, and may still be open when the process ends."""
+        self._on_wait()
 
     def look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
         """Whether an agent is above, and the nearest open ancestor that may still become one.
@@ -160,7 +160,7 @@ class Placement:
             if candidate.likeness is Likeness.BY_OUTCOME:
                 self.note_unheard()
             else:
-                self._note_all([problem.kind for problem in nested_amounts(candidate.span)])
+                self._note_all([problem.kind for problem in candidate.lost_amounts])
             self.note_late(item)
         return moved
 
@@ -189,7 +189,7 @@ class Placement:
                 candidate.settled = Settled(settlement.run, settlement.outcome, candidate.context, parent)
                 if ending.node is not None:
                     ending.node.settled = candidate.settled
-            tell_all(candidate.settled, candidate.likeness)
+            tell_all(candidate.settled, is_apart=candidate.is_apart or candidate.likeness is Likeness.FORCED)
         return moves.count(board, candidate, settlement, candidate.settled, ending)
 
     def settle_early(self, board: Board, candidate: Candidate, ending: Ending) -> int:
@@ -202,7 +202,7 @@ class Placement:
         if settled is None:
             settled = node.settled = Settled(settlement.run, settlement.outcome, node.context, node.parent)
         settled.early_s = time.monotonic()
-        tell_all(settled, candidate.likeness)
+        tell_all(settled, is_apart=candidate.likeness is Likeness.FORCED)
         return moves.count_early(board, settlement, settled, ending, [], {})
 
     def end_settled(self, board: Board, settled: Settled, candidate: Candidate, ending: Ending) -> int:
@@ -301,11 +301,11 @@ def keep_short(inbox: Inbox) -> None:
         moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
 
 
-def tell_all(settled: Settled, likeness: Likeness) -> None:
+def tell_all(settled: Settled, *, is_apart: bool) -> None:
     """Tell every span above of a run, going on where an interruption has left off."""
-    forced = 1 if likeness is Likeness.FORCED else 0
+    apart = 1 if is_apart else 0
     while settled.untold is not None:
-        moves.tell(settled, settled.untold, forced)
+        moves.tell(settled, settled.untold, apart)
 
 
 def _statement_of(candidate: Candidate) -> Statement | None:

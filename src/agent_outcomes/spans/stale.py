@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that are settled before their end, as their span has been open for too long."""
+"""Runs that are settled before their end, as their span has been open for too long, or before that of an outer span."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.began import as_it_began
 from agent_outcomes.spans.candidates import open_candidate
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.placement import Placement
 
 
+HOLD_MAX_S: Final = 5.0
+"""How long a run is held back for a span around it that may yet be marked as an agent.
+
+An instrumentation that does so after the start does it when the framework has told it what has started, which takes
+milliseconds; those that do it only as the span ends have rows (`ScopeRules.turns_late`). So a span that is not marked
+by now is a session, a server's loop or a task, which may stay open for days, and a crash would lose what it holds back.
+"""
+HOLD_LATE_MAX_S: Final = 600.0
+"""The same where spans are marked only as they end: for as long as an agent commonly works."""
+LOOK_INTERVAL_S: Final = 0.5
+
+
 class StaleRuns:
     """Settles what has been open, or has waited, for too long."""
 
@@ -40,6 +53,34 @@ class StaleRuns:
         self._reading = reading
         self._placement = placement
         self._giving_up = giving_up
+        self._looked_s = -LOOK_INTERVAL_S
+
+    def settle_held(self) -> None:
+        """Settle the runs that have been held back for too long; looks at most every `LOOK_INTERVAL_S`.
+
+        They are runs apart from the span that they have waited for: if that turns out to be an agent after all, it is
+        one, too, and counts what it has used beside them, so that nothing is lost and nothing counted twice.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_INTERVAL_S:
+            return
+        self._looked_s = now_s
+        for node in list(self._board.open.values()):
+            if node.inbox is not None and node.inbox.waiting:
+                self._place_held(node, now_s)
+
+    def _place_held(self, node: OpenSpan, now_s: float) -> None:
+        """Place what waits for the span by what those above it are by now, or because it has waited for too long."""
+        agent_above, target = self._placement.look_up(node)
+        latest_s = None if target is None else now_s - _hold_s(target, self._reading)
+        for candidate in waiting_in(node):
+            if agent_above:
+                self._placement.hand_off(self._board, candidate, node, Ending(None, source=node))
+                inbox_of(node).waiting.pop(candidate, None)
+            elif latest_s is not None and candidate.waits_since_s <= latest_s:
+                candidate.is_apart = True
+        if not agent_above:
+            self._settle_waiting(node, latest_s)
 
     def settle(self, stale_after_s: float, on_settled: Callable[[], None]) -> None:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has.
@@ -88,9 +129,16 @@ class StaleRuns:
     def _settle_waiting(self, node: OpenSpan, latest_s: float | None) -> None:
         """Settle what waits for the span, all or what has waited for too long."""
         for candidate in waiting_in(node):
-            if latest_s is None or candidate.waits_since_s < latest_s:
+            if latest_s is None or candidate.waits_since_s <= latest_s:
                 self._placement.settle(self._board, candidate, node, Ending(None, source=node))
                 inbox_of(node).waiting.pop(candidate, None)
+
+
+def _hold_s(target: OpenSpan, reading: Reading) -> float:
+    """How long a run waits for this span."""
+    span = target.span
+    turns_late = span is not None and rules_of(reading.facts_of(span).scope).turns_late
+    return HOLD_LATE_MAX_S if turns_late else HOLD_MAX_S
 
 
 def snapshot_open(facts: SpanFacts, attributes: dict[str, Any]) -> AgentSpan:

@@ -69,9 +69,9 @@ class RunTracker:
 
     `start` and `end` are called on whatever thread starts and ends the span; what settles by them is on
     `board.settled`, for the caller to take. `facts_of` reads a span that it was given. `on_problem` is told of problems
-    that no event can list, `on_first_wait` once, when a run first has to wait for an outer span, `on_evicted` when a
-    span is no longer followed. With `keeps_handoffs` a settlement has the agents below it; with `keeps_ages` runs can
-    be settled that do not end.
+    that no event can list, `on_wait` when a run has to wait for an outer span, `on_evicted` when a span is no longer
+    followed. With `keeps_handoffs` a settlement has the agents below it; with `keeps_ages` runs can be settled that do
+    not end.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class RunTracker:
         *,
         facts_of: FactsOf,
         on_problem: Callable[[ProblemKind], None],
-        on_first_wait: Callable[[], None],
+        on_wait: Callable[[], None],
         on_evicted: Callable[[], None] = lambda: None,
         verdict_of: Verdict | None = None,
         price_of: PriceOf | None = None,
@@ -90,9 +90,7 @@ class RunTracker:
         self._keeps_handoffs = keeps_handoffs
         self._keeps_ages = keeps_ages
         self._on_evicted = on_evicted
-        self._placement = Placement(
-            facts_of=facts_of, on_problem=on_problem, on_first_wait=on_first_wait, verdict_of=verdict_of
-        )
+        self._placement = Placement(facts_of=facts_of, on_problem=on_problem, on_wait=on_wait, verdict_of=verdict_of)
         self.shapes = Shapes()
         self.keeps_more = keeps_ages or keeps_handoffs
         self.prices_calls = price_of is not None
@@ -307,6 +305,10 @@ class RunTracker:
     def settle_stale(self, stale_after_s: float, on_settled: Callable[[], None] = lambda: None) -> None:
         """Settle the runs whose span has been open for longer, and those that wait for an outer one that has."""
         self._stale.settle(stale_after_s, on_settled)
+
+    def settle_held(self) -> None:
+        """Settle the runs that have waited for an outer span for too long; to be called while any waits."""
+        self._stale.settle_held()
 
     def find_run_span(self, context: SpanIds) -> object | None:
         """The open span on which an outcome for the current run belongs; `None` if no agent is above.

@@ -209,7 +209,7 @@ def test_ordinary_exception_in_flight_on_a_clean_span_says_nothing(pipeline: Pip
 
 
 def test_human_in_the_loop_pause_is_no_outcome(pipeline: Pipeline) -> None:
-    """A run that waits for a person has not ended: nothing is counted, nothing emitted, usage does not leak."""
+    """A run that waits for a person has not ended: no run is counted, nothing emitted; what it used is."""
     graph_interrupt = type("GraphInterrupt", (Exception,), {"__module__": "langgraph.errors"})
     tracer = pipeline.tracer()
 
@@ -220,5 +220,5 @@ def test_human_in_the_loop_pause_is_no_outcome(pipeline: Pipeline) -> None:
 
     with pytest.raises(graph_interrupt):
         agent()
-    assert usage(pipeline) == (0, 0, 0, 0)
+    assert usage(pipeline) == (0, 10, 5, 0.01)
     assert pipeline.events() == []

@@ -30,6 +30,8 @@ HAYSTACK = "haystack"
 LANGCHAIN_JS = "@arizeai/openinference-instrumentation-langchain"
 LANGSMITH = "langsmith"
 INSTRUCTOR = "openinference.instrumentation.instructor"
+OPENLIT_LANGCHAIN = "openlit.instrumentation.langchain"
+GENAI_LANGCHAIN = "opentelemetry.instrumentation.genai.langchain"
 OPENLIT_LANGGRAPH = "openlit.instrumentation.langgraph"
 OPENINFERENCE_HAYSTACK = "openinference.instrumentation.haystack"
 OPENLLMETRY_LLAMA_INDEX = "opentelemetry.instrumentation.llamaindex"
@@ -109,8 +111,32 @@ EXPECTED_ROOTS = {
 }
 
 
+UNCONFIRMED = '{"error": "This tool call requires confirmation, please approve or reject."}'
+ADK_PAUSES = {
+    "gen_ai.tool.type": "LongRunningFunctionTool",
+    "gcp.vertex.agent.tool_response": UNCONFIRMED,
+    "gen_ai.tool.call.result": UNCONFIRMED,
+}
+
+
 # By scope and field, what the row decides: a question about a span of that scope, and its answer.
 EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] = {
+    ("agent_framework", "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (LANGCHAIN_JS, "turns_late"): (lambda rules: rules.turns_late, True),
+    (LANGSMITH, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (LANGSMITH, "turns_late"): (lambda rules: rules.turns_late, True),
+    (OPENLIT_LANGCHAIN, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (OPENLIT_LANGGRAPH, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (GENAI_LANGCHAIN, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (PYDANTIC_AI, "records_pauses"): (lambda rules: rules.records_pauses, True),
+    (PYDANTIC_AI, "pause_relays"): (lambda rules: "running tools" in rules.pause_relays, True),
+    (STRANDS, "pauses_with_last_agent"): (lambda rules: rules.pauses_with_last_agent, True),
+    (LANGCHAIN, "turns_late"): (lambda rules: rules.turns_late, True),
+    (LLAMA_INDEX, "turns_late"): (lambda rules: rules.turns_late, True),
+    (ADK, "pause_marks"): (
+        lambda rules: [mark.key for mark in rules.pause_marks if mark.found_in(ADK_PAUSES)],
+        [*ADK_PAUSES],
+    ),
     ("agent_framework", "roots"): (lambda rules: rules.is_root({}, "workflow.run"), True),
     ("agent_framework", "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "workflow.name")),
     ("agent_framework", "unnamed_roots"): (lambda rules: rules.agent_name_in("workflow.run"), None),
@@ -235,8 +261,9 @@ def test_scopes_asked_for_every_span() -> None:
     by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
     by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH}
     by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC}
+    pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
-    assert {*by_name, *by_kind, STRANDS, OPENLLMETRY_LANGCHAIN, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
+    assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
 
 
 def test_root_operations_are_no_marks() -> None:

@@ -45,7 +45,7 @@ class Feed(SpanProcessor):
         self.tracker = RunTracker(
             facts_of=self._facts_of,
             on_problem=lambda _: None,
-            on_first_wait=lambda: None,
+            on_wait=lambda: None,
             price_of=self._price if prices else None,
             verdict_of=(lambda span: True if span.name == "chosen" else None) if verdict else None,
         )

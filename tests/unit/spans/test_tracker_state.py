@@ -35,7 +35,7 @@ class Feed(SpanProcessor):
     def __init__(self) -> None:
         self.problems: list[ProblemKind] = []
         self.settled: list[Settlement] = []
-        self.tracker = RunTracker(facts_of=SpanReader, on_problem=self.problems.append, on_first_wait=lambda: None)
+        self.tracker = RunTracker(facts_of=SpanReader, on_problem=self.problems.append, on_wait=lambda: None)
         self.callbacks = SpanCallbacks(self.tracker)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
