@@ -29,8 +29,8 @@ class Tool:
 
     def arguments(self, given: Mapping[str, object]) -> dict[str, object]:
         """Arguments that fit the schema: what is given by name, else `Paris` for every text."""
-        filling = filled(self.schema)
-        return {**filling, **{name: value for name, value in given.items() if name in filling}}
+        known = self.schema.get("properties") or {}
+        return {**filled(self.schema), **{name: value for name, value in given.items() if name in known}}
 
 
 @dataclass(frozen=True, slots=True)

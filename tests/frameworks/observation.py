@@ -100,7 +100,7 @@ class Observation:
         """The inverse of `as_json`; raises `TypeError` for a key that no observation has."""
         rest = {key: value for key, value in data.items() if key != "runs"}
         rest["faults"] = tuple(rest.get("faults", ()))
-        runs = ({**run, "problems": tuple(run.get("problems", ()))} for run in data["runs"])
+        runs = ({"agent": None, **run, "problems": tuple(run.get("problems", ()))} for run in data["runs"])
         return cls(runs=tuple(SeenRun(**run) for run in runs), **rest)
 
 

@@ -100,6 +100,7 @@ def test_costs_are_compared_with_the_ledger(events: list[dict[str, Any]], cost: 
         (Observation((SUCCESS,), tokens="none"), False),
         (Observation((SUCCESS,), tokens="input 313 of 212"), False),
         (Observation((SUCCESS,), tokens=LEDGER, cost="1 of 2"), False),
+        (Observation((SeenRun(None, "success"),), tokens=LEDGER), True),
     ],
 )
 def test_what_is_right(observation: Observation, *, is_right: bool) -> None:

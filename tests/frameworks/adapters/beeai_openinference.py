@@ -12,6 +12,7 @@ from beeai_framework.tools import tool as beeai_tool
 from beeai_framework.tools.handoff import HandoffTool
 from openinference.instrumentation.beeai import BeeAIInstrumentor
 
+from agent_outcomes import agent_run
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Scenario
 from tests.frameworks.tools import weather
@@ -49,6 +50,11 @@ async def _ask(server: ModelServer, tool: Tool = weather, timeout_s: float | Non
     return await _agent(server, beeai_tool(tool), timeout_s=timeout_s).run(QUESTION, max_retries_per_step=0)
 
 
+async def _ask_in_run(server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
+    with agent_run(server.cast.lead):
+        return await _ask(server, tool, timeout_s)
+
+
 def _nested(server: ModelServer) -> None:
     async def main() -> None:
         inner = _agent(server, beeai_tool(weather), name=server.cast.inner)
@@ -58,5 +64,5 @@ def _nested(server: ModelServer) -> None:
 
 
 CELLS: Final[Mapping[Scenario, Cell]] = {**usual_cells(_ask), Scenario.NESTED: _nested}
-REMEDIES: Final[Mapping[Scenario, Cell]] = {}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {Scenario.STATED: usual_cells(_ask_in_run)[Scenario.STATED]}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}

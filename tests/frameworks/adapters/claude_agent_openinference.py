@@ -83,7 +83,7 @@ async def _ask_in_run(server: ModelServer, tool: Tool = weather, timeout_s: floa
 
 def _nested(server: ModelServer) -> None:
     server.first_tools |= {"Agent", "Task"}
-    server.arguments["subagent_type"] = server.cast.inner
+    server.arguments |= {"subagent_type": server.cast.inner, "run_in_background": False}
     inner = AgentDefinition(description="Knows the weather.", prompt="Answer.", tools=["mcp__shop__weather"])
     asyncio.run(_ask(server, tools=["Task"], agents={server.cast.inner: inner}))
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import litellm
 from litellm.integrations.opentelemetry import OpenTelemetry
+from openinference.instrumentation.litellm import LiteLLMInstrumentor
 
 from tests.frameworks.adapters.litellm_loop import BEYOND, CELLS
 from tests.frameworks.scenarios import Scenario
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["BEYOND", "CELLS", "IS_RUN", "REMEDIES", "instrument"]
 
-OWN_SPANS: Final = "USE_OTEL_LITELLM_REQUEST_SPAN"
-
 
 def instrument(tracer_provider: TracerProvider) -> None:
     litellm.callbacks = [OpenTelemetry(tracer_provider=tracer_provider)]
 
 
-def _with_own_spans(cell: Cell) -> Cell:
-    """With LiteLLM told to make a span of its own for each call, instead of writing on the span that is current."""
+def _with_openinference(cell: Cell) -> Cell:
+    """With OpenInference's spans instead of the callback's."""
 
     def run(server: ModelServer) -> None:
-        os.environ[OWN_SPANS] = "true"
+        instrumentor = LiteLLMInstrumentor()
+        callbacks, litellm.callbacks = litellm.callbacks, []
+        instrumentor.instrument()
         try:
             cell(server)
         finally:
-            del os.environ[OWN_SPANS]
+            instrumentor.uninstrument()
+            litellm.callbacks = callbacks
 
     return run
 
 
-REMEDIES: Final[Mapping[Scenario, Cell]] = {scenario: _with_own_spans(cell) for scenario, cell in CELLS.items()}
+REMEDIES: Final[Mapping[Scenario, Cell]] = {scenario: _with_openinference(cell) for scenario, cell in CELLS.items()}
 IS_RUN: Final[Mapping[Scenario, IsRun]] = {}
