@@ -223,18 +223,15 @@ class Candidate:
     def tally(self) -> Tally | None:
         """Usage of the span and everything below it, each call once; one to change."""
         gathered, own = self.gathered, self.own
-        if own is not None and self.likeness is Likeness.BY_OUTCOME:
+        # A model call that was written onto an agent's span is no total of it, but one call around what lies below.
+        if own is not None and (self.likeness is Likeness.BY_OUTCOME or own.model_calls):
             return passed_on(gathered, own).whole()
         whole = gathered.whole()
         if own is None:
             return None if whole is None else whole.copy()
         below = Sums(whole or Tally(), gathered.zone() or Tally(), gathered.tally or Tally())
         sums = below.whole.copy()
-        if own.model_calls and not (sums.model_calls or any(sums.tokens)):
-            # A call that was written onto the agent's span, and the only one to be seen.
-            sums.add(own)
-        else:
-            cover_agent(sums, below, own)
+        cover_agent(sums, below, own)
         return sums
 
 
@@ -255,10 +252,10 @@ def _sum_of(one: Tally | None, other: Tally | None) -> Tally | None:
 
 
 def beside_calls(own: Tally | None, gathered: Gathered) -> Tally | None:
-    """An agent's own figures; those of one call are no sign of others where calls below report as much."""
+    """An agent's own figures; those of one call are no sign of others where calls of the agent report as much."""
     if own is None or not own.problems or CALL_ON_AGENT not in own.problems:
         return own
-    below = gathered.whole()
+    below = gathered.zone()
     if below is None or not below.model_calls:
         return own
     if any(count is not None and count > (below.tokens[index] or 0) for index, count in enumerate(own.tokens)):
