@@ -33,173 +33,168 @@ STEPS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def pipeline() -> Pipeline:
-    return Pipeline()
-
-
-def start(pipeline: Pipeline, name: str, above: Span | None, attributes: dict[str, Any] | None = None) -> Span:
+def start(bare: Pipeline, name: str, above: Span | None, attributes: dict[str, Any] | None = None) -> Span:
     context = None if above is None else child_of(above)
-    return pipeline.tracer().start_span(name, context, attributes=attributes)
+    return bare.tracer().start_span(name, context, attributes=attributes)
 
 
-def call(pipeline: Pipeline, above: Span, tokens: int = 7, cost: str = "0.25") -> None:
-    span = start(pipeline, "chat m", above, MODEL)
+def call(bare: Pipeline, above: Span, tokens: int = 7, cost: str = "0.25") -> None:
+    span = start(bare, "chat m", above, MODEL)
     use(span, tokens, tokens, cost)
     span.end()
 
 
-def late(pipeline: Pipeline) -> tuple[float | int, float | int]:
-    return pipeline.problem_count("late_agent"), pipeline.problem_count("late_usage")
+def late(bare: Pipeline) -> tuple[float | int, float | int]:
+    return bare.problem_count("late_agent"), bare.problem_count("late_usage")
 
 
 @pytest.mark.parametrize("outer", AGENTS.values(), ids=AGENTS)
 @pytest.mark.parametrize("inner", AGENTS.values(), ids=AGENTS)
 def test_an_agent_that_starts_below_a_counted_run_is_none_itself(
-    pipeline: Pipeline, outer: dict[str, str], inner: dict[str, str]
+    bare: Pipeline, outer: dict[str, str], inner: dict[str, str]
 ) -> None:
     """A coordinator's span that ends when the work has been given out; what the workers do is a problem each."""
-    coordinator = start(pipeline, "invoke_agent coordinator", None, outer)
+    coordinator = start(bare, "invoke_agent coordinator", None, outer)
     coordinator.end()
     for number in range(3):
-        writer = start(pipeline, f"invoke_agent writer-{number}", coordinator, inner)
+        writer = start(bare, f"invoke_agent writer-{number}", coordinator, inner)
         if number:
-            call(pipeline, writer)
+            call(bare, writer)
         writer.end()
-    assert [event.attributes["gen_ai.agent.name"] for event in pipeline.events()] == ["coordinator"]
-    assert usage(pipeline) == (1, 0, 0, 0)
-    assert late(pipeline) == (3, 2)
+    assert [event.attributes["gen_ai.agent.name"] for event in bare.events()] == ["coordinator"]
+    assert usage(bare) == (1, 0, 0, 0)
+    assert late(bare) == (3, 2)
 
 
 @pytest.mark.parametrize("steps", [[], ["plain"], ["chain", "plain"], ["tool", "chain", "chain"]])
-def test_usage_below_a_counted_run_is_a_problem(pipeline: Pipeline, steps: list[str]) -> None:
+def test_usage_below_a_counted_run_is_a_problem(bare: Pipeline, steps: list[str]) -> None:
     """However deep, and also where the step that it is in began before the run ended."""
-    agent = start(pipeline, "invoke_agent a", None, AGENT)
+    agent = start(bare, "invoke_agent a", None, AGENT)
     agent.end()
     path = [agent]
-    path += [start(pipeline, name, path[-1], STEPS[name]) for name in steps[:1]]
-    path += [start(pipeline, name, path[-1], STEPS[name]) for name in steps[1:]]
-    call(pipeline, path[-1])
+    path += [start(bare, name, path[-1], STEPS[name]) for name in steps[:1]]
+    path += [start(bare, name, path[-1], STEPS[name]) for name in steps[1:]]
+    call(bare, path[-1])
     for span in reversed(path[1:]):
         span.end()
-    assert usage(pipeline) == (1, 0, 0, 0)
-    assert late(pipeline) == (0, 1)
+    assert usage(bare) == (1, 0, 0, 0)
+    assert late(bare) == (0, 1)
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 @pytest.mark.parametrize("repeats", [1, 5])
-def test_usage_below_an_ended_step_is_the_open_agents(pipeline: Pipeline, step: dict[str, Any], repeats: int) -> None:
+def test_usage_below_an_ended_step_is_the_open_agents(bare: Pipeline, step: dict[str, Any], repeats: int) -> None:
     """A generator's span that ended when the generator was returned; also where its shape has been seen before."""
-    agent = start(pipeline, "invoke_agent a", None, AGENT)
+    agent = start(bare, "invoke_agent a", None, AGENT)
     for _ in range(repeats):
-        ended = start(pipeline, "step", agent, step)
+        ended = start(bare, "step", agent, step)
         ended.end()
-        call(pipeline, ended)
-        call(pipeline, ended)
+        call(bare, ended)
+        call(bare, ended)
     agent.end()
-    assert usage(pipeline) == (1, 14 * repeats, 14 * repeats, 0.5 * repeats)
-    assert late(pipeline) == (0, 0)
+    assert usage(bare) == (1, 14 * repeats, 14 * repeats, 0.5 * repeats)
+    assert late(bare) == (0, 0)
 
 
-def test_a_nested_agent_that_has_ended_leads_on_to_the_one_above(pipeline: Pipeline) -> None:
+def test_a_nested_agent_that_has_ended_leads_on_to_the_one_above(bare: Pipeline) -> None:
     """What starts below it, usage and agents, is part of the run that is open."""
-    agent = start(pipeline, "invoke_agent a", None, AGENT)
-    nested = start(pipeline, "invoke_agent b", agent, AGENT)
+    agent = start(bare, "invoke_agent a", None, AGENT)
+    nested = start(bare, "invoke_agent b", agent, AGENT)
     nested.end()
-    call(pipeline, nested)
-    deeper = start(pipeline, "invoke_agent c", nested, AGENT)
+    call(bare, nested)
+    deeper = start(bare, "invoke_agent c", nested, AGENT)
     deeper.end()
-    call(pipeline, deeper)
+    call(bare, deeper)
     agent.end()
-    assert usage(pipeline) == (1, 14, 14, 0.5)
-    assert (pipeline.event().problems, late(pipeline)) == ([], (0, 0))
+    assert usage(bare) == (1, 14, 14, 0.5)
+    assert (bare.event().problems, late(bare)) == ([], (0, 0))
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL])
-def test_what_comes_late_below_an_open_span_is_told_when_that_ends(pipeline: Pipeline, kind: SpanKind) -> None:
+def test_what_comes_late_below_an_open_span_is_told_when_that_ends(bare: Pipeline, kind: SpanKind) -> None:
     """A web server's span, or an application's own, may still be open when the run has been counted."""
-    with pipeline.tracer().start_as_current_span("POST /chat", kind=kind):
-        with pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT) as agent:
+    with bare.tracer().start_as_current_span("POST /chat", kind=kind):
+        with bare.tracer().start_as_current_span("invoke_agent a", attributes=AGENT) as agent:
             pass
-        call(pipeline, agent)
-        start(pipeline, "invoke_agent b", agent, AGENT).end()
-    assert usage(pipeline) == (1, 0, 0, 0)
-    assert late(pipeline) == (1, 1)
+        call(bare, agent)
+        start(bare, "invoke_agent b", agent, AGENT).end()
+    assert usage(bare) == (1, 0, 0, 0)
+    assert late(bare) == (1, 1)
 
 
-def test_an_outer_span_that_turns_out_to_be_the_agent_has_all_of_it(pipeline: Pipeline) -> None:
+def test_an_outer_span_that_turns_out_to_be_the_agent_has_all_of_it(bare: Pipeline) -> None:
     """What came too late for the inner agent has come in time for the run."""
-    tracer = pipeline.tracer("openinference.instrumentation.langchain")
+    tracer = bare.tracer("openinference.instrumentation.langchain")
     with tracer.start_as_current_span("outer") as outer:
         with tracer.start_as_current_span("invoke_agent inner", attributes=AGENT) as inner:
             pass
-        call(pipeline, inner)
+        call(bare, inner)
         outer.set_attribute("openinference.span.kind", "AGENT")
-    assert usage(pipeline) == (1, 7, 7, 0.25)
-    assert late(pipeline) == (0, 0)
+    assert usage(bare) == (1, 7, 7, 0.25)
+    assert late(bare) == (0, 0)
 
 
-def test_usage_of_which_only_the_trace_is_known_leaves_the_cost_incomplete(pipeline: Pipeline) -> None:
+def test_usage_of_which_only_the_trace_is_known_leaves_the_cost_incomplete(bare: Pipeline) -> None:
     """Two plain spans above have ended that nothing was kept of: the open agent of the trace lists it."""
-    agent = start(pipeline, "invoke_agent a", None, AGENT)
-    call(pipeline, agent)
-    outer = start(pipeline, "outer", agent)
-    inner = start(pipeline, "inner", outer)
+    agent = start(bare, "invoke_agent a", None, AGENT)
+    call(bare, agent)
+    outer = start(bare, "outer", agent)
+    inner = start(bare, "inner", outer)
     inner.end()
     outer.end()
-    call(pipeline, inner)
-    other = start(pipeline, "invoke_agent other", None, AGENT)
-    call(pipeline, other)
+    call(bare, inner)
+    other = start(bare, "invoke_agent other", None, AGENT)
+    call(bare, other)
     for span in (agent, other):
         span.end()
-    assert usage(pipeline) == (2, 14, 14, 0.5)
-    told = [(event.problems, event.outcome("cost_complete")) for event in pipeline.events()]
+    assert usage(bare) == (2, 14, 14, 0.5)
+    told = [(event.problems, event.outcome("cost_complete")) for event in bare.events()]
     assert told == [(["late_usage"], False), ([], True)]
 
 
-def test_usage_of_which_only_the_trace_is_known_is_late_after_the_run(pipeline: Pipeline) -> None:
+def test_usage_of_which_only_the_trace_is_known_is_late_after_the_run(bare: Pipeline) -> None:
     """It may be the run's; in a trace without a run it is nobody's."""
     for attributes, expected in (({}, 0), (AGENT, 1)):
-        agent = start(pipeline, "invoke_agent a", None, attributes)
-        outer = start(pipeline, "outer", agent)
-        inner = start(pipeline, "inner", outer)
+        agent = start(bare, "invoke_agent a", None, attributes)
+        outer = start(bare, "outer", agent)
+        inner = start(bare, "inner", outer)
         for span in (inner, outer, agent):
             span.end()
-        call(pipeline, inner)
-        assert late(pipeline) == (0, expected)
+        call(bare, inner)
+        assert late(bare) == (0, expected)
 
 
-def test_a_span_of_another_provider_leads_on(pipeline: Pipeline) -> None:
+def test_a_span_of_another_provider_leads_on(bare: Pipeline) -> None:
     """Two tracer providers in one trace: a span that this processor never sees is between the agent and its call."""
     elsewhere = TracerProvider(shutdown_on_exit=False)
-    with pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT):
+    with bare.tracer().start_as_current_span("invoke_agent a", attributes=AGENT):
         with elsewhere.get_tracer("theirs").start_as_current_span("step") as step:
-            call(pipeline, step)
-        call(pipeline, step)
-    assert usage(pipeline) == (1, 14, 14, 0.5)
+            call(bare, step)
+        call(bare, step)
+    assert usage(bare) == (1, 14, 14, 0.5)
 
 
-def test_a_run_that_was_paused_goes_on_as_one(pipeline: Pipeline) -> None:
+def test_a_run_that_was_paused_goes_on_as_one(bare: Pipeline) -> None:
     """It has no outcome by then, so what goes on below its ended span is no part of a counted run."""
-    paused = start(pipeline, "invoke_agent a", None, AGENT)
+    paused = start(bare, "invoke_agent a", None, AGENT)
     paused.set_attribute("error.type", "GraphInterrupt")
     paused.end()
-    resumed = start(pipeline, "invoke_agent a", paused, AGENT)
-    call(pipeline, resumed)
+    resumed = start(bare, "invoke_agent a", paused, AGENT)
+    call(bare, resumed)
     resumed.end()
-    assert usage(pipeline)[0] == 1
-    assert late(pipeline) == (0, 0)
+    assert usage(bare)[0] == 1
+    assert late(bare) == (0, 0)
 
 
-def test_only_the_latest_are_remembered(pipeline: Pipeline) -> None:
+def test_only_the_latest_are_remembered(bare: Pipeline) -> None:
     """What starts below an agent that ended long ago is taken for itself, and nothing piles up."""
-    first = start(pipeline, "invoke_agent first", None, AGENT)
+    first = start(bare, "invoke_agent first", None, AGENT)
     first.end()
     for _ in range(REMEMBERED_MAX):
-        start(pipeline, "invoke_agent a", None, AGENT).end()
-    start(pipeline, "invoke_agent second", first, AGENT).end()
-    assert pipeline.run_count() == REMEMBERED_MAX + 2
-    ended = pipeline.processor._tracker._ended
+        start(bare, "invoke_agent a", None, AGENT).end()
+    start(bare, "invoke_agent second", first, AGENT).end()
+    assert bare.run_count() == REMEMBERED_MAX + 2
+    ended = bare.processor._tracker._ended
     assert len(ended._agents._nodes) == REMEMBERED_MAX
 
 
@@ -241,12 +236,12 @@ def test_no_usage_is_lost_in_silence(data: st.DataObject) -> None:
     assert counted == used or any(late(pipeline)) or (run.problems and run.outcome("cost_complete") is False)
 
 
-def test_a_root_is_a_run_whatever_has_ended_before(pipeline: Pipeline) -> None:
+def test_a_root_is_a_run_whatever_has_ended_before(bare: Pipeline) -> None:
     """An ended span that is still current makes what starts there its own; a trace of its own is a run."""
-    agent = start(pipeline, "invoke_agent a", None, AGENT)
+    agent = start(bare, "invoke_agent a", None, AGENT)
     agent.end()
     with trace.use_span(agent):
-        start(pipeline, "invoke_agent b", None, AGENT).end()
-        start(pipeline, "invoke_agent c", trace.INVALID_SPAN, AGENT).end()
-    assert [event.attributes["gen_ai.agent.name"] for event in pipeline.events()] == ["a", "c"]
-    assert late(pipeline) == (1, 0)
+        start(bare, "invoke_agent b", None, AGENT).end()
+        start(bare, "invoke_agent c", trace.INVALID_SPAN, AGENT).end()
+    assert [event.attributes["gen_ai.agent.name"] for event in bare.events()] == ["a", "c"]
+    assert late(bare) == (1, 0)

@@ -33,11 +33,6 @@ CALLS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def pipeline() -> Pipeline:
-    return Pipeline()
-
-
 def fill(span: Span, count: int) -> None:
     for number in range(count):
         span.set_attribute(f"gen_ai.tool.{number}.name", "t")
@@ -50,59 +45,59 @@ def overwrite(span: Span, call: dict[str, Any], input_tokens: int, output_tokens
 
 
 @pytest.mark.parametrize("mark", MARKS, ids=str)
-def test_an_agent_whose_marks_were_evicted_is_counted_by_its_name(pipeline: Pipeline, mark: dict[str, Any]) -> None:
+def test_an_agent_whose_marks_were_evicted_is_counted_by_its_name(bare: Pipeline, mark: dict[str, Any]) -> None:
     """More attributes than the limit: the oldest go, which are the marks, and the name that stood beside them."""
     attributes = {**mark, NAME: "Kalliope", "gen_ai.conversation.id": "c7", "gen_ai.agent.id": "a9"}
-    with pipeline.tracer().start_as_current_span("turn", attributes=attributes) as span:
-        call_model(pipeline.tracer())
-        with pipeline.tracer().start_as_current_span("other turn", attributes=attributes):
-            call_model(pipeline.tracer())
+    with bare.tracer().start_as_current_span("turn", attributes=attributes) as span:
+        call_model(bare.tracer())
+        with bare.tracer().start_as_current_span("other turn", attributes=attributes):
+            call_model(bare.tracer())
         fill(span, 200)
-        with pipeline.tracer().start_as_current_span("third turn", attributes=attributes):
-            call_model(pipeline.tracer())
-    event = pipeline.event()
+        with bare.tracer().start_as_current_span("third turn", attributes=attributes):
+            call_model(bare.tracer())
+    event = bare.event()
     told = [event.attributes[key] for key in (NAME, "gen_ai.conversation.id", "gen_ai.agent.id")]
     assert told == ["Kalliope", "c7", "a9"]
     assert (event.problems, event.outcome("status")) == ([DROPPED], "success")
-    assert usage(pipeline) == (1, 30, 15, 0.03)
+    assert usage(bare) == (1, 30, 15, 0.03)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize("mark", STARTING_MARKS, ids=str)
 def test_an_agent_onto_which_a_model_call_was_written_is_counted(
-    pipeline: Pipeline, mark: dict[str, Any], call: dict[str, Any]
+    bare: Pipeline, mark: dict[str, Any], call: dict[str, Any]
 ) -> None:
     """By its own name; what the last call used is taken, and that there was no other is not claimed."""
-    with pipeline.tracer().start_as_current_span("turn", attributes={**mark, NAME: "Kalliope"}) as span:
+    with bare.tracer().start_as_current_span("turn", attributes={**mark, NAME: "Kalliope"}) as span:
         overwrite(span, call, 101, 31, "0.5")
         overwrite(span, call, 111, 34, "0.25")
         span.set_attribute(NAME, "gateway")
         span.update_name("chat gpt-4o-mini")
-        with pipeline.tracer().start_as_current_span("invoke_agent nested", attributes=AGENT):
+        with bare.tracer().start_as_current_span("invoke_agent nested", attributes=AGENT):
             pass
-    event = pipeline.event()
+    event = bare.event()
     assert event.attributes[NAME] == "Kalliope"
     assert (event.problems, event.outcome("cost_complete")) == ([OVERWRITTEN], False)
-    assert usage(pipeline) == (1, 111, 34, 0.25)
+    assert usage(bare) == (1, 111, 34, 0.25)
 
 
-def test_a_call_that_is_seen_below_the_agent_is_not_taken_again(pipeline: Pipeline) -> None:
+def test_a_call_that_is_seen_below_the_agent_is_not_taken_again(bare: Pipeline) -> None:
     """Its own span reports it, with all others, so that nothing is missing."""
-    with pipeline.tracer().start_as_current_span("turn", attributes=AGENT) as span:
-        call_model(pipeline.tracer(), 101, 31, "0.5")
-        call_model(pipeline.tracer(), 111, 34, "0.25")
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as span:
+        call_model(bare.tracer(), 101, 31, "0.5")
+        call_model(bare.tracer(), 111, 34, "0.25")
         overwrite(span, CALLS[0], 111, 34, "0.25")
-    assert usage(pipeline) == (1, 212, 65, 0.75)
-    assert (pipeline.event().problems, pipeline.event().outcome("cost_complete")) == ([], True)
+    assert usage(bare) == (1, 212, 65, 0.75)
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], True)
 
 
-def test_a_call_that_is_none_of_those_below_leaves_the_cost_incomplete(pipeline: Pipeline) -> None:
+def test_a_call_that_is_none_of_those_below_leaves_the_cost_incomplete(bare: Pipeline) -> None:
     """It is larger than all that is seen there."""
-    with pipeline.tracer().start_as_current_span("turn", attributes=AGENT) as span:
-        call_model(pipeline.tracer(), 10, 3, "0.01")
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as span:
+        call_model(bare.tracer(), 10, 3, "0.01")
         overwrite(span, CALLS[0], 111, 34, "0.25")
-    assert OVERWRITTEN in pipeline.event().problems
-    assert pipeline.event().outcome("cost_complete") is False
+    assert OVERWRITTEN in bare.event().problems
+    assert bare.event().outcome("cost_complete") is False
 
 
 def test_a_call_on_an_agent_is_priced_once() -> None:
@@ -119,76 +114,74 @@ def test_a_call_on_an_agent_is_priced_once() -> None:
 
 @pytest.mark.parametrize("overwritten", [{}, {"openinference.span.kind": "AGENT"}])
 @pytest.mark.parametrize("name", ["invoke_agent x", "invoke_workflow x"])
-def test_the_name_tells_of_a_mark_that_was_set_later(
-    pipeline: Pipeline, name: str, overwritten: dict[str, Any]
-) -> None:
+def test_the_name_tells_of_a_mark_that_was_set_later(bare: Pipeline, name: str, overwritten: dict[str, Any]) -> None:
     """Whatever was written over it since; spans that are read from a file have no start."""
     for start in ({}, overwritten):
-        with pipeline.tracer().start_as_current_span(name, attributes={**start, NAME: "x"}) as span:
+        with bare.tracer().start_as_current_span(name, attributes={**start, NAME: "x"}) as span:
             overwrite(span, CALLS[0], 7, 7)
-    assert [event.attributes[NAME] for event in pipeline.events()] == ["x", "x"]
+    assert [event.attributes[NAME] for event in bare.events()] == ["x", "x"]
 
 
-def test_an_agents_kind_tells_beside_a_model_calls_operation(pipeline: Pipeline) -> None:
+def test_an_agents_kind_tells_beside_a_model_calls_operation(bare: Pipeline) -> None:
     """Set after the start, and whatever the span is called."""
-    with pipeline.tracer().start_as_current_span("turn") as span:
+    with bare.tracer().start_as_current_span("turn") as span:
         overwrite(span, CALLS[0], 7, 7)
         span.set_attribute("openinference.span.kind", "AGENT")
-    assert (usage(pipeline)[0], pipeline.event().problems) == (1, [OVERWRITTEN])
+    assert (usage(bare)[0], bare.event().problems) == (1, [OVERWRITTEN])
 
 
 @pytest.mark.parametrize("vanish", [lambda span: fill(span, 200), lambda span: overwrite(span, CALLS[0], 1, 1)])
-def test_a_mark_that_was_set_later_is_remembered_from_the_first_call_on(pipeline: Pipeline, vanish: Any) -> None:
+def test_a_mark_that_was_set_later_is_remembered_from_the_first_call_on(bare: Pipeline, vanish: Any) -> None:
     """When something is first left with the span, what it is by then is noted."""
-    with pipeline.tracer().start_as_current_span("turn") as span:
+    with bare.tracer().start_as_current_span("turn") as span:
         span.set_attributes({"traceloop.span.kind": "workflow", "traceloop.entity.name": "Kalliope"})
-        call_model(pipeline.tracer())
+        call_model(bare.tracer())
         vanish(span)
-    assert usage(pipeline) == (1, 10, 5, 0.01)
-    assert pipeline.event().attributes[NAME] == "Kalliope"
+    assert usage(bare) == (1, 10, 5, 0.01)
+    assert bare.event().attributes[NAME] == "Kalliope"
 
 
 @pytest.mark.parametrize("span_name", ["chat m", "step", "embeddings invoke_agent"])
-def test_a_model_call_is_no_agent(pipeline: Pipeline, span_name: str) -> None:
+def test_a_model_call_is_no_agent(bare: Pipeline, span_name: str) -> None:
     """Whatever else is on it."""
     for call in CALLS:
-        with pipeline.tracer().start_as_current_span(span_name, attributes=call) as span:
+        with bare.tracer().start_as_current_span(span_name, attributes=call) as span:
             use(span, 7, 7)
             span.set_attribute(NAME, "x")
-    assert pipeline.run_count() == 0
+    assert bare.run_count() == 0
 
 
 @pytest.mark.parametrize("role", ["agent", "call"])
-def test_usage_that_may_have_been_evicted_leaves_the_cost_incomplete(pipeline: Pipeline, role: str) -> None:
+def test_usage_that_may_have_been_evicted_leaves_the_cost_incomplete(bare: Pipeline, role: str) -> None:
     """Of an agent's span, or of a model call's that bears no mark any more."""
-    with pipeline.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
-        call_model(pipeline.tracer())
-        span = agent if role == "agent" else pipeline.tracer().start_span("chat", child_of(agent), attributes=MODEL)
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
+        call_model(bare.tracer())
+        span = agent if role == "agent" else bare.tracer().start_span("chat", child_of(agent), attributes=MODEL)
         use(span, 100, 50, "0.5")
         fill(span, 200)
         if span is not agent:
             span.end()
-    assert usage(pipeline) == (1, 10, 5, 0.01)
-    assert (pipeline.event().problems, pipeline.event().outcome("cost_complete")) == ([DROPPED], False)
+    assert usage(bare) == (1, 10, 5, 0.01)
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([DROPPED], False)
 
 
-def test_a_plain_span_beyond_its_limit_says_nothing_of_the_cost(pipeline: Pipeline) -> None:
+def test_a_plain_span_beyond_its_limit_says_nothing_of_the_cost(bare: Pipeline) -> None:
     """A request with very many attributes is no model call."""
-    with pipeline.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
-        call_model(pipeline.tracer())
-        request = pipeline.tracer().start_span("POST", child_of(agent))
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
+        call_model(bare.tracer())
+        request = bare.tracer().start_span("POST", child_of(agent))
         for number in range(200):
             request.set_attribute(f"http.request.header.{number}", "x")
         request.end()
-    assert (pipeline.event().problems, pipeline.event().outcome("cost_complete")) == ([], True)
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], True)
 
 
-def test_an_outcome_stated_below_finds_the_agent_whose_mark_is_gone(pipeline: Pipeline) -> None:
+def test_an_outcome_stated_below_finds_the_agent_whose_mark_is_gone(bare: Pipeline) -> None:
     """It is the current run, whatever its attributes are by now."""
-    with pipeline.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as agent:
         fill(agent, 200)
-        with pipeline.tracer().start_as_current_span("step") as step:
-            found = pipeline.processor.find_run_span(step.get_span_context())
+        with bare.tracer().start_as_current_span("step") as step:
+            found = bare.processor.find_run_span(step.get_span_context())
     assert found is not None
     assert found.context == agent.get_span_context()
 
