@@ -43,8 +43,10 @@ _TOP: Final = quoted("")
 def marking_statements() -> Iterator[str]:
     """What is noted of each span, and with its resource for those below it: its parent, nothing, or an agent."""
     has_outcome = any_of(f"{attribute(key)} != nil" for key in sorted(semconv.READ_ATTRIBUTES))
-    yield assign(attribute("agent_outcomes.states"), "true", has_outcome)
     yield assign(attribute("agent_outcomes.is_agent"), "true", any_of([role_of_span({Role.AGENT}), *known_roots()]))
+    # A model call or a tool is no run, whatever it states.
+    may_state = f"({_IS_AGENT} or not {role_of_span({Role.MODEL, Role.TOOL})})"
+    yield assign(attribute("agent_outcomes.states"), "true", f"{has_outcome} and {may_state}")
     above = _above("span.span_id.string")
     yield assign(above, "span.parent_span_id.string", _LOCAL_PARENT)
     yield assign(above, _TOP, f"not ({_LOCAL_PARENT}) or ({_ENTRY})")
@@ -67,7 +69,8 @@ def cleaning_statements() -> Iterator[str]:
 
 def plain_conditions() -> Iterator[tuple[str, str]]:
     """Why and which spans are neither agents nor state an outcome, for the first filter."""
-    yield "Neither an agent's mark nor an outcome.", f"not ({_IS_AGENT}) and not ({_STATES})"
+    why = "Neither an agent's mark nor an outcome; or a model call or a tool, which is no run whatever it states."
+    yield why, f"not ({_IS_AGENT}) and not ({_STATES})"
 
 
 def drop_conditions() -> Iterator[tuple[str, str]]:
@@ -75,10 +78,6 @@ def drop_conditions() -> Iterator[tuple[str, str]]:
     yield (
         "An agent that is, or may be, part of another one's run, and states no outcome.",
         f"not ({_STATES}) and {_LOCAL_PARENT} and not ({_IS_OUTERMOST})",
-    )
-    yield (
-        "A model call or a tool, which is no run whatever it states.",
-        f"{_STATES} and {role_of_span({Role.MODEL, Role.TOOL})} and not ({_IS_AGENT})",
     )
 
 
