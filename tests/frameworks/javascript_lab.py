@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.frameworks.model_server import Mode, ModelServer
+from tests.frameworks.request_bodies import read_body
 from tests.frameworks.scenarios import MODES, Scenario
 
 if TYPE_CHECKING:
@@ -40,27 +41,18 @@ class Played:
 
 
 class SpanReceiver:
-    """An OTLP/HTTP receiver on loopback that keeps what the JSON exporter sends; the exporter sends it in chunks."""
+    """An OTLP/HTTP receiver on loopback that keeps what the JSON exporter sends."""
 
     def __init__(self) -> None:
         self.bodies = bodies = list[str]()
 
         class Exchange(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                bodies.append(self._body().decode())
+                bodies.append(read_body(self).decode())
                 self.send_response(200)
                 self.send_header("content-length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
-
-            def _body(self) -> bytes:
-                if (length := self.headers.get("content-length")) is not None:
-                    return self.rfile.read(int(length))
-                chunks = list[bytes]()
-                while size := int(self.rfile.readline(), 16):
-                    chunks.append(self.rfile.read(size))
-                    self.rfile.readline()
-                return b"".join(chunks)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server gives
                 """Say nothing."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tests.frameworks import anthropic_answers, gemini_answers
 from tests.frameworks.cast import CASTS
 from tests.frameworks.model_answers import Answer, Call, Response, chat_body, responses_body
+from tests.frameworks.request_bodies import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,8 +215,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         server: ModelServer = self.server.model_server  # type: ignore[attr-defined]
-        length = int(self.headers.get("content-length") or 0)
-        request = json.loads(self.rfile.read(length) or b"{}")
+        request = json.loads(read_body(self) or b"{}")
         response = server.exchange(self.path, request, is_gone=self._is_gone)
         self.close_connection = True
         if response is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import urllib.error
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LEDGER_OF_TWO = [Charge.of_call(0, MODEL), Charge.of_call(1, MODEL)]
 SUCCESS = SeenRun("a", "success")
+CHUNKED = {"Transfer-Encoding": "chunked"}
 TOOL = {"type": "function", "name": "weather", "parameters": {"properties": {"city": {"type": "string"}}}}
 
 
@@ -49,6 +51,16 @@ def event(charges: list[Charge], *, discounted: bool = True, complete: bool = Tr
     }
     cost = float(sum(charge.cost_usd(discounted=discounted) for charge in charges))
     return {**tokens, "agent.outcome.cost": cost, "agent.outcome.cost_complete": complete}
+
+
+def test_a_request_in_chunks_is_read(server: ModelServer) -> None:
+    """As the clients of Node.js and Java send it."""
+    body = json.dumps({"model": MODEL, "messages": []}).encode()
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/v1/chat/completions", iter([body[:9], body[9:]]), encode_chunked=True, headers=CHUNKED)
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    assert (answer["model"], server.requests_count) == (MODEL, 1)
 
 
 @pytest.mark.parametrize(
