@@ -153,6 +153,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "openlit.instrumentation.langgraph": ScopeRules(mismarked=Pattern(r"invoke_agent .+"), records_pauses=True),
     # Agno returns a run that failed of its model as any other, with `status` set to error, which these do not look at.
     # It calls the model again, or another one, where it has not given up, so that the last call tells.
+    # Books every model call on a span beside it, for its own accounts.
+    "opentelemetry.instrumentation.ag2": ScopeRules(books=Pattern(r"record_usage .+")),
     "opentelemetry.instrumentation.agno": ScopeRules(
         name_keys=("agno.team.name",), named_by=Pattern(r"(.+)\.(?:agent|team)"), fails_with_last_call=True
     ),

@@ -25,7 +25,7 @@ from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, USAGE_KEYS
-from agent_outcomes.semconv import ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
+from agent_outcomes.semconv import AGENT_COST_AMOUNT, ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS, STEP_MARK.key})
 
 NAME_LENGTH_MAX: Final = 512
+# What is metered by `agent.cost.*` stands nowhere else.
+_BOOKED: Final = USAGE_KEYS - {AGENT_COST_AMOUNT}
 
 
 class Likeness(Enum):
@@ -174,12 +176,14 @@ def own_usage(
     limit took from a span that may report usage may have been that.
     """
     is_call = role is Role.AGENT and role_by_marks(attributes) is Role.MODEL
-    limits = span.limits
+    limits, rules = span.limits, rules_of(span.scope)
+    if rules.books is not None and rules.books.fullmatch(span.name):
+        attributes = {key: value for key, value in attributes.items() if key not in _BOOKED}
     if is_call:
         role = Role.MODEL
     elif role is Role.AGENT and USAGE_KEYS.isdisjoint(attributes) and not limits.has_dropped:
         return None
-    elif role is Role.AGENT and rules_of(span.scope).has_lifetime_totals:
+    elif role is Role.AGENT and rules.has_lifetime_totals:
         attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
     tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
     if limits.has_dropped and (tally is not None or role is not Role.OTHER or _is_genai(span, attributes)):

@@ -231,6 +231,10 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         True,
     ),
     (STRANDS, "stop_event"): (lambda rules: rules.stop_event, StopEvent("gen_ai.choice", "finish_reason")),
+    ("opentelemetry.instrumentation.ag2", "books"): (
+        lambda rules: rules.books is not None and rules.books.fullmatch("record_usage model_call") is not None,
+        True,
+    ),
     (STRANDS, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_totals, True),
 }
 
