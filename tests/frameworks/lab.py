@@ -173,8 +173,8 @@ class Lab:
         data = self._reader.get_metrics_data()
         counted = total_of(data, "agent.runs")
         faults = [f"connected to {host}" for host in sorted(set(self._strangers.hosts))]
-        # A call that was cancelled may end after its run, which is said.
-        faults += [f"said: {line}" for line in self._complaints.take() if "(late_usage)" not in line]
+        # A call, or an agent, may end after its run, which is said.
+        faults += [f"said: {line}" for line in self._complaints.take() if "(late_" not in line]
         if counted != events_count:
             faults.append(f"{events_count} events, but agent.runs grew by {counted}")
         if errors := total_of(data, "agent_outcomes.processor.errors"):
