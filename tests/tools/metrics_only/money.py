@@ -140,7 +140,8 @@ def _cost_by_kind() -> Iterator[str]:
 def tokens() -> Iterator[str]:
     """Input and output tokens."""
     by_scope = is_one_of([scope for scope, rules in SCOPES.items() if rules.has_lifetime_totals], "scope.name")
-    lifetime = f"({by_scope} and {role_of_span({Role.AGENT})})"
+    lifetime = f"{cache('lifetime')} == true"
+    yield assign(cache("lifetime"), "true", f"{by_scope} and {role_of_span({Role.AGENT})}")
     for direction, dimension in ((TokenType.INPUT, INPUT), (TokenType.OUTPUT, OUTPUT)):
         raw = cache(f"{direction.value}_raw")
         for key in SPELLINGS[dimension]:

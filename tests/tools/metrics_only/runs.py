@@ -88,8 +88,15 @@ def _above(span_id: str) -> str:
 def role_of_span(roles: set[Role]) -> str:
     """Whether a span has one of these roles, by its marks or by a name that the conventions give to agents."""
     if Role.AGENT in roles:
-        return any_of([_marked(roles), _named_by_conventions()])
-    return f"({_marked(roles)} and not {_named_by_conventions()})"
+        return any_of([_marked(roles), _named_by_conventions(), _written_over()])
+    return f"({_marked(roles)} and not {_named_by_conventions()} and not {_written_over()})"
+
+
+def _written_over() -> str:
+    """Whether the marks of a model call stand beside an agent's kind: something else has written them there."""
+    agents = {key: [str(word) for word in table if table[word] is Role.AGENT] for key, table in KIND_ROLES.items()}
+    kinds = any_of([is_one_of(words, attribute(key)) for key, words in agents.items() if words])
+    return f"({kinds} and {_marked({Role.MODEL})})"
 
 
 def _marked(roles: set[Role]) -> str:
