@@ -7,8 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from google import genai
-from google.genai import types
+from google.genai import Client, types
 from pydantic import BaseModel
 
 from agent_outcomes import agent_run
@@ -34,13 +33,13 @@ class Forecast(BaseModel):
     degrees: int
 
 
-def _client(server: ModelServer, timeout_s: float | None = None) -> genai.Client:
+def _client(server: ModelServer, timeout_s: float | None = None) -> Client:
     options = types.HttpOptions(
         base_url=server.address,
         timeout=None if timeout_s is None else int(timeout_s * 1000),
         retry_options=types.HttpRetryOptions(attempts=1),
     )
-    return genai.Client(api_key="none", http_options=options)
+    return Client(api_key="none", http_options=options)
 
 
 def _question() -> list[Any]:
@@ -53,7 +52,7 @@ def _declared(tool: Any) -> types.Tool:
     return types.Tool(function_declarations=[declaration])
 
 
-async def _loop(client: genai.Client, tool: Any, call: Callable[[str], Any]) -> str:
+async def _loop(client: Client, tool: Any, call: Callable[[str], Any]) -> str:
     """Ask the model until it wants no more of the tool."""
     contents = _question()
     config = types.GenerateContentConfig(tools=[_declared(tool)])
