@@ -69,7 +69,8 @@ collect_ignore = [] if tested_frameworks() else ["test_frameworks.py"]
 if find_spec("langgraph") is None and os.environ.get(ENVIRONMENT) != "genai":
     collect_ignore.append("test_langgraph_example.py")
 
-if find_spec("traceloop") is None and os.environ.get(ENVIRONMENT) != TOGETHER:
+named = os.environ.get(ENVIRONMENT)
+if named != TOGETHER and (named is not None or find_spec("logfire") is None):
     collect_ignore.append("test_together.py")
 
 if os.environ.get(ENVIRONMENT) != JAVASCRIPT:
