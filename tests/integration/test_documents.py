@@ -76,8 +76,8 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
 
 
 def test_the_readme_names_every_framework_that_is_run() -> None:
-    """By the name it has in the table of frameworks, without its version."""
+    """By the first word of the name it has in the table of frameworks."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \S+ \| ", (EXAMPLES / "frameworks.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rows
-    assert [name for name in rows if name not in readme] == []
+    assert [name for name in rows if name.split()[0] not in readme] == []
