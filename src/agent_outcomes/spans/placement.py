@@ -297,7 +297,8 @@ def keep_short(inbox: Inbox) -> None:
     """Add up what has been left with a span that is open for long, once there is much of it."""
     folded, items = inbox.folded, inbox.items
     if len(items) >= ROWS_MAX:
-        first = items[:]
+        # Not all of them: if exceptions come up in here time and again, it must not take longer each time.
+        first = items[:ROWS_MAX]
         moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
 
 
