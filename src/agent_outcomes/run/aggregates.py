@@ -83,13 +83,13 @@ def _cover_one(below: Tally, own: Tally, pair: Twice) -> None:
 def cover_span(target: Tally, below: Tally, own: Tally) -> None:
     """Lay what a span that is no agent reports over the sums below it, in `target`: these, or a part of them."""
     relation = _relation_to_calls(below, own)
-    _cover(target, Sums(below, below, below), own, relation, below)
+    _cover(target, below, own, relation, below)
 
 
 def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
     """Lay an agent's total over the sums below it, in `target`, which is these."""
     relation, part = _relation_of_total(below, own)
-    _cover(target, below, own, relation, part)
+    _cover(target, below.whole, own, relation, part)
     if any(own.tokens):
         target.has_totals = True
         if _is_beside(below.whole, relation):
@@ -97,15 +97,11 @@ def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
             target.calls.join(CallLog.of([Call(CallKind.TOTAL, tuple(own.tokens))]))
 
 
-def _cover(target: Tally, below: Sums, own: Tally, relation: _Relation, part: Tally) -> None:
-    whole = below.whole
+def _cover(target: Tally, whole: Tally, own: Tally, relation: _Relation, part: Tally) -> None:
     _cover_cost(target, whole, part, own, relation)
     _cover_tokens(target, whole, part, own, relation)
     if own.model_calls and not whole.model_calls:
         target.model_calls += own.model_calls
-        target.unpriced += own.unpriced
-    elif own.unpriced and not own.model_calls and relation is not _Relation.REPEATS:
-        # One call of an agent's, which somebody has written over its span; there may have been others.
         target.unpriced += own.unpriced
     if own.tool_calls and not whole.tool_below:
         target.tool_calls += own.tool_calls

@@ -12,15 +12,8 @@ from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.evidence import infer, infer_open
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.spans.gathered import (
-    WENT_WELL,
-    Candidate,
-    Gathered,
-    StepEnd,
-    agent_name_of,
-    beside_calls,
-    handed_off,
-)
+from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd
+from agent_outcomes.spans.leaving import agent_name_of, beside_calls, handed_off, tally_of
 from agent_outcomes.spans.marks import Likeness, pause_in, relays_pause
 from agent_outcomes.spans.open_spans import caller_id_of
 
@@ -43,8 +36,9 @@ def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: 
             return StepEnd(pause, is_model_call=True)
         in_flight = facts_from_exception(error) if error is not None else None
         return StepEnd(pause, infer(span.snapshot(attributes, in_flight)), has_failed=True, is_model_call=True)
-    if span.has_failed or pause is not None or relays_pause(span):
-        return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays_pause(span))
+    relays = relays_pause(span)
+    if span.has_failed or pause is not None or relays:
+        return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays)
     return WENT_WELL
 
 
@@ -66,7 +60,7 @@ def settlement_of(candidate: Candidate) -> Settlement:
         agent_name = agent_name if rules_of(span.scope).is_named_below(span.name) else None
     below = Below(
         # Only read, so that it need not be a copy.
-        gathered.whole() if candidate.own is None else candidate.tally(),
+        gathered.whole() if candidate.own is None else tally_of(candidate),
         gathered.stated,
         gathered.contradicted,
         gathered.nested,

@@ -9,7 +9,8 @@ from agent_outcomes.run.folding import stated_for_run
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
 from agent_outcomes.spans.ended import holds_late, is_late, is_orphan, note_of_lost
-from agent_outcomes.spans.gathered import WENT_WELL, Gathered, fold, passed_on
+from agent_outcomes.spans.gathered import WENT_WELL, Gathered
+from agent_outcomes.spans.leaving import fold, passed_on
 from agent_outcomes.spans.marks import Likeness
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.never_ended import Doubtful, end_aftermath

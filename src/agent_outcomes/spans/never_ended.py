@@ -25,7 +25,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans import moves
-from agent_outcomes.spans.gathered import passed_on
+from agent_outcomes.spans.leaving import passed_on
 from agent_outcomes.spans.open_spans import (
     Doubt,
     OpenSpan,

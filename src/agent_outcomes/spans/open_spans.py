@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_outcomes.spans.began import Began, is_agent
-from agent_outcomes.spans.gathered import Gathered, fold
+from agent_outcomes.spans.leaving import fold
 from agent_outcomes.spans.marks import Likeness, Standing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.record.settlement import Settled, Settlement
     from agent_outcomes.spans.facts import FactsOf, SpanIds
-    from agent_outcomes.spans.gathered import Candidate, Item
+    from agent_outcomes.spans.gathered import Candidate, Gathered, Item
 
 
 class Doubt:

@@ -21,7 +21,8 @@ from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import prepare_to_wait, settlement_of
 from agent_outcomes.spans.ended import is_late, late_problems
-from agent_outcomes.spans.gathered import Gathered, fold, handed_off, passed_on
+from agent_outcomes.spans.gathered import Gathered
+from agent_outcomes.spans.leaving import fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.open_spans import ancestors, first_inbox_of, inbox_of, nearest_open, waiting_in
