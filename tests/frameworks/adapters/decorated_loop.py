@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.frameworks.adapters.openai_loop import QUESTION, Forecast, client_of, declared
+from tests.frameworks.adapters.openai_loop import QUESTION, Forecast, client_of, declared, read_stream
 from tests.frameworks.model_server import MODEL
 from tests.frameworks.scenarios import Beyond, Scenario
 from tests.frameworks.tools import weather
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 class Decorators(NamedTuple):
-    """What is put on the function of an agent, and on that of a tool, which is called so."""
+    """What is put on the function of an agent, and on that of a tool, which is called so; and whose client they have.
+
+    A client is made for a server and a time limit in seconds.
+    """
 
     agent: Callable[[str], Callable[[Any], Any]]
     tool: Callable[[str], Callable[[Any], Any]]
+    client: Callable[[ModelServer, float | None], Any] = client_of
 
 
 async def _loop(client: Any, tool: Any, call: Any) -> str:
@@ -45,7 +49,7 @@ def _asking(decorators: Decorators) -> Ask:
     async def ask(server: ModelServer, tool: Tool = weather, timeout_s: float | None = None) -> object:
         @decorators.agent(server.cast.lead)
         async def answer() -> str:
-            return await _loop(client_of(server, timeout_s), tool, decorators.tool(tool.__name__)(tool))
+            return await _loop(decorators.client(server, timeout_s), tool, decorators.tool(tool.__name__)(tool))
 
         return await answer()
 
@@ -56,11 +60,11 @@ def _nested(decorators: Decorators) -> Cell:
     async def main(server: ModelServer) -> None:
         @decorators.agent(server.cast.inner)
         async def ask_inner(_question: str) -> str:
-            return await _loop(client_of(server), weather, decorators.tool("weather")(weather))
+            return await _loop(decorators.client(server, None), weather, decorators.tool("weather")(weather))
 
         @decorators.agent(server.cast.lead)
         async def answer() -> str:
-            return await _loop(client_of(server), ask_inner, decorators.tool("ask_inner")(ask_inner))
+            return await _loop(decorators.client(server, None), ask_inner, decorators.tool("ask_inner")(ask_inner))
 
         await answer()
 
@@ -72,7 +76,7 @@ def _invalid_output(decorators: Decorators) -> Cell:
         @decorators.agent(server.cast.lead)
         async def answer() -> None:
             question: list[Any] = [{"role": "user", "content": QUESTION}]
-            said = await client_of(server).chat.completions.create(model=MODEL, messages=question)
+            said = await decorators.client(server, None).chat.completions.create(model=MODEL, messages=question)
             Forecast.model_validate_json(said.choices[0].message.content or "")
 
         await answer()
@@ -84,14 +88,7 @@ def _streamed(decorators: Decorators) -> Cell:
     async def main(server: ModelServer) -> None:
         @decorators.agent(server.cast.lead)
         async def answer() -> None:
-            stream = await client_of(server).chat.completions.create(
-                model=MODEL,
-                messages=[{"role": "user", "content": QUESTION}],
-                stream=True,
-                stream_options={"include_usage": True},
-            )
-            async for _chunk in stream:
-                pass
+            await read_stream(decorators.client(server, None))
 
         await answer()
 

@@ -13,9 +13,10 @@ from google.adk.tools.agent_tool import AgentTool
 from google.genai import types
 from pydantic import BaseModel
 
-from tests.frameworks.driving import CLIENT_TIMEOUT_S, behind_fastapi, cancel_when_asked, run_both, state_outcome
+from tests.frameworks.driving import CLIENT_TIMEOUT_S, behind_fastapi, cancel_when_asked, run_both
 from tests.frameworks.model_server import GEMINI, Mode
-from tests.frameworks.scenarios import Scenario, ToolBroke
+from tests.frameworks.scenarios import Scenario
+from tests.frameworks.tools import broken_weather, stating_weather, weather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,22 +34,6 @@ class Forecast(BaseModel):
 
     city: str
     degrees: int
-
-
-def weather(city: str) -> str:
-    """The weather of a city."""
-    return f"sunny in {city}"
-
-
-def broken(city: str) -> str:
-    """The weather of a city."""
-    raise ToolBroke(city)
-
-
-def stating(city: str) -> str:
-    """The weather of a city."""
-    state_outcome()
-    return f"sunny in {city}"
 
 
 def _model(server: ModelServer, timeout_s: float | None = None) -> Gemini:
@@ -122,7 +107,7 @@ def _after_failure(server: ModelServer) -> None:
 
 CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.TOOL_SUCCESS: _asking(weather),
-    Scenario.TOOL_ERROR: _asking(broken),
+    Scenario.TOOL_ERROR: _asking(broken_weather),
     Scenario.RATE_LIMITED: _asking(weather),
     Scenario.UNAVAILABLE: _asking(weather),
     Scenario.TIMED_OUT: _timed_out,
@@ -131,7 +116,7 @@ CELLS: Final[Mapping[Scenario, Cell]] = {
     Scenario.STEP_LIMIT: _step_limit,
     Scenario.NESTED: _nested,
     Scenario.UNDER_FASTAPI: _under_fastapi,
-    Scenario.STATED: _asking(stating),
+    Scenario.STATED: _asking(stating_weather),
     Scenario.PARALLEL: _parallel,
     Scenario.AFTER_FAILURE: _after_failure,
 }

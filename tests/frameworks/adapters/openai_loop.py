@@ -79,6 +79,18 @@ async def loop(client: AsyncOpenAI, tool: Any, call: Callable[[str], Any]) -> st
             messages.append({"role": "tool", "tool_call_id": asked.id, "content": text})
 
 
+async def read_stream(client: AsyncOpenAI) -> None:
+    """Ask the model once, for an answer in pieces."""
+    stream = await client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": QUESTION}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    async for _chunk in stream:
+        pass
+
+
 def asking(run: Run) -> Ask:
     """Asks in a run that is marked so."""
 
@@ -127,14 +139,7 @@ def _read_by_hand(run: Run) -> Cell:
 def _streamed(run: Run) -> Cell:
     async def main(server: ModelServer) -> None:
         with run(server.cast.lead):
-            stream = await client_of(server).chat.completions.create(
-                model=MODEL,
-                messages=[{"role": "user", "content": QUESTION}],
-                stream=True,
-                stream_options={"include_usage": True},
-            )
-            async for _chunk in stream:
-                pass
+            await read_stream(client_of(server))
 
     return lambda server: asyncio.run(main(server))
 

@@ -1,27 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vercel AI SDK 7 with its OpenTelemetry package, in the words of version 6.
-import { openai } from "@ai-sdk/openai";
 import { LegacyOpenTelemetry } from "@ai-sdk/otel";
-import { registerTelemetry, stepCountIs, tool, ToolLoopAgent } from "ai";
-import { z } from "zod";
-import { forecast, isStreamed, name, perform, question, signal } from "./scenario.js";
+import { performWith } from "./vercel_ai7_agent.js";
 
-registerTelemetry(new LegacyOpenTelemetry());
-
-const agent = new ToolLoopAgent({
-  id: name,
-  model: openai.chat("gpt-4o-mini"),
-  tools: {
-    forecast: tool({
-      description: "The weather in a city",
-      inputSchema: z.object({ city: z.string() }),
-      execute: forecast,
-    }),
-  },
-  stopWhen: stepCountIs(5),
-  maxRetries: 0,
-  telemetry: { functionId: name },
-});
-const asked = { prompt: question, abortSignal: signal };
-
-await perform(async () => (isStreamed ? (await agent.stream(asked)).text : (await agent.generate(asked)).text));
+await performWith(new LegacyOpenTelemetry());
