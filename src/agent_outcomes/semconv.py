@@ -115,6 +115,8 @@ AGENT_OUTCOMES_PROBLEM: Final = "agent_outcomes.problem"
 """What kind of problem was found in the input."""
 AGENT_OUTCOMES_FIELD: Final = "agent_outcomes.field"
 """Name of the attribute that held an unknown word."""
+AGENT_OUTCOMES_AGE: Final = "agent_outcomes.age"
+"""How long ago a run ended."""
 GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
 """Name of the agent."""
 GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
@@ -292,10 +294,29 @@ class Signal(StrEnum):
     SPAN = "span"
 
 
+class Age(StrEnum):
+    """Values of `agent_outcomes.age`."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    OLDER = "older"
+
+
+class DeadReason(StrEnum):
+    """Why an event became a dead letter."""
+
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+
+
 class InstrumentKind(StrEnum):
     """How an instrument adds up what is recorded."""
 
     COUNTER = "counter"
+    UPDOWNCOUNTER = "updowncounter"
+    GAUGE = "gauge"
     HISTOGRAM = "histogram"
 
 
@@ -497,6 +518,70 @@ AGENT_OUTCOMES_PROCESSOR_ERRORS: Final = Instrument(
     attributes=(ERROR_TYPE,),
     buckets=(),
 )
+AGENT_OUTCOMES_LEDGER_ACCEPTED: Final = Instrument(
+    name="agent_outcomes.ledger.accepted",
+    kind=InstrumentKind.COUNTER,
+    unit="{event}",
+    description="Events that the ledger has accepted.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_DELIVERED: Final = Instrument(
+    name="agent_outcomes.ledger.delivered",
+    kind=InstrumentKind.COUNTER,
+    unit="{event}",
+    description="Events that a receiver has confirmed.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_WAITING: Final = Instrument(
+    name="agent_outcomes.ledger.waiting",
+    kind=InstrumentKind.UPDOWNCOUNTER,
+    unit="{event}",
+    description="Events that are still to be delivered.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_DEAD: Final = Instrument(
+    name="agent_outcomes.ledger.dead",
+    kind=InstrumentKind.UPDOWNCOUNTER,
+    unit="{event}",
+    description="Dead letters, by reason; a retry takes them out again.",
+    attributes=(ERROR_TYPE,),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_OLDEST_WAITING: Final = Instrument(
+    name="agent_outcomes.ledger.oldest_waiting",
+    kind=InstrumentKind.GAUGE,
+    unit="s",
+    description="How long the oldest event that is still to be delivered has waited.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_PENDING: Final = Instrument(
+    name="agent_outcomes.ledger.pending",
+    kind=InstrumentKind.UPDOWNCOUNTER,
+    unit="{run}",
+    description="Runs without a reported outcome, by how long ago they ended.",
+    attributes=(AGENT_OUTCOMES_AGE,),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_HELD: Final = Instrument(
+    name="agent_outcomes.ledger.held",
+    kind=InstrumentKind.UPDOWNCOUNTER,
+    unit="{report}",
+    description="Reports that wait for their run.",
+    attributes=(),
+    buckets=(),
+)
+AGENT_OUTCOMES_LEDGER_ORPHANS: Final = Instrument(
+    name="agent_outcomes.ledger.orphans",
+    kind=InstrumentKind.UPDOWNCOUNTER,
+    unit="{report}",
+    description="Reports whose run never came.",
+    attributes=(),
+    buckets=(),
+)
 
 PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.UNKNOWN_STATUS: "The status is no known word.",
@@ -551,6 +636,16 @@ HEALTH_COUNTERS: Final = (
     AGENT_OUTCOMES_PROCESSOR_UNKNOWN_WORDS,
     AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED,
     AGENT_OUTCOMES_PROCESSOR_ERRORS,
+)
+LEDGER_INSTRUMENTS: Final = (
+    AGENT_OUTCOMES_LEDGER_ACCEPTED,
+    AGENT_OUTCOMES_LEDGER_DELIVERED,
+    AGENT_OUTCOMES_LEDGER_WAITING,
+    AGENT_OUTCOMES_LEDGER_DEAD,
+    AGENT_OUTCOMES_LEDGER_OLDEST_WAITING,
+    AGENT_OUTCOMES_LEDGER_PENDING,
+    AGENT_OUTCOMES_LEDGER_HELD,
+    AGENT_OUTCOMES_LEDGER_ORPHANS,
 )
 
 READ_ATTRIBUTES: Final[frozenset[str]] = frozenset(

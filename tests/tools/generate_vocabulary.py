@@ -53,7 +53,11 @@ ENUM_ORDER = (
     "ProblemKind",
     "DropReason",
     "Signal",
+    "Age",
+    "DeadReason",
 )
+# Enums that no attribute of ours holds, but `error.type` on one metric.
+REASONS = {"DropReason": "Why something was dropped.", "DeadReason": "Why an event became a dead letter."}
 # ruff takes names with this word in them for passwords.
 SECRET_LIKE = re.compile(r"(^|_)TOKEN($|_)")
 
@@ -91,6 +95,8 @@ class InstrumentKind(StrEnum):
     """How an instrument adds up what is recorded."""
 
     COUNTER = "counter"
+    UPDOWNCOUNTER = "updowncounter"
+    GAUGE = "gauge"
     HISTOGRAM = "histogram"
 
 
@@ -277,7 +283,7 @@ def _enum_classes(registry: Registry) -> list[str]:
     holders = {each.notes["enum"]: each.name for each in registry.attributes.values() if "enum" in each.notes}
     blocks = []
     for name, members in registry.enums.items():
-        holder = f"Values of `{holders[name]}`." if name in holders else "Why something was dropped."
+        holder = f"Values of `{holders[name]}`." if name in holders else REASONS[name]
         lines = [f"class {name}(StrEnum):", f'    """{holder}"""', ""]
         lines += [f"    {member.name} = {_quoted(member.value)}" for member in members]
         lines += METHODS.get(name, "").splitlines()
@@ -302,8 +308,9 @@ def _instrument(metric: Metric, registry: Registry) -> str:
 
 def _sets(registry: Registry) -> list[str]:
     counters = [metric for metric in registry.metrics if metric.kind == "counter"]
-    outcome = [instrument_name(each, registry) for each in counters if not each.notes.get("health")]
+    outcome = [instrument_name(each, registry) for each in counters if not each.notes.keys() & {"health", "ledger"}]
     health = [instrument_name(each, registry) for each in counters if each.notes.get("health")]
+    ledger = [instrument_name(each, registry) for each in registry.metrics if each.notes.get("ledger")]
     read = [each.name for each in registry.attributes.values() if each.notes["direction"] in {"read", "both"}]
     outcome_read = [constant_name(name) for name in read if name.startswith("agent.outcome.")]
     cost_read = [constant_name(name) for name in read if name.startswith("agent.cost.")]
@@ -315,6 +322,7 @@ def _sets(registry: Registry) -> list[str]:
         '"""What each kind of problem means, as a sentence."""',
         _sequence("OUTCOME_COUNTERS: Final = (", outcome, ")"),
         _sequence("HEALTH_COUNTERS: Final = (", health, ")"),
+        _sequence("LEDGER_INSTRUMENTS: Final = (", ledger, ")"),
         "",
         _sequence("READ_ATTRIBUTES: Final[frozenset[str]] = frozenset({", ["LABEL_ALIAS", *outcome_read], "})"),
         '"""What is read from a span that carries an outcome."""',
@@ -348,8 +356,9 @@ def render_short_tables(registry: Registry) -> dict[str, str]:
 
 def render_tables(registry: Registry) -> dict[str, str]:
     """Return the tables of the registry's README, by the name in their markers."""
-    outcome = [metric for metric in registry.metrics if not metric.notes.get("health")]
+    outcome = [metric for metric in registry.metrics if not metric.notes.keys() & {"health", "ledger"}]
     health = [metric for metric in registry.metrics if metric.notes.get("health")]
+    ledger = [metric for metric in registry.metrics if metric.notes.get("ledger")]
     return {
         "read": _table(("attribute", "type", "meaning"), map(_read_row, _attributes_read(registry))),
         **{
@@ -359,6 +368,8 @@ def render_tables(registry: Registry) -> dict[str, str]:
         "metrics": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, outcome)),
         "health": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, health)),
         "reasons": _table(("reason", "meaning"), map(_word_row, registry.enums["DropReason"])),
+        "ledger": _table(("metric", "kind, unit", "counts", "attributes"), map(_metric_row, ledger)),
+        "dead": _table(("reason", "meaning"), map(_word_row, registry.enums["DeadReason"])),
         "problems": _table(("problem", "meaning"), map(_word_row, registry.enums["ProblemKind"])),
     }
 

@@ -7,7 +7,7 @@ import ast
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from agent_outcomes import semconv
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "agent_outcomes"
 GENERATOR = ROOT / "tests" / "tools" / "generate_vocabulary.py"
-TABLES = ("read", "event", "handoff", "metrics", "health", "reasons", "problems")
+TABLES = ("read", "event", "handoff", "metrics", "health", "reasons", "ledger", "dead", "problems")
 SEMCONV_FILE = "src/agent_outcomes/semconv.py"
 REFERENCE_FILE = "src/agent_outcomes/registry/README.md"
 
@@ -53,6 +53,14 @@ INSTRUMENTS = {
     "agent_outcomes.processor.unknown_words": ("counter", "{word}", ("agent_outcomes.field",)),
     "agent_outcomes.processor.spans_evicted": ("counter", "{span}", ()),
     "agent_outcomes.processor.errors": ("counter", "{error}", ("error.type",)),
+    "agent_outcomes.ledger.accepted": ("counter", "{event}", ()),
+    "agent_outcomes.ledger.delivered": ("counter", "{event}", ()),
+    "agent_outcomes.ledger.waiting": ("updowncounter", "{event}", ()),
+    "agent_outcomes.ledger.dead": ("updowncounter", "{event}", ("error.type",)),
+    "agent_outcomes.ledger.oldest_waiting": ("gauge", "s", ()),
+    "agent_outcomes.ledger.pending": ("updowncounter", "{run}", ("agent_outcomes.age",)),
+    "agent_outcomes.ledger.held": ("updowncounter", "{report}", ()),
+    "agent_outcomes.ledger.orphans": ("updowncounter", "{report}", ()),
 }
 UNUSABLE = 2
 DURATION_BUCKETS_S = (*(0.1 * 2**power for power in range(13)), 900.0, 1800.0, 3600.0, 7200.0)
@@ -204,8 +212,10 @@ def test_instruments_are_those_designed() -> None:
     assert duration.buckets == pytest.approx(DURATION_BUCKETS_S)
     assert all(low < high for low, high in pairwise(duration.buckets))
     assert not any(instrument.buckets for instrument in instruments.values())
-    assert (*semconv.OUTCOME_COUNTERS, *semconv.HEALTH_COUNTERS) == tuple(instruments.values())
+    sets = (semconv.OUTCOME_COUNTERS, semconv.HEALTH_COUNTERS, semconv.LEDGER_INSTRUMENTS)
+    assert tuple(chain.from_iterable(sets)) == tuple(instruments.values())
     assert all(counter.name.startswith("agent_outcomes.processor.") for counter in semconv.HEALTH_COUNTERS)
+    assert all(each.name.startswith("agent_outcomes.ledger.") for each in semconv.LEDGER_INSTRUMENTS)
 
 
 def test_constants_are_the_registry_names() -> None:
@@ -364,7 +374,8 @@ def test_readme_tables_list_the_vocabulary(checkout: Path) -> None:
     assert set(first_cells["read"]) == (semconv.READ_ATTRIBUTES - {"agent.outcome"}) | semconv.COST_ATTRIBUTES
     assert first_cells["event"] == [entry["ref"] for entry in EVENTS[0]["attributes"]]
     assert first_cells["handoff"] == [entry["ref"] for entry in EVENTS[1]["attributes"]]
-    assert first_cells["metrics"] + first_cells["health"] == list(INSTRUMENTS)
+    assert first_cells["metrics"] + first_cells["health"] + first_cells["ledger"] == list(INSTRUMENTS)
     assert first_cells["reasons"] == list(semconv.DropReason)
+    assert first_cells["dead"] == list(semconv.DeadReason)
     assert first_cells["problems"] == list(semconv.ProblemKind)
     assert set(first_cells["common"]) < set(first_cells["read"])
