@@ -59,6 +59,12 @@ AGENT_OUTCOME_REVISION: Final = "agent.outcome.revision"
 """Number of the revision; 0 is the one made when the run ended."""
 AGENT_OUTCOME_SUPERSEDES: Final = "agent.outcome.supersedes"
 """The `log.record.uid` of the revision that this one replaces."""
+AGENT_OUTCOME_CHANGE: Final = "agent.outcome.change"
+"""What a later revision changed."""
+AGENT_OUTCOME_REPORTED_BY: Final = "agent.outcome.reported_by"
+"""Who or what made the report behind a later revision."""
+AGENT_OUTCOME_REASON: Final = "agent.outcome.reason"
+"""Why a later revision was made, for people to read."""
 AGENT_OUTCOME_STATE: Final = "agent.outcome.state"
 """Whether the business result is known."""
 AGENT_OUTCOME_REMEDY: Final = "agent.outcome.remedy"
@@ -160,6 +166,15 @@ class OutcomeType(StrEnum):
     DEFLECTED = "deflected"
     UNSUCCESSFUL = "unsuccessful"
     CUSTOM = "custom"
+
+
+class Change(StrEnum):
+    """Values of `agent.outcome.change`."""
+
+    REPORTED = "reported"
+    CORRECTED = "corrected"
+    RETRACTED = "retracted"
+    COST = "cost"
 
 
 class State(StrEnum):

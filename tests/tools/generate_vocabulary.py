@@ -43,6 +43,7 @@ EVENTS = {"agent.outcome": ("EVENT_NAME", "event"), "agent.handoff": ("HANDOFF_E
 ENUM_ORDER = (
     "Status",
     "OutcomeType",
+    "Change",
     "State",
     "Source",
     "Remedy",

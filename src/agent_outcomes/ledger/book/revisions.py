@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a run and what is reported of it to the next revision: its event, its postings, its content and its digest.
+
+Pure and deterministic. A correction reverses the outcome that stood and enters the new one; a late cost only adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent_outcomes import semconv
+from agent_outcomes.ledger.book import refusals
+from agent_outcomes.ledger.book.content import Content, encode_content
+from agent_outcomes.ledger.book.digests import revision_digest
+from agent_outcomes.ledger.book.fitting import fitted
+from agent_outcomes.ledger.book.policy import VERDICTS, differing_fields, situation_of
+from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportState
+from agent_outcomes.outcome.amounts import EXACT
+from agent_outcomes.outcome.attribute_reader import Problem
+from agent_outcomes.outcome.model import business_fields
+from agent_outcomes.record.pauses import used_part_of
+from agent_outcomes.record.record import Event, Record, record
+from agent_outcomes.run.model import Cost, CostPart, Run
+from agent_outcomes.semconv import AGENT_OUTCOME_COST_METRIC, AGENT_RUN_COST, Change, CostSource, ProblemKind
+
+if TYPE_CHECKING:
+    from agent_outcomes.ledger.book.accepted import Acceptance
+    from agent_outcomes.ledger.book.policy import Policy
+    from agent_outcomes.ledger.book.reports import LateCost, LateReport
+    from agent_outcomes.outcome.model import Outcome
+    from agent_outcomes.record.record import AttributeValue
+
+_COSTS: Final = (AGENT_RUN_COST, AGENT_OUTCOME_COST_METRIC)
+
+
+class Standing(NamedTuple):
+    """What stands of a run: its last revision, with every late cost so far in `run.cost`."""
+
+    run: Run
+    outcome: Outcome
+    revision: int
+    digest: bytes
+
+
+class NewRevision(NamedTuple):
+    """A revision to store and to deliver. `content` is what is stored of it and digested; `change` is `None` for 0."""
+
+    revision: int
+    change: Change | None
+    run: Run
+    outcome: Outcome
+    record: Record
+    content: bytes
+    digest: bytes
+
+    @property
+    def standing(self) -> Standing:
+        """What stands of the run from now on."""
+        return Standing(self.run, self.outcome, self.revision, self.digest)
+
+    @property
+    def report(self) -> Report:
+        """The answer to the report that made it."""
+        return Report(ReportState.RECORDED, self.run.id, self.revision, self.outcome.problems)
+
+
+class _Said(NamedTuple):
+    """Who reported, why and when."""
+
+    at_ns: int
+    reported_by: str | None = None
+    reason: str | None = None
+
+
+def first_revision(acceptance: Acceptance) -> NewRevision:
+    """Revision 0 of a run that has ended: the same event and postings as without a ledger.
+
+    Of a paused run only what it used is posted. An event over 64 KiB loses texts, each listed as a problem.
+    """
+    run, outcome, made = acceptance.run, acceptance.outcome, acceptance.record
+    whole = fitted(run, outcome)
+    if whole is not outcome:
+        made = record(run, whole)
+    if acceptance.paused:
+        made = used_part_of(made)
+    return _new(Content(run, whole, 0, None, run.end_ns, None, None, made.postings), made, None)
+
+
+def judge(report: LateReport, standing: Standing, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
+    """What a report makes of what stands: a new revision, or the answer that it is unchanged.
+
+    Raises `ReportRefused` with NOT_ALLOWED, STALE_REVISION or OUTCOME_CONFLICT.
+    """
+    if not report.reporter.may_speak_for(standing.run.agent_name):
+        raise refusals.not_allowed()
+    if report.if_revision is not None and report.if_revision != standing.revision:
+        raise refusals.stale_revision()
+    wanted = _wanted(report, standing.outcome)
+    entitled = report.reporter.may_correct and report.reason is not None
+    said = _Said(reported_at_ns, report.reporter.name or None, report.reason)
+    return _judged(wanted, standing, policy, said, entitled=entitled)
+
+
+def judge_revised(revised: Outcome, standing: Standing, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
+    """The same of an outcome that the run's own process has stated once more.
+
+    Raises `ReportRefused` with OUTCOME_CONFLICT where the policy is `immutable` and another result stands.
+    """
+    return _judged(revised, standing, policy, _Said(reported_at_ns), entitled=False)
+
+
+def add_cost(cost: LateCost, standing: Standing, reported_at_ns: int) -> NewRevision:
+    """The revision that adds a late cost: to what the run cost and, where an outcome is reported, to that outcome.
+
+    Its event shows the new total. Raises `ReportRefused` with NOT_ALLOWED.
+    """
+    if not cost.reporter.may_speak_for(standing.run.agent_name):
+        raise refusals.not_allowed()
+    part = CostPart(cost.kind, cost.currency, cost.amount)
+    run = _with_cost(standing.run, _added(standing.run.cost, part))
+    outcome = replace(standing.outcome, problems=(), refused=())
+    revision = standing.revision + 1
+    whole = record(run, outcome, revision, reported_at_ns=reported_at_ns)
+    # Labelled as the whole cost would be, but for this amount alone.
+    alone = record(_with_cost(run, Cost((part,))), outcome)
+    postings = tuple(posting for posting in alone.postings if posting[0] in _COSTS)
+    said = _Said(reported_at_ns, cost.reporter.name or None, cost.reason)
+    made = Record(_told(whole.event, Change.COST, said), postings, None, whole.duration_labels)
+    return _new(Content(run, outcome, revision, Change.COST, *said, postings), made, standing.digest)
+
+
+def _judged(
+    wanted: Outcome, standing: Standing, policy: Policy, said: _Said, *, entitled: bool
+) -> NewRevision | Report:
+    situation = situation_of(standing.outcome, wanted, entitled=entitled)
+    verdict = VERDICTS[situation][policy]
+    if isinstance(verdict, RefusalCode):
+        raise refusals.conflict(differing_fields(standing.outcome, wanted))
+    if isinstance(verdict, ReportState):
+        return Report(verdict, standing.run.id, standing.revision, wanted.problems)
+    run, revision = standing.run, standing.revision + 1
+    outcome = fitted(run, wanted)
+    made = record(run, outcome, revision, previous=standing.outcome, reported_at_ns=said.at_ns)
+    told = Record(_told(made.event, verdict, said), made.postings, None, made.duration_labels)
+    return _new(Content(run, outcome, revision, verdict, *said, made.postings), told, standing.digest)
+
+
+def _wanted(report: LateReport, standing: Outcome) -> Outcome:
+    """The outcome as the report has it: its whole business result, whereas a text that it does not state is kept."""
+    statement = report.statement
+    stated = None if statement.status is None else statement.status.status
+    is_other = stated not in (None, standing.status)
+    conflicts = (Problem(ProblemKind.STATUS_CONFLICT, semconv.AGENT_OUTCOME_STATUS),) if is_other else ()
+    fields = business_fields(statement)
+    if fields["metadata"] is None:
+        fields["metadata"] = standing.metadata
+    if fields["message"] is None:
+        fields["message"] = standing.message
+    return replace(standing, **fields, problems=(*statement.problems, *conflicts), refused=statement.refused)
+
+
+def _new(stored: Content, made: Record, previous: bytes | None) -> NewRevision:
+    content = encode_content(stored)
+    digest = revision_digest(content, previous)
+    return NewRevision(stored.revision, stored.change, stored.run, stored.outcome, made, content, digest)
+
+
+def _told(event: Event, change: Change, said: _Said) -> Event:
+    """The event with what was changed, by whom and why, at its begin: over its limits it loses what comes first."""
+    told: dict[str, AttributeValue | None] = {
+        semconv.AGENT_OUTCOME_REASON: said.reason,
+        semconv.AGENT_OUTCOME_REPORTED_BY: said.reported_by,
+        semconv.AGENT_OUTCOME_CHANGE: change.value,
+    }
+    attributes = {key: value for key, value in told.items() if value is not None} | event.attributes
+    return Event(
+        event.trace_id,
+        event.span_id,
+        event.trace_flags,
+        event.timestamp_ns,
+        event.severity,
+        event.body,
+        attributes,
+        event.name,
+    )
+
+
+def _added(cost: Cost, part: CostPart) -> Cost:
+    """The cost with one part more; what was complete stays so, as this is not what was missing."""
+    amounts = {(each.kind, each.currency): each.amount for each in cost.parts}
+    key = (part.kind, part.currency)
+    amounts[key] = EXACT.add(amounts[key], part.amount) if key in amounts else part.amount
+    parts = tuple(CostPart(kind, currency, amount) for (kind, currency), amount in amounts.items())
+    complete = True if cost.complete is None else cost.complete
+    return Cost(parts, cost.source or CostSource.REPORTED, complete)
+
+
+def _with_cost(run: Run, cost: Cost) -> Run:
+    fields = {name: getattr(run, name) for name in Run.__slots__}
+    return Run(**{**fields, "cost": cost})
