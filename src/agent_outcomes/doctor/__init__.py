@@ -3,6 +3,6 @@
 
 from agent_outcomes.doctor.command import add_doctor, check
 from agent_outcomes.doctor.findings import EXIT_CODES, Layer, LayerFinding, LayerState
-from agent_outcomes.doctor.report import Report
+from agent_outcomes.doctor.report import Diagnosis
 
-__all__ = ["EXIT_CODES", "Layer", "LayerFinding", "LayerState", "Report", "add_doctor", "check"]
+__all__ = ["EXIT_CODES", "Diagnosis", "Layer", "LayerFinding", "LayerState", "add_doctor", "check"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_outcomes.doctor.findings import LayerFinding
-    from agent_outcomes.doctor.report import Report
+    from agent_outcomes.doctor.report import Diagnosis
 
 TIMEOUT_S: Final = 10.0
 COMMAND_TIMEOUT_S: Final = 60.0
@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def examine(
     environ: Mapping[str, str], timeout_s: float, command: Sequence[str] = (), *, output_to_stderr: bool = False
-) -> Report:
+) -> Diagnosis:
     """Look at every layer that can be seen from here: the way to the receivers first, then the program, if any."""
     deadline = Deadline(timeout_s)
     # What the receivers may take, so that there is time left for the program.
@@ -94,7 +94,7 @@ def examine(
     return report_of(findings)
 
 
-def check(timeout_s: float = TIMEOUT_S) -> Report:
+def check(timeout_s: float = TIMEOUT_S) -> Diagnosis:
     """Look from inside a program: its settings, its providers, and the way to its receivers. `print` the report.
 
     Call it after OpenTelemetry is set up, best after a run. Takes at most `timeout_s` seconds and sends one probe

@@ -23,7 +23,7 @@ _INDENT: Final = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Diagnosis:
     """One finding or more per layer, in the order of the layers; as text, it is what the command prints."""
 
     findings: tuple[LayerFinding, ...]
@@ -52,13 +52,13 @@ class Report:
         return "\n".join([*lines, "", head, *(_paragraph(title, text) for title, text in parts if text)])
 
 
-def report_of(findings: Iterable[LayerFinding]) -> Report:
+def report_of(findings: Iterable[LayerFinding]) -> Diagnosis:
     """The findings in the order of the layers."""
     order = list(Layer)
-    return Report(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))
+    return Diagnosis(tuple(sorted(findings, key=lambda finding: order.index(finding.layer))))
 
 
-def as_json(report: Report) -> str:
+def as_json(report: Diagnosis) -> str:
     """The report as one JSON object."""
     broken = report.broken
     document = {

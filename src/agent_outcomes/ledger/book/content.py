@@ -71,9 +71,9 @@ def encode_content(content: Content) -> bytes:
             "outcome": outcome_fields(content.outcome),
             "revision": content.revision,
             "change": content.change,
-            "reported_at_ns": plain_int(content.reported_at_ns),
-            "reported_by": plain_text(content.reported_by),
-            "reason": plain_text(content.reason),
+            "reported_at_ns": json_int(content.reported_at_ns),
+            "reported_by": json_text(content.reported_by),
+            "reason": json_text(content.reason),
             "postings": [_posting(posting) for posting in content.postings],
         }
     )
@@ -98,7 +98,7 @@ def canonical(fields: Mapping[str, object]) -> bytes:
     return _dumps({key: value for key, value in fields.items() if value is not None}).encode("ascii")
 
 
-def plain_text(text: str | None) -> object:
+def json_text(text: str | None) -> object:
     """Text as JSON can carry it: two lone surrogates side by side would come back as one character."""
     if text is None or text.isascii():
         return text
@@ -109,18 +109,18 @@ def plain_text(text: str | None) -> object:
     return text
 
 
-def read_text(value: Any) -> Any:
-    """The text that `plain_text` was given."""
+def text_of(value: Any) -> Any:
+    """The text that `json_text` was given."""
     return bytes.fromhex(value["utf8"]).decode("utf-8", "surrogatepass") if isinstance(value, dict) else value
 
 
-def plain_int(number: int | None) -> object:
+def json_int(number: int | None) -> object:
     """A whole number as JSON can carry it: readers take numbers for doubles, and long ones may not be read at all."""
     return number if number is None or -_INT_MAX <= number <= _INT_MAX else {"hex": f"{number:x}"}
 
 
-def read_int(value: Any) -> Any:
-    """The number that `plain_int` was given."""
+def int_of(value: Any) -> Any:
+    """The number that `json_int` was given."""
     return int(value["hex"], 16) if isinstance(value, dict) else value
 
 
@@ -131,32 +131,32 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
             "status": outcome.status,
             "retryable": outcome.retryable,
             "remedy": outcome.remedy,
-            "error_category": plain_text(outcome.error_category),
-            "error_type": plain_text(outcome.error_type),
+            "error_category": json_text(outcome.error_category),
+            "error_type": json_text(outcome.error_type),
             "type": outcome.type,
             "business_success": outcome.business_success,
-            "label": plain_text(outcome.label),
+            "label": json_text(outcome.label),
             "value": None if outcome.value is None else str(outcome.value),
-            "currency": plain_text(outcome.currency),
-            "message": plain_text(outcome.message),
-            "metadata": plain_text(outcome.metadata),
+            "currency": json_text(outcome.currency),
+            "message": json_text(outcome.message),
+            "metadata": json_text(outcome.metadata),
             "source": outcome.source,
-            "evidence": plain_text(outcome.evidence) or None,
-            "raw_status": plain_text(outcome.raw_status),
+            "evidence": json_text(outcome.evidence) or None,
+            "raw_status": json_text(outcome.raw_status),
             "problems": problem_pairs(outcome.problems) or None,
-            "refused": [plain_text(text) for text in outcome.refused] or None,
+            "refused": [json_text(text) for text in outcome.refused] or None,
         }
     )
 
 
 def problem_pairs(problems: tuple[Problem, ...]) -> list[list[object]]:
     """Problems as JSON's types."""
-    return [[problem.kind, plain_text(problem.attribute)] for problem in problems]
+    return [[problem.kind, json_text(problem.attribute)] for problem in problems]
 
 
 def read_problems(pairs: list[Any]) -> tuple[Problem, ...]:
     """The problems that `problem_pairs` was given."""
-    return tuple(Problem(ProblemKind(kind), read_text(attribute)) for kind, attribute in pairs)
+    return tuple(Problem(ProblemKind(kind), text_of(attribute)) for kind, attribute in pairs)
 
 
 def maybe(read: Callable[[Any], Any], value: Any) -> Any:
@@ -175,16 +175,16 @@ def _run(run: Run) -> dict[str, object]:
             "trace_id": f"{run.trace_id:032x}",
             "span_id": f"{run.span_id:016x}",
             "trace_flags": run.trace_flags,
-            "end_ns": plain_int(run.end_ns),
-            "agent_name": plain_text(run.agent_name),
-            "agent_id": plain_text(run.agent_id),
-            "conversation_id": plain_text(run.conversation_id),
-            "job_type": plain_text(run.job_type),
-            "run_id": plain_text(run.run_id),
+            "end_ns": json_int(run.end_ns),
+            "agent_name": json_text(run.agent_name),
+            "agent_id": json_text(run.agent_id),
+            "conversation_id": json_text(run.conversation_id),
+            "job_type": json_text(run.job_type),
+            "run_id": json_text(run.run_id),
             "duration_s": run.duration_s,
-            "caller_id": plain_text(run.caller_id),
-            "usage": _present({name: plain_int(getattr(usage, name)) for name in Usage.__slots__}) or None,
-            "cost": [[part.kind, plain_text(part.currency), str(part.amount)] for part in cost.parts] or None,
+            "caller_id": json_text(run.caller_id),
+            "usage": _present({name: json_int(getattr(usage, name)) for name in Usage.__slots__}) or None,
+            "cost": [[part.kind, json_text(part.currency), str(part.amount)] for part in cost.parts] or None,
             "cost_source": cost.source,
             "cost_complete": cost.complete,
         }
@@ -193,8 +193,8 @@ def _run(run: Run) -> dict[str, object]:
 
 def _posting(posting: PlainPosting) -> list[object]:
     instrument, labels, amount = posting
-    plain = [plain_text(label) if isinstance(label, str) else label for label in labels]
-    return [instrument.name, plain, str(amount) if isinstance(amount, Decimal) else plain_int(amount)]
+    plain = [json_text(label) if isinstance(label, str) else label for label in labels]
+    return [instrument.name, plain, str(amount) if isinstance(amount, Decimal) else json_int(amount)]
 
 
 def _content(fields: Mapping[str, Any]) -> Content:
@@ -203,30 +203,30 @@ def _content(fields: Mapping[str, Any]) -> Content:
         outcome=_read_outcome(fields["outcome"]),
         revision=fields["revision"],
         change=maybe(Change, fields.get("change")),
-        reported_at_ns=read_int(fields["reported_at_ns"]),
-        reported_by=read_text(fields.get("reported_by")),
-        reason=read_text(fields.get("reason")),
+        reported_at_ns=int_of(fields["reported_at_ns"]),
+        reported_by=text_of(fields.get("reported_by")),
+        reason=text_of(fields.get("reason")),
         postings=tuple(_read_posting(posting) for posting in fields["postings"]),
     )
 
 
 def _read_run(fields: Mapping[str, Any]) -> Run:
     usage = fields.get("usage", {})
-    parts = (CostPart(CostKind(kind), read_text(code), Decimal(text)) for kind, code, text in fields.get("cost", ()))
+    parts = (CostPart(CostKind(kind), text_of(code), Decimal(text)) for kind, code, text in fields.get("cost", ()))
     return Run(
         trace_id=int(fields["trace_id"], 16),
         span_id=int(fields["span_id"], 16),
         trace_flags=fields["trace_flags"],
-        end_ns=read_int(fields["end_ns"]),
-        agent_name=read_text(fields.get("agent_name")),
-        agent_id=read_text(fields.get("agent_id")),
-        conversation_id=read_text(fields.get("conversation_id")),
-        job_type=read_text(fields.get("job_type")),
-        run_id=read_text(fields.get("run_id")),
+        end_ns=int_of(fields["end_ns"]),
+        agent_name=text_of(fields.get("agent_name")),
+        agent_id=text_of(fields.get("agent_id")),
+        conversation_id=text_of(fields.get("conversation_id")),
+        job_type=text_of(fields.get("job_type")),
+        run_id=text_of(fields.get("run_id")),
         duration_s=fields.get("duration_s"),
-        usage=Usage(**{name: read_int(usage.get(name)) for name in Usage.__slots__}),
+        usage=Usage(**{name: int_of(usage.get(name)) for name in Usage.__slots__}),
         cost=Cost(tuple(parts), maybe(CostSource, fields.get("cost_source")), fields.get("cost_complete")),
-        caller_id=read_text(fields.get("caller_id")),
+        caller_id=text_of(fields.get("caller_id")),
     )
 
 
@@ -235,24 +235,24 @@ def _read_outcome(fields: Mapping[str, Any]) -> Outcome:
         status=Status(fields["status"]),
         retryable=fields.get("retryable"),
         remedy=maybe(Remedy, fields.get("remedy")),
-        error_category=read_text(fields.get("error_category")),
-        error_type=read_text(fields.get("error_type")),
+        error_category=text_of(fields.get("error_category")),
+        error_type=text_of(fields.get("error_type")),
         type=maybe(OutcomeType, fields.get("type")),
         business_success=fields.get("business_success"),
-        label=read_text(fields.get("label")),
+        label=text_of(fields.get("label")),
         value=maybe(Decimal, fields.get("value")),
-        currency=read_text(fields.get("currency", DEFAULT_CURRENCY)),
-        message=read_text(fields.get("message")),
-        metadata=read_text(fields.get("metadata")),
+        currency=text_of(fields.get("currency", DEFAULT_CURRENCY)),
+        message=text_of(fields.get("message")),
+        metadata=text_of(fields.get("metadata")),
         source=Source(fields["source"]),
-        evidence=read_text(fields.get("evidence", "")),
-        raw_status=read_text(fields.get("raw_status")),
+        evidence=text_of(fields.get("evidence", "")),
+        raw_status=text_of(fields.get("raw_status")),
         problems=read_problems(fields.get("problems", [])),
-        refused=tuple(read_text(text) for text in fields.get("refused", ())),
+        refused=tuple(text_of(text) for text in fields.get("refused", ())),
     )
 
 
 def _read_posting(posting: tuple[str, list[Any], Any]) -> PlainPosting:
     name, labels, amount = posting
-    read: tuple[LabelValue, ...] = tuple(map(read_text, labels))
-    return _INSTRUMENTS[name], read, Decimal(amount) if isinstance(amount, str) else read_int(amount)
+    read: tuple[LabelValue, ...] = tuple(map(text_of, labels))
+    return _INSTRUMENTS[name], read, Decimal(amount) if isinstance(amount, str) else int_of(amount)

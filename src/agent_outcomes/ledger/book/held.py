@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.ledger.book.content import (
     ContentError,
     canonical,
+    int_of,
+    json_int,
+    json_text,
     maybe,
-    plain_int,
-    plain_text,
     problem_pairs,
-    read_int,
     read_problems,
-    read_text,
+    text_of,
 )
 from agent_outcomes.ledger.book.digests import digest_of
 from agent_outcomes.ledger.book.refusals import Report, ReportState
@@ -73,7 +73,7 @@ def read_answer(answer: bytes) -> Report:
 def fingerprint_of(report: LateReport | LateCost) -> bytes:
     """The digest of all that a report says and of who says it; its idempotency key is no part of that. 32 bytes."""
     fields = _report_fields(report) if isinstance(report, LateReport) else _cost_fields(report)
-    said = {**fields, "idempotency_key": None, "reporter": plain_text(report.reporter.name)}
+    said = {**fields, "idempotency_key": None, "reporter": json_text(report.reporter.name)}
     return digest_of(_FINGERPRINT, (canonical(said),))
 
 
@@ -87,13 +87,13 @@ def repeat_key(cost: LateCost, outcome_id: str) -> str:
 
 
 def _reference(reference: RunReference) -> dict[str, object]:
-    fields = {name: plain_text(getattr(reference, name)) for name in ("outcome_id", "trace_id", "run_id")}
+    fields = {name: json_text(getattr(reference, name)) for name in ("outcome_id", "trace_id", "run_id")}
     return {key: value for key, value in {**fields, "latest": reference.latest or None}.items() if value is not None}
 
 
 def _reporter(reporter: Reporter) -> dict[str, object]:
-    agents = None if reporter.agents is None else [plain_text(name) for name in sorted(reporter.agents)]
-    return {"name": plain_text(reporter.name), "agents": agents, "may_correct": reporter.may_correct}
+    agents = None if reporter.agents is None else [json_text(name) for name in sorted(reporter.agents)]
+    return {"name": json_text(reporter.name), "agents": agents, "may_correct": reporter.may_correct}
 
 
 def _report_fields(report: LateReport) -> dict[str, object]:
@@ -101,20 +101,20 @@ def _report_fields(report: LateReport) -> dict[str, object]:
     return {
         "reference": _reference(report.reference),
         "status": None if stated.status is None else list(stated.status),
-        "raw_status": plain_text(stated.raw_status),
+        "raw_status": json_text(stated.raw_status),
         "success": stated.success,
         "type": stated.type,
-        "label": plain_text(stated.label),
+        "label": json_text(stated.label),
         "value": None if stated.value is None else digits_of(stated.value),
         "currency": stated.currency,
-        "message": plain_text(stated.message),
-        "metadata": plain_text(stated.metadata),
+        "message": json_text(stated.message),
+        "metadata": json_text(stated.metadata),
         "problems": problem_pairs(stated.problems) or None,
-        "refused": [plain_text(text) for text in stated.refused] or None,
+        "refused": [json_text(text) for text in stated.refused] or None,
         "retract": report.retract or None,
-        "reason": plain_text(report.reason),
-        "idempotency_key": plain_text(report.idempotency_key),
-        "if_revision": plain_int(report.if_revision),
+        "reason": json_text(report.reason),
+        "idempotency_key": json_text(report.idempotency_key),
+        "if_revision": json_int(report.if_revision),
     }
 
 
@@ -124,8 +124,8 @@ def _cost_fields(cost: LateCost) -> dict[str, object]:
         "amount": digits_of(cost.amount),
         "currency": cost.currency,
         "kind": cost.kind,
-        "reason": plain_text(cost.reason),
-        "idempotency_key": plain_text(cost.idempotency_key),
+        "reason": json_text(cost.reason),
+        "idempotency_key": json_text(cost.idempotency_key),
     }
 
 
@@ -134,10 +134,10 @@ def _read_report(fields: Mapping[str, Any]) -> LateReport:
         reference=_read_reference(fields["reference"]),
         statement=_read_statement(fields),
         retract=fields.get("retract", False),
-        reason=read_text(fields.get("reason")),
+        reason=text_of(fields.get("reason")),
         reporter=_read_reporter(fields["reporter"]),
-        idempotency_key=read_text(fields.get("idempotency_key")),
-        if_revision=read_int(fields.get("if_revision")),
+        idempotency_key=text_of(fields.get("idempotency_key")),
+        if_revision=int_of(fields.get("if_revision")),
         fingerprint=bytes.fromhex(fields["fingerprint"]),
     )
 
@@ -148,36 +148,36 @@ def _read_cost(fields: Mapping[str, Any]) -> LateCost:
         amount=Decimal(fields["amount"]),
         currency=fields["currency"],
         kind=CostKind(fields["kind"]),
-        reason=read_text(fields.get("reason")),
+        reason=text_of(fields.get("reason")),
         reporter=_read_reporter(fields["reporter"]),
-        idempotency_key=read_text(fields.get("idempotency_key")),
+        idempotency_key=text_of(fields.get("idempotency_key")),
         fingerprint=bytes.fromhex(fields["fingerprint"]),
     )
 
 
 def _read_reference(fields: Mapping[str, Any]) -> RunReference:
-    return RunReference(**{name: read_text(value) for name, value in fields.items()})
+    return RunReference(**{name: text_of(value) for name, value in fields.items()})
 
 
 def _read_reporter(fields: Mapping[str, Any]) -> Reporter:
     agents = fields["agents"]
-    names = None if agents is None else frozenset(map(read_text, agents))
-    return Reporter(read_text(fields["name"]), names, fields["may_correct"])
+    names = None if agents is None else frozenset(map(text_of, agents))
+    return Reporter(text_of(fields["name"]), names, fields["may_correct"])
 
 
 def _read_statement(fields: Mapping[str, Any]) -> Statement:
     statement = Statement()
     statement.status = maybe(_read_status, fields.get("status"))
-    statement.raw_status = read_text(fields.get("raw_status"))
+    statement.raw_status = text_of(fields.get("raw_status"))
     statement.success = fields.get("success")
     statement.type = maybe(OutcomeType, fields.get("type"))
-    statement.label = read_text(fields.get("label"))
+    statement.label = text_of(fields.get("label"))
     statement.value = maybe(Decimal, fields.get("value"))
     statement.currency = fields["currency"]
-    statement.message = read_text(fields.get("message"))
-    statement.metadata = read_text(fields.get("metadata"))
+    statement.message = text_of(fields.get("message"))
+    statement.metadata = text_of(fields.get("metadata"))
     statement.problems = read_problems(fields.get("problems", []))
-    statement.refused = tuple(read_text(text) for text in fields.get("refused", ()))
+    statement.refused = tuple(text_of(text) for text in fields.get("refused", ()))
     return statement
 
 

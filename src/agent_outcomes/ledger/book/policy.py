@@ -36,10 +36,10 @@ class Situation(StrEnum):
     RETRACTION_ENTITLED = "retraction_entitled"
 
 
-Verdict = Change | ReportState | RefusalCode
+Ruling = Change | ReportState | RefusalCode
 """What is recorded, or that nothing is, or why it is refused."""
 
-VERDICTS: Final[Mapping[Situation, Mapping[Policy, Verdict]]] = {
+RULINGS: Final[Mapping[Situation, Mapping[Policy, Ruling]]] = {
     Situation.FIRST: {
         Policy.IMMUTABLE: Change.REPORTED,
         Policy.LATEST: Change.REPORTED,

@@ -14,7 +14,7 @@ from agent_outcomes.ledger.book import refusals
 from agent_outcomes.ledger.book.content import Content, encode_content
 from agent_outcomes.ledger.book.digests import revision_digest
 from agent_outcomes.ledger.book.fitting import fitted
-from agent_outcomes.ledger.book.policy import VERDICTS, differing_fields, situation_of
+from agent_outcomes.ledger.book.policy import RULINGS, differing_fields, situation_of
 from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportState
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.outcome.attribute_reader import Problem
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COSTS: Final = (AGENT_RUN_COST, AGENT_OUTCOME_COST_METRIC)
 
 
-class Standing(NamedTuple):
+class StandingRun(NamedTuple):
     """What stands of a run: its last revision, with every late cost so far in `run.cost`."""
 
     run: Run
@@ -55,9 +55,9 @@ class NewRevision(NamedTuple):
     digest: bytes
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> StandingRun:
         """What stands of the run from now on."""
-        return Standing(self.run, self.outcome, self.revision, self.digest)
+        return StandingRun(self.run, self.outcome, self.revision, self.digest)
 
     @property
     def report(self) -> Report:
@@ -87,7 +87,7 @@ def first_revision(acceptance: Acceptance) -> NewRevision:
     return _new(Content(run, whole, 0, None, run.end_ns, None, None, made.postings), made, None)
 
 
-def judge(report: LateReport, standing: Standing, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
+def judge(report: LateReport, standing: StandingRun, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
     """What a report makes of what stands: a new revision, or the answer that it is unchanged.
 
     Raises `ReportRefused` with NOT_ALLOWED, STALE_REVISION or OUTCOME_CONFLICT.
@@ -102,7 +102,7 @@ def judge(report: LateReport, standing: Standing, policy: Policy, reported_at_ns
     return _judged(wanted, standing, policy, said, entitled=entitled)
 
 
-def judge_revised(revised: Outcome, standing: Standing, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
+def judge_revised(revised: Outcome, standing: StandingRun, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
     """The same of an outcome that the run's own process has stated once more.
 
     Raises `ReportRefused` with OUTCOME_CONFLICT where the policy is `immutable` and another result stands.
@@ -110,7 +110,7 @@ def judge_revised(revised: Outcome, standing: Standing, policy: Policy, reported
     return _judged(revised, standing, policy, _Said(reported_at_ns), entitled=False)
 
 
-def add_cost(cost: LateCost, standing: Standing, reported_at_ns: int) -> NewRevision:
+def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewRevision:
     """The revision that adds a late cost: to what the run cost and, where an outcome is reported, to that outcome.
 
     Its event shows the new total. Raises `ReportRefused` with NOT_ALLOWED.
@@ -131,19 +131,19 @@ def add_cost(cost: LateCost, standing: Standing, reported_at_ns: int) -> NewRevi
 
 
 def _judged(
-    wanted: Outcome, standing: Standing, policy: Policy, said: _Said, *, entitled: bool
+    wanted: Outcome, standing: StandingRun, policy: Policy, said: _Said, *, entitled: bool
 ) -> NewRevision | Report:
     situation = situation_of(standing.outcome, wanted, entitled=entitled)
-    verdict = VERDICTS[situation][policy]
-    if isinstance(verdict, RefusalCode):
+    ruling = RULINGS[situation][policy]
+    if isinstance(ruling, RefusalCode):
         raise refusals.conflict(differing_fields(standing.outcome, wanted))
-    if isinstance(verdict, ReportState):
-        return Report(verdict, standing.run.id, standing.revision, wanted.problems)
+    if isinstance(ruling, ReportState):
+        return Report(ruling, standing.run.id, standing.revision, wanted.problems)
     run, revision = standing.run, standing.revision + 1
     outcome = fitted(run, wanted)
     made = record(run, outcome, revision, previous=standing.outcome, reported_at_ns=said.at_ns)
-    told = Record(_told(made.event, verdict, said), made.postings, None, made.duration_labels)
-    return _new(Content(run, outcome, revision, verdict, *said, made.postings), told, standing.digest)
+    told = Record(_told(made.event, ruling, said), made.postings, None, made.duration_labels)
+    return _new(Content(run, outcome, revision, ruling, *said, made.postings), told, standing.digest)
 
 
 def _wanted(report: LateReport, standing: Outcome) -> Outcome:
