@@ -26,6 +26,7 @@ EMBEDDING_WORDS: Final = frozenset(
     {
         "embeddings",
         "embedding",
+        "aembedding",
         "EMBEDDING",
         '"EMBEDDING"',
         "ai.embed.doEmbed",

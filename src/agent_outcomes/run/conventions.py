@@ -74,6 +74,18 @@ _REQUEST_ROLES: Final[Mapping[object, Role]] = {
     "chat": Role.MODEL,
     "completion": Role.MODEL,
     "embedding": Role.MODEL,
+    # LiteLLM puts the name of its own function there, and as the operation.
+    "acompletion": Role.MODEL,
+    "text_completion": Role.MODEL,
+    "atext_completion": Role.MODEL,
+    "aembedding": Role.MODEL,
+    "responses": Role.MODEL,
+    "aresponses": Role.MODEL,
+    "anthropic_messages": Role.MODEL,
+    "generate_content": Role.MODEL,
+    "agenerate_content": Role.MODEL,
+    "generate_content_stream": Role.MODEL,
+    "agenerate_content_stream": Role.MODEL,
 }
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
@@ -200,6 +212,11 @@ def is_agent_by_name(name: str) -> bool:
 def has_agent_kind(attributes: Mapping[str, Any]) -> bool:
     """Whether one of the kinds on a span is an agent's, whatever its operation is."""
     return Role.AGENT in [role_of_word(roles, attributes.get(key)) for key, roles in KIND_ROLES.items()]
+
+
+def has_call_kind(attributes: Mapping[str, Any]) -> bool:
+    """Whether one of the kinds on a span is a model call's, whatever its operation is."""
+    return Role.MODEL in [role_of_word(roles, attributes.get(key)) for key, roles in KIND_ROLES.items()]
 
 
 def is_generated_name(name: str) -> bool:

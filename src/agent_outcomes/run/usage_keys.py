@@ -177,6 +177,19 @@ JSON_COST_KEYS: Final = ("langfuse.observation.cost_details", "mlflow.llm.cost",
 JSON_TOTALS: Final = ("total", "total_cost", "totalCost")
 # An answer out of a gateway's cache costs nothing, whatever tokens it repeats.
 CACHE_HIT: Final = "litellm.cache_hit"
+# What LiteLLM says of one call; its callback writes that on whatever span is current. Nobody adds up runs under these.
+ONE_CALL_KEYS: Final = frozenset(
+    {
+        "gen_ai.cost.total_cost",
+        "gen_ai.cost.original_cost",
+        "litellm.cost.total",
+        "litellm.call_id",
+        CACHE_HIT,
+        *UNSETTLED_COST_KEYS["gen_ai.cost.input_cost"],
+        *UNSETTLED_COST_KEYS["litellm.cost.input"],
+        *(key for pair in SPLIT_COST_KEYS for key in pair if key.startswith(("gen_ai.cost.", "litellm."))),
+    }
+)
 COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
 
 USAGE_KEYS: Final = frozenset({*COUNTED_KEYS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})

@@ -39,6 +39,9 @@ def beside_calls(own: Tally | None, gathered: Gathered) -> Tally | None:
         return own
     if any(count is not None and count > (below.tokens[index] or 0) for index, count in enumerate(own.tokens)):
         return own
+    # What one of several calls has cost says nothing of what the others have.
+    if own.reported is not None and below.model_calls > 1 and below.unpriced > 0:
+        return own
     seen = own.copy()
     seen.problems = {problem: None for problem in own.problems if problem != CALL_ON_AGENT} or None
     return seen

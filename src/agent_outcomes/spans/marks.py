@@ -15,6 +15,7 @@ from agent_outcomes.run.conventions import (
     GENAI_PREFIXES,
     MARK_KEYS,
     Role,
+    has_call_kind,
     role_by_marks,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
@@ -24,7 +25,7 @@ from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
-from agent_outcomes.run.usage_keys import COUNTED_KEYS, USAGE_KEYS
+from agent_outcomes.run.usage_keys import COUNTED_KEYS, ONE_CALL_KEYS, USAGE_KEYS
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
@@ -172,11 +173,12 @@ def own_usage(
 ) -> Tally | None:
     """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost.
 
-    A model call that was written onto an agent's span is read as one; whether it was the only one is not known. What a
-    limit took from a span that may report usage may have been that.
+    A model call that was written onto an agent's span is read as one, by its operation or kind or by what is said of
+    single calls alone; whether it was the only one is not known. What a limit took from a span that may report usage
+    may have been that.
     """
-    is_call = role is Role.AGENT and role_by_marks(attributes) is Role.MODEL
     limits, rules = span.limits, rules_of(span.scope)
+    is_call = _has_call_on_agent(attributes, role) and (role is Role.AGENT or rules.is_root(attributes, span.name))
     if rules.books is not None and rules.books.fullmatch(span.name):
         attributes = {key: value for key, value in attributes.items() if key not in _BOOKED}
     if is_call:
@@ -196,6 +198,15 @@ def own_usage(
     if tally is not None:
         note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)
     return tally
+
+
+def _has_call_on_agent(attributes: Mapping[str, Any], role: Role) -> bool:
+    """Whether a span that may be an agent's says of itself what only one model call has."""
+    if role is Role.MODEL or role is Role.TOOL:
+        return False
+    if role is Role.AGENT and (role_by_marks(attributes) is Role.MODEL or has_call_kind(attributes)):
+        return True
+    return not ONE_CALL_KEYS.isdisjoint(attributes)
 
 
 def pause_in(span: SpanFacts, attributes: Mapping[str, Any], error: BaseException | None) -> Finding | None:

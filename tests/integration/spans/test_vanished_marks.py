@@ -31,6 +31,19 @@ CALLS: list[dict[str, Any]] = [
     {"gen_ai.operation.name": "generate_content", "gen_ai.request.model": "gemini-2.5-flash"},
     {"gen_ai.operation.name": "text_completion", "openinference.span.kind": "LLM", "llm.model_name": "m"},
 ]
+# What LiteLLM's callback writes first, and all there is of a call that it was still writing when the span ended.
+LITELLM: list[dict[str, Any]] = [
+    {"gen_ai.cost.input_cost": 0.15, "gen_ai.cost.output_cost": 0.1, "gen_ai.cost.total_cost": 0.25},
+    {"gen_ai.cost.input_cost": 0.15, "gen_ai.cost.output_cost": 0.1, "gen_ai.cost.tool_usage_cost": 0.0},
+    {"litellm.cost.total": 0.25},
+    {"litellm.cost.input": 0.15, "litellm.cost.output": 0.1, "litellm.call_id": "c-1"},
+    {"litellm.call_id": "c-1", "gen_ai.usage.cost": 0.25},
+    {"litellm.cache_hit": False, "gen_ai.usage.total_cost": 0.25},
+    {"llm.request.type": "acompletion", "gen_ai.operation.name": "acompletion", "operation.cost": 0.25},
+    {"llm.request.type": "aresponses", "llm.cost.total": 0.25},
+    {"openinference.span.kind": "LLM", "llm.cost.total": 0.25},
+    {"langfuse.observation.type": "generation", "langfuse.observation.cost_details": '{"total": 0.25}'},
+]
 
 
 def fill(span: Span, count: int) -> None:
@@ -98,6 +111,66 @@ def test_a_call_that_is_none_of_those_below_leaves_the_cost_incomplete(bare: Pip
         overwrite(span, CALLS[0], 111, 34, "0.25")
     assert OVERWRITTEN in bare.event().problems
     assert bare.event().outcome("cost_complete") is False
+
+
+@pytest.mark.parametrize("tokens", [None, (111, 34)])
+@pytest.mark.parametrize("call", LITELLM, ids=str)
+@pytest.mark.parametrize("mark", STARTING_MARKS, ids=str)
+def test_what_is_said_of_single_calls_alone_is_no_total_of_an_agent(
+    bare: Pipeline, mark: dict[str, Any], call: dict[str, Any], tokens: tuple[int, int] | None
+) -> None:
+    """With an operation or without: of further calls nothing tells, so that the cost is not called complete."""
+    with bare.tracer().start_as_current_span("turn", attributes={**mark, NAME: "Kalliope"}) as span:
+        span.set_attributes(call)
+        if tokens is not None:
+            use(span, *tokens)
+    event = bare.event()
+    assert (event.problems, event.outcome("cost_complete")) == ([OVERWRITTEN], False)
+    assert usage(bare) == (1, *(tokens or (0, 0)), 0.25)
+
+
+@pytest.mark.parametrize("name", ["execute crew", "execute agent"])
+def test_a_frameworks_root_without_a_mark_is_no_call_either(bare: Pipeline, name: str) -> None:
+    """CrewAI calls its models by LiteLLM, below spans that it knows by their names."""
+    with bare.tracer("crewai").start_as_current_span(name, attributes={**LITELLM[0], NAME: "x"}):
+        pass
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([OVERWRITTEN], False)
+
+
+@pytest.mark.parametrize(("costs", "is_complete"), [((0.5, 0.25), True), ((None, 0.25), False), ((None, None), False)])
+def test_the_cost_of_one_call_is_not_that_of_all_below(
+    bare: Pipeline, *, costs: tuple[float | None, ...], is_complete: bool
+) -> None:
+    """The calls' own spans have all tokens; where one of them has no cost, that of the last call is not its."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as span:
+        for cost, tokens in zip(costs, ((101, 31), (111, 34)), strict=True):
+            call_model(bare.tracer(), *tokens, None if cost is None else str(cost))
+        span.set_attributes(LITELLM[0])
+        use(span, 111, 34)
+    assert usage(bare)[:3] == (1, 212, 65)
+    assert bare.event().outcome("cost_complete") is is_complete
+    assert bare.event().problems == ([] if is_complete else [OVERWRITTEN])
+
+
+def test_the_cost_of_the_only_call_below_is_taken_from_the_agents_span(bare: Pipeline) -> None:
+    """An instrumentation of the client has its tokens, the callback what they cost."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT) as span:
+        call_model(bare.tracer("openinference.instrumentation.litellm"), 111, 34, None)
+        span.set_attributes(LITELLM[0])
+        use(span, 111, 34)
+    assert usage(bare) == (1, 111, 34, 0.25)
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], True)
+
+
+@pytest.mark.parametrize("cost_key", ["gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost"])
+@pytest.mark.parametrize("mark", STARTING_MARKS, ids=str)
+def test_a_total_of_an_agent_is_believed(bare: Pipeline, mark: dict[str, Any], cost_key: str) -> None:
+    """In words that are as good for a run as for a call, beside those that agents' spans have by convention."""
+    total: dict[str, Any] = {cost_key: 0.25, "gen_ai.request.model": "m", "gen_ai.response.id": "last", NAME: "x"}
+    with bare.tracer().start_as_current_span("turn", attributes={**mark, **total}) as span:
+        use(span, 111, 34)
+    assert usage(bare) == (1, 111, 34, 0.25)
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], True)
 
 
 def test_a_call_on_an_agent_is_priced_once() -> None:

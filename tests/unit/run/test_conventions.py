@@ -78,6 +78,16 @@ EXPECTED_KINDS = {
     ("gen_ai.request.type", "completion"): Role.MODEL,
     ("gen_ai.request.type", "embedding"): Role.MODEL,
 }
+# LiteLLM has the names of its own functions there.
+EXPECTED_KINDS |= {
+    (key, word): Role.MODEL
+    for key in ("llm.request.type", "gen_ai.request.type")
+    for word in (
+        *("acompletion", "text_completion", "atext_completion", "aembedding", "responses", "aresponses"),
+        *("anthropic_messages", "generate_content", "agenerate_content"),
+        *("generate_content_stream", "agenerate_content_stream"),
+    )
+}
 EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT}
 
 
