@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +115,21 @@ def test_segments_are_found_by_name() -> None:
     assert total_of(end) == 5
     with pytest.raises(CountingError, match="without a total"):
         total_of("events: Ir\n")
+
+
+def test_a_case_takes_the_fewest_of_all_layouts() -> None:
+    """Base and ours each by themselves, whichever layout they had them with; other cases are not looked at."""
+    counts = [{"plain:base": 110, "plain:ours": 120}, {"plain:base": 100, "plain:ours": 125}, {"model:base": 90}]
+    assert gate._fewest(counts, "plain:base") == 100
+    assert gate._fewest(counts, "plain:ours") == 120
+
+
+def test_layouts_differ_in_what_lies_on_the_heap() -> None:
+    """Each has more variables than the one before, of every size that a name may have."""
+    layouts = [gate._ballast(layout) for layout in range(gate.LAYOUTS)]
+    assert layouts[0] == {}
+    assert all(before.items() < after.items() for before, after in pairwise(layouts))
+    assert len({len(value) for value in layouts[1].values()}) > 1
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
