@@ -66,9 +66,9 @@ class LabelLimits:
 
     __slots__ = ("_sets", "_texts", "_texts_max")
 
-    def __init__(self, texts_max: Mapping[str, int] | None = None) -> None:
+    def __init__(self, texts_max: Mapping[str, int] | None = None, texts: dict[str, set[str]] | None = None) -> None:
         self._texts_max = {**TEXTS_MAX, **(texts_max or {})}
-        self._texts: dict[str, set[str]] = {key: set() for key in self._texts_max}
+        self._texts = {key: set() for key in self._texts_max} if texts is None else texts
         self._sets: dict[str, set[Labels]] = {}
 
     def bound(self, instrument: Instrument, labels: Labels) -> Labels:
@@ -86,6 +86,18 @@ class LabelLimits:
                 bounded = tuple(value if key in kept else OTHER_TEXT for key, value in zip(keys, bounded, strict=True))
         sets.add(bounded)
         return bounded
+
+    def restore(self, instrument: Instrument, labels: Labels) -> None:
+        """Take labels that have been bounded and counted before, in the order in which they were."""
+        self._sets.setdefault(instrument.name, set()).add(labels)
+        for key, value in zip(instrument.attributes, labels, strict=True):
+            texts = self._texts.get(key)
+            if texts is not None and isinstance(value, str) and value != OTHER_TEXT:
+                texts.add(value)
+
+    def beside(self) -> LabelLimits:
+        """Limits with the same label values, for attribute sets that are exported apart from these."""
+        return LabelLimits(self._texts_max, self._texts)
 
     def emptied(self) -> LabelLimits:
         """The same limits with nothing counted yet."""

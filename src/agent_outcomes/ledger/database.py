@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions on a ledger's database, in whatever process they are asked for.
+
+A connection is never shared with a forked child: each process makes an engine of its own when it first needs one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from agent_outcomes.ledger.errors import is_lost_race, told_of
+from agent_outcomes.ledger.location import Engine
+from agent_outcomes.ledger.opening import READS_ONLY, open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy
+    from sqlalchemy import Connection
+
+    from agent_outcomes.ledger.location import Location
+
+T = TypeVar("T")
+
+ATTEMPTS_MAX: Final = 20
+_PAUSE_MAX_S: Final = 0.05
+# Every writer shares it; who has to see all that others are about to commit (a held report, a seal) takes it alone.
+_WRITERS_LOCK: Final = 0x6F7574636F6D66
+_SHARED: Final = text(f"SELECT pg_advisory_xact_lock_shared({_WRITERS_LOCK})")
+_ALONE: Final = text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
+
+# What a child inherited stays as it is: to close it would end the parent's sessions, and take its locks on the file.
+_inherited: Final[list[object]] = []
+
+
+class Database:
+    """The database of one ledger. Raises `LedgerError` or `LedgerUnavailable`, and nothing else of the driver's."""
+
+    def __init__(self, location: Location, *, create: bool = True) -> None:
+        self.location = location
+        self._create = create
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self.is_closed = False
+        self._engine: sqlalchemy.Engine | None = open_engine(location, create=create)
+
+    @property
+    def engine(self) -> sqlalchemy.Engine:
+        """The engine of the process that asks."""
+        engine = self._engine
+        if engine is not None and self._pid == os.getpid():
+            return engine
+        return self._reopened()
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether several writers may be at work at once."""
+        return self.location.engine is Engine.POSTGRESQL
+
+    def _reopened(self) -> sqlalchemy.Engine:
+        if self._pid != os.getpid():
+            # The lock may have been held by a thread that is not there in the child.
+            _inherited.append((self._engine, self._lock))
+            self._engine, self._lock, self._pid = None, threading.Lock(), os.getpid()
+        with self._lock:
+            if self._engine is None:
+                self._engine = open_engine(self.location, create=self._create)
+            return self._engine
+
+    def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
+        """What `work` gives in one transaction, which is committed when it returns, and else leaves nothing.
+
+        It is done again where another transaction got in its way. `alone` waits until no other writes, and has others
+        wait. On PostgreSQL a commit whose answer was lost may have been made: whoever tries again must see that.
+        """
+        with told_of(self.location):
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    return self._write_once(work, alone=alone)
+                except DBAPIError as error:
+                    if not is_lost_race(error) or attempt == ATTEMPTS_MAX - 1:
+                        raise
+                time.sleep(random.uniform(0, _PAUSE_MAX_S))  # noqa: S311 - apart from others, no secret
+        raise AssertionError
+
+    def _write_once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+        with self.engine.begin() as connection:
+            if self.is_postgresql:
+                connection.execute(_ALONE if alone else _SHARED)
+            return work(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection in a transaction that only reads, all of it as of one moment."""
+        with told_of(self.location), self.engine.connect() as connection:
+            # SQLite's snapshot is of the first read; PostgreSQL has to be asked.
+            isolation = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
+            yield connection.execution_options(**READS_ONLY, **isolation)
+
+    def close(self) -> None:
+        """Close all connections of this process; a later use opens them again."""
+        self.is_closed = True
+        engine, self._engine = self._engine, None
+        if engine is not None and self._pid == os.getpid():
+            engine.dispose()

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading runs, their revisions and held reports, for people and programs: each reading as of one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import func, or_, select
+
+from agent_outcomes.ledger import schema
+from agent_outcomes.ledger.book.content import read_content
+from agent_outcomes.ledger.book.reports import ANYBODY
+from agent_outcomes.ledger.finding import find_run, where_of
+from agent_outcomes.ledger.ids import outcome_id_of, storable
+from agent_outcomes.ledger.resources import read_resource
+from agent_outcomes.ledger.rows import (
+    DeliveryRow,
+    DeliveryState,
+    HeldRow,
+    HeldState,
+    RevisionRow,
+    RunHistory,
+    RunRow,
+)
+from agent_outcomes.semconv import Change, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+
+    from agent_outcomes.ledger.book.reports import RunReference
+    from agent_outcomes.ledger.rows import RunFilter
+
+PAGE_ROWS: Final = 500
+_RUNS: Final = schema.runs.c
+_REVISIONS: Final = schema.revisions.c
+_PENDING: Final = schema.pending_runs.c
+
+
+def list_runs(connection: Connection, wanted: RunFilter) -> Iterator[RunRow]:
+    """The runs that are wanted with what stands of them, the last that ended first."""
+    left = wanted.limit
+    after: tuple[int, int] | None = None
+    while left is None or left > 0:
+        size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+        page = connection.execute(_runs_query(wanted, after).limit(size)).all()
+        standing = _standing(connection, [row.id for row in page])
+        for row in page:
+            yield _run_row(row, standing[row.id])
+        if len(page) < size:
+            return
+        after = page[-1].end_ns, page[-1].id
+        left = None if left is None else left - size
+
+
+def run_history(connection: Connection, reference: RunReference) -> RunHistory | None:
+    """All about the run that is meant; `None` if there is none. Raises `ReportRefused` where several match."""
+    found = find_run(connection, reference, ANYBODY, lock=False)
+    if found is None:
+        return None
+    row = connection.execute(_selected_runs().where(_RUNS.id == found.row)).one()
+    revisions = connection.execute(_revisions_query().where(_REVISIONS.run == found.row).order_by(_REVISIONS.revision))
+    listed = tuple(map(_revision_row, revisions))
+    deliveries, held = schema.deliveries, schema.held_reports
+    events = connection.execute(select(deliveries).where(deliveries.c.run == found.row).order_by(deliveries.c.id))
+    reports = connection.execute(_held_query().where(held.c.run == found.row).order_by(held.c.id))
+    return RunHistory(
+        _run_row(row, listed[-1]),
+        read_resource(connection, found.rows.resource),
+        listed,
+        tuple(map(_delivery_row, events)),
+        tuple(map(_held_row, reports)),
+    )
+
+
+def matching_runs(connection: Connection, reference: RunReference, limit: int) -> list[RunRow]:
+    """The runs that a reference names, the last that ended first."""
+    where = where_of(reference)
+    if where is None:
+        return []
+    query = _selected_runs().where(where).order_by(_RUNS.end_ns.desc(), _RUNS.id.desc()).limit(limit)
+    page = connection.execute(query).all()
+    standing = _standing(connection, [row.id for row in page])
+    return [_run_row(row, standing[row.id]) for row in page]
+
+
+def list_revisions(
+    connection: Connection, since_ns: int | None, until_ns: int | None, after_id: int
+) -> Iterator[RevisionRow]:
+    """All revisions written from `since_ns` on and before `until_ns`, in the order of writing."""
+    while True:
+        query = _revisions_query().where(_REVISIONS.id > after_id).order_by(_REVISIONS.id).limit(PAGE_ROWS)
+        if since_ns is not None:
+            query = query.where(_REVISIONS.recorded_ns >= since_ns)
+        if until_ns is not None:
+            query = query.where(_REVISIONS.recorded_ns < until_ns)
+        page = connection.execute(query).all()
+        yield from map(_revision_row, page)
+        if len(page) < PAGE_ROWS:
+            return
+        after_id = page[-1].id
+
+
+def list_held(connection: Connection, now_ns: int, *, orphans: bool) -> list[HeldRow]:
+    """The reports whose run has not arrived: those that still wait for it, or those that waited in vain."""
+    held = schema.held_reports.c
+    refused = held.state == HeldState.REFUSED.value
+    waiting = held.state == HeldState.HELD.value
+    which = or_(waiting & (held.expires_ns <= now_ns), refused) if orphans else waiting & (held.expires_ns > now_ns)
+    return list(map(_held_row, connection.execute(_held_query().where(which).order_by(held.id))))
+
+
+def _selected_runs() -> Select[Any]:
+    return select(schema.runs, _PENDING.run.label("pending")).join_from(
+        schema.runs, schema.pending_runs, _PENDING.run == _RUNS.id, isouter=True
+    )
+
+
+def _runs_query(wanted: RunFilter, after: tuple[int, int] | None) -> Select[Any]:
+    if wanted.state is State.PENDING:
+        # From the few that are pending to their runs, and not the other way round.
+        ended, row = _PENDING.end_ns, _PENDING.run
+        query = select(schema.runs, row.label("pending")).join_from(schema.pending_runs, schema.runs, row == _RUNS.id)
+    else:
+        ended, row = _RUNS.end_ns, _RUNS.id
+        query = _selected_runs()
+        if wanted.state is State.REPORTED:
+            query = query.where(_PENDING.run.is_(None))
+    if wanted.agent is not None:
+        query = query.where(_RUNS.agent_name == storable(wanted.agent))
+    if wanted.since_ns is not None:
+        query = query.where(ended >= wanted.since_ns)
+    if wanted.until_ns is not None:
+        query = query.where(ended < wanted.until_ns)
+    if after is not None:
+        query = query.where(or_(ended < after[0], (ended == after[0]) & (row < after[1])))
+    return query.order_by(ended.desc(), row.desc())
+
+
+def _standing(connection: Connection, runs: list[int]) -> dict[int, RevisionRow]:
+    last = (
+        select(_REVISIONS.run, func.max(_REVISIONS.revision).label("revision"))
+        .where(_REVISIONS.run.in_(runs))
+        .group_by(_REVISIONS.run)
+        .subquery()
+    )
+    query = _revisions_query(_REVISIONS.run.label("of")).join(
+        last, (last.c.run == _REVISIONS.run) & (last.c.revision == _REVISIONS.revision)
+    )
+    return {row.of: _revision_row(row) for row in connection.execute(query)}
+
+
+def _revisions_query(*further: ColumnElement[Any]) -> Select[Any]:
+    return select(schema.revisions, _RUNS.trace_id, _RUNS.span_id, *further).join_from(
+        schema.revisions, schema.runs, _REVISIONS.run == _RUNS.id
+    )
+
+
+def _held_query() -> Select[Any]:
+    held = schema.held_reports
+    return select(held, _RUNS.trace_id, _RUNS.span_id).join_from(
+        held, schema.runs, held.c.run == _RUNS.id, isouter=True
+    )
+
+
+def _run_row(row: Row[Any], standing: RevisionRow) -> RunRow:
+    return RunRow(
+        outcome_id_of(row.trace_id, row.span_id),
+        row.run_id,
+        row.agent_name,
+        row.status,
+        State.REPORTED if row.pending is None else State.PENDING,
+        row.end_ns,
+        row.accepted_ns,
+        standing,
+    )
+
+
+def _revision_row(row: Row[Any]) -> RevisionRow:
+    encoded = None if row.content is None else bytes(row.content)
+    return RevisionRow(
+        row.id,
+        outcome_id_of(row.trace_id, row.span_id),
+        row.revision,
+        None if row.change is None else Change(row.change),
+        row.reported_ns,
+        row.recorded_ns,
+        None if encoded is None else read_content(encoded),
+        encoded,
+        bytes(row.digest),
+    )
+
+
+def _delivery_row(row: Row[Any]) -> DeliveryRow:
+    return DeliveryRow(
+        row.id,
+        row.revision,
+        row.event,
+        DeliveryState(row.state),
+        row.reason,
+        row.message,
+        row.created_ns,
+        row.delivered_ns,
+    )
+
+
+def _held_row(row: Row[Any]) -> HeldRow:
+    return HeldRow(
+        row.id,
+        row.kind,
+        row.reference,
+        row.reported_by or None,
+        HeldState(row.state),
+        row.code,
+        None if row.trace_id is None else outcome_id_of(row.trace_id, row.span_id),
+        row.held_ns,
+        row.expires_ns,
+    )

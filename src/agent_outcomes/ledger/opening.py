@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a ledger: its file and who may read it, its connections, and its schema brought up to date under a lock."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, create_engine, event, inspect, text
+
+from agent_outcomes.ledger.errors import Meaning, error_of, told_of
+from agent_outcomes.ledger.location import Engine, LedgerError
+from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+    from agent_outcomes.ledger.location import Location
+
+BUSY_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5
+READS_ONLY: Final = {"ledger_reads_only": True}
+"""Execution options of a connection whose transactions write nothing: on SQLite they wait for nobody."""
+_CACHE_KIB: Final = 65_536
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+# Any number will do, as long as no other program takes the same.
+MIGRATION_LOCK: Final = 0x6F7574636F6D65
+LOCK_TIMEOUT: Final = "10s"
+
+
+def open_engine(location: Location, *, create: bool = True) -> sqlalchemy.Engine:
+    """An engine for this ledger, whose schema is the newest; with `create` a ledger that is not there is made.
+
+    Raises `LedgerError`, or `LedgerUnavailable` where trying again may help, naming the ledger and what to do; a ledger
+    of a newer schema, or a database that holds something else, is left untouched.
+    """
+    with told_of(location):
+        if location.path is not None:
+            _prepare_file(location, location.path, create=create)
+        engine = _sqlite(location.path) if location.path is not None else _postgresql(location)
+        try:
+            _bring_up_to_date(engine, location, create=create)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+
+def schema_of(connection: Connection) -> int | None:
+    """The version of the schema that is there, `None` where there is none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our constant
+    return None if found is None else int(found)
+
+
+def _prepare_file(location: Location, path: Path, *, create: bool) -> None:
+    if path.exists():
+        if not path.is_file():
+            raise error_of(location, Meaning("it is no file; name a file"))
+        return
+    if not create:
+        raise error_of(
+            location, Meaning("there is no such file; look at the path, or start the program that writes it")
+        )
+    if not path.parent.exists():
+        if not path.parent.parent.exists():
+            raise error_of(location, Meaning(f"its folder {path.parent} is missing; make it, or correct the path"))
+        path.parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    # SQLite would make it readable for all; its WAL gets the permissions of the file itself.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, _FILE_MODE))
+
+
+def _sqlite(path: Path) -> sqlalchemy.Engine:
+    def connect() -> sqlite3.Connection:
+        # Transactions are begun by us, as the driver would begin them too late for a lock.
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}"):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=_queue_pool(), pool_size=4, max_overflow=4)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads_only = connection.get_execution_options().get("ledger_reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _queue_pool() -> type[sqlalchemy.pool.Pool]:
+    from sqlalchemy.pool import QueuePool  # noqa: PLC0415 - beside the one use that has to name it
+
+    return QueuePool
+
+
+def _postgresql(location: Location) -> sqlalchemy.Engine:
+    try:
+        import psycopg  # noqa: PLC0415 - only who has the extra has the driver
+    except ImportError:
+        message = (
+            f"ledger {location}: the driver for PostgreSQL is missing; pip install 'otel-agent-outcomes[postgresql]'"
+        )
+        raise LedgerError(message) from None
+
+    def connect() -> Any:
+        return psycopg.connect(location.url, connect_timeout=CONNECT_TIMEOUT_S, application_name="agent-outcomes")
+
+    # By position, so that many rows go to the driver as plain tuples.
+    return create_engine(
+        "postgresql+psycopg://", creator=connect, paramstyle="format", pool_size=4, max_overflow=4, pool_pre_ping=True
+    )
+
+
+def _bring_up_to_date(engine: sqlalchemy.Engine, location: Location, *, create: bool) -> None:
+    with engine.connect().execution_options(**READS_ONLY) as connection:
+        found = schema_of(connection)
+    if found == SCHEMA_VERSION:
+        return
+    _refuse_newer(location, found)
+    if found is None and not create:
+        raise error_of(location, Meaning("it holds no ledger; look at the path, or start the program that writes it"))
+    with engine.begin() as connection:
+        if location.engine is Engine.POSTGRESQL:
+            connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_TIMEOUT})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        found = schema_of(connection)
+        _refuse_newer(location, found)
+        if found is None:
+            _refuse_tables_of_others(location, connection)
+        if found != SCHEMA_VERSION:
+            _migrate(connection)
+
+
+def _refuse_newer(location: Location, found: int | None) -> None:
+    if found is not None and found > SCHEMA_VERSION:
+        sentence = (
+            f"its schema is version {found}, and this release knows up to {SCHEMA_VERSION}; "
+            "upgrade otel-agent-outcomes here, or name another ledger"
+        )
+        raise error_of(location, Meaning(sentence))
+
+
+def _refuse_tables_of_others(location: Location, connection: Connection) -> None:
+    tables = set(inspect(connection).get_table_names())
+    # A file that another program keeps its data in is not ours to write to; on a server only names must not clash.
+    clash = tables if location.engine is Engine.SQLITE else tables & set(metadata.tables)
+    if clash:
+        raise error_of(location, Meaning("it holds tables of another program; give the ledger a database of its own"))
+
+
+def _migrate(connection: Connection) -> None:
+    # Slow to import, and seldom needed.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

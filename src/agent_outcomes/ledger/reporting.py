@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking reports: a repeat is answered as before, one of a run that has not arrived is held; the book judges."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sqlalchemy import delete, insert, literal_column, or_, select, update
+
+from agent_outcomes.ledger import schema
+from agent_outcomes.ledger.book import refusals
+from agent_outcomes.ledger.book.held import (
+    COST_REPEAT_NS,
+    encode_answer,
+    encode_held,
+    read_answer,
+    read_held,
+    repeat_key,
+)
+from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportState
+from agent_outcomes.ledger.book.reports import LateCost, LateReport
+from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised
+from agent_outcomes.ledger.finding import FoundRun, find_run, standing_of
+from agent_outcomes.ledger.ids import reserve, storable
+from agent_outcomes.ledger.recording import Entry, payloads_of
+from agent_outcomes.ledger.rows import HeldState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from agent_outcomes.ledger.accepting import Arrived
+    from agent_outcomes.ledger.book.policy import Policy
+    from agent_outcomes.ledger.book.reports import RunReference
+    from agent_outcomes.ledger.recording import Recording
+    from agent_outcomes.outcome.model import Outcome
+
+OUTCOME: Final = "outcome"
+COST: Final = "cost"
+# Written out, so that the databases see that the index of held reports is of them.
+_HELD: Final[ColumnElement[str]] = literal_column("'held'")
+
+
+class Reporting:
+    """Reports within a transaction that somebody else begins and commits."""
+
+    def __init__(self, recording: Recording, policy: Policy) -> None:
+        self._recording = recording
+        self._policy = policy
+
+    def take(
+        self, connection: Connection, report: LateReport | LateCost, now_ns: int, hold_ns: int | None
+    ) -> Report | None:
+        """The answer to a report; `None` if its run has not arrived, and it would have to be held.
+
+        `hold_ns` is given by whoever writes alone, so that no run arrives unseen: then it is held, or with 0 refused.
+        Raises `ReportRefused`.
+        """
+        key = None if report.idempotency_key is None else _digest_of(report.idempotency_key)
+        if key is not None and (answer := _answer_before(connection, key, report, now_ns)) is not None:
+            return answer
+        run = find_run(connection, report.reference, report.reporter, lock=True)
+        if run is None:
+            if hold_ns is None:
+                return None
+            return self._hold(connection, report, key, now_ns, hold_ns)
+        return self._take_of(connection, report, run, key, now_ns)
+
+    def join(self, connection: Connection, arrived: Sequence[Arrived], now_ns: int) -> None:
+        """Take the reports that were held for these runs, in the order in which they came."""
+        held = schema.held_reports.c
+        is_held = held.state == _HELD
+        if not arrived or connection.execute(select(held.id).where(is_held).limit(1)).first() is None:
+            return
+        runs = {name: each for each in reversed(arrived) for name in _names_of(each)}
+        for row in connection.execute(
+            select(held.id, held.reference, held.report)
+            .where(is_held, held.expires_ns > now_ns, held.reference.in_(runs))
+            .order_by(held.id)
+        ).all():
+            self._join_one(connection, row.id, bytes(row.report), runs[row.reference], now_ns)
+
+    def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
+        """Take what a run's own process has stated once more. Raises `ReportRefused`."""
+        made = judge_revised(outcome, standing_of(connection, run.row), self._policy, now_ns)
+        return self._record(connection, run, made, now_ns)
+
+    def _take_of(
+        self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, now_ns: int
+    ) -> Report:
+        standing = standing_of(connection, run.row)
+        expires_ns = None
+        if isinstance(report, LateCost):
+            if key is None:
+                key, expires_ns = repeat_key(report, run.outcome_id), now_ns + COST_REPEAT_NS
+                if (answer := _answer_before(connection, key, report, now_ns)) is not None:
+                    return answer
+            made: NewRevision | Report = add_cost(report, standing, now_ns)
+        else:
+            made = judge(report, standing, self._policy, now_ns)
+        answer = self._record(connection, run, made, now_ns)
+        if key is not None:
+            _remember(connection, _Answer(key, report.fingerprint, answer, run.row, now_ns, expires_ns))
+        return answer
+
+    def _record(self, connection: Connection, run: FoundRun, made: NewRevision | Report, now_ns: int) -> Report:
+        if isinstance(made, Report):
+            return made
+        payloads = payloads_of((made.record.event,), now_ns)
+        self._recording.write(connection, [Entry(run.row, run.end_ns, run.rows, made, now_ns, payloads)], now_ns)
+        return made.report
+
+    def _hold(
+        self, connection: Connection, report: LateReport | LateCost, key: str | None, now_ns: int, hold_ns: int
+    ) -> Report:
+        if hold_ns == 0:
+            raise refusals.not_found(report.reference.field)
+        encoded, reference = encode_held(report), _name_of(report.reference)
+        held = schema.held_reports.c
+        same = select(held.id).where(held.state == _HELD, held.reference == reference, held.report == encoded)
+        answer = Report(ReportState.HELD, report.reference.outcome_id)
+        if connection.execute(same.where(held.expires_ns > now_ns)).first() is not None:
+            return answer._replace(repeated=True)
+        (row,) = reserve(connection, schema.held_reports, 1)
+        connection.execute(
+            insert(schema.held_reports).values(
+                id=row,
+                kind=COST if isinstance(report, LateCost) else OUTCOME,
+                reference=reference,
+                report=encoded,
+                reported_by=storable(report.reporter.name),
+                idempotency_key=key,
+                state=HeldState.HELD.value,
+                held_ns=now_ns,
+                expires_ns=now_ns + hold_ns,
+            )
+        )
+        if key is not None:
+            _remember(connection, _Answer(key, report.fingerprint, answer, None, now_ns, None))
+        return answer
+
+    def _join_one(self, connection: Connection, held: int, report: bytes, arrived: Arrived, now_ns: int) -> None:
+        read = read_held(report)
+        run = FoundRun(
+            arrived.row,
+            arrived.ended.first.run.id,
+            arrived.ended.first.run.agent_name,
+            arrived.ended.first.run.end_ns,
+            self._recording.resources.rows_of(connection, arrived.ended.acceptance.resource),
+        )
+        state, code = HeldState.JOINED, None
+        try:
+            # Its key has the answer that it was held: what is remembered of a cost without one is another key.
+            self._take_of(connection, read, run, None, now_ns)
+        except ReportRefused as refused:
+            state, code = HeldState.REFUSED, refused.code.value
+        became = {"state": state.value, "code": code, "run": arrived.row}
+        connection.execute(update(schema.held_reports).where(schema.held_reports.c.id == held).values(became))
+        if read.idempotency_key is not None:
+            keys = schema.idempotency_keys
+            mine = keys.c.key == _digest_of(read.idempotency_key)
+            connection.execute(update(keys).where(mine).values(run=arrived.row))
+
+
+def _names_of(arrived: Arrived) -> list[str]:
+    run = arrived.ended.first.run
+    names = [f"outcome_id:{run.id}", f"trace_id:{run.trace_id:032x}"]
+    return names if run.run_id is None else [*names, f"run_id:{storable(run.run_id)}"]
+
+
+def _name_of(reference: RunReference) -> str:
+    return f"{reference.field}:{storable(getattr(reference, reference.field))}"
+
+
+def _digest_of(idempotency_key: str) -> str:
+    # Of any length and of any characters.
+    return hashlib.sha256(b"key:" + idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _answer_before(connection: Connection, key: str, report: LateReport | LateCost, now_ns: int) -> Report | None:
+    """The answer that was given under this key. Raises `ReportRefused` if that was to another report."""
+    keys = schema.idempotency_keys.c
+    found = connection.execute(
+        select(keys.fingerprint, keys.answer).where(
+            keys.key == key, or_(keys.expires_ns.is_(None), keys.expires_ns > now_ns)
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    # A cost's own key says already what makes two costs the same; another reason does not make them two.
+    if report.idempotency_key is not None and bytes(found.fingerprint) != report.fingerprint:
+        raise refusals.key_reused()
+    return read_answer(bytes(found.answer))
+
+
+class _Answer(NamedTuple):
+    """An answer to give again to the same report, until `expires_ns` if that is set."""
+
+    key: str
+    fingerprint: bytes
+    answer: Report
+    run: int | None
+    created_ns: int
+    expires_ns: int | None
+
+
+def _remember(connection: Connection, answer: _Answer) -> None:
+    keys = schema.idempotency_keys
+    connection.execute(delete(keys).where(keys.c.key == answer.key, keys.c.expires_ns <= answer.created_ns))
+    connection.execute(insert(keys).values({**answer._asdict(), "answer": encode_answer(answer.answer)}))
