@@ -219,6 +219,11 @@ def has_call_kind(attributes: Mapping[str, Any]) -> bool:
     return Role.MODEL in [role_of_word(roles, attributes.get(key)) for key, roles in KIND_ROLES.items()]
 
 
+def adds_up_calls(attributes: Mapping[str, Any]) -> bool:
+    """Whether the calls right below a span with these attributes report what those before them have used, too."""
+    return SPRING_AI_KIND in attributes
+
+
 def is_generated_name(name: str) -> bool:
     """Whether the name was made up by a framework, so that as a label it would only crowd out real ones."""
     return len(name) in _GENERATED_LENGTHS and _GENERATED_NAME.fullmatch(name) is not None

@@ -160,6 +160,11 @@ class Tally:
             self._count(span, -1)
         self._count(pair.both, 1)
 
+    def exchange(self, call: Call, other: Call) -> None:
+        """Count a call as this other one."""
+        self._count(call, -1)
+        self._count(other, 1)
+
     def _count(self, call: Call, times: int) -> None:
         for dimension, count in enumerate(call.tokens):
             if count is not None:

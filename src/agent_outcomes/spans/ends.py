@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_outcomes.run.conventions import adds_up_calls
 from agent_outcomes.run.folding import stated_for_run
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
@@ -144,7 +145,7 @@ class SpanEnds:
         ):
             # What it has gathered is nobody's.
             return self._close_alone(node, seen, is_unheard=bool(end.stated) or _holds_statement(node))
-        item = passed_on(gathered_by(node, []), own, end)
+        item = passed_on(gathered_by(node, [], sums=end.adds_up), own, end)
         moved = CLOSED
         while moved is CLOSED:
             above = nearest_open(node.parent)
@@ -195,7 +196,7 @@ class SpanEnds:
             node.context,
             likeness,
             own,
-            gathered=gathered_by(node, waiting),
+            gathered=gathered_by(node, waiting, sums=adds_up_calls(span.attributes)),
             is_open=bool(below),
             keeps_handoffs=self._keeps_handoffs,
         )

@@ -35,7 +35,8 @@ class StepEnd(NamedTuple):
 
     `pause` that it asked a human, `failure` how a model call failed; `has_failed` whether its status is ERROR; `stated`
     is what it states for the run above. `is_model_call` says that it called a model, `relays_pause` that what right
-    below it asked a human did so for the span above it.
+    below it asked a human did so for the span above it, `adds_up` that each call right below reports what those before
+    it have used, too.
     """
 
     pause: Finding | None = None
@@ -44,6 +45,7 @@ class StepEnd(NamedTuple):
     stated: Mapping[str, Any] | None = None
     is_model_call: bool = False
     relays_pause: bool = False
+    adds_up: bool = False
 
 
 WENT_WELL: Final = StepEnd()

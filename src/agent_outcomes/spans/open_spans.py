@@ -210,9 +210,17 @@ def contents_of(node: OpenSpan) -> tuple[Gathered | None, list[Gathered | Item]]
     return (None, []) if inbox is None else (inbox.folded, inbox.items[:])
 
 
-def gathered_by(node: OpenSpan, waiting: list[Candidate]) -> Gathered:
-    """What the span has gathered, with these candidates as agents that it called; read `version_of` before."""
+def gathered_by(node: OpenSpan, waiting: list[Candidate], *, sums: bool = False) -> Gathered:
+    """What the span has gathered, with these candidates as agents that it called; read `version_of` before.
+
+    `sums` says that the calls right below it report what those before them have used, too.
+    """
     folded, items = contents_of(node)
+    if sums:
+        # Imported where it is needed: such spans are Java's, which are read from files.
+        from agent_outcomes.spans.cumulative import each_by_itself  # noqa: PLC0415 - as said
+
+        items = each_by_itself(folded, items)
     return fold(folded, items, waiting)
 
 
