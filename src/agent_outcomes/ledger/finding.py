@@ -11,7 +11,7 @@ from sqlalchemy import select
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book import refusals
 from agent_outcomes.ledger.book.content import read_content
-from agent_outcomes.ledger.book.revisions import Standing
+from agent_outcomes.ledger.book.revisions import StandingRun
 from agent_outcomes.ledger.ids import outcome_id_of, storable
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.resources import ResourceRows
@@ -77,7 +77,7 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
     return runs.run_id == storable(reference.run_id)
 
 
-def standing_of(connection: Connection, run: int) -> Standing:
+def standing_of(connection: Connection, run: int) -> StandingRun:
     """What stands of the run in that row."""
     columns = schema.revisions.c
     last = connection.execute(
@@ -90,7 +90,7 @@ def standing_of(connection: Connection, run: int) -> Standing:
         message = "the run's revisions are gone or were pruned; ledger verify names the first difference"
         raise LedgerError(message)
     content = read_content(bytes(last.content))
-    return Standing(content.run, content.outcome, last.revision, bytes(last.digest))
+    return StandingRun(content.run, content.outcome, last.revision, bytes(last.digest))
 
 
 def _found(row: Row[*tuple[Any, ...]]) -> FoundRun:
