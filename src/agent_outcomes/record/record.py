@@ -16,6 +16,7 @@ from agent_outcomes.semconv import (
     AGENT_RUN_COST,
     AGENT_RUN_TOKENS,
     AGENT_RUNS,
+    Change,
     ErrorCategory,
     Instrument,
     State,
@@ -150,12 +151,21 @@ def record(
         postings += _outcome_postings(run, previous, costs, _REVERSAL, _ENTRY)
     if outcome.state is State.REPORTED:
         postings += _outcome_postings(run, outcome, costs, _ENTRY, _REVERSAL)
+    event = _event(run, outcome, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs)
+    if previous is not None:
+        event.attributes[semconv.AGENT_OUTCOME_CHANGE] = _change(previous, outcome)._value_
     return Record(
-        _event(run, outcome, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs),
+        event,
         tuple(postings),
         run.duration_s if revision == 0 else None,
         agent,
     )
+
+
+def _change(previous: Outcome, outcome: Outcome) -> Change:
+    if previous.state is not State.REPORTED:
+        return Change.REPORTED
+    return Change.CORRECTED if outcome.state is State.REPORTED else Change.RETRACTED
 
 
 def outcome_uid(run: Run, revision: int) -> str:

@@ -154,6 +154,21 @@ def test_reversed_refund_is_an_entry() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        (Outcome.success(), Outcome.success(label="sold"), "reported"),
+        (Outcome.success(label="sold"), Outcome.success(label="lost"), "corrected"),
+        (Outcome.success(value=0), Outcome.success(), "retracted"),
+    ],
+)
+def test_revision_says_what_it_changed(before: Outcome, after: Outcome, change: str) -> None:
+    """The result was stated, or another one, or taken back; the first revision changes nothing."""
+    made = record(RUN, after, 3, previous=before, reported_at_ns=99)
+    assert made.event.attributes["agent.outcome.change"] == change
+    assert "agent.outcome.change" not in record(RUN, before).event.attributes
+
+
+@pytest.mark.parametrize(
     ("outcome", "severity"),
     [
         (Outcome.success(), "INFO"),

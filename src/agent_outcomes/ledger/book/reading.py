@@ -14,18 +14,17 @@ from agent_outcomes import semconv
 from agent_outcomes.ledger.book.held import fingerprint_of
 from agent_outcomes.ledger.book.refusals import invalid
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, Reporter, RunReference
-from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, AttributeReader
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES, stated_attributes
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.statement import read_statement
-from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, is_a, own_value
+from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, METADATA_KEYS_MAX, is_a, own_value
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
-    from agent_outcomes.outcome.attribute_reader import Problem
     from agent_outcomes.outcome.keywords import AmountLike
     from agent_outcomes.outcome.statement import Statement
     from agent_outcomes.semconv import CostKind, OutcomeType, Status
@@ -97,11 +96,13 @@ _FIXES: Final[Mapping[ProblemKind, str]] = {
     ProblemKind.INVALID_TEXT: "takes text",
     ProblemKind.UNKNOWN_TYPE: "takes converted, escalated, deflected, unsuccessful or custom",
     ProblemKind.UNKNOWN_KIND: "takes llm, tool, human or other",
-    ProblemKind.INVALID_METADATA: "takes a JSON object of at most 32 keys and 16384 characters",
+    ProblemKind.INVALID_METADATA: f"takes JSON of up to {METADATA_KEYS_MAX} keys and {METADATA_LENGTH_MAX} characters",
 }
+# Other texts are shortened; metadata, which would be no JSON then, is lost.
+_OVERLONG: Final = Problem(ProblemKind.TEXT_TRUNCATED, semconv.AGENT_OUTCOME_METADATA)
 
 
-def read_report(reporter: Reporter = ANYBODY, **given: Unpack[ReportFields]) -> LateReport:
+def read_report(reporter: Reporter = ANYBODY, /, **given: Unpack[ReportFields]) -> LateReport:
     """A report on an outcome, read. States at least one of success, type, label, value, or retracts.
 
     A status is compared with the run's and changes nothing. Raises `ReportRefused` (INVALID_REPORT), which names each
@@ -131,7 +132,7 @@ def read_report(reporter: Reporter = ANYBODY, **given: Unpack[ReportFields]) -> 
     return report._replace(fingerprint=fingerprint_of(report))
 
 
-def read_cost(reporter: Reporter = ANYBODY, **given: Unpack[CostFields]) -> LateCost:
+def read_cost(reporter: Reporter = ANYBODY, /, **given: Unpack[CostFields]) -> LateCost:
     """A late cost, read; without a currency it is in USD, without a kind it is of kind other.
 
     Raises `ReportRefused` (INVALID_REPORT), which names each field that cannot be taken and never what was in it.
@@ -179,7 +180,7 @@ class _Reading:
     def judge(self, problems: tuple[Problem, ...] | list[Problem]) -> None:
         """Complain of the problems for which a report is refused."""
         for problem in problems:
-            fix = _FIXES.get(problem.kind)
+            fix = _FIXES.get(ProblemKind.INVALID_METADATA if problem == _OVERLONG else problem.kind)
             if fix is not None:
                 field = _FIELD_OF.get(problem.attribute, "metadata")
                 self.complain(field, f"{field} {fix}")
@@ -253,10 +254,11 @@ def _reference(reading: _Reading) -> RunReference:
 
 def _latest(reading: _Reading) -> bool:
     value = reading.get("run")
-    if value is None or value == "latest":
-        return value is not None
-    reading.complain("run", 'run takes "latest", or is left out')
-    return False
+    if value is None:
+        return False
+    if not is_a(value, str) or value != "latest":
+        reading.complain("run", 'run takes "latest", or is left out')
+    return True
 
 
 def _outcome_id(reading: _Reading) -> str | None:
