@@ -3,36 +3,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from opentelemetry.util.re import parse_env_headers
 
 from agent_outcomes.doctor.findings import Layer, export_line, failed, unset_line
-from agent_outcomes.doctor.targets import read_target, shown_url
-from agent_outcomes.otel_variables import (
-    GRPC,
-    HTTP,
-    GivenVariable,
-    OtlpSignal,
-    first_given,
-    nearest_protocol,
-    protocol_of,
-)
+from agent_outcomes.otel_variables import GRPC, HTTP, GivenVariable, OtlpSignal, first_given, protocol_of
+from agent_outcomes.otlp.endpoints import read_target, unusable
 from agent_outcomes.settings import lenient_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent_outcomes.doctor.findings import LayerFinding
-    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.otlp.endpoints import Target
 
-_COMPRESSIONS: Final[Mapping[str, tuple[str, ...]]] = {HTTP: ("none", "gzip", "deflate"), GRPC: ("gzip",)}
 _EXPORTER_PROTOCOLS: Final[Mapping[str, str]] = {"otlp_proto_grpc": GRPC, "otlp_proto_http": HTTP}
-_FILES: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,42 +89,9 @@ def _sdk_switch(environ: Mapping[str, str]) -> Iterator[LayerFinding]:
 
 
 def _problems(environ: Mapping[str, str], signal: OtlpSignal, protocol: GivenVariable) -> Iterator[LayerFinding]:
-    if protocol.value not in (GRPC, HTTP):
-        yield _unusable(
-            protocol,
-            f"there is an exporter for {GRPC} and one for {HTTP}",
-            nearest_protocol(protocol.value),
-        )
-        return
-    yield from _endpoint_problems(first_given(environ, "ENDPOINT", signal), protocol.value)
+    for given, reason, instead in unusable(environ, signal, protocol):
+        yield _unusable(given, reason, instead)
     yield from _header_problems(first_given(environ, "HEADERS", signal))
-    timeout = first_given(environ, "TIMEOUT", signal)
-    if timeout.value and not _is_positive_number(timeout.value):
-        yield _unusable(timeout, "it takes a number of seconds, more than 0", "10")
-    compression = first_given(environ, "COMPRESSION", signal)
-    known = _COMPRESSIONS[protocol.value]
-    if compression.value and compression.value.lower() not in known:
-        value = "gzip" if "gz" in compression.value.lower() else ""
-        yield _unusable(compression, f"{protocol.value} takes {' or '.join(known)}; unset means none", value)
-    for name in _FILES:
-        file = first_given(environ, name, signal)
-        if file.value and not os.access(file.value, os.R_OK):
-            yield _unusable(file, "there is no such file, or it cannot be read", None)
-
-
-def _endpoint_problems(endpoint: GivenVariable, protocol: str) -> Iterator[LayerFinding]:
-    if not endpoint.value:
-        return
-    try:
-        parts = urlsplit(endpoint.value)
-        is_url = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        yield _unusable(GivenVariable("...", endpoint.variable), "it is no URL such as http://localhost:4317", None)
-        return
-    if protocol == HTTP and not (is_url and parts.scheme in {"http", "https"}):
-        given = GivenVariable(shown_url(endpoint.value), endpoint.variable)
-        value = None if "://" in endpoint.value else f"http://{endpoint.value}"
-        yield _unusable(given, "a URL for HTTP begins with http:// or https://", value)
 
 
 def _header_problems(headers: GivenVariable) -> Iterator[LayerFinding]:
@@ -171,10 +126,3 @@ def _unusable(given: GivenVariable, reason: str, value: str | None) -> LayerFind
         variable=given.variable,
         value=value,
     )
-
-
-def _is_positive_number(text: str) -> bool:
-    try:
-        return 0 < float(text) < float("inf")
-    except ValueError:
-        return False

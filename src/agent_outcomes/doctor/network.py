@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from agent_outcomes.doctor.findings import LayerFinding
     from agent_outcomes.doctor.reach import Deadline, Proxy
-    from agent_outcomes.doctor.sending import Answer
-    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.doctor.sending import ProbeAnswer
     from agent_outcomes.otel_variables import OtlpSignal
+    from agent_outcomes.otlp.endpoints import Target
 
 _USUAL_PORTS: Final[Mapping[str, int]] = {GRPC: 4317, HTTP: 4318}
 # By OpenSSL's numbers: hostname mismatch, address mismatch, expired.
@@ -49,7 +49,7 @@ class _Contact:
 
     target: Target
     failure: LayerFinding | None = None
-    answer: Answer | None = None
+    answer: ProbeAnswer | None = None
 
 
 def check_network(

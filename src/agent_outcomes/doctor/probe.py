@@ -10,14 +10,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, LogRecord, ResourceLogs, ScopeLogs
@@ -38,21 +36,12 @@ from agent_outcomes.otel_variables import OtlpSignal
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
-    Response = ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse
 
 SERVICE_NAME: Final = "agent-outcomes-doctor"
 # Of its own name: as an `agent.outcome` event it would be counted among the outcomes.
 PROBE_NAME: Final = "agent_outcomes.doctor.probe"
 _TEXT: Final = "Sent by `agent-outcomes doctor`; it means nothing else."
-
-RESPONSES: Final[Mapping[OtlpSignal, type[Response]]] = {
-    OtlpSignal.TRACES: ExportTraceServiceResponse,
-    OtlpSignal.METRICS: ExportMetricsServiceResponse,
-    OtlpSignal.LOGS: ExportLogsServiceResponse,
-}
 
 
 def request_of(signal: OtlpSignal, temporality: str = "") -> Request:
@@ -61,13 +50,6 @@ def request_of(signal: OtlpSignal, temporality: str = "") -> Request:
     if signal is OtlpSignal.TRACES:
         return _traces(now_ns)
     return _logs(now_ns) if signal is OtlpSignal.LOGS else _metrics(now_ns, temporality)
-
-
-def rejected_by(response: Response) -> tuple[int, str]:
-    """How many items the receiver says it has thrown away, and its words."""
-    partial = response.partial_success
-    counts = ("rejected_spans", "rejected_data_points", "rejected_log_records")
-    return max(getattr(partial, name, 0) for name in counts), partial.error_message
 
 
 def _traces(now_ns: int) -> ExportTraceServiceRequest:

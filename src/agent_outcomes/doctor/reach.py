@@ -21,7 +21,7 @@ from agent_outcomes.otel_variables import HTTP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.otlp.endpoints import Target
 
 AnswerT = TypeVar("AnswerT")
 

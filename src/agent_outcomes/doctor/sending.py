@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import json
 import time
 import zlib
 from dataclasses import dataclass, replace
@@ -14,43 +12,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped]
 import requests
-from google.protobuf.message import DecodeError
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from agent_outcomes.doctor.probe import RESPONSES, rejected_by
 from agent_outcomes.doctor.reach import within
-from agent_outcomes.doctor.targets import redacted, shown_url
 from agent_outcomes.otel_variables import HTTP, OtlpSignal
+from agent_outcomes.otlp.answers import REPLY_MAX_BYTES
+from agent_outcomes.otlp.endpoints import redacted, shown_url
+from agent_outcomes.otlp.replies import PROTOBUF, inflated, media_type, partial_success, rejected_by, words_of
+from agent_outcomes.otlp.untraced import untraced
 from agent_outcomes.printable import printable
-from agent_outcomes.sdk.private_api import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from agent_outcomes.doctor.probe import Request
-    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.otlp.endpoints import Target
 
-BODY_MAX_BYTES: Final = 65_536
 TEXT_MAX: Final = 300
 # An authentication scheme is a word such as Basic, Bearer or Negotiate.
 _SCHEME_MAX: Final = 20
-_PROTOBUF: Final = "application/x-protobuf"
 _SUCCESSES: Final = range(200, 300)
 # A body that is compressed nevertheless is read as far as it has a bound.
 _HTTP_HEADERS: Final[Mapping[str, str]] = {
-    "content-type": _PROTOBUF,
+    "content-type": PROTOBUF,
     "user-agent": "agent-outcomes-doctor",
     "accept-encoding": "identity",
-}
-# What zlib takes for gzip or zlib by the first bytes; and a deflate stream without either's header.
-_WINDOWS: Final[Mapping[str, tuple[int, ...]]] = {
-    "gzip": (zlib.MAX_WBITS | 32,),
-    "x-gzip": (zlib.MAX_WBITS | 32,),
-    "deflate": (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS),
 }
 _STUBS: Final[Mapping[OtlpSignal, Any]] = {
     OtlpSignal.TRACES: TraceServiceStub,
@@ -60,7 +49,7 @@ _STUBS: Final[Mapping[OtlpSignal, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeAnswer:
     """What came back; neither status where nothing did, and then `text` says why.
 
     `clock_offset_s` is how far the receiver's clock is ahead of ours, `None` where the answer has no date.
@@ -81,17 +70,17 @@ class Answer:
         return self.is_otlp and (self.grpc_code == "OK" or self.http_status in _SUCCESSES)
 
 
-def send(target: Target, request: Request, limit_s: float) -> Answer:
+def send(target: Target, request: Request, limit_s: float) -> ProbeAnswer:
     """Send the probe, once, following no redirect. Never raises."""
     try:
         ask = _send_http if target.protocol == HTTP else _send_grpc
         answer = within(limit_s, lambda: untraced(lambda: ask(target, request, limit_s)))
     except Exception as error:  # noqa: BLE001 - clients raise a dozen classes, and each means: no answer
-        answer = Answer(text=_words(error))
+        answer = ProbeAnswer(text=_words(error))
     return cleaned(answer, target)
 
 
-def _send_http(target: Target, request: Request, limit_s: float) -> Answer:
+def _send_http(target: Target, request: Request, limit_s: float) -> ProbeAnswer:
     headers = {**_HTTP_HEADERS, **target.headers}
     body = request.SerializeToString()
     if target.compression in {"gzip", "deflate"}:
@@ -114,23 +103,15 @@ def _send_http(target: Target, request: Request, limit_s: float) -> Answer:
         )
         middle_s = (sent_at_s + time.time()) / 2
         # Not decoded there: before urllib3 2 what is bounded is the compressed body, and not what it becomes.
-        content = response.raw.read(BODY_MAX_BYTES, decode_content=False)
-    content = _inflated(content, response.headers.get("content-encoding", ""))
+        content = response.raw.read(REPLY_MAX_BYTES, decode_content=False)
+    content = inflated(content, response.headers.get("content-encoding", ""))
     return _http_answer(target.signal, response, content, middle_s)
 
 
-def _inflated(content: bytes, encoding: str) -> bytes:
-    """The body before its compression, at most `BODY_MAX_BYTES` of it; as it came where that cannot be told."""
-    for window in _WINDOWS.get(encoding.strip().lower(), ()):
-        with contextlib.suppress(zlib.error):
-            return zlib.decompressobj(window).decompress(content, BODY_MAX_BYTES)
-    return content
-
-
-def _http_answer(signal: OtlpSignal, response: requests.Response, content: bytes, middle_s: float) -> Answer:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    answer = Answer(
-        text=_body_text(kind, content),
+def _http_answer(signal: OtlpSignal, response: requests.Response, content: bytes, middle_s: float) -> ProbeAnswer:
+    kind = media_type(response.headers.get("content-type", ""))
+    answer = ProbeAnswer(
+        text=words_of(kind, content),
         http_status=response.status_code,
         location=response.headers.get("location", ""),
         challenge=response.headers.get("www-authenticate", ""),
@@ -139,24 +120,13 @@ def _http_answer(signal: OtlpSignal, response: requests.Response, content: bytes
     if response.status_code not in _SUCCESSES:
         return answer
     try:
-        rejected, words = _partial_success(signal, kind, content)
-    except (ValueError, TypeError, AttributeError, DecodeError):
+        rejected, words = partial_success(signal, kind, content)
+    except ValueError:
         return replace(answer, is_otlp=False)
     return replace(answer, text=words, rejected=rejected)
 
 
-def _partial_success(signal: OtlpSignal, kind: str, content: bytes) -> tuple[int, str]:
-    """Rejected items and words of a successful answer, in either encoding; raises where it is no OTLP answer."""
-    if not content.strip():
-        return 0, ""
-    if kind == "application/json":
-        partial = json.loads(content).get("partialSuccess") or {}
-        counts = (int(partial.get(name, 0)) for name in ("rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"))
-        return max(counts), str(partial.get("errorMessage", ""))
-    return rejected_by(RESPONSES[signal].FromString(content))
-
-
-def _send_grpc(target: Target, request: Request, limit_s: float) -> Answer:
+def _send_grpc(target: Target, request: Request, limit_s: float) -> ProbeAnswer:
     compression = grpc.Compression.Gzip if target.compression == "gzip" else grpc.Compression.NoCompression
     with _channel(target) as channel:
         sent_at_s = time.time()
@@ -165,14 +135,14 @@ def _send_grpc(target: Target, request: Request, limit_s: float) -> Answer:
                 request, timeout=limit_s, metadata=tuple(target.headers.items()), compression=compression
             )
         except grpc.RpcError as error:
-            return Answer(
+            return ProbeAnswer(
                 text=str(error.details() or ""),
                 grpc_code=error.code().name,
                 clock_offset_s=_grpc_offset_s(error, (sent_at_s + time.time()) / 2),
             )
         offset_s = _grpc_offset_s(call, (sent_at_s + time.time()) / 2)
     rejected, words = rejected_by(response)
-    return Answer(words, grpc_code="OK", clock_offset_s=offset_s, rejected=rejected)
+    return ProbeAnswer(words, grpc_code="OK", clock_offset_s=offset_s, rejected=rejected)
 
 
 def _channel(target: Target) -> grpc.Channel:
@@ -204,16 +174,6 @@ def _offset_s(date: str, middle_s: float) -> float | None:
         return None
 
 
-def _body_text(kind: str, content: bytes) -> str:
-    """The words in an answer's body: a google.rpc.Status as OTLP prescribes, or whatever text it is."""
-    if kind == _PROTOBUF:
-        try:
-            return str(Status.FromString(content).message)
-        except DecodeError:
-            return ""
-    return content[: TEXT_MAX * 4].decode(errors="replace")
-
-
 def _words(error: BaseException) -> str:
     """The innermost reason: what wraps it repeats the URL and object addresses."""
     seen: list[BaseException] = [error]
@@ -223,7 +183,7 @@ def _words(error: BaseException) -> str:
     return f"{type(inmost).__name__}: {inmost}"
 
 
-def cleaned(answer: Answer, target: Target) -> Answer:
+def cleaned(answer: ProbeAnswer, target: Target) -> ProbeAnswer:
     """Texts of one line and bounded length each, without anything that we had sent as a secret."""
     return replace(
         answer,

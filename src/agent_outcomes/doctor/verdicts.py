@@ -9,15 +9,15 @@ from urllib.parse import urljoin, urlsplit
 
 from agent_outcomes.doctor.findings import Layer, export_line, failed
 from agent_outcomes.doctor.reach import Language
-from agent_outcomes.doctor.targets import NO_URL, shown_url
 from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, OtlpSignal
+from agent_outcomes.otlp.endpoints import NO_URL, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_outcomes.doctor.findings import LayerFinding
-    from agent_outcomes.doctor.sending import Answer
-    from agent_outcomes.doctor.targets import Target
+    from agent_outcomes.doctor.sending import ProbeAnswer
+    from agent_outcomes.otlp.endpoints import Target
 
 CLOCK_OFF_MAX_S: Final = 60.0
 
@@ -48,7 +48,7 @@ _REMEDIES: Final[Mapping[int | str, str]] = {
 }
 
 
-def unanswered(target: Target, answer: Answer, language: Language) -> LayerFinding:
+def unanswered(target: Target, answer: ProbeAnswer, language: Language) -> LayerFinding:
     """A probe that got no answer in the language it was sent in."""
     place = f"{target.host}:{target.port}" if target.host else target.url
     if language is Language.TLS and not target.is_secure:
@@ -90,7 +90,7 @@ def plain_against_tls(target: Target) -> LayerFinding:
     )
 
 
-def refused(target: Target, answer: Answer, accepted: set[OtlpSignal], asked: set[OtlpSignal]) -> LayerFinding:
+def refused(target: Target, answer: ProbeAnswer, accepted: set[OtlpSignal], asked: set[OtlpSignal]) -> LayerFinding:
     """An answer that is no success; `accepted` are the signals among those `asked` that the same receiver takes."""
     status: int | str = answer.http_status or answer.grpc_code or 0
     if isinstance(status, int) and status in _REDIRECTS:
@@ -114,7 +114,7 @@ def _is_pipeline_missing(target: Target, accepted: set[OtlpSignal], asked: set[O
     return bool(accepted) and bool(_SIGNAL_PATH.search(target.url)) and not _DOUBLED_PATH.search(target.url)
 
 
-def clock_verdict(target: Target, answer: Answer) -> LayerFinding | None:
+def clock_verdict(target: Target, answer: ProbeAnswer) -> LayerFinding | None:
     """A clock that is off by more than a minute; `None` where it is not, or where the answer has no date."""
     offset_s = answer.clock_offset_s
     if offset_s is None or abs(offset_s) <= CLOCK_OFF_MAX_S:
@@ -129,7 +129,7 @@ def clock_verdict(target: Target, answer: Answer) -> LayerFinding | None:
     )
 
 
-def rejected_verdict(target: Target, answer: Answer) -> LayerFinding | None:
+def rejected_verdict(target: Target, answer: ProbeAnswer) -> LayerFinding | None:
     """An accepted request of which something was thrown away; `None` where nothing was."""
     if answer.rejected <= 0:
         return None
@@ -171,7 +171,7 @@ def _wrong_protocol(target: Target, seen: str, spoken: str) -> LayerFinding:
     )
 
 
-def _redirected(target: Target, answer: Answer) -> LayerFinding:
+def _redirected(target: Target, answer: ProbeAnswer) -> LayerFinding:
     location = _resolved(target.url, answer.location)
     variable = target.endpoint_variable
     value: str | None = None
@@ -214,7 +214,7 @@ def _may_be_offered(target: Target, location: str) -> bool:
     return is_own and (parts.scheme == "https" or not target.is_secure)
 
 
-def _unauthorized(target: Target, answer: Answer) -> LayerFinding:
+def _unauthorized(target: Target, answer: ProbeAnswer) -> LayerFinding:
     status = answer.http_status or answer.grpc_code
     sent = ", ".join(sorted(target.headers)) or "none"
     is_basic = answer.challenge.lower() == "basic" or "basic" in answer.text.lower()
@@ -230,7 +230,7 @@ def _unauthorized(target: Target, answer: Answer) -> LayerFinding:
     )
 
 
-def _no_otlp_there(target: Target, answer: Answer) -> LayerFinding:
+def _no_otlp_there(target: Target, answer: ProbeAnswer) -> LayerFinding:
     words = f": {answer.text}" if answer.is_otlp and answer.text else ""
     what = words if answer.is_otlp else ", but with something else than OTLP"
     seen = f"{shown_url(target.url)} answers {answer.http_status or answer.grpc_code}{what}"
@@ -270,7 +270,7 @@ def _right_endpoint(target: Target) -> str | None:
     return None if _SIGNAL_PATH.search(shown) else f"{shown.removesuffix('/')}{target.signal.path}"
 
 
-def _no_pipeline(target: Target, answer: Answer) -> LayerFinding:
+def _no_pipeline(target: Target, answer: ProbeAnswer) -> LayerFinding:
     signal = target.signal
     status = answer.http_status or answer.grpc_code
     return failed(
@@ -298,7 +298,7 @@ def _other_endpoint(target: Target, *, is_common: bool = False) -> str:
     return "http://HOST:4318" if is_common else f"http://HOST:4318{target.signal.path}"
 
 
-def _not_accepted(target: Target, answer: Answer) -> LayerFinding:
+def _not_accepted(target: Target, answer: ProbeAnswer) -> LayerFinding:
     status = answer.http_status or answer.grpc_code or "nothing"
     words = f": {answer.text}" if answer.text else ""
     remedy = _REMEDIES.get(status, "This is a failure of the receiver: its own log says why.")

@@ -6,11 +6,11 @@ The logs API lives under `opentelemetry._logs` until it is declared stable (open
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach, detach, set_value
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider, get_meter_provider
 from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.trace import NonRecordingSpan
@@ -19,12 +19,8 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from agent_outcomes.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry._logs import Logger
     from opentelemetry.trace import SpanContext, Tracer
-
-ResultT = TypeVar("ResultT")
 
 SEVERITY_NUMBERS = {number.value: number for number in SeverityNumber}
 
@@ -127,12 +123,3 @@ def run_context(context: SpanContext) -> Context:
     Made from scratch: the context in force when a span ends is that of its parent or of someone else's task.
     """
     return Context({_SPAN_KEY: NonRecordingSpan(context)})
-
-
-def untraced(ask: Callable[[], ResultT]) -> ResultT:
-    """The result of `ask`, of which no instrumentation makes spans, as the SDK's own exports make none."""
-    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))  # noqa: FBT003 - the API takes it by position
-    try:
-        return ask()
-    finally:
-        detach(token)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.began import Began
     from agent_outcomes.spans.facts import FactsOf, SpanFacts
 
-    Verdict = Callable[[SpanFacts], bool | None]
+    VerdictOf = Callable[[SpanFacts], bool | None]
     PriceOf = Callable[[ModelCall], object]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
@@ -97,7 +97,7 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
 
 
 def seen_as(
-    span: SpanFacts, attributes: Mapping[str, Any], verdict_of: Verdict | None, began: Began | None = None
+    span: SpanFacts, attributes: Mapping[str, Any], verdict_of: VerdictOf | None, began: Began | None = None
 ) -> tuple[Role, Likeness]:
     """What a span is in a run, and how agent-like it is by now; `began` is what it was at its start, if kept."""
     verdict = verdict_of(span) if verdict_of is not None else None
@@ -105,7 +105,7 @@ def seen_as(
     return role, likeness_of(attributes, span.scope, span.name, role, verdict=verdict)
 
 
-def standing_of(span: SpanFacts, verdict_of: Verdict | None, began: Began | None = None) -> Standing:
+def standing_of(span: SpanFacts, verdict_of: VerdictOf | None, began: Began | None = None) -> Standing:
     """What an open ancestor is now, and whether it can still turn agent-like before it ends.
 
     Spans at the edge of a process (server, client, messaging), tools and model calls, and spans that no GenAI
@@ -133,14 +133,14 @@ class Reading:
 
     __slots__ = ("facts_of", "price_of", "verdict_of")
 
-    def __init__(self, facts_of: FactsOf, verdict_of: Verdict | None, price_of: PriceOf | None) -> None:
+    def __init__(self, facts_of: FactsOf, verdict_of: VerdictOf | None, price_of: PriceOf | None) -> None:
         self.facts_of = facts_of
         self.verdict_of = verdict_of
         self.price_of = price_of
 
 
 def run_span_of(
-    chain: Iterable[tuple[Any, bool, Began | None]], facts_of: FactsOf, verdict_of: Verdict | None
+    chain: Iterable[tuple[Any, bool, Began | None]], facts_of: FactsOf, verdict_of: VerdictOf | None
 ) -> object | None:
     """The open span on which an outcome belongs that was stated below; `chain` leads from a span to its root.
 

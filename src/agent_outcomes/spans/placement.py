@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.statement import Statement
     from agent_outcomes.spans.facts import FactsOf, SpanFacts
     from agent_outcomes.spans.gathered import Candidate
-    from agent_outcomes.spans.marks import Verdict
+    from agent_outcomes.spans.marks import VerdictOf
     from agent_outcomes.spans.open_spans import Board, Inbox, OpenSpan
 
 WAITING_MAX: Final = 1_000
@@ -53,7 +53,7 @@ class Placement:
         facts_of: FactsOf,
         on_problem: Callable[[ProblemKind], None],
         on_wait: Callable[[], None],
-        verdict_of: Verdict | None,
+        verdict_of: VerdictOf | None,
     ) -> None:
         self._facts_of = facts_of
         self._on_problem = on_problem

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.spans.facts import FactsOf, SpanIds
-    from agent_outcomes.spans.marks import PriceOf, Verdict
+    from agent_outcomes.spans.marks import PriceOf, VerdictOf
     from agent_outcomes.spans.open_spans import Inbox
 
 OPEN_SPANS_MAX: Final = 10_000
@@ -81,7 +81,7 @@ class RunTracker:
         on_problem: Callable[[ProblemKind], None],
         on_wait: Callable[[], None],
         on_evicted: Callable[[], None] = lambda: None,
-        verdict_of: Verdict | None = None,
+        verdict_of: VerdictOf | None = None,
         price_of: PriceOf | None = None,
         keeps_handoffs: bool = False,
         keeps_ages: bool = False,

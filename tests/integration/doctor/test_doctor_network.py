@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from agent_outcomes.doctor.findings import EXIT_CODES, NETWORK_LAYERS, Layer
-from agent_outcomes.sdk.private_api import untraced
+from agent_outcomes.otlp.untraced import untraced
 from tests.integration.doctor.doctor_command import apply_fix, examine
 from tests.integration.doctor.doctor_servers import (
     SIGNALS,

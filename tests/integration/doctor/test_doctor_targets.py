@@ -14,8 +14,8 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
 
-from agent_outcomes.doctor.targets import read_target
 from agent_outcomes.otel_variables import GRPC, HTTP, GivenVariable, OtlpSignal
+from agent_outcomes.otlp.endpoints import read_target
 
 OTLP = "OTEL_EXPORTER_OTLP"
 EXPORTERS: dict[tuple[str, OtlpSignal], Any] = {

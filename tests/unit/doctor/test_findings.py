@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent_outcomes.doctor.environment import read_targets
 from agent_outcomes.doctor.findings import Layer, export_line, failed, ok, skipped, unset_line
 from agent_outcomes.doctor.report import as_json, report_of
-from agent_outcomes.doctor.sending import Answer, cleaned
+from agent_outcomes.doctor.sending import ProbeAnswer, cleaned
 from agent_outcomes.doctor.verdicts import refused
 from agent_outcomes.printable import printable
 
@@ -45,7 +45,7 @@ def redirected(location: str, endpoint: str = f"http://{HOST}:4318") -> LayerFin
     """What is said of a receiver at `endpoint` that answers 302 with this Location."""
     environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     target = read_targets(environ).targets[0]
-    answer = cleaned(Answer(http_status=302, location=location), target)
+    answer = cleaned(ProbeAnswer(http_status=302, location=location), target)
     return refused(target, answer, set(), {target.signal})
 
 
