@@ -93,27 +93,27 @@ class Answer:
     retry_after_s: float | None = None
 
 
-class Ruling(NamedTuple):
+class AnswerRuling(NamedTuple):
     """One row's right side."""
 
     verdict: Verdict
     reason: Reason
 
 
-_INVALID: Final = Ruling(Verdict.REFUSED, Reason.INVALID)
-_TOO_LARGE: Final = Ruling(Verdict.REFUSED, Reason.TOO_LARGE)
-_REDIRECTED: Final = Ruling(Verdict.MISCONFIGURED, Reason.REDIRECTED)
-_UNAUTHENTICATED: Final = Ruling(Verdict.MISCONFIGURED, Reason.UNAUTHENTICATED)
-_FORBIDDEN: Final = Ruling(Verdict.MISCONFIGURED, Reason.FORBIDDEN)
-_NO_SUCH_PATH: Final = Ruling(Verdict.MISCONFIGURED, Reason.NO_SUCH_PATH)
-_UNSUPPORTED: Final = Ruling(Verdict.MISCONFIGURED, Reason.UNSUPPORTED)
-_NOT_OTLP: Final = Ruling(Verdict.MISCONFIGURED, Reason.NOT_OTLP)
-_THROTTLED: Final = Ruling(Verdict.RETRY, Reason.THROTTLED)
-_UNAVAILABLE: Final = Ruling(Verdict.RETRY, Reason.UNAVAILABLE)
-_SERVER_ERROR: Final = Ruling(Verdict.RETRY, Reason.SERVER_ERROR)
-_TIMEOUT: Final = Ruling(Verdict.RETRY, Reason.TIMEOUT)
+_INVALID: Final = AnswerRuling(Verdict.REFUSED, Reason.INVALID)
+_TOO_LARGE: Final = AnswerRuling(Verdict.REFUSED, Reason.TOO_LARGE)
+_REDIRECTED: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.REDIRECTED)
+_UNAUTHENTICATED: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.UNAUTHENTICATED)
+_FORBIDDEN: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.FORBIDDEN)
+_NO_SUCH_PATH: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.NO_SUCH_PATH)
+_UNSUPPORTED: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.UNSUPPORTED)
+_NOT_OTLP: Final = AnswerRuling(Verdict.MISCONFIGURED, Reason.NOT_OTLP)
+_THROTTLED: Final = AnswerRuling(Verdict.RETRY, Reason.THROTTLED)
+_UNAVAILABLE: Final = AnswerRuling(Verdict.RETRY, Reason.UNAVAILABLE)
+_SERVER_ERROR: Final = AnswerRuling(Verdict.RETRY, Reason.SERVER_ERROR)
+_TIMEOUT: Final = AnswerRuling(Verdict.RETRY, Reason.TIMEOUT)
 
-HTTP_RULINGS: Final[Mapping[int, Ruling]] = {
+HTTP_RULINGS: Final[Mapping[int, AnswerRuling]] = {
     401: _UNAUTHENTICATED,
     402: _FORBIDDEN,  # a plan's limit
     403: _FORBIDDEN,
@@ -141,9 +141,9 @@ HTTP_RULINGS: Final[Mapping[int, Ruling]] = {
     511: _UNAUTHENTICATED,  # at a captive portal
 }
 """What a status but 2xx means; one that is not listed means what `_HTTP_CLASSES` says."""
-_HTTP_CLASSES: Final[Mapping[int, Ruling]] = {3: _REDIRECTED, 4: _INVALID, 5: _SERVER_ERROR}
+_HTTP_CLASSES: Final[Mapping[int, AnswerRuling]] = {3: _REDIRECTED, 4: _INVALID, 5: _SERVER_ERROR}
 
-GRPC_RULINGS: Final[Mapping[str, Ruling]] = {
+GRPC_RULINGS: Final[Mapping[str, AnswerRuling]] = {
     "CANCELLED": _UNAVAILABLE,
     "UNKNOWN": _SERVER_ERROR,
     "INVALID_ARGUMENT": _INVALID,
@@ -180,36 +180,36 @@ class Failure(StrEnum):
     CLOSED = "closed"
 
 
-FAILURES: Final[Mapping[Failure, Ruling]] = {
-    Failure.NOT_RESOLVED: Ruling(Verdict.RETRY, Reason.NOT_RESOLVED),
-    Failure.CONNECTION_REFUSED: Ruling(Verdict.RETRY, Reason.CONNECTION_REFUSED),
-    Failure.CONNECTION_LOST: Ruling(Verdict.RETRY, Reason.CONNECTION_LOST),
+FAILURES: Final[Mapping[Failure, AnswerRuling]] = {
+    Failure.NOT_RESOLVED: AnswerRuling(Verdict.RETRY, Reason.NOT_RESOLVED),
+    Failure.CONNECTION_REFUSED: AnswerRuling(Verdict.RETRY, Reason.CONNECTION_REFUSED),
+    Failure.CONNECTION_LOST: AnswerRuling(Verdict.RETRY, Reason.CONNECTION_LOST),
     Failure.TIMEOUT: _TIMEOUT,
-    Failure.UNREACHABLE: Ruling(Verdict.RETRY, Reason.UNREACHABLE),
-    Failure.TLS: Ruling(Verdict.MISCONFIGURED, Reason.UNTRUSTED),
-    Failure.UNREADABLE: Ruling(Verdict.RETRY, Reason.UNREADABLE),
-    Failure.REPLY_CUT: Ruling(Verdict.RETRY, Reason.REPLY_CUT),
-    Failure.REPLY_TOO_LARGE: Ruling(Verdict.MISCONFIGURED, Reason.REPLY_TOO_LARGE),
-    Failure.CANNOT_SEND: Ruling(Verdict.MISCONFIGURED, Reason.CANNOT_SEND),
-    Failure.CLOSED: Ruling(Verdict.RETRY, Reason.CLOSED),
+    Failure.UNREACHABLE: AnswerRuling(Verdict.RETRY, Reason.UNREACHABLE),
+    Failure.TLS: AnswerRuling(Verdict.MISCONFIGURED, Reason.UNTRUSTED),
+    Failure.UNREADABLE: AnswerRuling(Verdict.RETRY, Reason.UNREADABLE),
+    Failure.REPLY_CUT: AnswerRuling(Verdict.RETRY, Reason.REPLY_CUT),
+    Failure.REPLY_TOO_LARGE: AnswerRuling(Verdict.MISCONFIGURED, Reason.REPLY_TOO_LARGE),
+    Failure.CANNOT_SEND: AnswerRuling(Verdict.MISCONFIGURED, Reason.CANNOT_SEND),
+    Failure.CLOSED: AnswerRuling(Verdict.RETRY, Reason.CLOSED),
 }
 
 
-def of_http_status(status: int) -> Ruling | None:
+def of_http_status(status: int) -> AnswerRuling | None:
     """What a status means; `None` for a 2xx, which its body decides."""
     if status in _SUCCESSES:
         return None
     return HTTP_RULINGS.get(status) or _HTTP_CLASSES.get(status // 100, _NOT_OTLP)
 
 
-def of_grpc_code(code: str, retry_after_s: float | None) -> Ruling:
+def of_grpc_code(code: str, retry_after_s: float | None) -> AnswerRuling:
     """What a status code but OK means, by its name."""
     if code == "RESOURCE_EXHAUSTED" and retry_after_s is not None:
         return _THROTTLED
     return GRPC_RULINGS.get(code, _SERVER_ERROR)
 
 
-def answered(ruling: Ruling, message: str, retry_after_s: float | None = None) -> Answer:
+def answered(ruling: AnswerRuling, message: str, retry_after_s: float | None = None) -> Answer:
     """The answer of a ruling, with the receiver's words."""
     wait_s = None if ruling.verdict is Verdict.REFUSED else retry_after_s
     return Answer(*ruling, message=worded(message), retry_after_s=wait_s)
