@@ -71,7 +71,7 @@ LATE: Final = "(SELECT id FROM runs WHERE run_id = 'late-1')"
 
 def replaced(column: str, old: str, new: str) -> str:
     new_text = f"CAST(replace(CAST({column} AS TEXT), '{old}', '{new}') AS BLOB)"
-    return f"UPDATE revisions SET {column} = {new_text} WHERE run = {LATE} AND {column} LIKE '%{old}%'"
+    return f"UPDATE revisions SET {column} = {new_text} WHERE run = {LATE} AND instr(CAST({column} AS TEXT), '{old}')"
 
 
 TAMPERED: Final = {
@@ -107,7 +107,7 @@ TAMPERED: Final = {
     "a total": ("DELETE FROM totals WHERE instrument = 'agent.outcome.value'", "gone"),
     "a total's labels": ("UPDATE totals SET labels = replace(labels, 'support', 'other')", "other labels"),
     "a total that nobody posted to": (
-        "INSERT INTO totals SELECT max(id) + 1, 1, 'agent.runs', replace(labels, 'success', 'x'), 0, 7, 0, 1 FROM totals",
+        "INSERT INTO totals SELECT max(id) + 1, 1, 'agent.runs', '[]', 0, 7, 0, 1 FROM totals",
         "0 was posted",
     ),
     "a bucket's count": ('UPDATE durations SET "count" = "count" + 1 WHERE id = 1', "runs of"),
