@@ -72,14 +72,15 @@ def read_series(connection: Connection) -> Series:
         for row in connection.execute(select(names))
     }
     totals = tuple(
-        TotalRow(row.id, identities[row.identity], row.instrument, _labels(row.labels), _amount(row), row.start_ns)
+        TotalRow(row.id, identities[row.identity], row.instrument, labels_of(row.labels), _amount(row), row.start_ns)
         for row in connection.execute(select(schema.totals).order_by(schema.totals.c.id))
     )
     buckets: dict[tuple[int, str], list[BucketRow]] = {}
     for row in connection.execute(select(schema.durations).order_by(schema.durations.c.bucket)):
         buckets.setdefault((row.identity, row.labels), []).append(_bucket(row))
     durations = tuple(
-        DurationRow(identities[identity], _labels(labels), tuple(rows)) for (identity, labels), rows in buckets.items()
+        DurationRow(identities[identity], labels_of(labels), tuple(rows))
+        for (identity, labels), rows in buckets.items()
     )
     return Series(totals, durations)
 
@@ -97,7 +98,8 @@ def _amount(row: Row[Any]) -> Any:
     return Parts(row.quadrillions, row.whole, row.fraction).amount
 
 
-def _labels(labels: str) -> tuple[LabelValue, ...]:
+def labels_of(labels: str) -> tuple[LabelValue, ...]:
+    """Labels as a row keeps them, in the order of the instrument's attributes."""
     return tuple(json.loads(labels))
 
 
