@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_outcomes.ledger import forking, waiting
 from agent_outcomes.record import totals
 from agent_outcomes.sdk import emission, emitter, handover, run_durations, stale_sweep
 from agent_outcomes.spans import moves
@@ -26,6 +27,8 @@ MOVES: dict[str, Any] = {
     "note_event": handover.note_event,
     "RunDurations.put_down": run_durations._put_down,
     "StaleSweep._claim": stale_sweep.StaleSweep._claim,
+    **{name: each for name, each in vars(waiting).items() if inspect.isfunction(each)},
+    "_enter": forking._enter,
 }
 # They call, loop, suspend or make an object, which may have garbage collected.
 BREAKING = (
