@@ -14,6 +14,9 @@ from agent_outcomes.api import agent_run, open_run, record
 from agent_outcomes.instrumentation import late_exporters, pipelines
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.sdk import emitter, processor, setup
+from tests.postgresql import ledger_url, postgresql, postgresql_server
+
+__all__ = ["ledger_url", "postgresql", "postgresql_server"]  # fixtures for all
 
 # A shared machine is slow at times; what is slow for good, the time limit of each test catches.
 settings.register_profile("project", deadline=None)

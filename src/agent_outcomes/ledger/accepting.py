@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.revisions import first_revision
 from agent_outcomes.ledger.ids import reserve, run_key, storable
-from agent_outcomes.ledger.posting import Posting
+from agent_outcomes.ledger.posting import PostingSums
 from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.statements import insertion
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RunKey = tuple[bytes, bytes]
 
 
-class Ended(NamedTuple):
+class EndedRun(NamedTuple):
     """A run to accept, with all that can be made of it before the transaction."""
 
     acceptance: Acceptance
@@ -36,18 +36,18 @@ class Arrived(NamedTuple):
     """A run that a transaction has accepted: its row, and what a report of it has to find."""
 
     row: int
-    ended: Ended
+    ended: EndedRun
 
 
-def prepared(acceptances: Iterable[Acceptance], now_ns: int) -> dict[RunKey, Ended]:
+def prepared(acceptances: Iterable[Acceptance], now_ns: int) -> dict[RunKey, EndedRun]:
     """What the acceptances amount to, each run once, in the order of their ids."""
-    made: dict[RunKey, Ended] = {}
+    made: dict[RunKey, EndedRun] = {}
     for acceptance in acceptances:
         key = run_key(acceptance.run)
         if key not in made:
             first = first_revision(acceptance)
             own = () if acceptance.paused else (first.record.event,)
-            made[key] = Ended(acceptance, first, payloads_of((*own, *acceptance.further_events), now_ns))
+            made[key] = EndedRun(acceptance, first, payloads_of((*own, *acceptance.further_events), now_ns))
     # So that no two transactions that accept the same runs wait for each other.
     return dict(sorted(made.items()))
 
@@ -61,7 +61,7 @@ class Accepting:
         self._runs = insertion(schema.runs, dialect)
         self._pauses = insertion(schema.pauses, dialect)
 
-    def accept(self, connection: Connection, ended: dict[RunKey, Ended], now_ns: int) -> list[Arrived]:
+    def accept(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int) -> list[Arrived]:
         """Write what is not there yet; the runs that were not."""
         pauses = {key: each for key, each in ended.items() if each.acceptance.paused}
         if pauses:
@@ -69,7 +69,7 @@ class Accepting:
         runs = {key: each for key, each in ended.items() if not each.acceptance.paused}
         return self._write_runs(connection, self._new(connection, schema.runs, runs), now_ns)
 
-    def _new(self, connection: Connection, table: Table, ended: dict[RunKey, Ended]) -> dict[RunKey, Ended]:
+    def _new(self, connection: Connection, table: Table, ended: dict[RunKey, EndedRun]) -> dict[RunKey, EndedRun]:
         if not ended:
             return ended
         marks = ", ".join([f"({self._mark}, {self._mark})"] * len(ended))
@@ -79,7 +79,7 @@ class Accepting:
         there = {(bytes(trace_id), bytes(span_id)) for trace_id, span_id in connection.exec_driver_sql(sql, values)}
         return {key: each for key, each in ended.items() if key not in there} if there else ended
 
-    def _write_runs(self, connection: Connection, ended: dict[RunKey, Ended], now_ns: int) -> list[Arrived]:
+    def _write_runs(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int) -> list[Arrived]:
         if not ended:
             return []
         recording = self._recording
@@ -98,11 +98,11 @@ class Accepting:
         recording.write(connection, entries, now_ns)
         return arrived
 
-    def _write_pauses(self, connection: Connection, ended: dict[RunKey, Ended], now_ns: int) -> None:
+    def _write_pauses(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int) -> None:
         if not ended:
             return
         recording = self._recording
-        posting = Posting(recording.poster, connection, now_ns)
+        posting = PostingSums(recording.poster, connection, now_ns)
         rows: list[tuple[Any, ...]] = []
         events: list[tuple[None, None, int, int, bytes]] = []
         ids = reserve(connection, schema.pauses, len(ended))

@@ -109,7 +109,9 @@ def _count(connection: Connection, table: Table) -> int:
 
 def _size_bytes(connection: Connection) -> int:
     if connection.dialect.name == "postgresql":
-        sizes = text("SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name")
+        sizes = text(
+            "SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(CAST(:names AS text[])) AS name"
+        )
         return int(connection.execute(sizes, {"names": list(schema.metadata.tables)}).scalar() or 0)
     pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size"))
     return int(pages) * int(size)

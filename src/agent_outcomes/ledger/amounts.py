@@ -42,7 +42,7 @@ class Parts(NamedTuple):
         """The amount: a whole number as an int."""
         units = self.units
         whole, fraction = divmod(units, FRACTION)
-        return whole if fraction == 0 else EXACT.multiply(Decimal(units), _UNIT)
+        return whole if fraction == 0 else EXACT.multiply(Decimal(units), _UNIT).normalize(EXACT)
 
 
 _UNIT: Final = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.location import Location
 
-T = TypeVar("T")
+_Done = TypeVar("_Done")
 
 ATTEMPTS_MAX: Final = 20
 _PAUSE_MAX_S: Final = 0.05
@@ -75,7 +75,7 @@ class Database:
                 self._engine = open_engine(self.location, create=self._create)
             return self._engine
 
-    def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
+    def write(self, work: Callable[[Connection], _Done], *, alone: bool = False) -> _Done:
         """What `work` gives in one transaction, which is committed when it returns, and else leaves nothing.
 
         It is done again where another transaction got in its way. `alone` waits until no other writes, and has others
@@ -91,7 +91,7 @@ class Database:
                 time.sleep(random.uniform(0, _PAUSE_MAX_S))  # noqa: S311 - apart from others, no secret
         raise AssertionError
 
-    def _write_once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+    def _write_once(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:
         with self.engine.begin() as connection:
             if self.is_postgresql:
                 connection.execute(_ALONE if alone else _SHARED)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.book.reports import Reporter, RunReference
 
-MATCHES_MAX: Final = 100
+_MATCHES_MAX: Final = 100
 _OUTCOME_ID: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -50,7 +50,7 @@ def find_run(connection: Connection, reference: RunReference, reporter: Reporter
         .join_from(schema.runs, schema.resources, runs.resource == resources.id)
         .where(where)
         .order_by(runs.end_ns.desc(), runs.id.desc())
-        .limit(MATCHES_MAX)
+        .limit(_MATCHES_MAX)
     )
     if lock:
         query = query.with_for_update(of=schema.runs)
@@ -77,7 +77,7 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
     return runs.run_id == storable(reference.run_id)
 
 
-def standing_of(connection: Connection, run: int) -> StandingRun:
+def last_revision_of(connection: Connection, run: int) -> StandingRun:
     """What stands of the run in that row."""
     columns = schema.revisions.c
     last = connection.execute(

@@ -19,7 +19,7 @@ from agent_outcomes.ledger.amounts import FRACTION, WHOLE, Parts, units_of, unit
 from agent_outcomes.ledger.ids import reserve
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.statements import Prepared, insertion
-from agent_outcomes.record.totals import LabelLimits
+from agent_outcomes.record.totals import LabelLimits, Labels
 from agent_outcomes.semconv import AGENT_RUN_DURATION_METRIC, Instrument
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Dialect, Table
     from sqlalchemy.sql.dml import Update
 
-    from agent_outcomes.record.record import LabelValue, PlainPosting, Record
+    from agent_outcomes.record.record import PlainPosting, Record
     from agent_outcomes.run.model import Run
 
-Labels = tuple["LabelValue", ...]
 
 Key = tuple[int, str, Labels, int]
 """Identity, instrument, labels as they were given, and bucket."""
@@ -47,7 +46,7 @@ _WHOLE: Final[ColumnElement[int]] = literal_column(str(WHOLE))
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Series(NamedTuple):
+class SeriesKey(NamedTuple):
     """What one row counts: of durations a bucket of theirs."""
 
     identity: int
@@ -95,7 +94,7 @@ class Poster:
     def forget(self) -> None:
         """Know nothing: what was learnt may have been rolled back."""
         self.is_sure = True
-        self._rows: dict[Series, int] = {}
+        self._rows: dict[SeriesKey, int] = {}
         self.known: dict[Key, int] = {}
         self._limits = LabelLimits(self._texts_max)
         self._limits_of: dict[int, LabelLimits] = {}
@@ -110,7 +109,7 @@ class Poster:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LABELS_LOCK})"))
         self._learn(connection)
         bounded = self._limits_for(identity).bound(instrument, labels)
-        series = Series(identity, name, _encode(bounded), bucket)
+        series = SeriesKey(identity, name, _encode(bounded), bucket)
         row = self._rows.get(series)
         if row is None:
             row = self._made(connection, series, now_ns)
@@ -134,7 +133,7 @@ class Poster:
             .order_by(totals.id)
         )
         for row, identity, instrument, labels in rows:
-            self._learn_row(Series(identity, instrument, labels), row)
+            self._learn_row(SeriesKey(identity, instrument, labels), row)
             self._last_total = row
         rows = connection.execute(
             select(durations.id, durations.identity, durations.labels, durations.bucket)
@@ -142,17 +141,17 @@ class Poster:
             .order_by(durations.id)
         )
         for row, identity, labels, bucket in rows:
-            self._learn_row(Series(identity, AGENT_RUN_DURATION_METRIC.name, labels, bucket), row)
+            self._learn_row(SeriesKey(identity, AGENT_RUN_DURATION_METRIC.name, labels, bucket), row)
             self._last_duration = row
 
-    def _learn_row(self, series: Series, row: int) -> None:
+    def _learn_row(self, series: SeriesKey, row: int) -> None:
         self._rows[series] = row
         instrument = _INSTRUMENTS.get(series.instrument)
         # A newer release may count what this one does not know.
         if instrument is not None:
             self._limits_for(series.identity).restore(instrument, tuple(json.loads(series.labels)))
 
-    def _made(self, connection: Connection, series: Series, now_ns: int) -> int:
+    def _made(self, connection: Connection, series: SeriesKey, now_ns: int) -> int:
         table = schema.totals if series.bucket == _NO_BUCKET else schema.durations
         (row,) = reserve(connection, table, 1)
         if series.bucket == _NO_BUCKET:
@@ -168,7 +167,7 @@ class Poster:
         return row
 
 
-class Posting:
+class PostingSums:
     """What one transaction posts, added up, and written at its end in the order of the rows."""
 
     def __init__(self, poster: Poster, connection: Connection, now_ns: int) -> None:

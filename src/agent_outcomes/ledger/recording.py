@@ -10,7 +10,7 @@ from sqlalchemy import bindparam
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.encoding import encoded_event
 from agent_outcomes.ledger.ids import reserve
-from agent_outcomes.ledger.posting import Poster, Posting
+from agent_outcomes.ledger.posting import Poster, PostingSums
 from agent_outcomes.ledger.resources import Resources
 from agent_outcomes.ledger.rows import DeliveryState
 from agent_outcomes.ledger.statements import Prepared, insertion
@@ -61,7 +61,7 @@ class Recording:
 
     def write(self, connection: Connection, entries: Sequence[Entry], now_ns: int) -> None:
         """Write revisions, in this order."""
-        posting = Posting(self.poster, connection, now_ns)
+        posting = PostingSums(self.poster, connection, now_ns)
         posted = [posting.add(entry.rows.identity, entry.new.record, entry.new.run) for entry in entries]
         ids = reserve(connection, schema.revisions, len(entries))
         self._revisions.run(

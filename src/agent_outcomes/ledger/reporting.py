@@ -21,7 +21,7 @@ from agent_outcomes.ledger.book.held import (
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportState
 from agent_outcomes.ledger.book.reports import LateCost, LateReport
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised
-from agent_outcomes.ledger.finding import FoundRun, find_run, standing_of
+from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of
 from agent_outcomes.ledger.ids import reserve, storable
 from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.rows import HeldState
@@ -84,16 +84,16 @@ class Reporting:
 
     def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""
-        made = judge_revised(outcome, standing_of(connection, run.row), self._policy, now_ns)
+        made = judge_revised(outcome, last_revision_of(connection, run.row), self._policy, now_ns)
         return self._record(connection, run, made, now_ns)
 
     def _take_of(
         self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, now_ns: int
     ) -> Report:
-        standing = standing_of(connection, run.row)
+        standing = last_revision_of(connection, run.row)
         expires_ns = None
         if isinstance(report, LateCost):
-            if key is None:
+            if report.idempotency_key is None:
                 key, expires_ns = repeat_key(report, run.outcome_id), now_ns + COST_REPEAT_NS
                 if (answer := _answer_before(connection, key, report, now_ns)) is not None:
                     return answer
@@ -152,7 +152,7 @@ class Reporting:
         )
         state, code = HeldState.JOINED, None
         try:
-            # Its key has the answer that it was held: what is remembered of a cost without one is another key.
+            # Under its own key the answer is, and stays, that it was held.
             self._take_of(connection, read, run, None, now_ns)
         except ReportRefused as refused:
             state, code = HeldState.REFUSED, refused.code.value

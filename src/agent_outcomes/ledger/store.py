@@ -21,7 +21,7 @@ from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, Ru
 from agent_outcomes.ledger.database import Database
 from agent_outcomes.ledger.finding import find_run
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
-from agent_outcomes.ledger.posting import Posting
+from agent_outcomes.ledger.posting import PostingSums
 from agent_outcomes.ledger.recording import Recording
 from agent_outcomes.ledger.reporting import Reporting
 from agent_outcomes.limited_log import LimitedLog
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from agent_outcomes.record.record import PlainPosting
 
-T = TypeVar("T")
+_Done = TypeVar("_Done")
 
 HOLD_S: Final = 3600.0
 """How long a report waits for its run, by default."""
@@ -147,7 +147,7 @@ class Store:
         """Add to the totals what was counted about ourselves. Raises as `accept` does."""
 
         def work(connection: Connection) -> None:
-            posting = Posting(self._recording.poster, connection, time.time_ns())
+            posting = PostingSums(self._recording.poster, connection, time.time_ns())
             posting.add_postings(self._recording.resources.rows_of(connection, resource).identity, postings)
             posting.write()
 
@@ -239,8 +239,8 @@ class Store:
         except ReportRefused as refused:
             _log.warning("revision_refused", "a revision made in its run's own process was not recorded: %s", refused)
 
-    def _write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
-        def whole(connection: Connection) -> T:
+    def _write(self, work: Callable[[Connection], _Done], *, alone: bool = False) -> _Done:
+        def whole(connection: Connection) -> _Done:
             self._recording.begin()
             return work(connection)
 

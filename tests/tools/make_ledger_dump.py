@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a filled SQLite ledger of the schema of today as SQL text: `python -m tests.tools.make_ledger_dump FILE`.
+
+Made once for each version of the schema, and never again: that is what later ones are tested to open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+
+from agent_outcomes.ledger.book.reading import read_cost, read_report
+from agent_outcomes.ledger.book.reports import Reporter
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.store import Store
+from tests.acceptances import NS, SHOP, pending, random_acceptance
+
+RUNS = 24
+NOW = 1_750_000_000 * NS
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "outcomes.db"
+        store = Store.open(read_location(f"sqlite:///{path}"))
+        fill(store)
+        store.close()
+        with sqlite3.connect(path) as connection:
+            Path(sys.argv[1]).write_text("\n".join(connection.iterdump()) + "\n", encoding="utf-8")
+
+
+def fill(store: Store) -> None:
+    """Runs, reports, costs, a pause, a report that waits, and one that nobody will ever join."""
+    random = Random(11)
+    by = Reporter("ann", may_correct=True)
+    store.accept([random_acceptance(random, 100 + number) for number in range(RUNS)])
+    store.accept([pending(number, run_id=f"ticket-{number}") for number in range(1, 5)])
+    store.accept([pending(9)._replace(paused=True, resource=SHOP._replace(service_namespace="back"))])
+    for number in (1, 2):
+        report = read_report(by, run_id=f"ticket-{number}", success=True, value="19.99", currency="EUR")
+        store.report(report, now_ns=NOW)
+    store.report(read_report(by, run_id="ticket-1", success=False, reason="reopened", idempotency_key="k"), now_ns=NOW)
+    store.report(read_report(by, run_id="ticket-2", retract=True, reason="wrong ticket"), now_ns=NOW)
+    store.add_cost(read_cost(run_id="ticket-3", amount="50.00", currency="USD", kind="human"), now_ns=NOW)
+    store.report(read_report(run_id="unknown", success=True), now_ns=NOW, hold_s=1)
+    store.report(read_report(run_id="to come", success=True, idempotency_key="held"), now_ns=NOW, hold_s=10**9)
+
+
+if __name__ == "__main__":
+    main()

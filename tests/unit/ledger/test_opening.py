@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a ledger: where it may be, who may read it, which schema it has, and what is said where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
+from agent_outcomes.ledger.opening import open_engine, schema_of
+from agent_outcomes.ledger.rows import RunFilter
+from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
+from agent_outcomes.ledger.store import LedgerLimits, Store
+from agent_outcomes.settings import SettingsError
+from tests.acceptances import pending
+from tests.postgresql import PASSWORD
+
+if TYPE_CHECKING:
+    from tests.postgresql import PostgresqlServer
+
+DUMP = Path(__file__).parents[2] / "golden" / "ledger" / "schema_1.sql"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///outcomes.db", Path.cwd() / "outcomes.db"),
+        (" sqlite:////var/lib/out%20comes.db ", Path("/var/lib/out comes.db")),
+        ("SQLite:///a/b.db", Path.cwd() / "a/b.db"),
+    ],
+)
+def test_sqlite_url(url: str, path: Path) -> None:
+    """Three slashes stand before a path from the working folder, four before an absolute one."""
+    location = read_location(url)
+    assert (location.engine, location.path, str(location)) == ("sqlite", path, f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_url(scheme: str) -> None:
+    """A PostgreSQL URL is taken as libpq does, and its password is in nothing that may be shown."""
+    location = read_location(f"{scheme}://ann:geh%40im@db.example:6432/outcomes?sslmode=require&password=geheim")
+    assert location.path is None
+    assert location.url == "postgresql://ann:geh%40im@db.example:6432/outcomes?sslmode=require&password=geheim"
+    assert str(location) == "postgresql://ann@db.example:6432/outcomes"
+    assert "geh" not in repr(location)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "  ",
+        None,
+        7,
+        "outcomes.db",
+        "/var/lib/outcomes.db",
+        "mysql://root:geheim@host/db",
+        "sqlite://outcomes.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///folder/",
+        "sqlite:///a.db?mode=ro",
+        "sqlite:///a\x00.db",
+        "postgresql://",
+        "postgresql://ann:geheim@host",
+        "postgresql://ann:geheim@host/",
+        "postgresql://ann:geheim@host:port/db",
+        "postgresql://ann:geheim@host:99999/db",
+        "postgresql://ann:geheim@[::1/db",
+        "geheim",
+        "ann:geheim@host/db",
+    ],
+)
+def test_unusable_url(url: object) -> None:
+    """What is no URL of a ledger is an error that names the setting and what it takes, and shows no password."""
+    with pytest.raises(SettingsError, match=r"ledger is not usable.*give sqlite:///") as raised:
+        read_location(url)
+    assert "geheim" not in str(raised.value)
+
+
+def test_folder_and_file_are_private(tmp_path: Path) -> None:
+    """The folder is made for its owner alone, and so are the file and what SQLite puts beside it."""
+    old = os.umask(0)
+    try:
+        store = Store.open(read_location(f"sqlite:///{tmp_path}/data/outcomes.db"))
+        store.accept([pending(1)])
+        found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    finally:
+        os.umask(old)
+    assert found == dict.fromkeys(("outcomes.db", "outcomes.db-wal", "outcomes.db-shm"), 0o600)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    store.close()
+
+
+def test_durable(tmp_path: Path) -> None:
+    """Each commit is written through to the disk, and readers do not wait for writers."""
+    store = Store.open(read_location(f"sqlite:///{tmp_path}/outcomes.db"))
+    with store.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store.close()
+
+
+def test_schema_is_what_the_tables_say(ledger_url: str) -> None:
+    """What the migrations lead to is what the code works with, to the last index."""
+    engine = open_engine(read_location(ledger_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+        assert schema_of(connection) == SCHEMA_VERSION
+    engine.dispose()
+
+
+def test_first_schema_opens(tmp_path: Path) -> None:
+    """A filled ledger of the first schema is brought up to date, with everything in it, and works on."""
+    path = tmp_path / "outcomes.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(DUMP.read_text(encoding="utf-8"))
+        revisions = connection.execute("SELECT count(*), max(id) FROM revisions").fetchone()
+        runs = connection.execute("SELECT whole FROM totals WHERE instrument = 'agent.runs'").fetchall()
+    store = Store.open(read_location(f"sqlite:///{path}"))
+    status = store.status()
+    assert (status.schema, status.runs, status.paused, status.orphans) == (SCHEMA_VERSION, 28, 1, 1)
+    assert len(list(store.revisions())) == revisions[0] == 33
+    assert sum(row.amount for row in store.series().totals if row.instrument == "agent.runs") == 28
+    assert sum(whole for (whole,) in runs) == 28
+    store.accept([pending(77, run_id="to come")])
+    (row,) = store.runs(RunFilter(since_ns=pending(77).run.end_ns, until_ns=pending(77).run.end_ns + 1))
+    assert (row.state, row.standing.revision, row.standing.id) == ("reported", 1, revisions[1] + 2)
+    store.close()
+
+
+def test_newer_schema_is_left_alone(ledger_url: str) -> None:
+    """A ledger of a later release is refused with both numbers, and nothing in it is changed."""
+    location = read_location(ledger_url)
+    engine = open_engine(location)
+    newer = SCHEMA_VERSION + 3
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = :newer"), {"newer": f"{newer:04}"})  # noqa: S608 - our own name
+        connection.execute(text("CREATE TABLE from_the_future (id INTEGER)"))
+    before = None if location.path is None else location.path.read_bytes()
+    with pytest.raises(LedgerError, match=rf"version {newer}.*up to {SCHEMA_VERSION}; upgrade") as raised:
+        Store.open(location)
+    assert not isinstance(raised.value, LedgerUnavailable)
+    with engine.connect() as connection:
+        assert schema_of(connection) == newer
+    assert before is None or location.path is None or location.path.read_bytes() == before
+    engine.dispose()
+
+
+def test_opened_by_many_at_once(ledger_url: str) -> None:
+    """Of those that find no ledger one makes it, and the rest wait for that."""
+    location = read_location(ledger_url)
+    failed: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            open_engine(location).dispose()
+        except BaseException as error:  # noqa: BLE001 - judged below
+            failed.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_settings_of_a_ledger_are_kept(ledger_url: str) -> None:
+    """Limits that are given hold for who opens it later and gives none."""
+    location = read_location(ledger_url)
+    store = Store.open(location, limits=LedgerLimits(agents_max=2))
+    store.accept([pending(number, agent=f"agent-{number}") for number in range(1, 4)])
+    store.close()
+    again = Store.open(location)
+    again.accept([pending(4, agent="agent-4"), pending(5, agent="agent-2")])
+    names = {row.labels[0]: row.amount for row in again.series().totals if row.instrument == "agent.runs"}
+    assert names == {"agent-1": 1, "agent-2": 2, "_OTHER": 2}
+    again.close()
+
+
+def test_not_made(tmp_path: Path, postgresql: str) -> None:
+    """Who only reads makes no ledger where there is none."""
+    for url in (f"sqlite:///{tmp_path}/none.db", postgresql):
+        with pytest.raises(LedgerError, match=r"no such file|holds no ledger"):
+            Store.open(read_location(url), create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def unusable(location_url: str, words: str) -> LedgerError:
+    with pytest.raises(LedgerError, match=words) as raised:
+        Store.open(read_location(location_url))
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    assert PASSWORD not in str(raised.value)
+    return raised.value
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """Each names the file and the fix, and is left as it was."""
+    unusable(f"sqlite:///{tmp_path}/a/b/outcomes.db", f"{tmp_path}/a/b is missing; make it")
+    unusable(f"sqlite:///{tmp_path}", f"ledger {tmp_path}: it is no file; name a file")
+    no_database = tmp_path / "notes.txt"
+    no_database.write_text("dear diary, " * 500)
+    unusable(f"sqlite:///{no_database}", f"ledger {no_database}: it is no SQLite database; name another file")
+    assert no_database.read_text() == "dear diary, " * 500
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE customers (id INTEGER)")
+    unusable(f"sqlite:///{other}", "tables of another program; give the ledger a database of its own")
+    with sqlite3.connect(other) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]
+
+
+def test_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that stays is named, nothing is stored, and it works again when the lock is gone."""
+    monkeypatch.setattr("agent_outcomes.ledger.opening.BUSY_TIMEOUT_S", 0.05)
+    store = Store.open(read_location(f"sqlite:///{tmp_path}/outcomes.db"))
+    with sqlite3.connect(tmp_path / "outcomes.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match=r"outcomes\.db: another program has locked it; end that program"):
+            store.accept([pending(1)])
+        other.execute("ROLLBACK")
+    assert store.status().runs == 0
+    store.accept([pending(1)])
+    assert store.status().runs == 1
+    store.close()
+
+
+def test_damaged(tmp_path: Path) -> None:
+    """A damaged file is named with what to do, and accepts nothing."""
+    path = tmp_path / "outcomes.db"
+    store = Store.open(read_location(f"sqlite:///{path}"))
+    store.accept([pending(number) for number in range(1, 60)])
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(LedgerError, match=r"outcomes\.db: it is damaged; restore it"):
+        Store.open(read_location(f"sqlite:///{path}")).accept([pending(100)])
+
+
+def test_servers_that_cannot_be_used(postgresql_server: PostgresqlServer, postgresql: str) -> None:
+    """Each names the server and the fix, and shows no password."""
+    name = postgresql.rpartition("/")[2]
+    unusable(postgresql_server.url(name, password="wrong"), f"ledger@127.0.0.1.*{name}: the password is wrong")  # noqa: S106
+    unusable(postgresql_server.url("absent"), "no such database; create it with createdb")
+    refused = unusable(postgresql.replace(f":{postgresql_server.port}/", ":1/"), "cannot be reached; look whether")
+    assert isinstance(refused, LedgerUnavailable)
+    postgresql_server.execute("CREATE TABLE runs (id int)", name)
+    unusable(postgresql, "tables of another program; give the ledger a database of its own")
+
+
+def test_server_without_rights(postgresql_server: PostgresqlServer, postgresql: str) -> None:
+    """A user who may not make tables is told which right is missing."""
+    name = postgresql.rpartition("/")[2]
+    postgresql_server.execute("DROP ROLE IF EXISTS reader", name)
+    postgresql_server.execute("CREATE ROLE reader LOGIN PASSWORD 'p'", name)
+    unusable(f"postgresql://reader:p@127.0.0.1:{postgresql_server.port}/{name}", "lacks a right; GRANT CREATE")
