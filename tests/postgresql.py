@@ -109,7 +109,7 @@ class PostgresqlServer:
         """Run a statement of a test as the superuser."""
         place = f"host={self._folder} port={self.port} user={_USER} dbname={database}"
         with psycopg.connect(place, autocommit=True, connect_timeout=5) as connection:
-            done = connection.execute(sql.SQL(statement))  # type: ignore[arg-type] # a test's own text
+            done = connection.execute(sql.SQL(statement))
             return done.fetchall() if done.description else []
 
     def new_database(self) -> str:

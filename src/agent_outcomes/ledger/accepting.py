@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.revisions import first_revision
-from agent_outcomes.ledger.ids import reserve, run_key, storable
+from agent_outcomes.ledger.ids import reserve, run_key, storable, storable_ns
 from agent_outcomes.ledger.posting import PostingSums
 from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.statements import insertion
@@ -88,11 +88,11 @@ class Accepting:
         rows: list[tuple[Any, ...]] = []
         ids = reserve(connection, schema.runs, len(ended))
         for row, (key, each) in zip(ids, ended.items(), strict=True):
-            run, outcome = each.first.run, each.first.outcome
+            run, outcome, end_ns = each.first.run, each.first.outcome, storable_ns(each.first.run.end_ns)
             of = recording.resources.rows_of(connection, each.acceptance.resource)
             names = storable(run.run_id), storable(run.agent_name)
-            rows.append((row, *key, *names, outcome.status.value, run.end_ns, of.resource, now_ns))
-            entries.append(Entry(row, run.end_ns, of, each.first, run.end_ns, each.payloads))
+            rows.append((row, *key, *names, outcome.status.value, end_ns, of.resource, now_ns))
+            entries.append(Entry(row, end_ns, of, each.first, end_ns, each.payloads))
             arrived.append(Arrived(row, each))
         self._runs.run(connection, rows)
         recording.write(connection, entries, now_ns)
@@ -110,7 +110,7 @@ class Accepting:
             first = each.first
             of = recording.resources.rows_of(connection, each.acceptance.resource)
             posted = posting.add(of.identity, first.record, first.run)
-            name, end_ns = storable(first.run.agent_name), first.run.end_ns
+            name, end_ns = storable(first.run.agent_name), storable_ns(first.run.end_ns)
             rows.append((row, *key, name, of.resource, end_ns, now_ns, first.content, first.digest, posted))
             events += [(None, None, number, of.resource, payload) for number, payload in enumerate(each.payloads)]
         self._pauses.run(connection, rows)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select, text
+
+_NS_MAX: Final = 2**63 - 1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,11 @@ def run_key(run: Run) -> tuple[bytes, bytes]:
 def outcome_id_of(trace_id: bytes, span_id: bytes) -> str:
     """The outcome's id of a run's row."""
     return f"{bytes(trace_id).hex()}-{bytes(span_id).hex()}"
+
+
+def storable_ns(time_ns: int) -> int:
+    """A time that fits the columns of times; a span may have been given any."""
+    return min(max(time_ns, 0), _NS_MAX)
 
 
 def storable(content: str | None) -> str | None:

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, func, literal_column, select, text, update
 from agent_outcomes import semconv
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import FRACTION, WHOLE, Parts, units_of, units_of_seconds
-from agent_outcomes.ledger.ids import reserve
+from agent_outcomes.ledger.ids import reserve, storable_ns
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.statements import Prepared, insertion
 from agent_outcomes.record.totals import LabelLimits, Labels
@@ -206,7 +206,12 @@ class PostingSums:
         bucket.count += 1
         bucket.units += units
         if run.trace_flags & 1:
-            bucket.exemplar = (seconds, run.end_ns, run.trace_id.to_bytes(16, "big"), run.span_id.to_bytes(8, "big"))
+            bucket.exemplar = (
+                seconds,
+                storable_ns(run.end_ns),
+                run.trace_id.to_bytes(16, "big"),
+                run.span_id.to_bytes(8, "big"),
+            )
         return row, str(Parts.of_units(units).amount)
 
     def write(self) -> None:

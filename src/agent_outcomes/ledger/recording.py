@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import bindparam
 
 from agent_outcomes.ledger import schema
-from agent_outcomes.ledger.encoding import encoded_event
 from agent_outcomes.ledger.ids import reserve
 from agent_outcomes.ledger.posting import Poster, PostingSums
 from agent_outcomes.ledger.resources import Resources
 from agent_outcomes.ledger.rows import DeliveryState
 from agent_outcomes.ledger.statements import Prepared, insertion
+from agent_outcomes.otlp.encoding import encoded_event
 from agent_outcomes.semconv import State
 
 if TYPE_CHECKING:

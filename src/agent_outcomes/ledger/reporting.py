@@ -22,7 +22,7 @@ from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportSta
 from agent_outcomes.ledger.book.reports import LateCost, LateReport
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised
 from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of
-from agent_outcomes.ledger.ids import reserve, storable
+from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.rows import HeldState
 
@@ -147,7 +147,7 @@ class Reporting:
             arrived.row,
             arrived.ended.first.run.id,
             arrived.ended.first.run.agent_name,
-            arrived.ended.first.run.end_ns,
+            storable_ns(arrived.ended.first.run.end_ns),
             self._recording.resources.rows_of(connection, arrived.ended.acceptance.resource),
         )
         state, code = HeldState.JOINED, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +39,7 @@ def totals(store: Store) -> dict[str, Decimal | int]:
     sums: Counter[str] = Counter()
     for row in store.series().totals:
         sums[row.instrument] += row.amount  # type: ignore[assignment]
-    return dict(sums)  # type: ignore[arg-type]
+    return dict(sums)
 
 
 def report(store: Store, *, by: Reporter = CORRECTOR, now_ns: int = NOW, hold_s: float = 3600, **fields: Any) -> Report:
@@ -148,8 +149,9 @@ def test_idempotency_key(store: Store) -> None:
     before = state_of(store)
     years_later = NOW + 10 * 365 * 24 * 3600 * NS
     assert report(store, now_ns=years_later, **named) == first._replace(repeated=True)
-    for other in ({"success": False}, {"trace_id": f"{2:032x}"}, {"label": "closed"}):
-        refused(RefusalCode.IDEMPOTENCY_KEY_REUSED, lambda other=other: report(store, **{**named, **other}))
+    others: list[dict[str, Any]] = [{"success": False}, {"trace_id": f"{2:032x}"}, {"label": "closed"}]
+    for other in others:
+        refused(RefusalCode.IDEMPOTENCY_KEY_REUSED, partial(report, store, **{**named, **other}))
     refused(
         RefusalCode.IDEMPOTENCY_KEY_REUSED,
         lambda: cost(store, run_id="x", amount=1, currency="USD", idempotency_key=named["idempotency_key"]),
