@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.delivery.points import Attributes
     from agent_outcomes.ledger.rows import Identity, LedgerStatus, Series
 
-SERVICE_NAME: Final = "agent-outcomes-ledger"
+LEDGER_SERVICE_NAME: Final = "agent-outcomes-ledger"
 _INSTANCE: Final = "service.instance.id"
 _SECOND_NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _SECOND_NS
@@ -55,7 +55,7 @@ def of_totals(series: Series, ledger: LedgerFacts) -> Iterator[Measured]:
 
 def of_ledger(status: LedgerStatus, pending: Mapping[Age, int], ledger: LedgerFacts, now_ns: int) -> Iterator[Measured]:
     """What the ledger says about itself."""
-    resource = (("service.name", SERVICE_NAME), (_INSTANCE, ledger.id))
+    resource = (("service.name", LEDGER_SERVICE_NAME), (_INSTANCE, ledger.id))
     oldest_ns = status.oldest_waiting_ns
     waited_ns = 0 if oldest_ns is None else max(0, now_ns - oldest_ns)
     amounts = (
