@@ -28,6 +28,10 @@ GENAI_PRICES: Final = "genai-prices"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _SHOWN_MAX: Final = 80
+_LEDGER_URLS: Final = "the URL of a database, sqlite:///outcomes.db or postgresql://user@host/database, or none"
+_LEDGER_SCHEME: Final = Pattern(r"(?:sqlite|postgres(?:ql(?:\+psycopg)?)?):.+", re.ASCII | re.DOTALL)
+_NO_LEDGER: Final = "none"
+_POLICIES: Final = ("immutable", "latest", "own")
 
 
 class SettingsError(ValueError):
@@ -42,6 +46,7 @@ class Kind(NamedTuple):
     takes: str
     takes_as_text: str = ""
     show: Callable[[object], str] = repr
+    show_text: Callable[[str], str] = str
 
 
 class Setting(NamedTuple):
@@ -110,9 +115,37 @@ def _prices(text: str) -> str:
     return word
 
 
+def _checked_ledger(url: object) -> str | None:
+    if not isinstance(url, str):
+        raise ValueError  # noqa: TRY004 - as above
+    text = url.strip()
+    # What comes after the scheme is read where the ledger is opened.
+    if text != _NO_LEDGER and not _LEDGER_SCHEME.fullmatch(text):
+        raise ValueError
+    return None if text == _NO_LEDGER else text
+
+
+def _url_shown(text: str) -> str:
+    """What stands before the first colon: behind it there may be a password."""
+    scheme, colon, _ = text.partition(":")
+    return f"{scheme}:..." if colon else scheme
+
+
+def _ledger_shown(value: object) -> str:
+    return _url_shown(value) if isinstance(value, str) else f"({type(value).__name__})"
+
+
+def _checked_policy(policy: object) -> str:
+    if not isinstance(policy, str) or policy.lower() not in _POLICIES:
+        raise ValueError
+    return policy.lower()
+
+
 _LIMIT: Final = Kind(_checked_limit, _limit, f"a whole number from 0 to {LIMIT_MAX}")
 _SWITCH: Final = Kind(_checked_switch, _switch, "true or false")
 _TIME: Final = Kind(_checked_seconds, _seconds, f"a number of seconds from 0 (off) to {SECONDS_MAX}")
+_LEDGER: Final = Kind(_checked_ledger, _checked_ledger, _LEDGER_URLS, show=_ledger_shown, show_text=_url_shown)
+_POLICY: Final = Kind(_checked_policy, _checked_policy, "immutable, latest or own")
 _PRICES: Final = Kind(_checked_prices, _prices, f"{GENAI_PRICES!r} or a function", GENAI_PRICES, show=str)
 
 
@@ -129,6 +162,11 @@ class Settings(NamedTuple):
     evaluation_result: bool = False
     prices: Prices | str | None = None
     stale_after_s: float = 0.0
+    ledger: str | None = None
+    ledger_sync: bool = True
+    ledger_policy: str = "own"
+    ledger_hold_s: float = 3600.0
+    ledger_deliver: bool = True
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -150,6 +188,11 @@ class SettingsArguments(TypedDict, total=False):
     evaluation_result: bool | None
     prices: Prices | str | None
     stale_after_s: float | None
+    ledger: str | None
+    ledger_sync: bool | None
+    ledger_policy: str | None
+    ledger_hold_s: float | None
+    ledger_deliver: bool | None
 
 
 _ROWS: Final[Mapping[str, tuple[Kind, str]]] = {
@@ -163,6 +206,17 @@ _ROWS: Final[Mapping[str, tuple[Kind, str]]] = {
     "evaluation_result": (_SWITCH, "emit `gen_ai.evaluation.result` events, too"),
     "prices": (_PRICES, "`genai-prices`, or in Python a function: what model calls cost that report only tokens"),
     "stale_after_s": (_TIME, "report a run that is still open after so many seconds"),
+    "ledger": (
+        _LEDGER,
+        "keep every outcome in this database and deliver it from there: `sqlite:///outcomes.db`, `postgresql://...`",
+    ),
+    "ledger_sync": (_SWITCH, "commit a run before its span's end returns; else within 50 ms"),
+    "ledger_policy": (
+        _POLICY,
+        "`immutable` or `latest`: whether a late report may change a result; `own`: the ledger's, which begins as immutable",
+    ),
+    "ledger_hold_s": (_TIME, "how many seconds a late report is held for a run that is not there yet"),
+    "ledger_deliver": (_SWITCH, "deliver what the ledger holds from this process; else `ledger deliver` does"),
 }
 TABLE: Final = tuple(
     Setting(name, _ROWS[name][0], default, _ROWS[name][1]) for name, default in Settings._field_defaults.items()
@@ -246,7 +300,8 @@ def _read(setting: Setting, given: object, variables: Mapping[str, str]) -> obje
     try:
         return kind.parse(text)
     except ValueError:
-        raise SettingsError(_unusable_message(setting.variable, text, kind.takes_as_text or kind.takes)) from None
+        shown = kind.show_text(text)
+        raise SettingsError(_unusable_message(setting.variable, shown, kind.takes_as_text or kind.takes)) from None
 
 
 def _unusable_message(name: str, value: str, takes: str) -> str:

@@ -37,9 +37,18 @@ EXPECTED_VARIABLES = {
     "evaluation_result": "AGENT_OUTCOMES_EVALUATION_RESULT",
     "prices": "AGENT_OUTCOMES_PRICES",
     "stale_after_s": "AGENT_OUTCOMES_STALE_AFTER_S",
+    "ledger": "AGENT_OUTCOMES_LEDGER",
+    "ledger_sync": "AGENT_OUTCOMES_LEDGER_SYNC",
+    "ledger_policy": "AGENT_OUTCOMES_LEDGER_POLICY",
+    "ledger_hold_s": "AGENT_OUTCOMES_LEDGER_HOLD_S",
+    "ledger_deliver": "AGENT_OUTCOMES_LEDGER_DELIVER",
 }
 LIMITS = ["agents_max", "job_types_max", "labels_max"]
-SWITCHES = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_result"]
+OFF = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_result"]
+ON = ["ledger_sync", "ledger_deliver"]
+SWITCHES = OFF + ON
+TIMES = ["stale_after_s", "ledger_hold_s"]
+SECRET = "hunter2"
 
 
 def read(environ: dict[str, str], **arguments: Any) -> Settings:
@@ -47,9 +56,10 @@ def read(environ: dict[str, str], **arguments: Any) -> Settings:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """100 agents, 50 job types, 50 labels, nothing hidden, nothing emitted beside the outcome."""
-    off: dict[str, Any] = dict.fromkeys(SWITCHES, False)
-    assert read({}) == Settings(100, 50, 50, **off, prices=None, stale_after_s=0)
+    """100 agents, 50 job types, 50 labels, nothing hidden, nothing emitted beside the outcome, and no ledger."""
+    switches: dict[str, Any] = dict.fromkeys(OFF, False) | dict.fromkeys(ON, True)
+    others: dict[str, Any] = {"prices": None, "ledger": None, "ledger_policy": "own"}
+    assert read({}) == Settings(100, 50, 50, **switches, **others, stale_after_s=0, ledger_hold_s=3600)
 
 
 def test_every_setting_has_its_variable() -> None:
@@ -195,29 +205,77 @@ def test_bad_prices_are_named() -> None:
             read({}, prices=value)
 
 
+@pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize(
     ("text", "seconds"), [("0", 0), ("900", 900), ("0.5", 0.5), (" 1.25 ", 1.25), ("604800", 604800)]
 )
-def test_a_time_by_variable_or_argument(text: str, seconds: float) -> None:
+def test_a_time_by_variable_or_argument(name: str, text: str, seconds: float) -> None:
     """In seconds and parts of them, as a number of either kind."""
-    assert read({"AGENT_OUTCOMES_STALE_AFTER_S": text}).stale_after_s == seconds
-    assert read({"AGENT_OUTCOMES_STALE_AFTER_S": "7"}, stale_after_s=seconds).stale_after_s == seconds
+    assert getattr(read({VARIABLES[name]: text}), name) == seconds
+    assert getattr(read({VARIABLES[name]: "7"}, **{name: seconds}), name) == seconds
 
 
+@pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("text", ["-1", "soon", "604801", "1e3", "nan", "inf", "5 s", "\u0665", "9" * 400])
-def test_a_bad_time_names_its_variable(text: str) -> None:
+def test_a_bad_time_names_its_variable(name: str, text: str) -> None:
     """The error says which variable, what it was and what would do."""
     with pytest.raises(SettingsError) as caught:
-        read({"AGENT_OUTCOMES_STALE_AFTER_S": text})
-    assert str(caught.value).startswith("AGENT_OUTCOMES_STALE_AFTER_S=")
+        read({VARIABLES[name]: text})
+    assert str(caught.value).startswith(f"{VARIABLES[name]}=")
     assert str(caught.value).endswith(" is not usable; give a number of seconds from 0 (off) to 604800")
 
 
+@pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("value", [-1, 604801, 2**5000, True, "900", math.nan, math.inf, [5]])
-def test_a_bad_time_names_its_argument(value: Any) -> None:
+def test_a_bad_time_names_its_argument(name: str, value: Any) -> None:
     """Text is for variables."""
-    with pytest.raises(SettingsError, match=r"^stale_after_s="):
-        read({}, stale_after_s=value)
+    with pytest.raises(SettingsError, match=f"^{name}="):
+        read({}, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///outcomes.db", "sqlite:////srv/o.db", "postgresql://a:b@db/o", "postgres://db/o", "postgresql+psycopg://"],
+)
+def test_a_ledger_by_variable_or_argument(url: str) -> None:
+    """A URL by either; blanks around it are nothing, and the argument wins."""
+    variable = EXPECTED_VARIABLES["ledger"]
+    assert read({variable: f" {url} "}).ledger == read({}, ledger=f"{url}\n").ledger == url
+    assert read({variable: "sqlite:///other.db"}, ledger=url).ledger == url
+    assert read({variable: url}, ledger="none").ledger is None
+    assert read({variable: " none"}).ledger is None
+
+
+@pytest.mark.parametrize(
+    "text", [f"mysql://u:{SECRET}@db/o", f"u:{SECRET}@db", f"sqlite3:{SECRET}", f"postgresqls://u:{SECRET}@h/d", "db"]
+)
+def test_a_bad_ledger_is_named_without_its_password(text: str) -> None:
+    """What stands before the first colon is shown, and nothing behind it."""
+    variable = EXPECTED_VARIABLES["ledger"]
+    for name, reads in ((variable, lambda: read({variable: text})), ("ledger", lambda: read({}, ledger=text))):
+        with pytest.raises(SettingsError) as caught:
+            reads()
+        shown = f"{text.partition(':')[0]}:..." if ":" in text else text
+        assert str(caught.value).startswith(f"{name}={shown} is not usable; give the URL of a database, sqlite:///")
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "  ", 5, b"sqlite:///hunter2", ["sqlite:///hunter2"]])
+def test_a_ledger_that_is_no_text_is_named_by_its_type(value: Any) -> None:
+    """Its value may hold a password as well."""
+    with pytest.raises(SettingsError, match=r"^ledger=") as caught:
+        read({}, ledger=value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["immutable", "latest", "LATEST", "own"])
+def test_a_policy_is_one_of_three_words(word: str) -> None:
+    """In any case, by variable or argument."""
+    variable = EXPECTED_VARIABLES["ledger_policy"]
+    assert read({variable: word}).ledger_policy == read({}, ledger_policy=word).ledger_policy == word.lower()
+    for bad in ("newest", "immutable,latest"):
+        with pytest.raises(SettingsError, match=f"^{variable}={bad} is not usable; give immutable, latest or own$"):
+            read({variable: bad})
 
 
 def test_a_bad_variable_does_not_matter_where_the_argument_is_given() -> None:
@@ -257,15 +315,20 @@ def read_leniently(options: dict[str, object], environ: dict[str, str]) -> tuple
 
 GOOD: dict[str, tuple[object, str]] = {
     **dict.fromkeys(LIMITS, (7, "7")),
-    **dict.fromkeys(SWITCHES, (True, "yes")),
+    **dict.fromkeys(OFF, (True, "yes")),
+    **dict.fromkeys(ON, (False, "no")),
+    **dict.fromkeys(TIMES, (1.5, "1.5")),
     "prices": ("genai-prices", "genai-prices"),
-    "stale_after_s": (1.5, "1.5"),
+    "ledger": ("sqlite:///o.db", "sqlite:///o.db"),
+    "ledger_policy": ("latest", "latest"),
 }
 BAD_VALUES: dict[str, list[object]] = {
     **{name: ["7", -1, 501, 7.0, True, [7], {"is": 7}] for name in LIMITS},
     **{name: ["true", 1, 0, [True], {}] for name in SWITCHES},
+    **{name: ["900", -1, True, [5]] for name in TIMES},
     "prices": ["litellm", {"gpt-4o": 2.5}],
-    "stale_after_s": ["900", -1, True, [5]],
+    "ledger": ["outcomes.db"],
+    "ledger_policy": ["newest", True, ["latest"]],
 }
 
 
@@ -288,7 +351,7 @@ def test_leniently_a_bad_option_is_named_and_the_variable_or_default_taken(name:
     settings, complaints = read_leniently({name: value, other: 3}, {})
     (complaint,) = complaints
     default = str(getattr(Settings(), name)).lower()
-    shown = value if name == "prices" else repr(value)
+    shown = value if name in {"prices", "ledger"} else repr(value)
     assert complaint.startswith(f"{name}={shown} is not usable; give ")
     assert complaint.endswith(f"; {default} is used")
     assert settings == Settings(**{other: 3})  # type: ignore[arg-type]

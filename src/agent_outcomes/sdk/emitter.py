@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.metrics import MetricExport
     from agent_outcomes.settings import Settings
+
+StartT = TypeVar("StartT")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -210,6 +212,17 @@ class OutcomeEmitter:
         """Where the counters about ourselves stand: the meter provider's totals as soon as it has been needed."""
         export = self._export
         return self._early_health if export is None else export.totals
+
+    def noting_resources(self, start: StartT) -> StartT:
+        """`start` itself: providers have a resource of their own."""
+        return start
+
+    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002 - as of a ledger
+        """True: what was handed over is with its provider, and flushed there."""
+        return True
+
+    def shutdown(self) -> None:
+        """Nothing is kept here that would have to be ended."""
 
     @property
     def find_logger_provider(self) -> Callable[[], LoggerProvider | None]:

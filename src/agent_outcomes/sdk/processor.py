@@ -16,25 +16,24 @@ from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from agent_outcomes import semconv
 from agent_outcomes.foreign_exceptions import Guard, is_theirs, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.record.pauses import settlement_for
-from agent_outcomes.record.record import Posting
 from agent_outcomes.run.evidence import infer
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.sdk.duplicates import CLAIMS, FIRST_SPANS
 from agent_outcomes.sdk.emission import Emission
-from agent_outcomes.sdk.emitter import OutcomeEmitter
 from agent_outcomes.sdk.metrics import BEFORE_COLLECTION
+from agent_outcomes.sdk.mishaps import Mishaps
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
 from agent_outcomes.sdk.setup import finder, guarded, warn_without_global_lock
+from agent_outcomes.sdk.sinks import sink_for
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.sdk.stale_sweep import StaleSweep
-from agent_outcomes.semconv import DropReason, ProblemKind
+from agent_outcomes.semconv import DropReason
 from agent_outcomes.settings import read_settings
 from agent_outcomes.spans.tracker import RunTracker
 
@@ -50,7 +49,9 @@ if TYPE_CHECKING:
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.sdk.handover import Handover
+    from agent_outcomes.sdk.sinks import Sink
     from agent_outcomes.sdk.span_reader import IsRun
+    from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.settings import SettingsArguments
     from agent_outcomes.spans.facts import SpanFacts
 
@@ -90,6 +91,13 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         stale_after_s: report a run that has been open for so many seconds, as it stands: what was stated, else status
             `unknown` with evidence `stale`. Its end then adds its business result only. A thread looks for such runs
             while any span is open. 0, the default, never does.
+        ledger: the URL of a database that keeps every outcome, its later revisions and exact totals, and delivers them
+            by OTLP (extra `ledger`): nothing goes to the two providers then.
+        ledger_sync: commit a run before its span's end returns; otherwise a thread does within 50 ms.
+        ledger_policy: "immutable" or "latest", whether a late report may change a result; "own", the default: the
+            ledger's.
+        ledger_hold_s: how many seconds a late report made in this process is held for a run that is not there yet.
+        ledger_deliver: deliver from this process what the ledger holds; otherwise another one has to.
         tracer_provider: where outcome spans are made; the global one if not given.
 
     Raises:
@@ -110,15 +118,22 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     ) -> None:
         settings = read_settings(**arguments)
         self._user_is_run = is_run
-        self._guard = Guard(self._failed)
         prices = prices_of(settings.prices)
+        self._sink = sink_for(
+            finder(logger_provider, global_logger_provider),
+            finder(meter_provider, global_meter_provider),
+            settings,
+            tracer_provider,
+        )
+        self._mishaps = Mishaps(self._sink.post_health, lambda: self._emission.ready(self._sink.prepare_metrics))
+        self._guard = Guard(self._mishaps.failed)
         self._tracker = RunTracker(
             facts_of=SpanReader,
-            on_problem=self._note_problem,
+            on_problem=self._mishaps.note_problem,
             on_wait=self._look_after_waiting,
-            on_evicted=self._report_evictions,
+            on_evicted=lambda: self._mishaps.note_evictions(self._tracker.evicted_count),
             verdict_of=self._verdict_of if is_run is not None else None,
-            price_of=guarded(prices, self._count_error) if prices is not None else None,
+            price_of=guarded(prices, self._mishaps.count_error) if prices is not None else None,
             keeps_handoffs=settings.handoffs,
             keeps_ages=settings.stale_after_s > 0,
         )
@@ -126,16 +141,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._stale_sweep = (
             StaleSweep(settings.stale_after_s, self._settle_stale, self._has_open) if settings.stale_after_s else None
         )
-        self._sink = OutcomeEmitter(
-            finder(logger_provider, global_logger_provider),
-            finder(meter_provider, global_meter_provider),
-            settings,
-            tracer_provider,
-        )
         self._callbacks = SpanCallbacks(self._tracker)
-        self._start = self._callbacks.start
+        self._start = self._sink.noting_resources(self._callbacks.start)
         self._end = self._callbacks.end
-        self._emission = Emission(self._deliver, self._sink.give_up, self._failed)
+        self._emission = Emission(self._deliver, self._sink.give_up, self._mishaps.failed)
         self._board = self._tracker.board
         self._claimant = object()  # what claims name as their owner, so that they keep no processor
         self._at_exit = partial(_settle_waiting, weakref.ref(self))
@@ -145,12 +154,11 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         # Whether a start needs more than the tracker: at the first span, and for the sweep.
         self._attends = True
         self._is_shut_down = False
-        self._evicted_reported = 0
         warn_without_global_lock()
         PROCESSORS.add(self)
 
     @property
-    def sink(self) -> OutcomeEmitter:
+    def sink(self) -> Sink:
         """Where this processor's outcomes go."""
         return self._sink
 
@@ -181,7 +189,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def _survive(self, error: BaseException, resume: Callable[[S, BaseException | None], None], span: S) -> None:
         """Count a failure of ours; finish what a foreign exception has interrupted, and let that go on."""
         if not is_theirs(error):
-            self._failed(error)
+            self._mishaps.failed(error)
             return
         with self._guard:
             resume(span, error.__context__)
@@ -208,7 +216,10 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         self._emit()
 
     def shutdown(self) -> None:
-        """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises."""
+        """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises.
+
+        With a ledger it takes up to 5 s: what has not been delivered by then stays there.
+        """
         if self._stale_sweep is not None:
             self._stale_sweep.stop()
             self._settle_stale()
@@ -218,11 +229,18 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         atexit.unregister(self._at_exit)
         for claims in (CLAIMS, FIRST_SPANS):
             claims.release(self._claimant)
+        with self._guard:
+            self._sink.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """Settle the runs that have waited for an outer span for too long; all else is with its provider by now."""
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Settle the runs that have waited for an outer span for too long; all else is with its provider by now.
+
+        With a ledger: whether everything that was accepted by now has been delivered within the time. Never raises.
+        """
         self.settle_held()
-        return True
+        with self._guard:
+            return self._sink.flush(timeout_millis / 1000)
+        return False
 
     def settle_held(self) -> None:
         """Settle the runs that have waited for an outer span for too long. Never raises but what passes through."""
@@ -279,7 +297,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def note_problem(self, kind: ProblemKind) -> None:
         """Count a problem that no event can list. Never raises but what passes through."""
         with self._guard:
-            self._note_problem(kind)
+            self._mishaps.note_problem(kind)
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's open spans and counts; locks are made anew."""
@@ -351,31 +369,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
 
     def _verdict_of(self, facts: SpanFacts) -> bool | None:
         if self._user_is_run is not None and isinstance(facts, SpanReader):
-            with Guard(self._failed, is_theirs_in_given):  # the user's function must not cost them the outcome
+            with Guard(self._mishaps.failed, is_theirs_in_given):  # the user's function must not cost them the outcome
                 return self._user_is_run(facts.span)
         return None
-
-    def _note_problem(self, kind: ProblemKind) -> None:
-        self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
-        brief = semconv.PROBLEM_BRIEFS[kind]
-        _log.warning(f"problem_{kind.value}", "an agent outcome was not taken (%s): %s", kind.value, brief)
-        self._emission.ready(self._sink.prepare_metrics)
-
-    def _report_evictions(self) -> None:
-        count = self._tracker.evicted_count
-        new, self._evicted_reported = count - self._evicted_reported, count
-        self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED, (), new)])
-        _log.warning("evicted", "too many open spans; the oldest are no longer followed. Are spans never ended?")
-        self._emission.ready(self._sink.prepare_metrics)
-
-    def _failed(self, error: BaseException) -> None:
-        name = type(error).__qualname__
-        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %s", name)
-        self._count_error(error)
-
-    def _count_error(self, error: BaseException) -> None:
-        name = type(error).__qualname__
-        self._sink.post_health([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 
 
 def _settle_held() -> None:
