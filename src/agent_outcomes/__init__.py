@@ -12,7 +12,11 @@ An outcome is stated in one of four ways, by whose it is:
   another run, it is a called agent's, and the run's outcome is not touched.
 - `set_outcome(span, ...)`: the agent's whose span you hold.
 - `record_run(...)`: that of a run that is over.
+
+What becomes known later, in whatever process, is for `report_outcome` and `report_cost`, where there is a ledger.
 """
+
+from typing import TYPE_CHECKING
 
 from agent_outcomes._version import __version__
 from agent_outcomes.api.active_run import ActiveRun
@@ -30,6 +34,10 @@ from agent_outcomes.sdk.span_reader import IsRun
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
 from agent_outcomes.settings import SettingsArguments, SettingsError
 
+if TYPE_CHECKING:
+    from agent_outcomes.api.report import report_cost, report_outcome
+    from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState
+
 __all__ = [
     "ActiveRun",
     "AgentOutcomeSpanProcessor",
@@ -43,7 +51,11 @@ __all__ = [
     "Prices",
     "Problem",
     "ProblemKind",
+    "RefusalCode",
     "Remedy",
+    "Report",
+    "ReportRefused",
+    "ReportState",
     "SettingsArguments",
     "SettingsError",
     "Source",
@@ -55,6 +67,31 @@ __all__ = [
     "install",
     "record_outcome",
     "record_run",
+    "report_cost",
+    "report_outcome",
     "retry_after_s",
     "set_outcome",
 ]
+
+# Only who has a ledger needs them.
+_OF_LEDGER = {
+    "RefusalCode": "ledger.book.refusals",
+    "Report": "ledger.book.refusals",
+    "ReportRefused": "ledger.book.refusals",
+    "ReportState": "ledger.book.refusals",
+    "report_cost": "api.report",
+    "report_outcome": "api.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What is imported when it is first asked for. Raises `AttributeError` for any other name."""
+    module = _OF_LEDGER.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import importlib  # noqa: PLC0415 - as above
+
+    found: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = found
+    return found

@@ -30,8 +30,9 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _SHOWN_MAX: Final = 80
 _LEDGER_URLS: Final = "the URL of a database, sqlite:///outcomes.db or postgresql://user@host/database, or none"
 _LEDGER_SCHEME: Final = Pattern(r"(?:sqlite|postgres(?:ql(?:\+psycopg)?)?):.+", re.ASCII | re.DOTALL)
-_NO_LEDGER: Final = "none"
-_POLICIES: Final = ("immutable", "latest", "own")
+NO_LEDGER: Final = "none"
+OWN_POLICY: Final = "own"
+_POLICIES: Final = ("immutable", "latest", OWN_POLICY)
 
 
 class SettingsError(ValueError):
@@ -120,9 +121,9 @@ def _checked_ledger(url: object) -> str | None:
         raise ValueError  # noqa: TRY004 - as above
     text = url.strip()
     # What comes after the scheme is read where the ledger is opened.
-    if text != _NO_LEDGER and not _LEDGER_SCHEME.fullmatch(text):
+    if text != NO_LEDGER and not _LEDGER_SCHEME.fullmatch(text):
         raise ValueError
-    return None if text == _NO_LEDGER else text
+    return None if text == NO_LEDGER else text
 
 
 def _url_shown(text: str) -> str:
@@ -164,7 +165,7 @@ class Settings(NamedTuple):
     stale_after_s: float = 0.0
     ledger: str | None = None
     ledger_sync: bool = True
-    ledger_policy: str = "own"
+    ledger_policy: str = OWN_POLICY
     ledger_hold_s: float = 3600.0
     ledger_deliver: bool = True
 
@@ -237,6 +238,12 @@ def read_settings(environ: Mapping[str, str] | None = None, /, **arguments: Unpa
             raise TypeError(_unknown_message(f"argument {name}", name, VARIABLES.keys()))
     in_force: dict[str, Any] = {setting.name: _read(setting, given.get(setting.name), variables) for setting in TABLE}
     return Settings(**in_force)
+
+
+def read_setting(name: str, given: object = None, environ: Mapping[str, str] | None = None) -> object:
+    """One setting that is needed without the others, whatever they are. Raises `SettingsError` as `read_settings`."""
+    setting = next(setting for setting in TABLE if setting.name == name)
+    return _read(setting, given, os.environ if environ is None else environ)
 
 
 def lenient_settings(

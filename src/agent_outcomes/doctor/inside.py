@@ -16,6 +16,7 @@ from agent_outcomes.instrumentation.pipelines import Pipelines
 from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
 from agent_outcomes.outcome.text import asked
 from agent_outcomes.sdk.attachment import outcome_processor
+from agent_outcomes.sdk.emitter import OutcomeEmitter
 from agent_outcomes.sdk.private_api import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processor import PROCESSORS
 from agent_outcomes.sdk.sampler import can_drop_roots
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent_outcomes.doctor.program import SpanSeen
-    from agent_outcomes.sdk.emitter import OutcomeEmitter
     from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 
 # The SDK has no public way to ask for a provider's processors.
@@ -105,7 +105,8 @@ def _attached(provider: Any) -> list[AgentOutcomeSpanProcessor]:
 
 def _output(processors: list[AgentOutcomeSpanProcessor], outlet: _Outlet) -> Output:
     """The worst of what the processors would hand over to."""
-    outputs = [_output_of(outlet.finder_of(processor.sink), outlet) for processor in processors]
+    sinks = [processor.sink for processor in processors]
+    outputs = [_output_of(outlet.finder_of(sink), outlet) for sink in sinks if isinstance(sink, OutcomeEmitter)]
     return max(outputs, key=list(Output).index, default=Output.PRESENT)
 
 

@@ -33,7 +33,8 @@ from agent_outcomes.list_prices import prices_of
 from agent_outcomes.sdk.attachment import Attachments
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
-from agent_outcomes.settings import VARIABLES, SettingsError, lenient_settings
+from agent_outcomes.sdk.sinks import check_ledger
+from agent_outcomes.settings import NO_LEDGER, VARIABLES, SettingsError, lenient_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -117,9 +118,16 @@ def _unattended_settings(options: Mapping[str, object], complain: Callable[[str]
     except SettingsError as error:
         complain(f"{error}; none is used")
         settings = settings._replace(prices=None)
+    try:
+        check_ledger(settings)
+    except SettingsError as error:
+        complain(f"{error}; none is used")
+        settings = settings._replace(ledger=None)
+    # As an argument, `None` would have a variable read again, strictly.
     if settings.prices is None and VARIABLES["prices"] in os.environ:
-        # As an argument, `None` would have the variable read again, strictly.
         settings = settings._replace(prices=_no_price)
+    if settings.ledger is None:
+        settings = settings._replace(ledger=NO_LEDGER)
     return settings._asdict()
 
 
@@ -152,8 +160,8 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
         self._pipelines = pipelines
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the private pipelines; `False` if that took longer or failed. Never raises."""
-        return self._pipelines.flush(timeout_millis / 1000)
+        """Flush the private pipelines or the ledger; `False` if that took longer or failed. Never raises."""
+        return self._pipelines.flush(timeout_millis / 1000) if self._sink.uses_providers else super().force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         """Settle the runs that wait and flush the private pipelines in `EXIT_FLUSH_S`. Never raises.
@@ -186,7 +194,9 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
             self._deliver_last()
 
     def _deliver_last(self) -> None:
-        if not self._pipelines.end():
+        if not self._sink.uses_providers:
+            self._sink.shutdown()
+        elif not self._pipelines.end():
             super().shutdown()
 
 
@@ -251,7 +261,13 @@ class _Installation:
         flush_all([processor.settle_waiting], EXIT_FLUSH_S / 2)
         left_s = until_s - time.monotonic()
         flush_all(
-            [*self._attachments.flushes(), *pipelines.applications_flushes(), lambda: pipelines.flush(left_s)], left_s
+            [
+                *self._attachments.flushes(),
+                *pipelines.applications_flushes(),
+                lambda: pipelines.flush(left_s),
+                lambda: processor.sink.flush(left_s),
+            ],
+            left_s,
         )
 
     def end(self) -> None:
@@ -284,7 +300,7 @@ class _Installation:
             provider.add_span_processor(self._attachments.add(provider, self.processor, self._shut_down))
         if is_sdk_disabled():
             return
-        if self._pipelines is not None:
+        if self._pipelines is not None and self.processor.sink.uses_providers:
             self._pipelines.prepare(
                 logs=self._recipe.logger_provider is None, metrics=self._recipe.meter_provider is None
             )

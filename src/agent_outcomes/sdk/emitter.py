@@ -12,7 +12,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
@@ -29,6 +28,7 @@ from agent_outcomes.record.totals import Postings, Totals
 from agent_outcomes.sdk.handover import note_event
 from agent_outcomes.sdk.health import EVENT_HANDED_OVER, dropped, problem_postings, warn_of_mistakes
 from agent_outcomes.sdk.metrics import export_of
+from agent_outcomes.sdk.outcome_spans import emit_span
 from agent_outcomes.sdk.private_api import (
     SEVERITY_NUMBERS,
     ProviderLimits,
@@ -38,7 +38,6 @@ from agent_outcomes.sdk.private_api import (
     is_working,
     log_limits,
     run_context,
-    span_limits,
     working_log_processor,
 )
 from agent_outcomes.semconv import EVENT_NAME, SCOPE_NAME, DropReason, Signal
@@ -64,6 +63,8 @@ _log: Final = LimitedLog(logging.getLogger(__name__))
 
 class OutcomeEmitter:
     """Emits the event, posts to the totals of the meter provider, and puts the duration down beside them."""
+
+    uses_providers: Final = True
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class OutcomeEmitter:
             self._deliver_event(handover, handover.events[handover.next_event])
         if self._settings.outcome_span and not handover.is_span_made:
             handover.is_span_made = True
-            handover.health = (*handover.health, *self._emit_span(made.event, handover.context))
+            handover.health = (*handover.health, *emit_span(self._tracer_provider, made.event, handover.context))
         if handover.postings is None:
             handover.postings = self._postings_of(handover, made)
         self._emit_metrics(handover, made, handover.postings)
@@ -315,17 +316,6 @@ class OutcomeEmitter:
         if made.duration_s is not None and not handover.is_too_late:
             export.durations.put_down(handover, (made.duration_s, made.duration_labels, handover.context))
 
-    def _emit_span(self, event: Event, context: Context) -> list[PlainPosting]:
-        """Add the child span; it can only be exported with its trace, so it follows the trace's sampling."""
-        with _TRACER_GUARD:
-            tracer = trace.get_tracer(SCOPE_NAME, __version__, self._tracer_provider)
-            limits = span_limits(tracer)
-            attributes, _ = fit(event.attributes, limits.text_length_max, limits.attributes_max)
-            span = tracer.start_span(EVENT_NAME, context, attributes=attributes, start_time=event.timestamp_ns)
-            span.end(event.timestamp_ns)
-            return []
-        return [dropped(DropReason.ERROR, Signal.SPAN, 1)]
-
     def _find_logger(self) -> Logger | None:
         if self._logger is None:
             with self._provider_guard:
@@ -373,14 +363,6 @@ def _warn_of_no_logger_provider() -> None:
         "Call opentelemetry._logs.set_logger_provider(...), pass logger_provider= to "
         "AgentOutcomeSpanProcessor, or use agent_outcomes.install().",
     )
-
-
-def _tracer_raised(error: BaseException) -> None:
-    _log.warning("tracer_raised", "an outcome span was dropped: the tracer provider raised %r", error)
-
-
-# What it calls are samplers, processors and exporters of the application.
-_TRACER_GUARD: Final = Guard(_tracer_raised)
 
 
 def _span_context(event: Event) -> SpanContext:

@@ -218,7 +218,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Settle the runs that still wait for an outer span; later ones are counted as dropped. Never raises.
 
-        With a ledger it takes up to 5 s: what has not been delivered by then stays there.
+        A ledger accepts later ones, too. It delivers what it can within 5 s; the rest stays there.
         """
         if self._stale_sweep is not None:
             self._stale_sweep.stop()
@@ -327,7 +327,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if settlement.revision == 0 and not handover.is_claimed and not self._claim(settlement):
             return
         handover.is_claimed = True
-        if self._is_shut_down:
+        if self._is_shut_down and self._sink.uses_providers:
             self._sink.drop(DropReason.SHUTDOWN, handover)
             _log.warning(
                 "shutdown",

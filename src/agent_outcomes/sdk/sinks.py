@@ -29,7 +29,23 @@ def sink_for(
     """The sink that the settings ask for. Raises `SettingsError` for a ledger that cannot be opened."""
     if settings.ledger is None:
         return OutcomeEmitter(find_logger_provider, find_meter_provider, settings, tracer_provider)
+    _require_packages()
     # With the database's driver: it costs nobody who has no ledger.
     from agent_outcomes.sdk.ledger_sink import LedgerSink  # noqa: PLC0415
 
-    return LedgerSink(settings, tracer_provider)
+    return LedgerSink(settings, settings.ledger, tracer_provider)
+
+
+def check_ledger(settings: Settings) -> None:
+    """Open the ledger that the settings name, if any. Raises `SettingsError` where it cannot be opened."""
+    if settings.ledger is not None:
+        _require_packages()
+        from agent_outcomes.sdk.ledger_connection import connection_to  # noqa: PLC0415 - as above
+
+        connection_to(settings.ledger, settings)
+
+
+def _require_packages() -> None:
+    from agent_outcomes.ledger.requirements import require_packages  # noqa: PLC0415 - as above
+
+    require_packages()
