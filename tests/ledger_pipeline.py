@@ -94,7 +94,8 @@ def store_at(url: str) -> Store:
 def events_in(store: Store) -> list[SeenEvent]:
     """The events that wait to be delivered, in the order in which they came."""
     with store.database.reading() as connection:
-        rows = connection.execute(select(deliveries.c.payload).order_by(deliveries.c.id)).all()
+        waiting = select(deliveries.c.payload).where(deliveries.c.payload.is_not(None))
+        rows = connection.execute(waiting.order_by(deliveries.c.id)).all()
     return [_seen(LogRecord.FromString(row.payload)) for row in rows]
 
 

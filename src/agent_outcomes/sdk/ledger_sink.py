@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from agent_outcomes.sdk.ledger_connection import LedgerConnection
     from agent_outcomes.settings import Settings
 
-SHUTDOWN_S: Final = 5.0
+SHUTDOWN_S: Final = 4.0
+"""With what the interpreter itself takes to end, less than the five seconds of many a supervisor."""
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 

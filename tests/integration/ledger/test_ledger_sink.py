@@ -248,7 +248,7 @@ def test_what_is_counted_about_ourselves_is_posted_once(path: Path) -> None:
         ("sqlite://host/o.db", "ledger"),
         ("postgresql://user:hunter2@host:notaport/o", "ledger"),
         ("sqlite:///:memory:", "ledger"),
-        ("sqlite:////nonexistent/folder/o.db", "/nonexistent/folder"),
+        ("sqlite:////nonexistent/deep/folder/o.db", "/nonexistent/deep/folder"),
         ("oracle://user:hunter2@host/o", "ledger=oracle:..."),
     ],
 )

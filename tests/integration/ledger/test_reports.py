@@ -213,7 +213,7 @@ def test_what_cannot_be_read_names_each_field(
     [
         (f"mysql://u:{SECRET}@h/d", "ledger=mysql:... is not usable"),
         (f"postgresql://u:{SECRET}@h:port/d", "ledger is not usable"),
-        ("sqlite:////nonexistent/o.db", "/nonexistent/o.db"),
+        ("sqlite:////nonexistent/deeper/o.db", "/nonexistent/deeper/o.db"),
         ("none", "no ledger is named"),
     ],
 )
