@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.doctor.around import check_program
 from agent_outcomes.doctor.environment import read_targets
-from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, ok, skipped
+from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, LayerState, ok, skipped
 from agent_outcomes.doctor.inside import look_inside
+from agent_outcomes.doctor.ledger import check_ledger
 from agent_outcomes.doctor.network import check_network
 from agent_outcomes.doctor.program_verdicts import judge_environment, judge_program
 from agent_outcomes.doctor.reach import Deadline
@@ -86,7 +87,8 @@ def examine(
     way = Deadline(min(TIMEOUT_S, timeout_s / 2)) if command else deadline
     settings = read_targets(environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
-    findings += check_network(settings.targets, settings.switched_off, _temporality(environ), way)
+    network = check_network(settings.targets, settings.switched_off, _temporality(environ), way)
+    findings += [*network, *check_ledger(environ, way, is_way_open=_is_open(network))]
     if command:
         findings += check_program(command, environ, deadline.left_s(), output_to_stderr=output_to_stderr)
     else:
@@ -104,8 +106,14 @@ def check(timeout_s: float = TIMEOUT_S) -> Diagnosis:
     settings = read_targets(os.environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
     findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look_inside(), os.environ)]
-    findings += check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
+    network = check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
+    ledger = check_ledger(os.environ, deadline, is_way_open=_is_open(network), looks_inside=True)
+    findings += [*network, *ledger]
     return report_of(findings)
+
+
+def _is_open(network: Sequence[LayerFinding]) -> bool:
+    return not any(finding.state is LayerState.FAIL for finding in network)
 
 
 def _temporality(environ: Mapping[str, str]) -> str:

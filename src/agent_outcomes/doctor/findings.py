@@ -25,6 +25,7 @@ class Layer(StrEnum):
     OUTPUTS = "outputs"
     RUNS = "runs"
     OUTCOMES = "outcomes"
+    LEDGER = "ledger"
     DNS = "dns"
     CONNECT = "connect"
     TLS = "tls"
@@ -71,6 +72,7 @@ EXIT_CODES: Final[Mapping[Layer, int]] = {
     Layer.OUTPUTS: 15,
     Layer.RUNS: 16,
     Layer.OUTCOMES: 17,
+    Layer.LEDGER: 18,
     Layer.DNS: 20,
     Layer.CONNECT: 21,
     Layer.TLS: 22,
@@ -93,6 +95,7 @@ MEANINGS: Final[Mapping[Layer, str]] = {
     Layer.OUTPUTS: "there are a logger and a meter provider to take events and metrics",
     Layer.RUNS: "spans are seen, and one of them is an agent's",
     Layer.OUTCOMES: "every run's outcome is handed over",
+    Layer.LEDGER: "the ledger, if any, opens and can be written, and what it holds is delivered",
     Layer.DNS: "the endpoint's host name resolves",
     Layer.CONNECT: "something listens on its port",
     Layer.TLS: "both sides speak TLS, with a certificate that can be trusted, or neither does",

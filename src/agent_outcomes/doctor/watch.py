@@ -24,7 +24,7 @@ import agent_outcomes
 from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.program import SpanSeen, to_json
 from agent_outcomes.sdk.attachment import outcome_processor
-from agent_outcomes.sdk.emitter import OutcomeEmitter
+from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.spans.marks import NO_AGENT, seen_as
 
@@ -64,8 +64,7 @@ class _Watch:
         """Watch the providers there are, and those to come."""
         _after(TracerProvider, "__init__", lambda provider, _: self.add(provider))
         _after(TracerProvider, "add_span_processor", self._note_place)
-        _after(OutcomeEmitter, "deliver", lambda *_: self._write_sometimes())
-        _after(OutcomeEmitter, "drop", lambda *_: self._write_sometimes())
+        _after(AgentOutcomeSpanProcessor, "_deliver", lambda *_: self._write_sometimes())
         for provider in (first, trace.get_tracer_provider()):
             if isinstance(provider, TracerProvider):
                 self.add(provider)
