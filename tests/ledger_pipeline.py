@@ -16,6 +16,7 @@ from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.schema import deliveries
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.record.totals import as_attributes
+from agent_outcomes.sdk.ledger_sink import LedgerSink
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from tests.pipeline import SeenEvent
 
@@ -24,15 +25,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-    from opentelemetry.sdk.trace import IdGenerator, SpanLimits
+    from opentelemetry.sdk.trace import SpanLimits
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer
 
     from agent_outcomes.ledger.rows import LedgerStatus
 
 Sums = dict[tuple[str, frozenset[tuple[str, str | bool]]], Decimal]
-INSTRUMENTS = {
-    instrument.name: instrument for instrument in (*semconv.OUTCOME_COUNTERS, *semconv.HEALTH_COUNTERS)
-}
+INSTRUMENTS = {instrument.name: instrument for instrument in (*semconv.OUTCOME_COUNTERS, *semconv.HEALTH_COUNTERS)}
 
 
 def url_of(path: Path) -> str:
@@ -62,6 +62,12 @@ class LedgerPipeline:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False, **given)
         provider.add_span_processor(self.processor)
         return provider
+
+    @property
+    def sink(self) -> LedgerSink:
+        sink = self.processor.sink
+        assert isinstance(sink, LedgerSink)
+        return sink
 
     def tracer(self, scope: str = "app") -> Tracer:
         return self.spans.get_tracer(scope)

@@ -214,7 +214,7 @@ _ROWS: Final[Mapping[str, tuple[Kind, str]]] = {
     "ledger_sync": (_SWITCH, "commit a run before its span's end returns; else within 50 ms"),
     "ledger_policy": (
         _POLICY,
-        "`immutable` or `latest`: whether a late report may change a result; `own`: the ledger's, which begins as immutable",
+        "`immutable` or `latest`: whether a late report may change a result; `own`: as the ledger is",
     ),
     "ledger_hold_s": (_TIME, "how many seconds a late report is held for a run that is not there yet"),
     "ledger_deliver": (_SWITCH, "deliver what the ledger holds from this process; else `ledger deliver` does"),

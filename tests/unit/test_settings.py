@@ -48,7 +48,7 @@ OFF = ["hide_message", "hide_metadata", "outcome_span", "handoffs", "evaluation_
 ON = ["ledger_sync", "ledger_deliver"]
 SWITCHES = OFF + ON
 TIMES = ["stale_after_s", "ledger_hold_s"]
-SECRET = "hunter2"
+HIDDEN = "hunter2"
 
 
 def read(environ: dict[str, str], **arguments: Any) -> Settings:
@@ -235,7 +235,13 @@ def test_a_bad_time_names_its_argument(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite:///outcomes.db", "sqlite:////srv/o.db", "postgresql://a:b@db/o", "postgres://db/o", "postgresql+psycopg://"],
+    [
+        "sqlite:///outcomes.db",
+        "sqlite:////srv/o.db",
+        "postgresql://a:b@db/o",
+        "postgres://db/o",
+        "postgresql+psycopg://",
+    ],
 )
 def test_a_ledger_by_variable_or_argument(url: str) -> None:
     """A URL by either; blanks around it are nothing, and the argument wins."""
@@ -247,17 +253,17 @@ def test_a_ledger_by_variable_or_argument(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [f"mysql://u:{SECRET}@db/o", f"u:{SECRET}@db", f"sqlite3:{SECRET}", f"postgresqls://u:{SECRET}@h/d", "db"]
+    "text", [f"mysql://u:{HIDDEN}@db/o", f"u:{HIDDEN}@db", f"sqlite3:{HIDDEN}", f"postgresqls://u:{HIDDEN}@h/d", "db"]
 )
 def test_a_bad_ledger_is_named_without_its_password(text: str) -> None:
     """What stands before the first colon is shown, and nothing behind it."""
     variable = EXPECTED_VARIABLES["ledger"]
-    for name, reads in ((variable, lambda: read({variable: text})), ("ledger", lambda: read({}, ledger=text))):
+    for name in (variable, "ledger"):
         with pytest.raises(SettingsError) as caught:
-            reads()
+            read({variable: text}) if name == variable else read({}, ledger=text)
         shown = f"{text.partition(':')[0]}:..." if ":" in text else text
         assert str(caught.value).startswith(f"{name}={shown} is not usable; give the URL of a database, sqlite:///")
-        assert SECRET not in str(caught.value)
+        assert HIDDEN not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["", "  ", 5, b"sqlite:///hunter2", ["sqlite:///hunter2"]])
@@ -265,7 +271,7 @@ def test_a_ledger_that_is_no_text_is_named_by_its_type(value: Any) -> None:
     """Its value may hold a password as well."""
     with pytest.raises(SettingsError, match=r"^ledger=") as caught:
         read({}, ledger=value)
-    assert SECRET not in str(caught.value)
+    assert HIDDEN not in str(caught.value)
 
 
 @pytest.mark.parametrize("word", ["immutable", "latest", "LATEST", "own"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report_outcome` and `report_cost`: what becomes known of a run hours or days after it has ended, from any process."""
+"""`report_outcome` and `report_cost`: what becomes known of a run hours or days after its end, from any process."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def _taken(ledger: str | None, retry: bool, take: Callable[[Store, float], Repor
                 raise
             name = type(error).__qualname__
             _log.warning(f"report_{name}", "a report on an agent outcome failed: %s", name)
-            raise unavailable(f"the ledger failed ({name}); report again later") from None
+            said = f"the ledger failed ({name}); report again later"
+            raise unavailable(said) from None
 
     return asked_again(ask) if retry else ask()
 
@@ -134,7 +135,8 @@ def _ledger(given: str | None) -> _Ledger:
         raise _no_ledger(str(error)) from None
     connection = _connection_here()
     if connection is None:
-        raise _no_ledger("no ledger is named; give ledger=, set AGENT_OUTCOMES_LEDGER, or call install(ledger=...)")
+        said = "no ledger is named; give ledger=, set AGENT_OUTCOMES_LEDGER, or call install(ledger=...)"
+        raise _no_ledger(said)
     return _Ledger(connection.open_store, connection.hold_s)
 
 
@@ -152,11 +154,11 @@ def _ledger_at(url: str) -> _Ledger:
         # Not made here: a report of what nobody has kept is one to another ledger than is meant.
         store = Store.open(location, create=False)
         if policy not in {OWN_POLICY, store.policy.value}:
-            store.settle(Policy(policy), None)
+            store.settle(Policy(str(policy)), None)
         return store
 
     hold_s = read_setting("ledger_hold_s")
-    assert isinstance(hold_s, float)  # noqa: S101 - what the setting is
+    assert isinstance(hold_s, float)
     return _Ledger(open_store, hold_s)
 
 

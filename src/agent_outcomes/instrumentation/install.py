@@ -34,7 +34,8 @@ def install(
     `tracer_provider.force_flush()`. Sets no global, so that the application's own `set_*_provider` still works. A
     second call returns the first one's processor, as it was made. The shutdown of a tracer provider ends its own part;
     with that of the last one the processor is shut down, and the next call makes a new one, with the arguments of
-    before if it has none. With `ledger` nothing goes to providers: the ledger delivers to `OTEL_EXPORTER_OTLP_*` itself.
+    before if it has none. With `ledger` nothing goes to providers: the ledger itself delivers to
+    `OTEL_EXPORTER_OTLP_*`.
 
     Raises:
         SettingsError: an argument, or an `AGENT_OUTCOMES_*` or protocol variable, has a value that cannot be used.

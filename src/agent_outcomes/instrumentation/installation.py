@@ -161,7 +161,9 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the private pipelines or the ledger; `False` if that took longer or failed. Never raises."""
-        return self._pipelines.flush(timeout_millis / 1000) if self._sink.uses_providers else super().force_flush(timeout_millis)
+        if self._sink.uses_providers:
+            return self._pipelines.flush(timeout_millis / 1000)
+        return super().force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         """Settle the runs that wait and flush the private pipelines in `EXIT_FLUSH_S`. Never raises.

@@ -78,7 +78,7 @@ class LedgerConnection:
             self.deliverer.start()
 
     def open_store(self) -> Store:
-        """This process's store. Raises `LedgerError`."""
+        """The store of this process. Raises `LedgerError`."""
         store = self._store
         if store is None or store.is_closed:
             store = self._store = Store.open(self.location, policy=self._policy, limits=self._limits)
@@ -114,7 +114,7 @@ class LedgerConnection:
             self.deliverer.shutdown(max(0.0, until_s - time.monotonic()))
 
     def post_health(self) -> None:
-        """Post to the ledger what has been counted about ourselves since the last time. Never raises, waits for nobody."""
+        """Post to the ledger what has been counted about ourselves since the last time. Never raises."""
         if not self._posting.acquire(blocking=False):
             return
         try:
@@ -206,7 +206,8 @@ def connection_to(url: str, settings: Settings) -> LedgerConnection:
 
 def _health_not_posted(error: BaseException) -> None:
     if not isinstance(error, LedgerError):
-        _log.warning("health", "counters about agent outcomes were not posted to the ledger: %s", type(error).__qualname__)
+        name = type(error).__qualname__
+        _log.warning("health", "counters about agent outcomes were not posted to the ledger: %s", name)
 
 
 _connections: Final = _Connections()

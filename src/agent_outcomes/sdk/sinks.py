@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent_outcomes.sdk.emitter import OutcomeEmitter
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent_outcomes.sdk.ledger_sink import LedgerSink
     from agent_outcomes.settings import Settings
 
-    Sink = OutcomeEmitter | LedgerSink
+Sink: TypeAlias = "OutcomeEmitter | LedgerSink"
 
 
 def sink_for(

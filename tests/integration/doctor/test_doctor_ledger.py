@@ -126,24 +126,28 @@ def test_a_read_only_file_is_named(tmp_path: Path) -> None:
     assert look(pipeline.url).state is LayerState.FAIL
 
 
+WAITS = status(waiting=7, oldest_waiting_ns=NOW_NS - 90 * S)
+WAITS_LONG = status(waiting=7, oldest_waiting_ns=NOW_NS - 7200 * S)
+
+
 @pytest.mark.parametrize(
     ("seen", "is_way_open", "state", "says"),
     [
         (Seen(status(), 0), True, LayerState.OK, "nobody delivers now"),
         (Seen(status(), NOW_NS + 1), True, LayerState.OK, "delivered by a running process"),
         (Seen(status(dead=(("refused", 3), ("poison", 2))), 0), True, LayerState.OK, "5 dead letters"),
-        (Seen(status(waiting=7, oldest_waiting_ns=NOW_NS - 90 * S), NOW_NS), True, LayerState.FAIL, "the oldest for 2 min"),
-        (Seen(status(waiting=7, oldest_waiting_ns=NOW_NS - 90 * S), NOW_NS + 1), True, LayerState.OK, "7 events wait"),
-        (
-            Seen(status(waiting=7, oldest_waiting_ns=NOW_NS - 7200 * S), NOW_NS + 1),
-            True,
-            LayerState.FAIL,
-            "somebody delivers, and yet 7 events wait, the oldest for 2 h",
-        ),
-        (Seen(status(waiting=7, oldest_waiting_ns=NOW_NS - 7200 * S), NOW_NS + 1), False, LayerState.OK, "7 events wait"),
+        (Seen(WAITS, NOW_NS), True, LayerState.FAIL, "nobody delivers, and 7 events wait, the oldest for 2 min"),
+        (Seen(WAITS, NOW_NS + 1), True, LayerState.OK, "7 events wait"),
+        (Seen(WAITS_LONG, NOW_NS + 1), True, LayerState.FAIL, "and yet 7 events wait, the oldest for 2 h"),
+        (Seen(WAITS_LONG, NOW_NS + 1), False, LayerState.OK, "7 events wait"),
     ],
 )
-def test_what_is_said_of_delivery(seen: Seen, is_way_open: bool, state: LayerState, says: str) -> None:  # noqa: FBT001 - a column
+def test_what_is_said_of_delivery(
+    seen: Seen,
+    is_way_open: bool,  # noqa: FBT001 - a column
+    state: LayerState,
+    says: str,
+) -> None:
     """Nobody delivers: a fault if anything waits. Somebody does: one if it waits for long and the way is open."""
     assert OLDEST_MAX_S < 7200
     finding = judge_ledger("sqlite:///o.db", seen, NOW_NS, is_way_open=is_way_open)

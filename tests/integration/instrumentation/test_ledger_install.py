@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`install(ledger=...)` in processes of their own: what is in the ledger, and delivered, whenever and however they end."""
+"""`install(ledger=...)` in processes of their own: what is in the ledger, and delivered, however they end."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_unattended_a_bad_ledger_is_named_and_none_is_used(bad: str, monkeypatch
     """One sentence without a password; outcomes then go the way they go without a ledger."""
     complaints: list[str] = []
     monkeypatch.setenv(VARIABLE, bad)
-    settings = read_settings(**_unattended_settings({}, complaints.append))  # type: ignore[misc]
+    settings = read_settings(**_unattended_settings({}, complaints.append))
     assert settings == Settings()
     assert len(complaints) == 1
     assert complaints[0].endswith("none is used")
@@ -198,6 +198,6 @@ def test_unattended_a_ledger_comes_from_an_option_or_its_variable(url: str, monk
     complaints: list[str] = []
     options = {"ledger": url, "ledger_sync": False, "ledger_policy": "latest", "ledger_hold_s": 60}
     monkeypatch.setenv(VARIABLE, "sqlite:////nonexistent/deeper/o.db")
-    settings = read_settings(**_unattended_settings(options, complaints.append))  # type: ignore[misc]
+    settings = read_settings(**_unattended_settings(options, complaints.append))
     assert settings == Settings(ledger=url, ledger_sync=False, ledger_policy="latest", ledger_hold_s=60.0)
     assert complaints == []

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import IdGenerator, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from agent_outcomes.record.totals import as_attributes
 from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
@@ -72,9 +73,7 @@ def in_ledger(case: Case, number: int, folder: Path) -> tuple[list[SeenEvent], S
     """The same through a ledger."""
     service = f"case-{number}"
     ids = Counting(number)
-    pipeline = LedgerPipeline(
-        folder / "outcomes.db", service=service, span_limits=limits_of(case), ids=ids, **ALL_ON
-    )
+    pipeline = LedgerPipeline(folder / "outcomes.db", service=service, span_limits=limits_of(case), ids=ids, **ALL_ON)
     make_spans(case, pipeline.spans)
     # Closing the last one's connection would have the next case open the ledger anew.
     pipeline.processor.settle_waiting()

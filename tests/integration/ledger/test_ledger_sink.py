@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from opentelemetry.trace import use_span
 from agent_outcomes import AgentOutcomeSpanProcessor, SettingsError, agent_run, record_outcome
 from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.rows import RunFilter
+from agent_outcomes.sdk.ledger_sink import LedgerSink
 from agent_outcomes.semconv import State
 from tests.ledger_pipeline import LedgerPipeline, sums_in, url_of
 from tests.pipeline import AGENT, Pipeline, call_model, child_of, run_agent
@@ -56,7 +58,7 @@ def test_a_run_is_committed_before_its_span_has_ended(pipeline: LedgerPipeline) 
         assert pipeline.status().runs == number
     assert pipeline.total("agent.outcome.value") == Decimal("0.50")
     assert pipeline.total("agent.run.cost") == Decimal("0.10")
-    assert [event.attributes["agent.outcome.run_id"] for event in pipeline.events()] == [f"deal-{n}" for n in range(1, 6)]
+    assert [event.outcome("run_id") for event in pipeline.events()] == [f"deal-{number}" for number in range(1, 6)]
 
 
 def test_nothing_goes_to_the_applications_providers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,8 @@ def test_the_resource_is_kept_as_a_whole(path: Path) -> None:
 def test_a_hidden_text_is_not_in_the_database(path: Path, hidden: tuple[str, ...]) -> None:
     """Hidden before the store: no byte of it is in any file of the ledger; what is not hidden is."""
     texts = {"hide_message": "Alice Miller, 4 Elm Street", "hide_metadata": "patient-0815"}
-    pipeline = LedgerPipeline(path, evaluation_result=True, handoffs=True, **dict.fromkeys(hidden, True))
+    settings: dict[str, Any] = dict.fromkeys(hidden, True)
+    pipeline = LedgerPipeline(path, evaluation_result=True, handoffs=True, **settings)
     run_agent(
         pipeline.tracer(),
         success=True,
@@ -130,7 +133,7 @@ def test_a_hidden_text_is_not_in_the_database(path: Path, hidden: tuple[str, ...
 def test_a_paused_run_posts_what_it_used_and_is_no_run(pipeline: LedgerPipeline) -> None:
     """Its tokens and cost are counted once when it stops, its event and its other postings as dropped."""
     tracer = pipeline.tracer()
-    with pytest.raises(GraphInterruptError), tracer.start_as_current_span("invoke_agent a", attributes=AGENT):
+    with suppress(GraphInterruptError), tracer.start_as_current_span("invoke_agent a", attributes=AGENT):
         call_model(tracer, cost="0.25")
         raise GraphInterruptError
     status = pipeline.status()
@@ -167,7 +170,7 @@ def test_an_outcome_span_is_made_beside_the_ledger(path: Path) -> None:
     memory = InMemorySpanExporter()
     pipeline = LedgerPipeline(path, outcome_span=True)
     pipeline.spans.add_span_processor(SimpleSpanProcessor(memory))
-    pipeline.processor.sink._tracer_provider = pipeline.spans
+    pipeline.sink._tracer_provider = pipeline.spans
     run_agent(pipeline.tracer(), success=True, label="won", calls=0)
     spans = {span.name: span for span in memory.get_finished_spans()}
     made = spans["agent.outcome"]
@@ -219,12 +222,12 @@ def test_a_run_after_the_shutdown_is_still_kept(pipeline: LedgerPipeline) -> Non
 def test_two_processors_share_a_connection(path: Path) -> None:
     """As frameworks make one a session: the ledger stays open until the last of them is shut down."""
     first, second = LedgerPipeline(path), LedgerPipeline(path)
-    assert first.processor.sink.connection is second.processor.sink.connection
+    assert first.sink.connection is second.sink.connection
     first.processor.shutdown()
     run_agent(second.tracer(), calls=0, success=True)
     second.processor.shutdown()
     third = LedgerPipeline(path)
-    assert third.processor.sink.connection is not first.processor.sink.connection
+    assert third.sink.connection is not first.sink.connection
     run_agent(third.tracer(), calls=0, success=True)
     assert third.status().runs == 2
     third.processor.shutdown()
@@ -278,9 +281,11 @@ def test_a_database_that_is_away_at_start_is_no_error(monkeypatch: pytest.Monkey
     for _ in range(20):
         run_agent(spans.get_tracer("app"), calls=0, success=True)
     assert time.monotonic() - started_s < AT_MOST_S
-    assert processor.sink.connection.writer.figures().waiting == 20
+    sink = processor.sink
+    assert isinstance(sink, LedgerSink)
+    assert sink.connection.writer.figures().waiting == 20
     processor.shutdown()
-    figures = processor.sink.connection.writer.figures()
+    figures = sink.connection.writer.figures()
     assert (figures.issued, figures.spooled, figures.dropped) == (20, 20, {"error": 0, "limit": 0})
 
 
