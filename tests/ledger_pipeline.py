@@ -53,7 +53,8 @@ class LedgerPipeline:
     ) -> None:
         self.url = url_of(path)
         self.service = service
-        self.processor = AgentOutcomeSpanProcessor(ledger=self.url, **{"ledger_deliver": False, **settings})
+        given: dict[str, Any] = {"ledger_deliver": False, **settings}
+        self.processor = AgentOutcomeSpanProcessor(ledger=self.url, **given)
         self.spans = self.provider(service, span_limits=span_limits, id_generator=ids)
 
     def provider(self, service: str, **given: Any) -> TracerProvider:

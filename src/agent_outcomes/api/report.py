@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.store import Store
     from agent_outcomes.sdk.ledger_connection import LedgerConnection
 
-ATTEMPTS_MAX: Final = 10
-FIRST_WAIT_S: Final = 2.0
-WAIT_MAX_S: Final = 90.0
+REPORT_ATTEMPTS_MAX: Final = 10
+FIRST_RETRY_WAIT_S: Final = 2.0
+RETRY_WAIT_MAX_S: Final = 90.0
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -81,15 +81,15 @@ def report_cost(*, ledger: str | None = None, retry: bool = True, **cost: Unpack
 
 def asked_again(ask: Callable[[], Report], sleep: Callable[[float], object] = time.sleep) -> Report:
     """What `ask` returns, called again while it is refused for what may pass, as often and as late as said above."""
-    wait_s = FIRST_WAIT_S
-    for _ in range(ATTEMPTS_MAX - 1):
+    wait_s = FIRST_RETRY_WAIT_S
+    for _ in range(REPORT_ATTEMPTS_MAX - 1):
         try:
             return ask()
         except ReportRefused as refused:
             if not refused.retryable:
                 raise
             asked_s = refused.retry_after_s
-        sleep(min(wait_s if asked_s is None else asked_s, WAIT_MAX_S))
+        sleep(min(wait_s if asked_s is None else asked_s, RETRY_WAIT_MAX_S))
         wait_s *= 2
     return ask()
 

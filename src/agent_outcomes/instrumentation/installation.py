@@ -33,7 +33,7 @@ from agent_outcomes.list_prices import prices_of
 from agent_outcomes.sdk.attachment import Attachments
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
-from agent_outcomes.sdk.sinks import check_ledger
+from agent_outcomes.sdk.sinks import open_ledger
 from agent_outcomes.settings import NO_LEDGER, VARIABLES, SettingsError, lenient_settings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _unattended_settings(options: Mapping[str, object], complain: Callable[[str]
         complain(f"{error}; none is used")
         settings = settings._replace(prices=None)
     try:
-        check_ledger(settings)
+        open_ledger(settings)
     except SettingsError as error:
         complain(f"{error}; none is used")
         settings = settings._replace(ledger=None)

@@ -43,9 +43,11 @@ class LedgerUser(Protocol):
 
     def health_totals(self) -> Totals:
         """What is counted about ourselves."""
+        ...
 
     def facts(self) -> ResourceFacts:
         """Whose counters these are."""
+        ...
 
 
 class _Key(NamedTuple):

@@ -18,7 +18,7 @@ from agent_outcomes.record.totals import Postings, Totals
 from agent_outcomes.sdk.health import EVENT_HANDED_OVER, dropped, problem_postings, warn_of_mistakes
 from agent_outcomes.sdk.ledger_connection import connection_to
 from agent_outcomes.sdk.outcome_spans import emit_span
-from agent_outcomes.sdk.resources import Resources
+from agent_outcomes.sdk.resources import TraceResources
 from agent_outcomes.semconv import DropReason, Signal
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agent_outcomes.sdk.ledger_connection import LedgerConnection
     from agent_outcomes.settings import Settings
 
-SHUTDOWN_S: Final = 4.0
+LEDGER_SHUTDOWN_S: Final = 4.0
 """With what the interpreter itself takes to end, less than the five seconds of many a supervisor."""
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -53,7 +53,7 @@ class LedgerSink:
         self._settings = settings
         self._hidden = settings.hidden
         self._tracer_provider = tracer_provider
-        self._resources = Resources(tracer_provider)
+        self._resources = TraceResources(tracer_provider)
         self._connection = connection_to(ledger, settings)
         # Those whose handing over was interrupted are gone on with under the same submission.
         self._under_way: dict[Handover, Submission] = {}
@@ -126,11 +126,11 @@ class LedgerSink:
         return self._connection.flush(timeout_s)
 
     def shutdown(self) -> None:
-        """Commit what waits and deliver what can be within `SHUTDOWN_S`; the rest stays in the ledger. Never raises.
+        """Commit what waits and deliver what can be in `LEDGER_SHUTDOWN_S`; the rest stays in the ledger. Never raises.
 
         What is handed over afterwards is committed on the thread that comes with it.
         """
-        self._connection.release(self, SHUTDOWN_S)
+        self._connection.release(self, LEDGER_SHUTDOWN_S)
 
     def facts(self) -> ResourceFacts:
         """Whose counters about ourselves these are."""

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from agent_outcomes.record.record import AttributeValue
 
-SERVICE_NAME: Final = "service.name"
-SERVICE_NAMESPACE: Final = "service.namespace"
-ENVIRONMENT: Final = "deployment.environment.name"
+_SERVICE_NAME: Final = "service.name"
+_SERVICE_NAMESPACE: Final = "service.namespace"
+_ENVIRONMENT: Final = "deployment.environment.name"
 _OLD_ENVIRONMENT: Final = "deployment.environment"
 TRACES_MAX: Final = 50_000
 FACTS_MAX: Final = 256
 _PLAIN: Final = (str, bool, int, float)
 
 
-class Resources:
+class TraceResources:
     """The resource of the first span that was seen, and of each trace whose spans have another one."""
 
     def __init__(self, tracer_provider: TracerProvider | None) -> None:
@@ -77,10 +77,10 @@ class Resources:
 def resource_facts(resource: Resource) -> ResourceFacts:
     """A resource as the ledger keeps it. Never raises."""
     attributes = resource.attributes
-    environment = _text(attributes.get(ENVIRONMENT)) or _text(attributes.get(_OLD_ENVIRONMENT))
+    environment = _text(attributes.get(_ENVIRONMENT)) or _text(attributes.get(_OLD_ENVIRONMENT))
     return ResourceFacts(
-        _text(attributes.get(SERVICE_NAME)),
-        _text(attributes.get(SERVICE_NAMESPACE)),
+        _text(attributes.get(_SERVICE_NAME)),
+        _text(attributes.get(_SERVICE_NAMESPACE)),
         environment,
         tuple((key, _value(value)) for key, value in attributes.items()),
     )

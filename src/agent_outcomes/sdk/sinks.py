@@ -36,7 +36,7 @@ def sink_for(
     return LedgerSink(settings, settings.ledger, tracer_provider)
 
 
-def check_ledger(settings: Settings) -> None:
+def open_ledger(settings: Settings) -> None:
     """Open the ledger that the settings name, if any. Raises `SettingsError` where it cannot be opened."""
     if settings.ledger is not None:
         _require_packages()

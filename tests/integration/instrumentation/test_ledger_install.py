@@ -114,7 +114,10 @@ def test_a_process_that_is_killed_has_lost_nothing(url: str) -> None:
 
 
 def test_forked_children_share_the_ledger(url: str) -> None:
-    """Made before the fork, as by a server's master: the runs of parent and children are each there once."""
+    """Made before the fork, as by a server's master: the runs of parent and children are each there once.
+
+    Who of them delivers when they end is left open, so that another process delivers what is left.
+    """
     script = (
         SET_UP
         + """
@@ -133,8 +136,17 @@ run("parent")
     with OtlpSink(HTTP) as sink:
         done = python(script, **otlp_environ(sink, sink, HTTP, HTTP), **{VARIABLE: url})
         assert (done.code, done.err) == (0, "")
-        assert sorted(agents_at(sink)) == ["child"] * 20 + ["parent"] * 2
-        assert run_count(sink) == 22
+        assert store_at(url).status().runs == 22
+        flushed = python(
+            SET_UP + "run('last'); print(json.dumps(trace.get_tracer_provider().force_flush()))",
+            **otlp_environ(sink, sink, HTTP, HTTP),
+            **{VARIABLE: url},
+        )
+        assert flushed.report is True
+        events = {plain(record.attributes)["log.record.uid"]: record for _, record in sink.received.events()}
+        agents = [plain(record.attributes)["gen_ai.agent.name"] for record in events.values()]
+        assert sorted(agents) == ["child"] * 20 + ["last"] + ["parent"] * 2
+        assert run_count(sink) == 23
 
 
 def test_no_private_pipeline_is_made(url: str) -> None:

@@ -174,8 +174,10 @@ def test_an_outcome_span_is_made_beside_the_ledger(path: Path) -> None:
     run_agent(pipeline.tracer(), success=True, label="won", calls=0)
     spans = {span.name: span for span in memory.get_finished_spans()}
     made = spans["agent.outcome"]
+    run = spans["invoke_agent a"].context
     assert made.parent is not None
-    assert made.parent.span_id == spans["invoke_agent a"].context.span_id
+    assert run is not None
+    assert made.parent.span_id == run.span_id
     assert dict(made.attributes or {})["agent.outcome.label"] == "won"
     assert pipeline.status().runs == 1
     pipeline.processor.shutdown()

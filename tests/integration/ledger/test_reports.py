@@ -13,7 +13,7 @@ import pytest
 
 import agent_outcomes
 from agent_outcomes import RefusalCode, ReportRefused, ReportState, report_cost, report_outcome
-from agent_outcomes.api.report import ATTEMPTS_MAX, asked_again
+from agent_outcomes.api.report import REPORT_ATTEMPTS_MAX, asked_again
 from agent_outcomes.ledger.book.refusals import Report, unavailable
 from tests.integration.installed import IMPORTED_FROM
 from tests.ledger_pipeline import LedgerPipeline, store_at, total_in, url_of
@@ -269,7 +269,7 @@ TAKEN = Report(ReportState.RECORDED, "id", 1)
 
 def test_what_may_pass_is_tried_ten_times() -> None:
     """After 2 s first, then twice as long each time, and 90 s at most."""
-    answers = Answers(*[unavailable("away")] * ATTEMPTS_MAX)
+    answers = Answers(*[unavailable("away")] * REPORT_ATTEMPTS_MAX)
     with pytest.raises(ReportRefused):
         asked_again(answers.ask, answers.waits_s.append)
     assert answers.waits_s == [2, 4, 8, 16, 32, 64, 90, 90, 90]
