@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, literal_column, select, text
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from agent_outcomes.record.record import LabelValue
 
 
+PRUNED_EVENTS: Final = "pruned_events"
+"""Where `meta` counts the events that were delivered and then pruned."""
+
+
 def status_of(connection: Connection, policy: str, now_ns: int) -> LedgerStatus:
     """The accounting, as of one moment."""
     deliveries, held = schema.deliveries.c, schema.held_reports.c
@@ -39,7 +43,7 @@ def status_of(connection: Connection, policy: str, now_ns: int) -> LedgerStatus:
         select(deliveries.reason, func.count()).where(is_dead).group_by(deliveries.reason).order_by(deliveries.reason)
     )
     dead = tuple((reason or "", count) for reason, count in reasons)
-    accepted = _count(connection, schema.deliveries)
+    accepted = _count(connection, schema.deliveries) + _pruned(connection)
     is_held = held.state == HeldState.HELD.value
     return LedgerStatus(
         accepted=accepted,
@@ -105,6 +109,11 @@ def labels_of(labels: str) -> tuple[LabelValue, ...]:
 
 def _count(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _pruned(connection: Connection) -> int:
+    meta = schema.meta.c
+    return int(connection.execute(select(meta.value).where(meta.name == PRUNED_EVENTS)).scalar_one_or_none() or 0)
 
 
 def _size_bytes(connection: Connection) -> int:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report` and `cost`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_outcomes.api.report import report_cost, report_outcome
+from agent_outcomes.ledger.book.refusals import ReportState
+from agent_outcomes.ledger_command.exit_codes import DONE
+from agent_outcomes.ledger_command.output import say, say_json
+from agent_outcomes.ledger_command.running import url_of
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from agent_outcomes.ledger.book.refusals import Report
+
+
+def report(options: Namespace) -> int:
+    """State the outcome of a run; the exit code. Raises `ReportRefused`."""
+    answer = report_outcome(
+        ledger=url_of(options),
+        correct=options.correct,
+        retry=not options.no_retry,
+        outcome_id=_hex(options.outcome_id),
+        trace_id=_hex(options.trace_id),
+        run_id=options.run_id,
+        run=options.choice,
+        success=options.success,
+        type=options.type,
+        label=options.label,
+        value=options.value,
+        currency=options.currency,
+        message=options.message,
+        metadata=options.metadata,
+        status=options.status,
+        retract=options.retract,
+        if_revision=options.if_revision,
+        reason=options.reason,
+        reported_by=options.reported_by,
+        idempotency_key=options.idempotency_key,
+    )
+    return _answered(answer, as_json=options.json)
+
+
+def cost(options: Namespace) -> int:
+    """Add a late cost to a run; the exit code. Raises `ReportRefused`."""
+    answer = report_cost(
+        ledger=url_of(options),
+        retry=not options.no_retry,
+        outcome_id=_hex(options.outcome_id),
+        trace_id=_hex(options.trace_id),
+        run_id=options.run_id,
+        run=options.choice,
+        amount=options.amount,
+        currency=options.currency,
+        kind=options.kind,
+        reason=options.reason,
+        reported_by=options.reported_by,
+        idempotency_key=options.idempotency_key,
+    )
+    return _answered(answer, as_json=options.json)
+
+
+def _hex(given: str | None) -> str | None:
+    return None if given is None else given.strip().lower()
+
+
+def _answered(answer: Report, *, as_json: bool) -> int:
+    problems = [str(problem) for problem in answer.problems]
+    if as_json:
+        say_json({**answer._asdict(), "state": answer.state.value, "problems": problems})
+        return DONE
+    repeated = " (the same report was made before: this is its answer)" if answer.repeated else ""
+    if answer.state is ReportState.HELD:
+        say(f"held: no such run has come yet; it is taken when that comes{repeated}")
+    else:
+        say(f"{answer.state.value}: revision {answer.revision} of {answer.outcome_id}{repeated}")
+    for problem in problems:
+        say(f"problem: {problem}")
+    return DONE

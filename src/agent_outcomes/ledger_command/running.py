@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carrying a command out: the ledger it is about, and its errors as one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
+from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
+from agent_outcomes.ledger.requirements import require_packages
+from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL, UNUSABLE, CommandError
+from agent_outcomes.ledger_command.output import complain
+from agent_outcomes.settings import VARIABLES, SettingsError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from agent_outcomes.ledger.store import Store
+
+
+def run(module: str, name: str, options: Namespace) -> int:
+    """Carry out the command `name` of that module of this package; its exit code. Errors are said in one line."""
+    try:
+        require_packages()
+        carry_out: Callable[[Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
+        return carry_out(options)
+    except ReportRefused as refused:
+        complain(str(refused))
+        return OF_REFUSAL[refused.code]
+    except LedgerUnavailable as error:
+        complain(str(error))
+        return OF_REFUSAL[RefusalCode.LEDGER_UNAVAILABLE]
+    except LedgerError as error:
+        complain(str(error))
+        return NO_LEDGER
+    except SettingsError as error:
+        complain(str(error))
+        return UNUSABLE
+    except CommandError as error:
+        complain(str(error))
+        return error.exit_code
+
+
+def url_of(options: Namespace) -> str:
+    """The URL of the ledger that is meant. Raises `SettingsError` if none is named."""
+    url: str | None = options.ledger if options.ledger is not None else os.environ.get(VARIABLES["ledger"], "").strip()
+    if not url:
+        message = f"no ledger is named; give --ledger URL, as sqlite:///outcomes.db, or set {VARIABLES['ledger']}"
+        raise SettingsError(message)
+    return url
+
+
+def store_of(options: Namespace) -> Store:
+    """The ledger that is meant, which must be there. Raises `SettingsError`, `LedgerError` or `LedgerUnavailable`."""
+    from agent_outcomes.ledger.location import read_location  # noqa: PLC0415 - after its packages were asked for
+    from agent_outcomes.ledger.store import Store  # noqa: PLC0415
+
+    return Store.open(read_location(url_of(options)), create=False)
