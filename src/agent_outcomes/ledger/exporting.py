@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The history of a ledger as a table: one row for each revision, with who, when, why, and exact amounts.
 
-Texts are as they were stated. Amounts are decimal texts, in Parquet `decimal128(38, 12)`, times to the nanosecond.
+Texts are as they were stated. Amounts are decimal texts, in Parquet `decimal128(38, 12)`. Times are to the nanosecond,
+in Parquet to the microsecond, as few readers have a type for less.
 """
 
 from __future__ import annotations
@@ -151,14 +152,14 @@ def write_parquet(rows: Iterator[Exported], out: IO[bytes], told: Callable[[int]
         INTEGER: pa.int64(),
         NUMBER: pa.float64(),
         FLAG: pa.bool_(),
-        TIME: pa.timestamp("ns", tz="UTC"),
+        TIME: pa.timestamp("us", tz="UTC"),
         AMOUNT: pa.decimal128(38, 12),
     }
     schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     count = 0
     with parquet.ParquetWriter(pa.PythonFile(_Counted(out), mode="w"), schema) as writer:
         while group := list(islice(rows, PARQUET_ROWS)):
-            columns = [pa.array([_storable(row[field.name]) for row in group], field.type) for field in schema]
+            columns = [pa.array([_storable(field.name, row) for row in group], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             count += len(group)
             told(count)
@@ -225,13 +226,12 @@ def _plain(kind: str, value: Value) -> Any:
     return value
 
 
-def _encodable(value: Any) -> Any:
-    """Text that a file can hold: lone surrogates are escaped."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-def _storable(value: Value) -> Value:
-    return _encodable(value)  # type: ignore[no-any-return]  # of the same kind
+def _storable(name: str, row: Exported) -> Value:
+    """A value as Parquet takes it: text that it can hold, and times in microseconds."""
+    value = row[name]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value // 1_000 if COLUMNS[name] == TIME and isinstance(value, int) else value
 
 
 def _tell(count: int, told: Callable[[int], object]) -> None:

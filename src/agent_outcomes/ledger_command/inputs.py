@@ -46,23 +46,21 @@ def age(text: str) -> Age:
     except (ValueError, OverflowError):
         moment_ns = -1
     if moment_ns < 0:
-        raise argparse.ArgumentTypeError(
-            f"{_shown(text)} is no time; give how long ago, as 7d, 36h or 90m, or a date, as 2026-01-31"
-        )
+        raise _unusable(text, "time; give how long ago, as 7d, 36h or 90m, or a date, as 2026-01-31")
     return Age(None, moment_ns)
 
 
 def count(text: str) -> int:
     """A whole number from 1."""
     if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{_shown(text)} is no number of rows; give a whole number from 1")
+        raise _unusable(text, "number here; give a whole number from 1")
     return int(text)
 
 
 def number(text: str) -> int:
     """A whole number from 0, as of a revision."""
     if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX):
-        raise argparse.ArgumentTypeError(f"{_shown(text)} is no number; give a whole number from 0")
+        raise _unusable(text, "number here; give a whole number from 0")
     return int(text)
 
 
@@ -73,5 +71,5 @@ def field_of(run: str) -> str:
     return "trace_id" if _TRACE_ID.fullmatch(run) else "run_id"
 
 
-def _shown(text: str) -> str:
-    return repr(printable(text, _SHOWN_MAX))
+def _unusable(text: str, what: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"'{printable(text, _SHOWN_MAX)}' is no {what}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.exporting import exported, plain_row
-from agent_outcomes.ledger.posting import read_posted
 from agent_outcomes.ledger.rows import HeldState, RunFilter
 from agent_outcomes.ledger_command import history, inputs
 from agent_outcomes.ledger_command.exit_codes import DONE
@@ -33,14 +32,17 @@ def status(options: Namespace) -> int:
     if options.json:
         say_json({"ledger": str(store.location), **found._asdict(), "dead": dict(found.dead)})
         return DONE
-    dead = sum(count for _, count in found.dead)
+    waiting, dead = f"{found.waiting:,} waiting", sum(count for _, count in found.dead)
     facts(
         [
             ("ledger", f"{store.location}, schema {found.schema}, {found.size_bytes / 1e6:,.1f} MB"),
             ("policy", found.policy),
             ("runs", f"{found.runs:,}: {found.pending:,} pending, {found.runs - found.pending:,} reported"),
             ("paused", f"{found.paused:,} times a run has waited for a person" if found.paused else None),
-            ("events", f"{found.accepted:,} accepted = {found.delivered:,} delivered + {found.waiting:,} waiting + {dead:,} dead"),
+            (
+                "events",
+                f"{found.accepted:,} accepted = {found.delivered:,} delivered + {waiting} + {dead:,} dead",
+            ),
             ("waiting", _oldest(found, now_ns)),
             *((f"dead: {reason}", f"{count:,}; agent-outcomes ledger dead-letters") for reason, count in found.dead),
             ("held", f"{found.held:,} reports wait for their run; list --state held" if found.held else None),
@@ -50,7 +52,7 @@ def status(options: Namespace) -> int:
     return DONE
 
 
-def list(options: Namespace) -> int:  # noqa: A001 - the command's name
+def list_runs(options: Namespace) -> int:
     """List runs, or reports whose run has not come; the exit code."""
     store = store_of(options)
     now_ns = time.time_ns()
@@ -124,7 +126,10 @@ def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
             say_json({**row._asdict(), "state": row.state.value})
     elif rows:
         columns = ("reported", "kind", "names", "by", "until", "came to")
-        cells = [(when(row.held_ns), row.kind, row.reference, row.reported_by, when(row.expires_ns), row.code) for row in rows]
+        cells = [
+            (when(row.held_ns), row.kind, row.reference, row.reported_by, when(row.expires_ns), row.code)
+            for row in rows
+        ]
         table(columns, cells)
     else:
         say("no such reports")

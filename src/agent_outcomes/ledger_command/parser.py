@@ -44,8 +44,8 @@ def add_ledger(subparsers: Subparsers) -> None:
         add(commands)
 
 
-def _add(commands: Subparsers, name: str, about: str, examples: str, module: str) -> ArgumentParser:
-    """A command, which `run` of that module carries out."""
+def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out_by: str) -> ArgumentParser:
+    """A command; `carried_out_by` is a module of this package and its function, `module.function`."""
     lines = "".join(f"  agent-outcomes ledger {example}\n" for example in examples.splitlines())
     parser = commands.add_parser(
         name,
@@ -58,23 +58,37 @@ def _add(commands: Subparsers, name: str, about: str, examples: str, module: str
         "--ledger", metavar="URL", help=f"sqlite:///file.db or postgresql://...; by default {VARIABLES['ledger']}"
     )
     parser.add_argument("--json", action="store_true", help="JSON for programs, one object a line")
-    parser.set_defaults(run=lambda options: _run(module, name, options))
+    parser.set_defaults(run=lambda options: _run(carried_out_by, options))
     return parser
 
 
-def _run(module: str, name: str, options: Namespace) -> int:
+def _run(carried_out_by: str, options: Namespace) -> int:
     running = import_module("agent_outcomes.ledger_command.running")
-    carried_out: int = running.run(module, name.replace("-", "_"), options)
-    return carried_out
+    exit_code: int = running.run(*carried_out_by.split("."), options)
+    return exit_code
 
 
 def _status(commands: Subparsers) -> None:
-    _add(commands, "status", "how much was accepted, how far it is, and what is pending", "status\nstatus --json", "looking")
+    _add(
+        commands,
+        "status",
+        "how much was accepted, how far it is, and what is pending",
+        "status\nstatus --json",
+        "looking.status",
+    )
 
 
 def _list(commands: Subparsers) -> None:
-    examples = "list --state pending --agent support-bot --since 7d\nlist --state orphan\nlist --since 2026-01-01 --json"
-    parser = _add(commands, "list", "runs, the last that ended first, or reports whose run has not come", examples, "looking")
+    examples = (
+        "list --state pending --agent support-bot --since 7d\nlist --state orphan\nlist --since 2026-01-01 --json"
+    )
+    parser = _add(
+        commands,
+        "list",
+        "runs, the last that ended first, or reports whose run has not come",
+        examples,
+        "looking.list_runs",
+    )
     parser.add_argument("--state", choices=_STATES, help="pending or reported runs; held or orphaned reports")
     parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
     _add_range(parser, "runs that ended")
@@ -87,7 +101,7 @@ def _show(commands: Subparsers) -> None:
         "show",
         "everything about one run: each revision with who, when and why, its postings, and its delivery",
         "show ticket-4711\nshow 4bf92f3577b34da6a3ce929d0e0e4736",
-        "looking",
+        "looking.show",
     )
     parser.add_argument("id", metavar="RUN", help="a run id, a trace id or an outcome id")
     _add_run_choice(parser)
@@ -100,7 +114,9 @@ def _report(commands: Subparsers) -> None:
         'report --run-id lead-12 --type unsuccessful --correct --reason "order was cancelled"\n'
         'report --run-id lead-12 --retract --reason "reported on the wrong lead"'
     )
-    parser = _add(commands, "report", "state the outcome of a run that has ended, or correct it", examples, "reporting")
+    parser = _add(
+        commands, "report", "state the outcome of a run that has ended, or correct it", examples, "reporting.report"
+    )
     _add_reference(parser)
     verdict = parser.add_mutually_exclusive_group()
     verdict.add_argument("--success", action="store_const", const=True, help="the run reached its business goal")
@@ -120,7 +136,7 @@ def _report(commands: Subparsers) -> None:
 
 def _cost(commands: Subparsers) -> None:
     examples = "cost --run-id ticket-4711 --amount 50.00 --currency USD --kind human --idempotency-key shift-17"
-    parser = _add(commands, "cost", "add a cost that arose after a run had ended", examples, "reporting")
+    parser = _add(commands, "cost", "add a cost that arose after a run had ended", examples, "reporting.cost")
     _add_reference(parser)
     parser.add_argument("--amount", required=True, metavar="AMOUNT", help="in plain digits, not negative")
     parser.add_argument("--currency", metavar="CODE", help="ISO 4217, by default USD")
@@ -133,7 +149,13 @@ def _export(commands: Subparsers) -> None:
         "export --format parquet --since 2026-01-01 > outcomes.parquet\n"
         "export --format csv --since 30d --output outcomes.csv\nexport | jq .outcome_id"
     )
-    parser = _add(commands, "export", "all revisions, with who, when and why, as JSON lines, CSV or Parquet", examples, "leaving")
+    parser = _add(
+        commands,
+        "export",
+        "all revisions, with who, when and why, as JSON lines, CSV or Parquet",
+        examples,
+        "leaving.export",
+    )
     parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl", help="by default jsonl")
     parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
     _add_range(parser, "revisions that were recorded")
@@ -142,17 +164,23 @@ def _export(commands: Subparsers) -> None:
 
 def _verify(commands: Subparsers) -> None:
     about = "recompute every digest, seal and total, and name the first that differs"
-    _add(commands, "verify", about, "verify\nverify --json", "proving")
+    _add(commands, "verify", about, "verify\nverify --json", "proving.verify")
 
 
 def _seal(commands: Subparsers) -> None:
     about = "seal all revisions since the last seal; note the digest somewhere else to prove later that nothing changed"
-    _add(commands, "seal", about, "seal >> seals-of-the-ledger.txt", "proving")
+    _add(commands, "seal", about, "seal >> seals-of-the-ledger.txt", "proving.seal")
 
 
 def _dead_letters(commands: Subparsers) -> None:
     examples = "dead-letters\ndead-letters --retry\ndead-letters --retry --id 17 --id 18"
-    parser = _add(commands, "dead-letters", "what a receiver has refused for good, with its words", examples, "leaving")
+    parser = _add(
+        commands,
+        "dead-letters",
+        "what a receiver has refused for good, with its words",
+        examples,
+        "leaving.dead_letters",
+    )
     parser.add_argument("--retry", action="store_true", help="have them delivered once more")
     parser.add_argument("--id", dest="ids", action="append", type=inputs.count, metavar="N", help="only this one")
 
@@ -160,7 +188,7 @@ def _dead_letters(commands: Subparsers) -> None:
 def _prune(commands: Subparsers) -> None:
     examples = "prune --older-than 400d --dry-run\nprune --older-than 400d"
     about = "forget the details of old runs whose events are delivered; totals, seals and digests stay"
-    parser = _add(commands, "prune", about, examples, "proving")
+    parser = _add(commands, "prune", about, examples, "proving.prune")
     parser.add_argument(
         "--older-than", type=inputs.age, required=True, metavar="AGE", help="runs that ended longer ago: 400d"
     )
@@ -170,7 +198,7 @@ def _prune(commands: Subparsers) -> None:
 def _deliver(commands: Subparsers) -> None:
     about = "deliver events and metrics over OTLP until told to end by SIGTERM or SIGINT"
     examples = "deliver\ndeliver --ledger postgresql://outcomes@db/outcomes"
-    _add(commands, "deliver", about, examples, "leaving")
+    _add(commands, "deliver", about, examples, "leaving.deliver")
 
 
 def _add_range(parser: ArgumentParser, what: str) -> None:

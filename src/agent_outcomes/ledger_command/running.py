@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.store import Store
 
+_HINTS: Final = {
+    RefusalCode.OUTCOME_CONFLICT: "here: --correct --reason TEXT puts it in the place of the one that stands",
+    RefusalCode.RUN_AMBIGUOUS: "here: --run latest, or --outcome-id",
+}
+
 
 def run(module: str, name: str, options: Namespace) -> int:
     """Carry out the command `name` of that module of this package; its exit code. Errors are said in one line."""
     try:
         require_packages()
+        _check_values(options)
         carry_out: Callable[[Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
         return carry_out(options)
     except ReportRefused as refused:
         complain(str(refused))
+        if refused.code in _HINTS:
+            complain(_HINTS[refused.code])
         return OF_REFUSAL[refused.code]
     except LedgerUnavailable as error:
         complain(str(error))
@@ -42,6 +50,13 @@ def run(module: str, name: str, options: Namespace) -> int:
     except CommandError as error:
         complain(str(error))
         return error.exit_code
+
+
+def _check_values(options: Namespace) -> None:
+    # argparse gives an empty list for `--label=--` up to Python 3.12.
+    empty = [name for name, value in vars(options).items() if value in ([], [[]])]
+    if empty:
+        raise CommandError(UNUSABLE, f"--{empty[0].replace('_', '-')} takes a value, and -- is none")
 
 
 def url_of(options: Namespace) -> str:

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`agent-outcomes ledger` as people and scripts use it, on a ledger of either engine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent_outcomes.cli import main
+from agent_outcomes.ledger import schema
+from agent_outcomes.ledger.audit import verify
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.store import Store
+from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL
+from tests.acceptances import END_NS, acceptance_of, pending, plain_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Ran = tuple[int, str, str]
+    Run = Callable[..., Ran]
+
+HOSTILE: Final = "evil\x1b[31m\nname\u202e"
+RUNS: Final = 12
+SECRET: Final = "hunter2"  # noqa: S105 - to be found nowhere
+
+
+@pytest.fixture
+def store(ledger_url: str) -> Iterator[Store]:
+    opened = Store.open(read_location(ledger_url))
+    opened.accept([pending(number, run_id=f"ticket-{number}") for number in range(1, RUNS)])
+    opened.accept([acceptance_of(plain_run(99, agent=HOSTILE, run_id=HOSTILE), pending(1).outcome)])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process, on that ledger."""
+    del store
+    monkeypatch.setenv("AGENT_OUTCOMES_LEDGER", ledger_url)
+
+    def ran(*arguments: str) -> Ran:
+        capfd.readouterr()
+        try:
+            code = main(["ledger", *arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return ran
+
+
+def objects(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def deliver_all(store: Store, *, but: int | None = None) -> None:
+    values: dict[str, Any] = {"state": "delivered", "payload": None, "delivered_ns": END_NS}
+    everything = schema.deliveries.update().values(values)
+    chosen = everything if but is None else everything.where(schema.deliveries.c.run != but)
+    store.database.write(lambda connection: connection.execute(chosen))
+
+
+def test_a_verdict_is_reported_shown_and_counted_once(run: Run) -> None:
+    verdict = ("report", "--run-id", "ticket-3", "--success", "--label", "stayed_closed", "--reason", "quiet for 7 d")
+    assert run(*verdict)[0] == 0
+    code, out, _ = run(*verdict)
+    assert code == 0
+    assert "unchanged: revision 1" in out
+    code, out, _ = run("show", "ticket-3")
+    assert code == 0
+    for told in ("revision 1: reported", "reason: quiet for 7 d", "state: pending -> reported", "stayed_closed"):
+        assert told in out
+    (status,) = objects(run("status", "--json")[1])
+    assert (status["runs"], status["pending"], status["accepted"]) == (RUNS, RUNS - 1, RUNS + 1)
+
+
+def test_each_refusal_has_its_exit_code_and_changes_nothing(run: Run, store: Store) -> None:
+    run("report", "--run-id", "ticket-1", "--success", "--idempotency-key", "k")
+    store.accept([pending(201, run_id="twice"), pending(202, run_id="twice")])
+    refusals = {
+        "OUTCOME_CONFLICT": ("report", "--run-id", "ticket-1", "--no-success"),
+        "STALE_REVISION": ("report", "--run-id", "ticket-1", "--success", "--if-revision", "7"),
+        "IDEMPOTENCY_KEY_REUSED": ("report", "--run-id", "ticket-2", "--success", "--idempotency-key", "k"),
+        "RUN_AMBIGUOUS": ("report", "--run-id", "twice", "--success"),
+        "RUN_NOT_FOUND": ("show", "ticket-999"),
+        "INVALID_REPORT": ("cost", "--run-id", "ticket-1", "--amount", "1e400"),
+    }
+    before = store.status(0)
+    for code, arguments in refusals.items():
+        ended, out, err = run(*arguments)
+        assert ended == next(number for refusal, number in OF_REFUSAL.items() if refusal == code)
+        assert err.startswith(f"{code}: ")
+        assert not out
+    assert store.status(0) == before
+    corrected = run("report", "--run-id", "ticket-1", "--no-success", "--correct", "--reason", "reopened")
+    assert corrected[0] == 0
+    assert run("report", "--run-id", "twice", "--run", "latest", "--success")[0] == 0
+    assert run("report", "--run-id", "ticket-1", "--retract", "--correct", "--reason", "wrong ticket")[0] == 0
+    assert "retracted" in run("show", "ticket-1")[1]
+
+
+def test_a_late_cost_is_added_to_the_cent(run: Run) -> None:
+    for amount in ("50.000000000001", "0.1"):
+        assert run("cost", "--run-id", "ticket-2", "--amount", amount, "--kind", "human", "--reported-by", "hr")[0] == 0
+    (shown,) = objects(run("show", "ticket-2", "--json")[1])
+    costs = json.loads(shown["revisions"][-1]["costs"])
+    assert {(cost["kind"], cost["amount"]) for cost in costs} == {("llm", "0.0125"), ("human", "50.100000000001")}
+
+
+def test_what_waits_in_vain_is_listed_and_explained(run: Run) -> None:
+    assert "held" in run("report", "--run-id", "not-yet", "--success")[1]
+    (held,) = objects(run("list", "--state", "held", "--json")[1])
+    assert held["reference"] == "run_id:not-yet"
+    assert "is taken when the run comes" in run("show", "not-yet")[1]
+    assert run("list", "--state", "orphan")[1] == "no such reports\n"
+
+
+def test_runs_are_listed_by_state_agent_and_time(run: Run) -> None:
+    run("report", "--run-id", "ticket-5", "--type", "converted")
+    pending_runs = objects(run("list", "--state", "pending", "--agent", "support", "--json")[1])
+    assert {row["run_id"] for row in pending_runs} == {f"ticket-{number}" for number in range(1, RUNS) if number != 5}
+    (reported,) = objects(run("list", "--state", "reported", "--json")[1])
+    assert (reported["run_id"], reported["type"], reported["success"]) == ("ticket-5", "converted", True)
+    assert run("list", "--since", "1d")[1] == "no such runs\n"
+    assert len(objects(run("list", "--until", "2030-01-01", "--limit", "4", "--json")[1])) == 4
+
+
+def test_the_export_has_every_revision_exactly(run: Run, tmp_path: Path) -> None:
+    from pyarrow import parquet  # noqa: PLC0415 - an extra
+
+    run("report", "--run-id", "ticket-4", "--value", "-123456789012345.000000000001", "--currency", "EUR")
+    lines = objects(run("export")[1])
+    assert len(lines) == RUNS + 1
+    table = [*csv.DictReader(io.StringIO(run("export", "--format", "csv")[1], newline=""))]
+    out = tmp_path / "outcomes.parquet"
+    assert run("export", "--format", "parquet", "--output", str(out))[0] == 0
+    columns = parquet.read_table(out).to_pylist()
+    for line, row, record in zip(lines, table, columns, strict=True):
+        assert line["outcome_id"] == row["outcome_id"] == record["outcome_id"]
+        assert (line["value"] or "") == row["value"]
+        assert record["value"] == (None if line["value"] is None else Decimal(line["value"]))
+        assert line["digest"] == row["digest"] == record["digest"]
+    assert lines[-1]["value"] == "-123456789012345.000000000001"
+    assert run("export", "--output", str(out))[0] == 2
+    assert len(objects(run("export", "--agent", "nobody")[1])) == 0
+
+
+def test_verify_says_what_differs(run: Run, store: Store) -> None:
+    assert run("seal")[0] == 0
+    code, out, _ = run("verify")
+    assert (code, out.startswith("all fits: ")) == (0, True)
+    store.database.write(lambda connection: connection.execute(schema.totals.update().values(whole=7)))
+    code, _, err = run("verify")
+    assert (code, err.startswith("differs: ")) == (1, True)
+    (told,) = objects(run("verify", "--json")[1])
+    assert told["difference"]["where"]
+
+
+def test_pruned_runs_leave_sums_seals_and_counts(run: Run, store: Store) -> None:
+    run("report", "--run-id", "ticket-1", "--success", "--idempotency-key", "k")
+    before, series = store.status(0), store.series()
+    deliver_all(store, but=2)
+    assert "11 runs" in run("prune", "--older-than", "1d", "--dry-run")[1]
+    code, out, _ = run("prune", "--older-than", "1d")
+    assert (code, "11 runs" in out, "1 as old stay" in out) == (0, True, True)
+    after = store.status(0)
+    assert (after.accepted, after.runs, after.waiting) == (before.accepted, before.runs, 1)
+    assert after.delivered == before.accepted - 1
+    assert store.series() == series
+    assert verify(store).difference is None
+    assert run("verify")[0] == 0
+    assert "pruned" in run("show", "ticket-1")[1]
+    store.accept([pending(1, run_id="ticket-1")])
+    assert store.series() == series
+
+
+def test_dead_letters_are_listed_and_sent_once_more(run: Run, store: Store) -> None:
+    dead = {"state": "dead", "reason": "refused", "message": "body: \x1b[2Jno"}
+    chosen = schema.deliveries.update().where(schema.deliveries.c.id <= 3).values(dead)
+    store.database.write(lambda connection: connection.execute(chosen))
+    letters = objects(run("dead-letters", "--json")[1])
+    assert [letter["message"] for letter in letters] == ["body: \x1b[2Jno"] * 3
+    code, out, _ = run("dead-letters")
+    assert (code, "\x1b" in out, "refused" in out) == (0, False, True)
+    assert "1 dead letters" in run("dead-letters", "--retry", "--id", str(letters[0]["id"]))[1]
+    assert "2 dead letters" in run("dead-letters", "--retry")[1]
+    assert store.status(0).dead == ()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("show", HOSTILE), ("status",), ("report", "--run-id", HOSTILE, "--success")]
+)
+def test_nothing_that_telemetry_says_moves_a_cursor(run: Run, arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert code == 0
+    assert all(line.isprintable() or "\t" in line for line in (out + err).splitlines())
+    assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        (f"postgresql://me:{SECRET}@127.0.0.1:1/outcomes", 9),
+        (f"postgresql://me:{SECRET}@127.0.0.1:nowhere/outcomes", 2),
+        (f"mysql://me:{SECRET}@127.0.0.1/outcomes", 2),
+        ("sqlite:////no/such/folder/outcomes.db", NO_LEDGER),
+        ("sqlite:////dev", NO_LEDGER),
+        ("outcomes.db", 2),
+        ("", 2),
+    ],
+)
+def test_a_ledger_that_cannot_be_used_is_one_line_without_a_password(
+    capfd: pytest.CaptureFixture[str], url: str, code: int
+) -> None:
+    for command in (["status"], ["verify"], ["export"], ["report", "--no-retry", "--run-id", "a", "--success"]):
+        assert main(["ledger", *command, "--ledger", url]) in {code, OF_REFUSAL["INVALID_REPORT"]}  # type: ignore[index]
+        said = capfd.readouterr()
+        assert not said.out
+        assert len(said.err.splitlines()) == 1
+        assert SECRET not in said.err
+
+
+def test_no_ledger_named_says_what_to_set(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENT_OUTCOMES_LEDGER", raising=False)
+    assert main(["ledger", "status"]) == 2
+    assert "AGENT_OUTCOMES_LEDGER" in capfd.readouterr().err
+
+
+def test_looking_makes_no_ledger(tmp_path: Path) -> None:
+    for command in (["status"], ["list"], ["verify"], ["report", "--no-retry", "--run-id", "a", "--success"]):
+        assert main(["ledger", *command, "--ledger", f"sqlite:///{tmp_path}/none.db"]) != 0
+    assert [*tmp_path.iterdir()] == []
+
+
+WORDS: Final = st.one_of(
+    st.sampled_from(
+        [
+            "",
+            "-1",
+            "1e3",
+            "nan",
+            "7d",
+            "2026-13-45",
+            "--",
+            "ticket-1",
+            "USD",
+            "usd ",
+            "{}",
+            "[1]",
+            "\x00",
+            "\ud800",
+            "0" * 400,
+        ]
+    ),
+    st.text(max_size=30),
+)
+OPTIONS: Final = {
+    "report": ("--run-id", "--trace-id", "--outcome-id", "--type", "--label", "--value", "--currency", "--message",
+               "--metadata", "--status", "--if-revision", "--reason", "--reported-by", "--idempotency-key"),
+    "cost": ("--run-id", "--trace-id", "--amount", "--currency", "--kind", "--reason", "--idempotency-key"),
+    "list": ("--state", "--agent", "--since", "--until", "--limit"),
+    "export": ("--format", "--since", "--until", "--agent"),
+    "prune": ("--older-than",),
+    "dead-letters": ("--id",),
+}  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_given_ends_with_a_listed_code_and_no_traceback(
+    run: Run, store: Store, data: st.DataObject
+) -> None:
+    command = data.draw(st.sampled_from([*OPTIONS]))
+    given_options = data.draw(st.dictionaries(st.sampled_from(OPTIONS[command]), WORDS, max_size=4))
+    arguments = [f"{name}={value}" for name, value in given_options.items()]
+    if command == "report":
+        arguments.append("--success")
+    if command in {"report", "cost"}:
+        arguments.append("--no-retry")
+    code, _, err = run(command, *arguments)
+    assert code in {0, 1, *OF_REFUSAL.values(), NO_LEDGER}
+    assert "Traceback" not in err
+    assert code == 0 or err.strip()
+    assert verify(store).difference is None
+
+
+def test_the_command_itself_runs_and_imports_no_database_for_others(tmp_path: Path) -> None:
+    environ = {**os.environ, "AGENT_OUTCOMES_LEDGER": f"sqlite:///{tmp_path}/outcomes.db"}
+    Store.open(read_location(environ["AGENT_OUTCOMES_LEDGER"])).close()
+    command = [sys.executable, "-m", "agent_outcomes", "ledger"]
+    for name in ("status", "list", "verify", "seal", "dead-letters", "export"):
+        done = subprocess.run([*command, name], capture_output=True, env=environ, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    for name in ("report", "cost", "list", "show", "export", "verify", "prune", "deliver", "status"):
+        done = subprocess.run([*command, name, "--help"], capture_output=True, timeout=60, check=True)
+        assert b"examples:" in done.stdout
+        assert b"exit codes:" in done.stdout
+    loaded = "import sys, agent_outcomes.cli as cli; cli._parser(); print({'sqlalchemy', 'rich'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, timeout=60, check=True)
+    assert done.stdout.strip() == b"set()"
