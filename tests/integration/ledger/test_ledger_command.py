@@ -279,7 +279,7 @@ OPTIONS: Final = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_given_ends_with_a_listed_code_and_no_traceback(
     run: Run, store: Store, data: st.DataObject
