@@ -206,7 +206,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _target(self, by: str, number: int, latest: bool) -> tuple[dict[str, Any], Target]:  # noqa: FBT001 - drawn
         run = self._run(number, {}, 0, None)
-        names = {"outcome_id": run.id, "trace_id": f"{run.trace_id:032x}", "run_id": run.run_id or "nobody's"}
+        names = {
+            "outcome_id": run.id,
+            "trace_id": f"{run.trace_id:032x}",
+            "run_id": run.run_id or f"nobody's {self.sequence}",
+        }
         # Of one outcome there are no several.
         is_latest = latest and by != "outcome_id"
         given: dict[str, Any] = {by: names[by], "run": "latest" if is_latest else None}
