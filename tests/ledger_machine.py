@@ -85,6 +85,8 @@ RESULTS: Final = results()
 class LedgerMachine(RuleBasedStateMachine):
     """Drives a ledger; a subclass says which."""
 
+    has_begun = False
+
     def open_system(self, policy: Policy) -> System:
         """The ledger for a sequence of this machine; it may have runs of other sequences in it."""
         raise NotImplementedError
@@ -97,6 +99,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now_ns = STARTED_NS
         self.acceptances: dict[int, Acceptance] = {}
         self.past: list[tuple[LateReport | LateCost, Said, float]] = []
+        self.has_begun = True
         self.services = (f"shop {self.sequence}", f"desk {self.sequence}")
 
     @rule(
@@ -187,11 +190,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def both_have_the_same(self) -> None:
         """Every run's revisions and what stands, and every total to the last digit."""
-        if not hasattr(self, "model"):
+        if not self.has_begun:
             return
+        found = self.system.stands(self.model.runs.keys())
+        assert found.keys() == self.model.runs.keys()
         for run in self.model.runs.values():
-            stands = self.system.stands(run.id)
-            assert stands is not None, run.id
+            stands = found[run.id]
             costs = sorted((kind, currency, amount) for (kind, currency), amount in run.costs.items())
             assert stands[:3] == (tuple(run.changes), run.result.meaning, tuple(costs)), run.id
             times = zip(stands.times_ns[1:], run.times_ns, strict=True)

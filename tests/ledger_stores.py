@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import Parts
-from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.record.totals import as_attributes
 from agent_outcomes.semconv import OUTCOME_COUNTERS
@@ -20,7 +19,7 @@ from tests.ledger_machine import LedgerMachine
 from tests.ledger_systems import Stands, stands_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.policy import Policy
@@ -51,14 +50,26 @@ class StoreSystem:
         """Take a late cost."""
         return self._store.add_cost(cost, now_ns=now_ns, hold_s=hold_s)
 
-    def stands(self, outcome_id: str) -> Stands | None:
-        """What it has of a run."""
-        try:
-            history = self._store.run(RunReference(outcome_id=outcome_id))
-        except ReportRefused as refused:
-            if refused.code is RefusalCode.RUN_NOT_FOUND:
-                return None
-            raise
+    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]:
+        """What it has of these runs, read by one query."""
+        found: dict[str, list[tuple[bytes, bytes]]] = {}
+        traces = {bytes.fromhex(outcome_id[:32]) for outcome_id in outcome_ids}
+        runs, revisions = schema.runs.c, schema.revisions.c
+        query = (
+            select(runs.trace_id, runs.span_id, revisions.content, revisions.digest)
+            .join_from(schema.runs, schema.revisions, revisions.run == runs.id)
+            .where(runs.trace_id.in_(traces))
+            .order_by(runs.id, revisions.revision)
+        )
+        with self._store.database.reading() as connection:
+            for row in connection.execute(query):
+                outcome_id = f"{bytes(row.trace_id).hex()}-{bytes(row.span_id).hex()}"
+                found.setdefault(outcome_id, []).append((bytes(row.content), bytes(row.digest)))
+        return {outcome_id: stands_of(rows) for outcome_id, rows in found.items()}
+
+    def history(self, outcome_id: str) -> Stands:
+        """What it tells of a run to whoever asks for it."""
+        history = self._store.run(RunReference(outcome_id=outcome_id))
         return stands_of([(row.encoded or b"", row.digest) for row in history.revisions])
 
     def sums(self, service: str) -> Sums:
@@ -89,7 +100,14 @@ def drive(store: Store, sequences: int, steps: int = 30) -> int:
             """The one store, whose other sequences have other services."""
             nonlocal made
             made += 1
-            return StoreSystem(store, policy)
+            self.store = StoreSystem(store, policy)
+            return self.store
+
+        def teardown(self) -> None:
+            """Whoever asks for a run is told what stands."""
+            if self.has_begun:
+                stands = self.store.stands(self.model.runs.keys())
+                assert {outcome_id: self.store.history(outcome_id) for outcome_id in stands} == stands
 
     how = settings(
         max_examples=sequences,

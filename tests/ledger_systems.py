@@ -24,7 +24,7 @@ from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.record.totals import as_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.content import Content
@@ -54,7 +54,7 @@ class System(Protocol):
 
     def add_cost(self, cost: LateCost, *, now_ns: int, hold_s: float) -> Report: ...
 
-    def stands(self, outcome_id: str) -> Stands | None: ...
+    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]: ...
 
     def sums(self, service: str) -> Sums: ...
 
@@ -95,12 +95,13 @@ class BookSystem:
         """Take a late cost."""
         return self._take(cost, now_ns, hold_s)
 
-    def stands(self, outcome_id: str) -> Stands | None:
-        """What it has of a run, read from the contents; their digests are chained."""
-        revisions = self._runs.get(outcome_id)
-        if revisions is None:
-            return None
-        return stands_of([(revision.content, revision.digest) for revision in revisions])
+    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]:
+        """What it has of these runs, read from the contents; their digests are chained."""
+        return {
+            outcome_id: stands_of([(revision.content, revision.digest) for revision in self._runs[outcome_id]])
+            for outcome_id in outcome_ids
+            if outcome_id in self._runs
+        }
 
     def sums(self, service: str) -> Sums:
         """Every total of a service."""
