@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import LedgerLimits, Store
 from tests.ledger_stores import drive
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SEQUENCES = 100
 
 
-def test_store_agrees_with_the_model(tmp_path: Path) -> None:
+def test_store_agrees_with_the_model(ledger_url: str) -> None:
     """After each step every run, its revisions and every total; in the end the ledger verifies."""
-    store = Store.open(read_location(f"sqlite:///{tmp_path / 'outcomes.db'}"), limits=LedgerLimits())
+    store = Store.open(read_location(ledger_url), limits=LedgerLimits())
     try:
         assert drive(store, SEQUENCES) >= SEQUENCES
         verified = verify(store)
