@@ -43,6 +43,13 @@ COST: Final = "cost"
 _HELD: Final[ColumnElement[str]] = literal_column("'held'")
 
 
+class _When(NamedTuple):
+    """When a report was made, and when it is written: later, if it was held meanwhile."""
+
+    reported_ns: int
+    now_ns: int
+
+
 class Reporting:
     """Reports within a transaction that somebody else begins and commits."""
 
@@ -66,50 +73,55 @@ class Reporting:
             if hold_ns is None:
                 return None
             return self._hold(connection, report, key, now_ns, hold_ns)
-        return self._take_of(connection, report, run, key, now_ns)
+        return self._take_of(connection, report, run, key, _When(now_ns, now_ns))
 
     def join(self, connection: Connection, arrived: Sequence[Arrived], now_ns: int) -> None:
-        """Take the reports that were held for these runs, in the order in which they came."""
+        """Take the reports that were held for these runs, in the order in which they came, as of when that was."""
         held = schema.held_reports.c
         is_held = held.state == _HELD
         if not arrived or connection.execute(select(held.id).where(is_held).limit(1)).first() is None:
             return
         runs = {name: each for each in reversed(arrived) for name in _names_of(each)}
         for row in connection.execute(
-            select(held.id, held.reference, held.report)
+            select(held.id, held.reference, held.report, held.held_ns)
             .where(is_held, held.expires_ns > now_ns, held.reference.in_(runs))
             .order_by(held.id)
         ).all():
-            self._join_one(connection, row.id, bytes(row.report), runs[row.reference], now_ns)
+            report, each = read_held(bytes(row.report)), runs[row.reference]
+            # Another run may have this name, of an agent that its reporter may speak for.
+            if report.reporter.may_speak_for(each.ended.first.run.agent_name):
+                self._join_one(connection, row.id, report, each, _When(row.held_ns, now_ns))
 
     def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""
         made = judge_revised(outcome, last_revision_of(connection, run.row), self._policy, now_ns)
-        return self._record(connection, run, made, now_ns)
+        return self._record(connection, run, made, _When(now_ns, now_ns))
 
     def _take_of(
-        self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, now_ns: int
+        self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, when: _When
     ) -> Report:
         standing = last_revision_of(connection, run.row)
         expires_ns = None
         if isinstance(report, LateCost):
             if report.idempotency_key is None:
-                key, expires_ns = repeat_key(report, run.outcome_id), now_ns + COST_REPEAT_NS
-                if (answer := _answer_before(connection, key, report, now_ns)) is not None:
+                key, expires_ns = repeat_key(report, run.outcome_id), when.reported_ns + COST_REPEAT_NS
+                if (answer := _answer_before(connection, key, report, when.reported_ns)) is not None:
                     return answer
-            made: NewRevision | Report = add_cost(report, standing, now_ns)
+            made: NewRevision | Report = add_cost(report, standing, when.reported_ns)
         else:
-            made = judge(report, standing, self._policy, now_ns)
-        answer = self._record(connection, run, made, now_ns)
+            made = judge(report, standing, self._policy, when.reported_ns)
+        answer = self._record(connection, run, made, when)
         if key is not None:
-            _remember(connection, _Answer(key, report.fingerprint, answer, run.row, now_ns, expires_ns))
+            _remember(connection, _Answer(key, report.fingerprint, answer, run.row, when.reported_ns, expires_ns))
         return answer
 
-    def _record(self, connection: Connection, run: FoundRun, made: NewRevision | Report, now_ns: int) -> Report:
+    def _record(self, connection: Connection, run: FoundRun, made: NewRevision | Report, when: _When) -> Report:
         if isinstance(made, Report):
             return made
-        payloads = payloads_of((made.record.event,), now_ns)
-        self._recording.write(connection, [Entry(run.row, run.end_ns, run.rows, made, now_ns, payloads)], now_ns)
+        payloads = payloads_of((made.record.event,), when.now_ns)
+        self._recording.write(
+            connection, [Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, payloads)], when.now_ns
+        )
         return made.report
 
     def _hold(
@@ -141,8 +153,9 @@ class Reporting:
             _remember(connection, _Answer(key, report.fingerprint, answer, None, now_ns, None))
         return answer
 
-    def _join_one(self, connection: Connection, held: int, report: bytes, arrived: Arrived, now_ns: int) -> None:
-        read = read_held(report)
+    def _join_one(
+        self, connection: Connection, held: int, read: LateReport | LateCost, arrived: Arrived, when: _When
+    ) -> None:
         run = FoundRun(
             arrived.row,
             arrived.ended.first.run.id,
@@ -153,7 +166,7 @@ class Reporting:
         state, code = HeldState.JOINED, None
         try:
             # Under its own key the answer is, and stays, that it was held.
-            self._take_of(connection, read, run, None, now_ns)
+            self._take_of(connection, read, run, None, when)
         except ReportRefused as refused:
             state, code = HeldState.REFUSED, refused.code.value
         became = {"state": state.value, "code": code, "run": arrived.row}

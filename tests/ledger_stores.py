@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store on a real database as the machine drives it: one for all sequences, each with services of its own."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import select
+
+from agent_outcomes.ledger import schema
+from agent_outcomes.ledger.amounts import Parts
+from agent_outcomes.ledger.book.reports import RunReference
+from agent_outcomes.record.totals import as_attributes
+from agent_outcomes.semconv import OUTCOME_COUNTERS
+from tests.ledger_machine import LedgerMachine
+from tests.ledger_systems import Stands, stands_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from agent_outcomes.ledger.book.accepted import Acceptance
+    from agent_outcomes.ledger.book.policy import Policy
+    from agent_outcomes.ledger.book.refusals import Report
+    from agent_outcomes.ledger.book.reports import LateCost, LateReport
+    from agent_outcomes.ledger.store import Store
+    from tests.ledger_model import Sums
+
+_INSTRUMENTS = {instrument.name: instrument for instrument in OUTCOME_COUNTERS}
+
+
+class StoreSystem:
+    """A store, whose policy is that of the sequence."""
+
+    def __init__(self, store: Store, policy: Policy) -> None:
+        self._store = store
+        store.settle(policy, None)
+
+    def accept(self, acceptances: Sequence[Acceptance]) -> None:
+        """Take runs that have ended."""
+        self._store.accept(acceptances)
+
+    def report(self, report: LateReport, *, now_ns: int, hold_s: float) -> Report:
+        """Take a report."""
+        return self._store.report(report, now_ns=now_ns, hold_s=hold_s)
+
+    def add_cost(self, cost: LateCost, *, now_ns: int, hold_s: float) -> Report:
+        """Take a late cost."""
+        return self._store.add_cost(cost, now_ns=now_ns, hold_s=hold_s)
+
+    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]:
+        """What it has of these runs, read by one query."""
+        found: dict[str, list[tuple[bytes, bytes]]] = {}
+        traces = {bytes.fromhex(outcome_id[:32]) for outcome_id in outcome_ids}
+        runs, revisions = schema.runs.c, schema.revisions.c
+        query = (
+            select(runs.trace_id, runs.span_id, revisions.content, revisions.digest)
+            .join_from(schema.runs, schema.revisions, revisions.run == runs.id)
+            .where(runs.trace_id.in_(traces))
+            .order_by(runs.id, revisions.revision)
+        )
+        with self._store.database.reading() as connection:
+            for row in connection.execute(query):
+                outcome_id = f"{bytes(row.trace_id).hex()}-{bytes(row.span_id).hex()}"
+                found.setdefault(outcome_id, []).append((bytes(row.content), bytes(row.digest)))
+        return {outcome_id: stands_of(rows) for outcome_id, rows in found.items()}
+
+    def history(self, outcome_id: str) -> Stands:
+        """What it tells of a run to whoever asks for it."""
+        history = self._store.run(RunReference(outcome_id=outcome_id))
+        return stands_of([(row.encoded or b"", row.digest) for row in history.revisions])
+
+    def sums(self, service: str) -> Sums:
+        """Every total of a service, read by it alone: there are those of thousands of sequences."""
+        totals = schema.totals
+        query = (
+            select(totals)
+            .join(schema.identities, schema.identities.c.id == totals.c.identity)
+            .where(schema.identities.c.service_name == service)
+        )
+        sums: Sums = {}
+        with self._store.database.reading() as connection:
+            for row in connection.execute(query):
+                labels = as_attributes(_INSTRUMENTS[row.instrument], tuple(json.loads(row.labels)))
+                key = (service, row.instrument, frozenset(labels.items()))
+                sums[key] = Decimal(Parts(row.quadrillions, row.whole, row.fraction).amount)
+        return sums
+
+
+def drive(store: Store, sequences: int, steps: int = 30) -> int:
+    """Run so many random sequences against the model; how many there were. Raises `AssertionError` at a difference."""
+    made = 0
+
+    class StoreMachine(LedgerMachine):
+        """Drives the store."""
+
+        def open_system(self, policy: Policy) -> StoreSystem:
+            """The one store, whose other sequences have other services."""
+            nonlocal made
+            made += 1
+            self.store = StoreSystem(store, policy)
+            return self.store
+
+        def teardown(self) -> None:
+            """Whoever asks for a run is told what stands."""
+            if self.has_begun:
+                stands = self.store.stands(self.model.runs.keys())
+                assert {outcome_id: self.store.history(outcome_id) for outcome_id in stands} == stands
+
+    how = settings(
+        max_examples=sequences,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        print_blob=False,
+    )
+    run_state_machine_as_test(StoreMachine, settings=how)
+    return made
