@@ -58,12 +58,12 @@ def codes_in(body: object) -> Iterator[str]:
 
 
 def read_body(text: str) -> object:
-    """The object that a message ends with, in JSON or as Python writes a dict; `None` if it does not end so."""
-    start = text.find("{")
-    if start < 0:
+    """The object in a message, in JSON or as Python writes a dict, whatever closes it; `None` if there is none."""
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or end < start:
         return None
-    body = asked(json.loads, text[start:])
-    return asked(_literal, text[start:]) if body is None else body
+    body = asked(json.loads, text[start : end + 1])
+    return asked(_literal, text[start : end + 1]) if body is None else body
 
 
 def _literal(text: str) -> object:

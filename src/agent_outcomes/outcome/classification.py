@@ -55,8 +55,10 @@ class ErrorFacts(NamedTuple):
     `lineages` holds one tuple per exception, itself first and then its causes: its class name and its parents', fully
     qualified where known. The flags and codes are the first found along the causes: `vendor_code` one that says more
     than class and status, `vendor_type` one that says less, `errno_name` that of the operating system. `told` is what
-    a message of a known form says; `refined` is what class and message say together, before all else. `is_exit` marks
-    what is no `Exception` and ends more than the run, `is_clean_exit` the end of a program that went well.
+    a message of a known form says, `leading` the HTTP status that the error's own message begins with, which may be any
+    number there unless a model's client has made it; `refined` is what class and message say together, before all else.
+    `is_exit` marks what is no `Exception` and ends more than the run, `is_clean_exit` the end of a program that went
+    well.
     """
 
     lineages: tuple[tuple[str, ...], ...] = ()
@@ -67,6 +69,7 @@ class ErrorFacts(NamedTuple):
     vendor_type: str | None = None
     errno_name: str | None = None
     told: Told | None = None
+    leading: int | None = None
     refined: Classification | None = None
     is_exit: bool = False
     is_clean_exit: bool = False

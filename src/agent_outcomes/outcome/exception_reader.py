@@ -17,17 +17,21 @@ from agent_outcomes.outcome.classification import (
     classify,
     deciding,
     find_named,
+    find_rule,
     first,
     http_status_in,
 )
 from agent_outcomes.outcome.codes import GRPC_RULES
 from agent_outcomes.outcome.error_names import HTTP_ERRORS, rule_by_name, rule_of_code, rule_of_type
-from agent_outcomes.outcome.messages import Told, told_by
+from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
+from agent_outcomes.outcome.messages import Told, is_refinable, leading_status, may_refine, told_by
 from agent_outcomes.outcome.text import asked, is_a
 from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from agent_outcomes.outcome.errors import Classification
 
 CAUSE_DEPTH_MAX: Final = 8
 LEAVES_MAX: Final = 128
@@ -84,7 +88,31 @@ def _facts(chain: Sequence[BaseException]) -> ErrorFacts:
         vendor_type=next((code for code in codes if rule_of_type(code) is not None), None),
         errno_name=first(_errno_name(one) for one in chain),
     )
-    return facts if find_named(facts) is not None else facts._replace(told=first(_told(one) for one in chain))
+    named = find_named(facts)
+    if named is None:
+        return facts._replace(told=first(_told(one) for one in chain), leading=leading_status(_text(chain[0]) or ""))
+    if facts.lineages[0][0] in VAGUE_CLASSES:
+        return facts._replace(refined=_refined(chain))
+    return facts if facts.refined is not None else _with_text(facts, named, chain)
+
+
+def _refined(chain: Sequence[BaseException]) -> Classification | None:
+    """What stands beside a class that says less: its message, or else its causes."""
+    beside = _told(chain[0])
+    if beside is not None:
+        return beside.rule
+    return find_rule(_facts(chain[1:])) if len(chain) > 1 else None
+
+
+def _with_text(facts: ErrorFacts, named: Classification, chain: Sequence[BaseException]) -> ErrorFacts:
+    """The same with a provider's sentence or code that says more than the class of the error does."""
+    if not is_refinable(named):
+        return facts
+    told = first(_told(one) for one in chain)
+    if told is not None and told.is_said:
+        return facts._replace(refined=told.rule) if may_refine(named, told.rule) else facts
+    is_code = told is not None and told.code is not None and rule_of_code(told.code) is not None
+    return facts._replace(vendor_code=told.code) if told and is_code and facts.vendor_code is None else facts
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -197,9 +225,14 @@ def _errno_name(error: BaseException) -> str | None:
 
 
 def _told(error: BaseException) -> Told | None:
-    # The text that the exception was made of; what its own `__str__` would do nobody knows.
+    text = _text(error)
+    return None if text is None else told_by(text)
+
+
+def _text(error: BaseException) -> str | None:
+    """The text that the exception was made of; what its own `__str__` would do nobody knows."""
     text = next((one for one in _ARGS_OF(error) if is_a(one, str)), None)
-    return None if text is None else told_by(str.__str__(text))
+    return None if text is None else str.__str__(text)
 
 
 def _is_clean_exit(error: BaseException) -> bool:

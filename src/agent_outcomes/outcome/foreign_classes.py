@@ -25,6 +25,7 @@ from agent_outcomes.outcome.errors import (
     TOOL_ERROR,
     TRANSIENT,
     TRUNCATED,
+    UNTRUSTED,
     UPSTREAM,
 )
 
@@ -84,7 +85,9 @@ JAVA_RULES: Rules = table(
         org.apache.http.conn.ConnectTimeoutException org.apache.http.conn.ConnectionPoolTimeoutException
         software.amazon.awssdk.core.exception.ApiCallTimeoutException
         software.amazon.awssdk.core.exception.ApiCallAttemptTimeoutException
-        kotlinx.coroutines.TimeoutCancellationException dev.langchain4j.exception.TimeoutException
+        kotlinx.coroutines.TimeoutCancellationException io.ktor.client.plugins.HttpRequestTimeoutException
+        io.ktor.client.network.sockets.ConnectTimeoutException io.ktor.client.network.sockets.SocketTimeoutException
+        com.aallam.openai.api.exception.OpenAITimeoutException dev.langchain4j.exception.TimeoutException
         {_SPRING_SERVER}$GatewayTimeout {_SPRING_REACTIVE}$GatewayTimeout
         """,
     ),
@@ -189,7 +192,13 @@ JAVA_RULES: Rules = table(
 )
 
 GO_RULES: Rules = table(
-    (TIMEOUT, "context.DeadlineExceeded context.deadlineExceededError os.ErrDeadlineExceeded *http.timeoutError"),
+    (
+        TIMEOUT,
+        """
+        context.DeadlineExceeded context.deadlineExceededError os.ErrDeadlineExceeded *http.timeoutError
+        *net.timeoutError *poll.DeadlineExceededError
+        """,
+    ),
     (CANCELLED, "context.Canceled"),
     (
         NETWORK,
@@ -203,7 +212,16 @@ GO_RULES: Rules = table(
 
 DOTNET_RULES: Rules = table(
     (TIMEOUT, "System.TimeoutException Polly.Timeout.TimeoutRejectedException"),
-    (CANCELLED, "System.OperationCanceledException System.Threading.Tasks.TaskCanceledException"),
+    (
+        CANCELLED,
+        """
+        System.OperationCanceledException System.Threading.Tasks.TaskCanceledException
+        Microsoft.SemanticKernel.KernelFunctionCanceledException
+        """,
+    ),
+    # Of TLS, whatever its name says.
+    (UNTRUSTED, "System.Security.Authentication.AuthenticationException"),
+    (AUTH, "Azure.Identity.AuthenticationFailedException Azure.Identity.CredentialUnavailableException"),
     (RATE_LIMIT, "Polly.RateLimiting.RateLimiterRejectedException"),
     (UPSTREAM, "Polly.CircuitBreaker.BrokenCircuitException"),
     (
@@ -260,6 +278,17 @@ VAGUE_CLASSES = frozenset(
         "*url.Error",
         "*net.OpError",
         "java.io.IOException",
+        "javax.net.ssl.SSLException",
+        "javax.net.ssl.SSLHandshakeException",
+        "org.springframework.web.client.ResourceAccessException",
+        "org.springframework.web.reactive.function.client.WebClientRequestException",
+        "org.springframework.ai.retry.TransientAiException",
+        "com.openai.errors.OpenAIIoException",
+        "com.anthropic.errors.AnthropicIoException",
+        r"GuzzleHttp\Exception\ConnectException",
+        "dspy.utils.exceptions.LMTransportError",
+        "litellm.exceptions.APIConnectionError",
+        "requests.exceptions.ConnectionError",
         "System.Net.Http.HttpRequestException",
         "System.Threading.Tasks.TaskCanceledException",
         "System.OperationCanceledException",

@@ -2,7 +2,8 @@
 """What an error's message says, where it has the fixed form that a client, a runtime or a framework gives to it.
 
 A form is anchored where the message begins, or ends, and a number or a code in it is looked up in the tables. No word
-in the middle of a message says anything: it may be a tool's name, or a customer's.
+in the middle of a message says anything: it may be a tool's name, or a customer's. The forms are in `message_forms`,
+the providers' own sentences in `provider_texts`.
 """
 
 from __future__ import annotations
@@ -10,52 +11,51 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.outcome.bodies import codes_in, read_body
-from agent_outcomes.outcome.error_names import rule_by_name, rule_by_word, rule_of_code, rule_of_http
+from agent_outcomes.outcome.bodies import codes_in, found_at, read_body
+from agent_outcomes.outcome.codes import HTTP_RULES
+from agent_outcomes.outcome.error_names import (
+    HTTP_ERRORS,
+    rule_by_name,
+    rule_by_word,
+    rule_of_code,
+    rule_of_http,
+    rule_of_type,
+)
 from agent_outcomes.outcome.errors import (
-    BUDGET,
-    CANCELLED,
-    INVALID_OUTPUT,
-    NETWORK,
-    POLICY,
-    TIMEOUT,
+    AUTH,
+    BAD_REQUEST,
+    BUG,
+    CONTEXT_OVERFLOW,
+    NOT_FOUND,
+    OTHER,
+    QUOTA,
+    RATE_LIMIT,
+    UPSTREAM,
     Classification,
 )
+from agent_outcomes.outcome.message_forms import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, VAGUE_TEXTS
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
+from agent_outcomes.outcome.provider_texts import SENTENCES
+from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, is_a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 _PREFIXES_MAX: Final = 4
-
-PHRASES: Final[Mapping[str, int]] = {
-    "Bad Request": 400,
-    "Unauthorized": 401,
-    "Payment Required": 402,
-    "Forbidden": 403,
-    "Not Found": 404,
-    "Request Timeout": 408,
-    "Conflict": 409,
-    "Payload Too Large": 413,
-    "Request Entity Too Large": 413,
-    "Content Too Large": 413,
-    "Unprocessable Entity": 422,
-    "Unprocessable Content": 422,
-    "Too Many Requests": 429,
-    "Internal Server Error": 500,
-    "Bad Gateway": 502,
-    "Service Unavailable": 503,
-    "Gateway Timeout": 504,
-    "Gateway Time-out": 504,
-}
-"""HTTP's own words for its statuses."""
+_NESTED_MAX: Final = 2
 
 # What stands before the message of the error itself: the class, what a framework calls the step, a retrier's count.
 _PREFIX: Final = Pattern(
     r"""(?:
       (?P<name>[\w.$]+)(?::\s+|\(['"])
     | [\w.$ ]{1,200}:\s+
+    | \(['"](?:<class\ '[\w.]{1,200}'>\ )?[\w ,.]{1,200}['"],[ ]
+    | API\ Error\ \((?=[A-Z1-9])
+    | \[[\w.\ ]{1,60}\]:\s
+    | Error\ fetching\ from\ \S+:\s
+    | \w+Exception\ -[ ]
+    | Unable\ to\ execute\ HTTP\ request:\s
+    | I/O\ error\ on\ [A-Z]+\ request\ for\ "[^"]*":\s
     | request\ to\ \S+\ failed,\ reason:\s
     | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
     | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
@@ -64,130 +64,112 @@ _PREFIX: Final = Pattern(
 )
 # By OpenTelemetry's own convention the text of a failed span begins with the class; a plain word is no class.
 _CLASS: Final = Pattern(r"(?:[\w$]+\.)*(?:\w*(?:Error|Exception)|(?:[A-Z][a-z0-9]+){2,})|(?:[\w$]+\.)+[A-Z]\w*")
-
-# Forms with an HTTP status in them, and whose they are.
-STATUS_FORMS: Final = tuple(
+_ERROR: Final = Pattern(r"(?:Error|Exception)$")
+# How JavaScript shows an error with its stack, and what LangChain puts before that.
+_FRAMES: Final = Pattern(r"\n[ \t]+at (?:async |new )?[\w.<>\[\]$@/:#]+")
+_SHOWN: Final = Pattern(r"(?:Uncaught )?(?P<name>[\w$]+)(?:: |\n|$)")
+# Between the form of a message and the provider's own sentence, and what names a code there.
+_BETWEEN: Final = " \t\r\n:·-\N{EN DASH}\N{EM DASH}.,;"
+_CODES_BEHIND: Final = tuple(
     Pattern(form)
     for form in (
-        # The Python clients generated for the APIs of OpenAI, Anthropic, Groq, Together and others.
-        r"Error code: ([45]\d\d)(?: - |$)",
-        # The JavaScript, Go and Java ones.
-        r"([45]\d\d) status code \(no body\)$",
-        r"([45]\d\d) (?=[\s\S]*\n\s+at (?:APIError\.generate|\w+\.makeStatusError) \()",
-        r"([45]\d\d) \{\s*['\"]",
-        r"(?:POST|GET|PUT|DELETE|PATCH) \"[^\"]*\": ([45]\d\d) ",
-        r"([45]\d\d): ",
-        # httpx, requests, urllib, axios, Faraday, Spring, .NET, Azure.
-        r"(?:Client|Server) error '([45]\d\d) [^']*' for url ",
-        r"([45]\d\d) (?:Client|Server) Error: .* for url: ",
-        r"HTTP(?: Error|/[\d.]+)?:? ([45]\d\d)(?:$|: | - | \(|,|\.| [A-Z])",
-        r"Request failed with status code ([45]\d\d)\b",
-        r"the server responded with status ([45]\d\d)\b",
-        r"Response status code does not indicate success: ([45]\d\d)\b",
-        r"(?:Service request failed\.\s+)?Status: ([45]\d\d) \(",
-        rf"([45]\d\d) (?:{'|'.join(PHRASES)})(?![\w-])",
-        # Pydantic AI, Cohere, Mistral, Ollama, Google's clients, go-openai, LangChainGo, AWS's SDKs.
-        r"(?:headers: \{[\s\S]*\}, )?status_code: ([45]\d\d)(?:, |$)",
-        r"API error occurred: Status:? ([45]\d\d)\b",
-        r"[\s\S]*\(status code: ([45]\d\d)\)$",
-        r"([45]\d\d) [A-Z]+(?:_[A-Z]+)*\. \{",
-        r"(?:\[[\w. ]+\]: )?got status: ([45]\d\d)\b",
-        r"\[GoogleGenerativeAI Error\]: Error fetching from \S+: \[([45]\d\d) ",
-        r"googleapi: Error ([45]\d\d): ",
-        r"Error ([45]\d\d), Message: ",
-        r"\{\s*\"error\":\s*\{\s*\"code\":\s*([45]\d\d)\b",
-        r"error, status code: ([45]\d\d)[,:]",
-        r"API returned unexpected status code: ([45]\d\d)\b",
-        r"operation error [\w ]+: \w+, [\w ,]*https response error StatusCode: ([45]\d\d), ",
-        r"[\s\S]*\(Service: [\w ]+, Status Code: ([45]\d\d), Request ID: [\w-]+",
+        # OpenAI's client in .NET, Azure's, Go's of AWS.
+        r"\(?(?P<one>\w*)(?:: (?P<other>\w*))?\)",
+        r"[\s\S]*?\bErrorCode: (?P<one>\w+)",
+        r"RequestID: [\w-]*, (?P<one>\w+): ",
     )
 )
-
-# Forms with a code in them that is looked up as if it stood on the error.
-CODE_FORMS: Final = tuple(
+_SENTENCE_BEHIND: Final = tuple(
     Pattern(form)
     for form in (
-        # botocore, gRPC in Go, Python, JavaScript and Java, Genkit.
-        r"An error occurred \((\w+)\) when calling the \w+ operation\b",
-        r"rpc error: code = (\w+) desc = ",
-        r"<\w+ of RPC that terminated with:\s+status = StatusCode\.(\w+)",
-        r"\d{1,2} ([A-Z]+(?:_[A-Z]+)*): ",
-        r"([A-Z]{6,}|[A-Z]+(?:_[A-Z]+)+): ",
-        r"([a-z]+(?:_[a-z]+)+): ",
-        # Node.js's system errors; the Claude Agent SDK's result; MCP; LangChain's errors in JavaScript.
-        r"(?:connect|read|write|send|getaddrinfo|queryA|queryAaaa) (E[A-Z_]+)\b",
-        r"Result error: (\w+)$",
-        r"MCP error (-?\d+): ",
-        r"[\s\S]*\bTroubleshooting URL: https://\S+/errors/([A-Z_]+)/?(?:\s|$)",
-        # Anthropic's error within a stream.
-        r"\{\s*['\"]type['\"]:\s*['\"]error['\"],\s*['\"]error['\"]:\s*\{\s*(?:['\"]details['\"]:\s*\w+,\s*)?['\"]type['\"]:\s*['\"](\w+)",
+        r"",
+        r"RequestID: [\w-]*, \w+: ",
+        r"[^\n]{0,1000}?\b[Mm]essage: ",
+        r"\([^)]{0,100}\): ",
+        r"[\s\S]{0,1000}?\n\r?\n",
     )
 )
-
-# How the C library puts it, and Go in lower case.
-_ERRNO_TEXTS: Final = (
-    "Connection refused|Connection reset by peer|Connect call failed|Network is unreachable|No route to host"
-    "|Broken pipe|Name or service not known|Temporary failure in name resolution|No such host"
-)
-
-# Forms that say it all.
-TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
-    (Pattern(form), rule)
-    for form, rule in (
-        (r"\d+ validation errors? for \w+", INVALID_OUTPUT),
-        (r"Max iterations of \d+ reached!", BUDGET),
-        (r"Max turns \(\d+\) exceeded$", BUDGET),
-        (r"Recursion limit of \d+ reached without hitting a stop condition", BUDGET),
-        (r"Task '[\s\S]*' execution timed out after \d+ seconds\.", TIMEOUT),
-        # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
-        (r"(?:\{'message': ')?Max turns exceeded(?:: |')", BUDGET),
-        (r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')", POLICY),
-        # What OpenTelemetry's GenAI instrumentations say of a stream whose consumer left.
-        (r"abandoned stream$", CANCELLED),
-        # fetch in Node.js, Chrome, Firefox, Safari, React Native; axios; Node's http; the generated clients.
-        (r"(?:fetch failed|Failed to fetch|Load failed|Network request failed|Network Error|socket hang up)$", NETWORK),
-        (r"NetworkError when attempting to fetch resource\.$", NETWORK),
-        (r"(?:Connection error\.?|Connection closed|Server disconnected|All connection attempts failed)$", NETWORK),
-        (r"Client network socket disconnected before secure TLS connection was established$", NETWORK),
-        (r"Cannot connect to host \S+ ssl:", NETWORK),
-        (rf"\[Errno -?\d+\] (?:{_ERRNO_TEXTS})\b", NETWORK),
-        (
-            r"(?:Th(?:e|is) operation was aborted|The user aborted a request|Request was aborted|Canceled)\.?$",
-            CANCELLED,
-        ),
-        (r"(?:The operation was aborted due to timeout|The operation timed out|Request timed out)\.?$", TIMEOUT),
-        (r"timeout of \d+ms exceeded$", TIMEOUT),
-        (r"Timed out while waiting for response to \w+\.", TIMEOUT),
-        (r"The request was canceled due to the configured HttpClient\.Timeout of [\d.,]+ seconds elapsing\.", TIMEOUT),
-        # Go wraps by putting words before: the cause stands last.
-        (r"(?:[\s\S]*: )?context deadline exceeded(?: \(Client\.Timeout[^()]*\))?$", TIMEOUT),
-        (r"(?:[\s\S]*: )?context canceled$", CANCELLED),
-        (r"(?:[\s\S]*: )?(?:dial|read|write) (?:tcp|udp|unix)\d? ?[^ ]*: (?:[\w>:.\[\]-]+ )*i/o timeout$", TIMEOUT),
-        (r"(?:[\s\S]*: )?net/http: TLS handshake timeout$", TIMEOUT),
-        (rf"(?:[\s\S]*: )?(?:dial|read|write|lookup) \S+.*: (?:{_ERRNO_TEXTS.lower()})$", NETWORK),
-    )
-)
+_STATUS: Final = Pattern(r"[45]\d\d")
+_NUMBER: Final = Pattern(r"([45]\d\d)(?=[\s:,.-]|$)")
+_LEADING: Final = Pattern(r"['\"]|[45]\d\d (?=[A-Z])")
+_NUMBERS: Final = (("error", "code"), ("error", "status"), ("status",), ("status_code",), ("statusCode",), ("code",))
+_MESSAGES: Final = (("error", "message"), ("message",), ("error",), ("detail",), ("error", "metadata", "raw"))
+_SENTENCES: Final = tuple((Pattern(f"(?:{'|'.join(forms)})"), rule) for rule, forms in SENTENCES)
+# What a class, an HTTP status or a code says of very different reasons, which a sentence beside it may tell apart.
+_REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, UPSTREAM})
 
 
 class Told(NamedTuple):
-    """What a message says, and the class, code or HTTP status in it that says so."""
+    """What a message says, and the class, code or HTTP status in it that says so.
+
+    `is_said` marks a provider's own sentence, which says more than a class, a code or a status beside it.
+    """
 
     rule: Classification
     code: str | None
+    is_said: bool = False
+
+
+def is_refinable(rule: Classification) -> bool:
+    """Whether a message may say more than this."""
+    return rule in _REFINABLE or rule is BUG
+
+
+def may_refine(rule: Classification, said: Classification) -> bool:
+    """Whether a provider's own sentence may say more than a class, a status or a code; who was sent away has no bug."""
+    return rule in _REFINABLE or (rule is BUG and said is AUTH)
 
 
 def told_by(text: str) -> Told | None:
     """What a message of a known form says, whatever wrappers have put before it; `None` for any other."""
-    bare = [*_without_prefixes(text[:MESSAGE_LENGTH_MAX])]
-    for part, _ in bare:
-        found = _by_form(part)
+    return _told(text[:MESSAGE_LENGTH_MAX], _NESTED_MAX)
+
+
+def leading_status(text: str) -> int | None:
+    """The HTTP status that a text begins with."""
+    found = _NUMBER.match(text)
+    return int(found[1]) if found is not None and int(found[1]) in HTTP_RULES else None
+
+
+def _told(text: str, depth: int) -> Told | None:
+    named: Told | None = None
+    for one, shown in _without_stack(text):
+        bare = [*_without_prefixes(one)]
+        parts = [part for part, _ in bare]
+        found = first_of(map(_said, parts)) or first_of(_by_form(part) or _by_body(part, depth) for part in parts)
         if found is not None:
             return found
-    for _, name in bare:
-        named = rule_by_name(name) or rule_by_word(name) if name is not None and _CLASS.fullmatch(name) else None
-        if named is not None:
-            return Told(named, name)
+        named = (
+            named or _by_names([*(name for _, name in bare), shown, *_alone(bare)]) or first_of(map(_by_rest, parts))
+        )
+    return named
+
+
+def _alone(bare: list[tuple[str, str | None]]) -> list[str]:
+    """What may be a class's name and nothing else, behind other classes' names if behind anything."""
+    *before, (last, _) = bare
+    return [] if False in [name is not None and _ERROR.search(name) is not None for _, name in before] else [last]
+
+
+def _by_names(names: list[str | None]) -> Told | None:
+    for name in names:
+        rule = rule_by_name(name) or rule_by_word(name) if name is not None and _CLASS.fullmatch(name) else None
+        if rule is not None and name is not None:
+            return Told(rule, name)
     return None
+
+
+def _without_stack(text: str) -> Iterator[tuple[str, str | None]]:
+    """The text, and what is left of it without the stack behind it, each with the class that JavaScript shows."""
+    yield text, None
+    frames = _FRAMES.search(text)
+    if frames is None:
+        return
+    head = text[: frames.start()]
+    # LangChain has the message, an empty line, and the error as it is shown, which begins with its class.
+    first, _, rest = head.partition("\n\n")
+    shown = _SHOWN.match(rest.strip() if rest else head)
+    yield first, shown["name"] if shown is not None else None
 
 
 def _without_prefixes(text: str) -> Iterator[tuple[str, str | None]]:
@@ -201,30 +183,113 @@ def _without_prefixes(text: str) -> Iterator[tuple[str, str | None]]:
     yield text, None
 
 
+def _said(text: str) -> Told | None:
+    """What a provider's own sentence at the beginning says."""
+    leading = _LEADING.match(text)
+    start = leading.end() if leading is not None else 0
+    for form, rule in _SENTENCES:
+        if form.match(text, start) is not None:
+            return Told(rule, None, is_said=True)
+    return None
+
+
+def _by_rest(text: str) -> Told | None:
+    """What a message says by its beginning, if nothing behind that says more."""
+    return first_of(Told(rule, None) for form, rule in VAGUE_TEXTS if form.match(text) is not None)
+
+
 def _by_form(text: str) -> Told | None:
     for form, meaning in TEXT_RULES:
         if form.match(text) is not None:
             return Told(meaning, None)
-    for form in STATUS_FORMS:
+    for form in STATUS_FORMS if _STATUS.search(text) is not None else ():
         found = form.match(text)
         if found is not None:
-            return _by_status(found[1], text)
+            return _by_status(found[1], text, text[found.end() :])
     for form in CODE_FORMS:
         found = form.match(text)
         rule = _rule_in_text(found[1]) if found is not None else None
         if found is not None and rule is not None:
-            return Told(rule, found[1])
-    return _by_status(str(PHRASES[text]), text) if text in PHRASES else None
+            said = _said_behind(text, text[found.end() :])
+            return said if said is not None and may_refine(rule, said.rule) else Told(rule, found[1])
+    return _by_status(str(PHRASES[text]), text, "") if text in PHRASES else None
 
 
-def _by_status(status: str, text: str) -> Told | None:
-    """What a status says, or what a code in the body behind it says beyond that."""
+def _by_status(status: str, text: str, rest: str) -> Told | None:
+    """What a status says, or what a sentence or a code behind it says beyond that."""
+    said = _said_behind(text, rest)
+    if said is not None:
+        return said
     rule = rule_of_http(int(status))
-    for code in codes_in(read_body(text)):
+    for code in (*codes_in(_body_behind(text, rest)), *_codes_behind(rest)):
         stronger = rule_of_code(code)
-        if stronger is not None and stronger is not rule:
+        # What is too large will not fit the next time either, whatever the limit is called.
+        if stronger is not None and stronger is not rule and not (rule is CONTEXT_OVERFLOW and stronger is RATE_LIMIT):
             return Told(stronger, code)
     return Told(rule, status) if rule is not None else None
+
+
+def first_of(found: Iterable[Told | None]) -> Told | None:
+    """The first that is something."""
+    return next((one for one in found if one is not None), None)
+
+
+def _said_behind(text: str, rest: str) -> Told | None:
+    """What a sentence says that stands behind the form of a message, or in the body there."""
+    for form in _SENTENCE_BEHIND:
+        found = form.match(rest)
+        behind = _said(rest[found.end() :].lstrip(_BETWEEN)) if found is not None else None
+        if behind is not None:
+            return behind
+    return _said_in(_body_behind(text, rest))
+
+
+def _body_behind(text: str, rest: str) -> object:
+    body = read_body(rest)
+    return read_body(text) if body is None else body
+
+
+def _codes_behind(rest: str) -> list[str]:
+    found = [form.match(rest) for form in _CODES_BEHIND]
+    return [code for one in found if one is not None for code in one.groups() if code]
+
+
+def _said_in(body: object) -> Told | None:
+    for path in _MESSAGES:
+        message = found_at(body, *path)
+        said = _said(str.__str__(message)) if is_a(message, str) else None
+        if said is not None:
+            return said
+    return None
+
+
+def _by_body(text: str, depth: int) -> Told | None:
+    """What the body of an answer says that is the whole message, as JSON or as Python writes a dict."""
+    if text[:1] not in {"{", "["}:
+        return None
+    body = read_body(text.rstrip().removesuffix("]") if text[0] == "[" else text)
+    if body is None:
+        return None
+    codes = [*codes_in(body)]
+    strong = next((Told(rule, code) for code in codes if (rule := rule_of_code(code)) is not None), None)
+    found = _said_in(body) or strong or _by_number(body)
+    if found is not None:
+        return found
+    inner = found_at(body, "error")
+    if is_a(inner, str) and depth > 0:
+        return _told(str.__str__(inner), depth - 1)
+    return next((Told(rule, code) for code in codes if (rule := rule_of_type(code)) is not None), None)
+
+
+def _by_number(body: object) -> Told | None:
+    for path in _NUMBERS:
+        number = found_at(body, *path)
+        if is_a(number, str) and str.isdigit(number):
+            number = int(number[:4])
+        if is_a(number, int) and not is_a(number, bool) and number in HTTP_ERRORS:
+            rule = rule_of_http(int.__int__(number))
+            return Told(rule, str(int.__int__(number))) if rule is not None else None
+    return None
 
 
 def _rule_in_text(code: str) -> Classification | None:

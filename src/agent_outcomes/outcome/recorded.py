@@ -10,13 +10,14 @@ from agent_outcomes.outcome.classification import (
     ErrorFacts,
     classify,
     deciding,
+    find_named,
     find_rule,
     first,
     http_status_in,
 )
 from agent_outcomes.outcome.error_names import rule_of_code, word_of
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
-from agent_outcomes.outcome.messages import told_by
+from agent_outcomes.outcome.messages import leading_status, may_refine, told_by
 from agent_outcomes.outcome.stack_traces import DEPTH_MAX, Thrown, causes_in
 
 if TYPE_CHECKING:
@@ -57,8 +58,13 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
         vendor_type=first(thrown.name or None for thrown in chain),
         vendor_code=next((code for code in codes if rule_of_code(code) is not None), None),
         told=first(told),
+        leading=leading_status(chain[0].message),
     )
-    return facts._replace(refined=_refined(chain, told)) if chain[0].name in VAGUE_CLASSES else facts
+    if chain[0].name in VAGUE_CLASSES:
+        return facts._replace(refined=_refined(chain, told))
+    said = first(one for one in told if one is not None and one.is_said)
+    named = find_named(facts) if said is not None else None
+    return facts._replace(refined=said.rule) if said and named and may_refine(named, said.rule) else facts
 
 
 def _refined(chain: Sequence[Thrown], told: Sequence[Told | None]) -> Classification | None:

@@ -49,6 +49,8 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException
         TooManyRequestsException ProvisionedThroughputExceededException TransactionInProgressException
         RequestLimitExceeded BandwidthLimitExceeded LimitExceededException SlowDown EC2ThrottledException
+        RateQuota AllocationQuota BurstRate request_quota_exceeded token_quota_exceeded too_many_requests_error
+        queue_exceeded model_rate_limit
         """,
     ),
     (
@@ -56,7 +58,7 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         """
         insufficient_quota billing_hard_limit_reached billing_not_active billing_error quota_exceeded
         exceeded_current_quota_error insufficient_balance insufficient_credits payment_required budget_exceeded
-        ServiceQuotaExceededException BILLING_DISABLED
+        ServiceQuotaExceededException BILLING_DISABLED Arrearage insufficient_user_quota usage_limit_reached
         """,
     ),
     (
@@ -64,7 +66,7 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         """
         context_length_exceeded context_window_exceeded model_context_window_exceeded request_too_large
         string_above_max_length tokens_limit_reached prompt_too_long payload_too_large
-        RequestEntityTooLargeException
+        RequestEntityTooLargeException exceed_context_size_error
         """,
     ),
     (
@@ -80,12 +82,14 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         OptInRequired API_KEY_INVALID API_KEY_SERVICE_BLOCKED SERVICE_DISABLED ACCESS_TOKEN_EXPIRED
         ACCESS_TOKEN_SCOPE_INSUFFICIENT CREDENTIALS_MISSING IAM_PERMISSION_DENIED CONSUMER_INVALID
         AuthenticationFailed InvalidAuthenticationToken AuthorizationFailed
+        auth_error key_model_access_denied team_model_access_denied expired_key token_not_found_in_db
         """,
     ),
     (
         NOT_FOUND,
         """
         model_not_found not_found_error model_decommissioned invalid_model ResourceNotFoundException
+        RESOURCE_DOES_NOT_EXIST
         DeploymentNotFound
         """,
     ),
@@ -96,6 +100,7 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         invalid_function_parameters invalid_image invalid_image_format invalid_base64_image invalid_image_url
         invalid_image_mode image_too_large image_too_small image_parse_error image_file_too_large
         image_file_not_found unsupported_image_media_type empty_image_file failed_to_download_image
+        INVALID_PARAMETER_VALUE
         ValidationException InvalidParameterValue InvalidParameterCombination MissingParameter OperationNotSupported
         """,
     ),
@@ -106,7 +111,7 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         server_is_overloaded server_overloaded server_error model_request_failed_error
         InternalServerException InternalFailure InternalDependencyException ServiceUnavailable
         ServiceUnavailableException BadGatewayException DependencyFailedException ModelErrorException
-        ModelStreamErrorException ModelNotReadyException ServerBusy
+        ModelStreamErrorException ModelNotReadyException ServerBusy unavailable_error TEMPORARILY_UNAVAILABLE
         """,
     ),
     (

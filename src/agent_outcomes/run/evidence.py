@@ -30,7 +30,7 @@ from agent_outcomes.outcome.codes import FINISH_REASON_RULES, GRPC_NUMBERS, STOP
 from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segment_of, word_of
 from agent_outcomes.outcome.errors import AWAITING_HUMAN, OTHER, Classification
-from agent_outcomes.outcome.messages import told_by
+from agent_outcomes.outcome.messages import leading_status, told_by
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
@@ -66,13 +66,15 @@ SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remed
 class Finding(NamedTuple):
     """The inferred execution of a run, the evidence that decided it and the error's class if there is one.
 
-    `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet.
+    `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet. `raised` is the class
+    that the span names, where a message said more.
     """
 
     execution: Execution
     evidence: str
     error_type: str | None = None
     paused: bool = False
+    raised: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -103,6 +105,17 @@ def infer(
         return _from_error_span(span, failed_call)
     own = _paused(span) or _stopped(span) or _in_flight(span) or pause
     return own or _from_last_step(span, nested, failed_call) or _CLEAN
+
+
+def infer_call(span: AgentSpan) -> Finding:
+    """How a model call ended: the number that its error's message begins with is the provider's HTTP status."""
+    finding = infer(span)
+    if finding.execution.category != OTHER.category:
+        return finding
+    leading = [facts.leading for facts in (span.recorded, span.in_flight) if facts is not None]
+    status = next((one for one in (*leading, leading_status(span.status_text)) if one is not None), None)
+    rule = rule_of_http(status) if status is not None else None
+    return finding if rule is None else _finding(rule, f"{STATUS_TEXT}:{status}", finding.error_type or str(status))
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
@@ -200,7 +213,7 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     recorded, stated = _recorded(span), _stated_name(span)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
     name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
-    found = _named(recorded, _as_recorded(stated, span), raised) or _from_codes(span, name)
+    found = _named(recorded, _as_recorded(stated, span), raised) or _refined(_from_codes(span, name), span, name)
     # A framework's wrapper says less than a message of which the form is known.
     found = found or _from_status_text(span, name)
     for facts in (recorded, raised):
@@ -212,7 +225,8 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
         found = _from_facts(raised)
     if found is None and name is not None:
         found = _finding(OTHER, f"exception:{name}", name)
-    return found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+    found = found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+    return found if name is None or name == found.error_type else found._replace(raised=name)
 
 
 def _as_recorded(stated: str | None, span: AgentSpan) -> ErrorFacts | None:
@@ -249,6 +263,13 @@ def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:
     return None
 
 
+def _refined(found: Finding | None, span: AgentSpan, name: str | None) -> Finding | None:
+    """What a status says, or a provider's own sentence beside it."""
+    recorded = span.recorded.told if span.recorded is not None else None
+    said = next((one for one in (recorded, told_by(span.status_text)) if one is not None and one.is_said), None)
+    return found if found is None or said is None else _finding(said.rule, STATUS_TEXT, name or found.error_type)
+
+
 def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
     told = told_by(span.status_text)
     if told is None:
@@ -269,7 +290,8 @@ def _may_be_of_a_call(name: str | None, failed_call: Finding) -> bool:
     """
     if name is None or " " in name or word_of(name) in SAYS_NOTHING:
         return True
-    return segment_of(name) in MODEL_CALL_WRAPPERS or _is_same(name, failed_call.error_type)
+    is_same = _is_same(name, failed_call.error_type) or _is_same(name, failed_call.raised)
+    return is_same or segment_of(name) in MODEL_CALL_WRAPPERS
 
 
 def _is_same(one: str | None, other: str | None) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
+from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.outcome.model import Execution, Outcome, business_fields, new_outcome
 from agent_outcomes.run.conventions import DEFAULT_NAMES, NAME_PREFIX, is_generated_name
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
@@ -112,8 +113,9 @@ def late_cost(run: Run, statement: Statement) -> tuple[Problem, ...]:
 
 def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Finding, problems: list[Problem]) -> Outcome:
     stated = statement.status.status if statement.status is not None else None
-    execution, source, evidence, error_type = _decide(statement, stated, finding)
-    if statement.error_category is not None:
+    is_outdone = _knows_less(statement, finding)
+    execution, source, evidence, error_type = _decide(statement, None if is_outdone else stated, finding)
+    if statement.error_category is not None and not is_outdone:
         execution = execution.with_category(statement.error_category)
     if statement.retryable is not None:
         execution = execution.with_retryable(stated=statement.retryable)
@@ -128,6 +130,12 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
         evidence,
         tuple(dict.fromkeys(problems))[: PROBLEMS_MAX + 1] if problems else (),
     )
+
+
+def _knows_less(statement: Statement, finding: Finding) -> bool:
+    """Whether our own API has seen no more than an exception that no row names, and the spans tell what it was."""
+    is_unnamed = statement.source is Source.INFERRED and statement.error_category == OTHER.category
+    return is_unnamed and finding.failed and finding.execution.category not in (None, OTHER.category)
 
 
 def _decide(statement: Statement, stated: Status | None, finding: Finding) -> tuple[Execution, Source, str, str | None]:

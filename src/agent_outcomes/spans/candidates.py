@@ -9,7 +9,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.conventions import Role, adds_up_calls
-from agent_outcomes.run.evidence import infer, infer_open
+from agent_outcomes.run.evidence import infer, infer_call, infer_open
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd
@@ -35,7 +35,7 @@ def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: 
         if not span.has_failed:
             return StepEnd(pause, is_model_call=True)
         in_flight = facts_from_exception(error) if error is not None else None
-        return StepEnd(pause, infer(span.snapshot(attributes, in_flight)), has_failed=True, is_model_call=True)
+        return StepEnd(pause, infer_call(span.snapshot(attributes, in_flight)), has_failed=True, is_model_call=True)
     relays, is_sum = relays_pause(span), adds_up_calls(attributes)
     if span.has_failed or pause is not None or relays or is_sum:
         return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays, adds_up=is_sum)

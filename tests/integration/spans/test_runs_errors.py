@@ -52,6 +52,7 @@ def verdict(pipeline: Pipeline) -> tuple[str, str | None, bool | None]:
 
 RATE_LIMIT = ("failure", "rate_limit", True)
 UNKNOWN = ("failure", "other", None)
+BUSY = "RateLimitError: Error code: 429 - busy"
 
 
 @pytest.mark.parametrize("scope", ["app", OPENINFERENCE_AGNO])
@@ -267,4 +268,82 @@ def test_base_exceptions(pipeline: Pipeline, error: BaseException, expected: tup
     """What is no Exception leaves a span that the SDK marks with nothing; the run has not ended well."""
     with pytest.raises(type(error)), pipeline.tracer().start_as_current_span("invoke_agent a", attributes=AGENT):
         raise error
+    assert verdict(pipeline) == expected
+
+
+@pytest.mark.parametrize("text", ["429 the provider said no", "429: busy", "429"])
+@pytest.mark.parametrize("how", ["status", "event", "raised"])
+def test_the_number_before_a_model_calls_message_is_the_providers_status(
+    pipeline: Pipeline, how: str, text: str
+) -> None:
+    """On the call's own span; the run's says the same, which there might be anything, or nothing."""
+    tracer = pipeline.tracer()
+    with suppress(RuntimeError), tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as span:
+        if how == "raised":
+            fail_call(tracer, RuntimeError(text))
+        else:
+            with tracer.start_as_current_span("chat m", attributes=MODEL) as call:
+                call.set_status(StatusCode.ERROR, text if how == "status" else None)
+                call.add_event("exception", {"exception.message": text})
+        span.set_status(StatusCode.ERROR, text)
+    assert verdict(pipeline) == RATE_LIMIT
+
+
+@pytest.mark.parametrize("mark", [AGENT, TOOL, STEP])
+def test_a_number_before_any_other_message_is_a_number(pipeline: Pipeline, mark: dict[str, Any]) -> None:
+    """Of rows, of orders, of whatever an application counts."""
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT) as span:
+        with tracer.start_as_current_span("step", attributes=mark) as step:
+            step.set_status(StatusCode.ERROR, "429 orders were lost")
+        span.set_status(StatusCode.ERROR, "429 orders were lost")
+    assert verdict(pipeline) == UNKNOWN
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, ValueError, type("TeamFailed", (Exception,), {})])
+def test_what_an_agent_below_failed_of_is_what_the_same_class_means_above(
+    pipeline: Pipeline, raised: type[Exception]
+) -> None:
+    """The agent below has the message, the one above the class alone."""
+    tracer = pipeline.tracer()
+    with tracer.start_as_current_span("invoke_agent outer", attributes=AGENT) as outer:
+        with (
+            suppress(Exception),
+            tracer.start_as_current_span("invoke_agent inner", attributes=AGENT),
+        ):
+            raise raised(BUSY)
+        outer.set_attribute("error.type", raised.__name__)
+        outer.set_status(StatusCode.ERROR)
+    assert verdict(pipeline) == RATE_LIMIT
+
+
+def test_our_own_api_does_not_outdo_what_the_spans_tell(pipeline: Pipeline) -> None:
+    """It has seen an exception that no row names; the model call below has failed of something known."""
+    tracer = pipeline.tracer()
+
+    class ChatModelError(Exception):
+        """A framework's wrapper, raised without its cause."""
+
+    with suppress(ChatModelError), agent_run("desk", tracer_provider=pipeline.spans):
+        fail_call(tracer)
+        raise ChatModelError
+    assert verdict(pipeline) == RATE_LIMIT
+    assert pipeline.event().outcome("evidence").startswith("last_step:")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("prompt is too long: 210000 tokens > 200000 maximum", ("failure", "context_overflow", False)),
+        ("Your credit balance is too low to access the Anthropic API.", ("failure", "quota", False)),
+        ("messages.5: `tool_use` ids were found without `tool_result`", ("failure", "bad_request", False)),
+    ],
+)
+@pytest.mark.parametrize("key", ["http.response.status_code", "http.status_code"])
+def test_a_sentence_says_more_than_the_status_beside_it(
+    pipeline: Pipeline, key: str, text: str, expected: tuple[str, str, bool]
+) -> None:
+    """Providers send one status for very different reasons."""
+    with pipeline.tracer().start_as_current_span("invoke_agent a", attributes={**AGENT, key: 400}) as span:
+        span.set_status(StatusCode.ERROR, text)
     assert verdict(pipeline) == expected

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.outcome.error_names import rule_of_http
-from agent_outcomes.outcome.messages import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, told_by
+from agent_outcomes.outcome.message_forms import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, VAGUE_TEXTS
+from agent_outcomes.outcome.messages import told_by
+from agent_outcomes.outcome.provider_texts import SENTENCES
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
+from tests.unit.outcome.test_error_texts import ROWS as ERROR_TEXTS
 
 STACK = "\n    at APIError.generate (file:///srv/node_modules/openai/core/error.mjs:59:20)\n    at async pRetry"
 STATUS_MESSAGES = {
@@ -212,10 +216,15 @@ def test_other_messages_say_nothing(message: str) -> None:
 
 
 def test_every_form_has_an_example() -> None:
-    """A form added without an example here fails."""
-    for forms in (STATUS_FORMS, CODE_FORMS, [form for form, _ in TEXT_RULES]):
+    """A form or a sentence added without an example fails."""
+    texts = [*MESSAGES, *(message for _, _, message in ERROR_TEXTS)]
+    # A form matches where the message begins, or behind what a wrapper has put before it.
+    parts = [text[found.end() :] for text in texts for found in re.finditer(r"^|: |\] |'|\"|\(", text)]
+    for forms in (STATUS_FORMS, CODE_FORMS, [form for form, _ in (*TEXT_RULES, *VAGUE_TEXTS)]):
         for form in forms:
-            assert any(form.match(message) for message in MESSAGES), form
+            assert any(form.match(part) for part in parts), form.pattern
+    for sentence in [form for _, forms in SENTENCES for form in forms]:
+        assert any(re.search(sentence, text) for text in texts), sentence
 
 
 @pytest.mark.parametrize(("phrase", "status"), PHRASES.items())
