@@ -11,7 +11,7 @@ from agent_outcomes._version import __version__
 from agent_outcomes.ledger.delivery.queue import (
     BATCH_BYTES_MAX,
     BATCH_ROWS_MAX,
-    Kind,
+    DeliveryKind,
     mark_dead,
     mark_delivered,
     resource_attributes,
@@ -36,7 +36,7 @@ REFUSED_IN_A_ROW_MAX: Final = 32
 again only now and then."""
 _RESOURCES_MAX: Final = 1_000
 _GROWTH: Final = 1.1
-_NAMES: Final = {Kind.EVENTS: "event", Kind.SPANS: "span"}
+_NAMES: Final = {DeliveryKind.EVENTS: "event", DeliveryKind.SPANS: "span"}
 
 
 class Sent(Enum):
@@ -60,7 +60,7 @@ class EventDelivery:
     Or the spans: a request of theirs has the same form.
     """
 
-    def __init__(self, outlet: Outlet, kind: Kind = Kind.EVENTS) -> None:
+    def __init__(self, outlet: Outlet, kind: DeliveryKind = DeliveryKind.EVENTS) -> None:
         self._outlet = outlet
         self._kind = kind
         self._scope = encoded_scope(SCOPE_NAME, __version__)

@@ -26,7 +26,7 @@ _IS_WAITING: Final = deliveries.c.state == literal_column(f"'{DeliveryState.WAIT
 _IS_DEAD: Final = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD.value}'")
 
 
-class Kind(Enum):
+class DeliveryKind(Enum):
     """What is delivered to a receiver of its own: events as log records, and some revisions as zero-length spans."""
 
     EVENTS = auto()
@@ -35,7 +35,7 @@ class Kind(Enum):
     @property
     def rows(self) -> ColumnElement[bool]:
         """The rows of this kind."""
-        return deliveries.c.event == SPAN if self is Kind.SPANS else deliveries.c.event != SPAN
+        return deliveries.c.event == SPAN if self is DeliveryKind.SPANS else deliveries.c.event != SPAN
 
 
 class Waiting(NamedTuple):
@@ -46,7 +46,7 @@ class Waiting(NamedTuple):
     payload: bytes
 
 
-def waiting(connection: Connection, kind: Kind, rows_max: int, bytes_max: int) -> tuple[list[Waiting], bool]:
+def waiting(connection: Connection, kind: DeliveryKind, rows_max: int, bytes_max: int) -> tuple[list[Waiting], bool]:
     """Those of a kind that have waited longest, so many that they fit into one request, and whether these are all.
 
     One at least, if there is any, however large.
@@ -85,7 +85,7 @@ def last_id(connection: Connection) -> int:
     return int(connection.execute(select(func.max(deliveries.c.id))).scalar() or 0)
 
 
-def is_any_waiting(connection: Connection, kinds: Iterable[Kind], until_id: int) -> bool:
+def is_any_waiting(connection: Connection, kinds: Iterable[DeliveryKind], until_id: int) -> bool:
     """Whether anything of these kinds up to this row is still to be delivered."""
     return any(_is_any(connection, _IS_WAITING, kind.rows, deliveries.c.id <= until_id) for kind in kinds)
 

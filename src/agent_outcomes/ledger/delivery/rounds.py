@@ -11,7 +11,7 @@ from agent_outcomes.ledger.delivery.events import EventDelivery, Sent
 from agent_outcomes.ledger.delivery.holders import this_process
 from agent_outcomes.ledger.delivery.lease import Lease
 from agent_outcomes.ledger.delivery.outlets import Outlet
-from agent_outcomes.ledger.delivery.queue import Kind
+from agent_outcomes.ledger.delivery.queue import DeliveryKind
 from agent_outcomes.ledger.delivery.totals import TotalsDelivery
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Rounds:
         self.lease = Lease(str(this_process()))
         self._interval_s = targets.interval_s
         self._metrics = None if targets.metrics is None else Outlet(targets.metrics)
-        ways = ((Kind.EVENTS, targets.logs), (Kind.SPANS, targets.traces))
+        ways = ((DeliveryKind.EVENTS, targets.logs), (DeliveryKind.SPANS, targets.traces))
         outlets = [(kind, Outlet(target)) for kind, target in ways if target is not None]
         self._events = [(outlet, EventDelivery(outlet, kind)) for kind, outlet in outlets]
         self._totals = None if self._metrics is None else TotalsDelivery(self._metrics)

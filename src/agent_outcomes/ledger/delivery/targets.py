@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.ledger.delivery.queue import Kind
+from agent_outcomes.ledger.delivery.queue import DeliveryKind
 from agent_outcomes.otel_variables import OtlpSignal, is_switched_off
 from agent_outcomes.otlp.endpoints import usable_target
 from agent_outcomes.settings import SettingsError
@@ -35,9 +35,9 @@ class DeliveryTargets(NamedTuple):
     traces: Target | None = None
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[DeliveryKind, ...]:
         """What is sent one by one."""
-        ways = {Kind.EVENTS: self.logs, Kind.SPANS: self.traces}
+        ways = {DeliveryKind.EVENTS: self.logs, DeliveryKind.SPANS: self.traces}
         return tuple(kind for kind, target in ways.items() if target is not None)
 
 
