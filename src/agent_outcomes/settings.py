@@ -30,7 +30,7 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _SHOWN_MAX: Final = 80
 _LEDGER_URLS: Final = "the URL of a database, sqlite:///outcomes.db or postgresql://user@host/database, or none"
 _LEDGER_SCHEME: Final = Pattern(r"(?:sqlite|postgres(?:ql(?:\+psycopg)?)?):.+", re.ASCII | re.DOTALL)
-NO_LEDGER: Final = "none"
+LEDGER_OFF: Final = "none"
 OWN_POLICY: Final = "own"
 _POLICIES: Final = ("immutable", "latest", OWN_POLICY)
 
@@ -121,9 +121,9 @@ def _checked_ledger(url: object) -> str | None:
         raise ValueError  # noqa: TRY004 - as above
     text = url.strip()
     # What comes after the scheme is read where the ledger is opened.
-    if text != NO_LEDGER and not _LEDGER_SCHEME.fullmatch(text):
+    if text != LEDGER_OFF and not _LEDGER_SCHEME.fullmatch(text):
         raise ValueError
-    return None if text == NO_LEDGER else text
+    return None if text == LEDGER_OFF else text
 
 
 def _url_shown(text: str) -> str:

@@ -154,7 +154,7 @@ def _ledger_at(url: str) -> _Ledger:
         # Not made here: a report of what nobody has kept is one to another ledger than is meant.
         store = Store.open(location, create=False)
         if policy not in {OWN_POLICY, store.policy.value}:
-            store.settle(Policy(str(policy)), None)
+            store.settle(Policy(str(policy)))
         return store
 
     hold_s = read_setting("ledger_hold_s")

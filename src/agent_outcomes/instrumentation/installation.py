@@ -34,7 +34,7 @@ from agent_outcomes.sdk.attachment import Attachments
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
 from agent_outcomes.sdk.sinks import open_ledger
-from agent_outcomes.settings import NO_LEDGER, VARIABLES, SettingsError, lenient_settings
+from agent_outcomes.settings import LEDGER_OFF, VARIABLES, SettingsError, lenient_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,7 +127,7 @@ def _unattended_settings(options: Mapping[str, object], complain: Callable[[str]
     if settings.prices is None and VARIABLES["prices"] in os.environ:
         settings = settings._replace(prices=_no_price)
     if settings.ledger is None:
-        settings = settings._replace(ledger=NO_LEDGER)
+        settings = settings._replace(ledger=LEDGER_OFF)
     return settings._asdict()
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A revision to write, of the run in that row; `payloads` are its encoded events."""
+    """A revision to write, of the run in that row; `payloads` are its encoded events, `span` is itself as one."""
 
     run: int
     end_ns: int
@@ -35,6 +35,12 @@ class Entry(NamedTuple):
     new: NewRevision
     reported_ns: int
     payloads: Sequence[bytes]
+    span: bytes | None = None
+
+    def numbered(self) -> list[tuple[int, bytes]]:
+        """What is to be delivered of it, under its number."""
+        events = list(enumerate(self.payloads))
+        return events if self.span is None else [*events, (schema.SPAN, self.span)]
 
 
 class Recording:
@@ -87,7 +93,7 @@ class Recording:
             [
                 (entry.run, entry.new.revision, number, entry.rows.resource, payload)
                 for entry in entries
-                for number, payload in enumerate(entry.payloads)
+                for number, payload in entry.numbered()
             ],
             now_ns,
         )

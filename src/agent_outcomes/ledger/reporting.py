@@ -23,7 +23,8 @@ from agent_outcomes.ledger.book.reports import LateCost, LateReport
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised
 from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
-from agent_outcomes.ledger.recording import Entry, payloads_of
+from agent_outcomes.ledger.later_forms import later_payloads, later_span
+from agent_outcomes.ledger.recording import Entry
 from agent_outcomes.ledger.rows import HeldState
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.accepting import Arrived
     from agent_outcomes.ledger.book.policy import Policy
     from agent_outcomes.ledger.book.reports import RunReference
+    from agent_outcomes.ledger.later_forms import LaterForms
     from agent_outcomes.ledger.recording import Recording
     from agent_outcomes.outcome.model import Outcome
 
@@ -53,9 +55,10 @@ class _When(NamedTuple):
 class Reporting:
     """Reports within a transaction that somebody else begins and commits."""
 
-    def __init__(self, recording: Recording, policy: Policy) -> None:
+    def __init__(self, recording: Recording, policy: Policy, forms: LaterForms) -> None:
         self._recording = recording
         self._policy = policy
+        self._forms = forms
 
     def take(
         self, connection: Connection, report: LateReport | LateCost, now_ns: int, hold_ns: int | None
@@ -118,10 +121,9 @@ class Reporting:
     def _record(self, connection: Connection, run: FoundRun, made: NewRevision | Report, when: _When) -> Report:
         if isinstance(made, Report):
             return made
-        payloads = payloads_of((made.record.event,), when.now_ns)
-        self._recording.write(
-            connection, [Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, payloads)], when.now_ns
-        )
+        payloads, span = later_payloads(made, self._forms, when.now_ns), later_span(made, self._forms)
+        entry = Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, payloads, span)
+        self._recording.write(connection, [entry], when.now_ns)
         return made.report
 
     def _hold(

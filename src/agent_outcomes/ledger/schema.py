@@ -158,6 +158,8 @@ durations: Final = Table(
 )
 """One row for each bucket of each histogram: how many runs, their exact sum of seconds, and the latest sampled one."""
 
+SPAN: Final = -1
+"""In place of an event's number: a zero-length span."""
 deliveries: Final = Table(
     "deliveries",
     metadata,

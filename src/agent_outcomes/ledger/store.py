@@ -20,6 +20,7 @@ from agent_outcomes.ledger.book.refusals import Report, ReportRefused, not_found
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
 from agent_outcomes.ledger.database import Database
 from agent_outcomes.ledger.finding import find_run
+from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
 from agent_outcomes.ledger.posting import PostingSums
 from agent_outcomes.ledger.recording import Recording
@@ -78,11 +79,15 @@ class Store:
     Any thread may use it. One that was opened before a fork works in the child, too, with connections of its own.
     """
 
-    def __init__(self, database: Database, policy: Policy | None, limits: LedgerLimits | None) -> None:
+    def __init__(
+        self, database: Database, policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms | None = None
+    ) -> None:
         self.database = database
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self.policy, self._limits = database.write(lambda connection: _settled(connection, policy, limits))
+        self.policy, self._limits, self._forms = database.write(
+            lambda connection: _settled(connection, policy, limits, forms)
+        )
         self._prepare()
 
     @classmethod
@@ -92,19 +97,20 @@ class Store:
         *,
         policy: Policy | None = None,
         limits: LedgerLimits | None = None,
+        forms: LaterForms | None = None,
         create: bool = True,
     ) -> Store:
         """The ledger at that location, of which there is one in a process.
 
-        Policy and limits that are given are kept in the ledger, and hold for who gives none. Raises `LedgerError`, or
-        `LedgerUnavailable` where trying again may help.
+        Policy, limits and forms that are given are kept in the ledger, and hold for who gives none. Raises
+        `LedgerError`, or `LedgerUnavailable` where trying again may help.
         """
         with _opening:
             store = _stores.get(location)
             if store is None or store.is_closed:
-                store = _stores[location] = cls(Database(location, create=create), policy, limits)
-            elif policy is not None or limits is not None:
-                store.settle(policy, limits)
+                store = _stores[location] = cls(Database(location, create=create), policy, limits, forms)
+            elif (policy, limits, forms) != (None, None, None):
+                store.settle(policy, limits, forms)
             return store
 
     @property
@@ -117,12 +123,14 @@ class Store:
         """Whether `close` was called."""
         return self.database.is_closed
 
-    def settle(self, policy: Policy | None, limits: LedgerLimits | None) -> None:
-        """Keep another policy or other limits in the ledger; what was recorded before stays as it is."""
+    def settle(
+        self, policy: Policy | None, limits: LedgerLimits | None = None, forms: LaterForms | None = None
+    ) -> None:
+        """Keep another policy, other limits or forms in the ledger; what was recorded before stays as it is."""
         with self._writing():
-            settled = self.database.write(lambda connection: _settled(connection, policy, limits))
-            if settled != (self.policy, self._limits):
-                self.policy, self._limits = settled
+            settled = self.database.write(lambda connection: _settled(connection, policy, limits, forms))
+            if settled != (self.policy, self._limits, self._forms):
+                self.policy, self._limits, self._forms = settled
                 self._prepare()
 
     def accept(self, acceptances: Sequence[Acceptance]) -> None:
@@ -212,7 +220,7 @@ class Store:
         dialect = self.database.engine.dialect
         self._recording = Recording(dialect, self._limits.by_label())
         self._accepting = Accepting(self._recording, dialect)
-        self._reporting = Reporting(self._recording, self.policy)
+        self._reporting = Reporting(self._recording, self.policy, self._forms)
 
     def _take(self, report: LateReport | LateCost, now_ns: int, hold_s: float) -> Report:
         hold_ns = round(hold_s * _NS)
@@ -278,11 +286,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _settled(connection: Connection, policy: Policy | None, limits: LedgerLimits | None) -> tuple[Policy, LedgerLimits]:
-    """Policy and limits in force: as given, and then kept, else as kept, else the defaults."""
+def _settled(
+    connection: Connection, policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms | None
+) -> tuple[Policy, LedgerLimits, LaterForms]:
+    """Policy, limits and forms in force: as given, and then kept, else as kept, else the defaults."""
     meta = schema.meta.c
     kept: dict[str, str] = {row.name: row.value for row in connection.execute(select(meta.name, meta.value))}
     given = {} if limits is None else {name: str(value) for name, value in limits._asdict().items()}
+    given |= {} if forms is None else {name: str(int(is_on)) for name, is_on in forms._asdict().items()}
     if policy is not None:
         given[_POLICY] = policy.value
     for name, value in given.items():
@@ -295,4 +306,5 @@ def _settled(connection: Connection, policy: Policy | None, limits: LedgerLimits
     return (
         Policy(in_force.get(_POLICY, Policy.IMMUTABLE)),
         LedgerLimits(**{name: int(in_force.get(name) or default) for name, default in defaults.items()}),
+        LaterForms(*(in_force.get(name) == "1" for name in LaterForms._fields)),
     )

@@ -8,12 +8,16 @@ replaced, an integer beyond 64 bits is written as text, a value of an unknown ki
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from agent_outcomes import semconv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 NESTING_MAX: Final = 32
 _INT64: Final = range(-(2**63), 2**63)
 _NANOSECONDS: Final = range(2**64)
+_SPAN_ID_BYTES: Final = 8
 _SEVEN_BITS: Final = 0x7F
 _MORE: Final = 0x80
 # Field numbers of the collector's request and its parts, each with wire type 2 (a length and so many bytes).
@@ -82,6 +87,24 @@ def encoded_record(  # noqa: PLR0913 - a log record's fields
     return record.SerializeToString()
 
 
+def encoded_span(event: Event) -> bytes:
+    """An event as a serialised zero-length `Span`, a child of its own, whose id is always the same. Never raises."""
+    whole = "/".join(str(event.attributes.get(key)) for key in (semconv.LOG_RECORD_UID, semconv.AGENT_OUTCOME_ID))
+    span_id = hashlib.sha256(f"{event.name}/{whole}".encode(errors="replace")).digest()[:_SPAN_ID_BYTES]
+    span = Span(
+        trace_id=event.trace_id.to_bytes(16, "big"),
+        span_id=span_id,
+        parent_span_id=event.span_id.to_bytes(8, "big"),
+        flags=event.trace_flags,
+        name=_utf8(event.name),
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=_within_nanoseconds(event.timestamp_ns),
+        end_time_unix_nano=_within_nanoseconds(event.timestamp_ns),
+    )
+    put_attributes(span.attributes, event.attributes)
+    return span.SerializeToString()
+
+
 def encoded_resource(attributes: Mapping[str, Any]) -> bytes:
     """A serialised `Resource`. Never raises."""
     resource = Resource()
@@ -97,7 +120,10 @@ def encoded_scope(name: str, version: str | None, attributes: Mapping[str, Any] 
 
 
 def resource_logs(resource: bytes, scope: bytes, records: Iterable[bytes], schema_url: str = "") -> bytes:
-    """One resource's part of a request, from what was serialised before: records of one scope."""
+    """One resource's part of a request, from what was serialised before: records of one scope.
+
+    Of spans it is the part of a request of theirs, whose fields have the same numbers.
+    """
     parts = [_SCOPE, length(len(scope)), scope]
     for record in records:
         parts += (_LOG_RECORD, length(len(record)), record)

@@ -15,6 +15,7 @@ from agent_outcomes.foreign_exceptions import Guard
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.delivery.deliverer import Deliverer
 from agent_outcomes.ledger.delivery.targets import read_delivery_targets
+from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import Engine, LedgerError, LedgerUnavailable, read_location
 from agent_outcomes.ledger.spool import Spool, spool_folder
 from agent_outcomes.ledger.store import LedgerLimits, Store
@@ -68,6 +69,9 @@ class LedgerConnection:
         limits = LedgerLimits(settings.agents_max, settings.job_types_max, settings.labels_max)
         # Those that nobody has changed are no reason to change what is kept in the ledger.
         self._limits = None if limits == LedgerLimits() else limits
+        # Nor what others may have on.
+        forms = LaterForms(settings.evaluation_result, settings.outcome_span)
+        self._forms = forms if any(forms) else None
         self._store: Store | None = None
         self._users: weakref.WeakSet[LedgerUser] = weakref.WeakSet()
         self._reported: weakref.WeakKeyDictionary[LedgerUser, dict[_Key, int]] = weakref.WeakKeyDictionary()
@@ -83,7 +87,7 @@ class LedgerConnection:
         """The store of this process. Raises `LedgerError`."""
         store = self._store
         if store is None or store.is_closed:
-            store = self._store = Store.open(self.location, policy=self._policy, limits=self._limits)
+            store = self._store = Store.open(self.location, policy=self._policy, limits=self._limits, forms=self._forms)
         return store
 
     def add(self, user: LedgerUser) -> None:

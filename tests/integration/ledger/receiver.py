@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.integration.otlp_sink import plain
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 UID: Final = "log.record.uid"
 
@@ -57,6 +59,17 @@ class Seen:
 
     logs: list[ExportLogsServiceRequest] = field(default_factory=list)
     metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
+    traces: list[ExportTraceServiceRequest] = field(default_factory=list)
+
+    def spans(self) -> list[tuple[dict[str, Any], Span]]:
+        """Every span with its resource's attributes, as often as it has come."""
+        return [
+            (plain(resource.resource.attributes), span)
+            for request in list(self.traces)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
 
     def records(self) -> Iterator[tuple[dict[str, Any], LogRecord]]:
         """Every log record with its resource's attributes, as often as it has come."""
@@ -168,6 +181,9 @@ class Receiver:
             if reply.takes:
                 self.seen.logs.append(logs)
             return reply
+        if path == "/v1/traces":
+            self.seen.traces.append(ExportTraceServiceRequest.FromString(body))
+            return TAKEN
         metrics = ExportMetricsServiceRequest.FromString(body)
         reply = self.on_metrics(metrics)
         if reply.takes:

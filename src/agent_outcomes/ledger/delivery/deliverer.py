@@ -162,7 +162,7 @@ class Deliverer:
         with store.database.reading() as connection:
             if wishes.last_granted(connection) < wished:
                 return False
-            return self._targets.logs is None or not is_any_waiting(connection, accepted_until)
+            return not is_any_waiting(connection, self._targets.kinds, accepted_until)
 
     def _hurry(self) -> None:
         self._rounds.hurry()

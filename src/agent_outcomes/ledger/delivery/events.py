@@ -11,6 +11,7 @@ from agent_outcomes._version import __version__
 from agent_outcomes.ledger.delivery.queue import (
     BATCH_BYTES_MAX,
     BATCH_ROWS_MAX,
+    DeliveryKind,
     mark_dead,
     mark_delivered,
     resource_attributes,
@@ -35,6 +36,7 @@ REFUSED_IN_A_ROW_MAX: Final = 32
 again only now and then."""
 _RESOURCES_MAX: Final = 1_000
 _GROWTH: Final = 1.1
+_NAMES: Final = {DeliveryKind.EVENTS: "event", DeliveryKind.SPANS: "span"}
 
 
 class Sent(Enum):
@@ -53,10 +55,14 @@ class Sent(Enum):
 
 
 class EventDelivery:
-    """Sends the events that wait; every answer is noted in the ledger before the next request is made."""
+    """Sends the events that wait; every answer is noted in the ledger before the next request is made.
 
-    def __init__(self, outlet: Outlet) -> None:
+    Or the spans: a request of theirs has the same form.
+    """
+
+    def __init__(self, outlet: Outlet, kind: DeliveryKind = DeliveryKind.EVENTS) -> None:
         self._outlet = outlet
+        self._kind = kind
         self._scope = encoded_scope(SCOPE_NAME, __version__)
         self._resources: dict[int, bytes] = {}
         self._bytes_max = BATCH_BYTES_MAX
@@ -68,7 +74,7 @@ class EventDelivery:
         Raises `LedgerError`; what was sent and could not be noted is sent again.
         """
         with database.reading() as connection:
-            batch, is_all = waiting(connection, BATCH_ROWS_MAX, self._bytes_max)
+            batch, is_all = waiting(connection, self._kind, BATCH_ROWS_MAX, self._bytes_max)
             self._learn_resources(connection, batch)
         if not batch:
             return Sent.NOTHING
@@ -103,7 +109,8 @@ class EventDelivery:
         ids = [one.id for one in part]
         reason = DeadReason.TOO_LARGE if answer.reason is Reason.TOO_LARGE else DeadReason.REFUSED
         database.write(lambda connection: mark_dead(connection, ids, reason, answer.message))
-        what = "an agent outcome event was refused for good and is a dead letter (agent-outcomes ledger dead-letters)"
+        name = _NAMES[self._kind]
+        what = f"an agent outcome {name} was refused for good and is a dead letter (agent-outcomes ledger dead-letters)"
         self._outlet.refused(answer, what)
         self._refused_in_a_row += len(ids)
         if self._refused_in_a_row < REFUSED_IN_A_ROW_MAX:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import func, literal_column, select, update
 
 from agent_outcomes.ledger.rows import DeliveryState
-from agent_outcomes.ledger.schema import deliveries, resources
+from agent_outcomes.ledger.schema import SPAN, deliveries, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,21 +26,33 @@ _IS_WAITING: Final = deliveries.c.state == literal_column(f"'{DeliveryState.WAIT
 _IS_DEAD: Final = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD.value}'")
 
 
+class DeliveryKind(Enum):
+    """What is delivered to a receiver of its own: events as log records, and some revisions as zero-length spans."""
+
+    EVENTS = auto()
+    SPANS = auto()
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        """The rows of this kind."""
+        return deliveries.c.event == SPAN if self is DeliveryKind.SPANS else deliveries.c.event != SPAN
+
+
 class Waiting(NamedTuple):
-    """An event that waits: its row, whose resource it has, and the encoded log record."""
+    """An event that waits: its row, whose resource it has, and the encoded log record or span."""
 
     id: int
     resource: int
     payload: bytes
 
 
-def waiting(connection: Connection, rows_max: int, bytes_max: int) -> tuple[list[Waiting], bool]:
-    """The events that have waited longest, so many that they fit into one request, and whether these are all.
+def waiting(connection: Connection, kind: DeliveryKind, rows_max: int, bytes_max: int) -> tuple[list[Waiting], bool]:
+    """Those of a kind that have waited longest, so many that they fit into one request, and whether these are all.
 
     One at least, if there is any, however large.
     """
     columns = deliveries.c.id, deliveries.c.resource, deliveries.c.payload
-    oldest_first = select(*columns).where(_IS_WAITING).order_by(deliveries.c.id).limit(rows_max)
+    oldest_first = select(*columns).where(_IS_WAITING, kind.rows).order_by(deliveries.c.id).limit(rows_max)
     found: list[Waiting] = []
     size_bytes = 0
     with connection.execute(oldest_first) as rows:
@@ -72,9 +85,9 @@ def last_id(connection: Connection) -> int:
     return int(connection.execute(select(func.max(deliveries.c.id))).scalar() or 0)
 
 
-def is_any_waiting(connection: Connection, until_id: int) -> bool:
-    """Whether an event up to this row is still to be delivered."""
-    return _is_any(connection, _IS_WAITING, deliveries.c.id <= until_id)
+def is_any_waiting(connection: Connection, kinds: Iterable[DeliveryKind], until_id: int) -> bool:
+    """Whether anything of these kinds up to this row is still to be delivered."""
+    return any(_is_any(connection, _IS_WAITING, kind.rows, deliveries.c.id <= until_id) for kind in kinds)
 
 
 def is_any_dead(connection: Connection, since_ns: int, until_id: int) -> bool:

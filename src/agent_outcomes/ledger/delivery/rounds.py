@@ -11,6 +11,7 @@ from agent_outcomes.ledger.delivery.events import EventDelivery, Sent
 from agent_outcomes.ledger.delivery.holders import this_process
 from agent_outcomes.ledger.delivery.lease import Lease
 from agent_outcomes.ledger.delivery.outlets import Outlet
+from agent_outcomes.ledger.delivery.queue import DeliveryKind
 from agent_outcomes.ledger.delivery.totals import TotalsDelivery
 
 if TYPE_CHECKING:
@@ -29,16 +30,19 @@ class Rounds:
     def __init__(self, targets: DeliveryTargets) -> None:
         self.lease = Lease(str(this_process()))
         self._interval_s = targets.interval_s
-        self._logs = None if targets.logs is None else Outlet(targets.logs)
         self._metrics = None if targets.metrics is None else Outlet(targets.metrics)
-        self._events = None if self._logs is None else EventDelivery(self._logs)
+        ways = ((DeliveryKind.EVENTS, targets.logs), (DeliveryKind.SPANS, targets.traces))
+        outlets = [(kind, Outlet(target)) for kind, target in ways if target is not None]
+        self._events = [(outlet, EventDelivery(outlet, kind)) for kind, outlet in outlets]
         self._totals = None if self._metrics is None else TotalsDelivery(self._metrics)
         self._export_at_s = 0.0
         self._granted = 0
 
     def outlets(self) -> Iterator[Outlet]:
         """The ways to the receivers of the signals that are on."""
-        yield from (outlet for outlet in (self._logs, self._metrics) if outlet is not None)
+        yield from (outlet for outlet, _ in self._events)
+        if self._metrics is not None:
+            yield self._metrics
 
     def run(self, store: Store) -> float:
         """One round; after how many seconds the next is due, if nothing comes up before. Raises `LedgerError`."""
@@ -67,16 +71,17 @@ class Rounds:
             outlet.hurry()
 
     def _send(self, store: Store) -> float:
-        """Send a batch of events, if that is due; after how many seconds the next is."""
-        if self._events is None or self._logs is None:
-            return POLL_S
-        if self._logs.wait_s == 0.0:
-            sent = self._events.send_batch(store.database, lambda: self.lease.hold(store.database))
+        """Send a batch of events, and one of spans, if that is due; after how many seconds the next is."""
+        return min((self._send_to(store, outlet, events) for outlet, events in self._events), default=POLL_S)
+
+    def _send_to(self, store: Store, outlet: Outlet, events: EventDelivery) -> float:
+        if outlet.wait_s == 0.0:
+            sent = events.send_batch(store.database, lambda: self.lease.hold(store.database))
             if sent is Sent.SOME:
                 return 0.0
             if sent is not Sent.KEPT:
                 return POLL_S
-        return self._logs.wait_s
+        return outlet.wait_s
 
     def _export(self, store: Store, wished: int) -> float:
         """Send the totals, if that is due; after how many seconds it is next."""
