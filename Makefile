@@ -20,9 +20,9 @@ RUN := $(VENV)/bin/python
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOINT=http://127.0.0.1:4317 FOR=10m SEED=7)
+demo: $(VENV)/.demo ## run three example agents and print their outcomes (ENDPOINT=http://127.0.0.1:4317 FOR=10m SEED=7 LEDGER=sqlite:///demo.db)
 	$(RUN) examples/demo.py --out $(DEMO_OUT) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
-		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
+		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(LEDGER),--ledger $(LEDGER))
 
 test: lint test-newest test-oldest test-framework ## linters, types, all tests on the newest SDK, on the oldest supported one what it can change, one framework
 
@@ -95,7 +95,7 @@ $(VENV)/bin/python $(OLDEST)/bin/python:
 	$(PYTHON) -m venv $(dir $(@D))
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[ledger]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml

@@ -11,13 +11,17 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 from urllib.parse import urlsplit
 
+from agent_outcomes import SettingsError
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.requirements import require_packages
 from demo_export import Destination, Pipelines
-from demo_ledger import Ledger, differences
+from demo_late import LateWork
+from demo_ledger import Figures, Ledger, differences
 from demo_plan import PlannedRun, perform_run, plan_round
 from demo_readback import EVENT_FIGURES, METRIC_FIGURES, Events, read_events, read_metrics
 from demo_tables import all_tables
@@ -25,7 +29,6 @@ from demo_tables import all_tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from demo_ledger import Figures
 
 EXIT_OK: Final = 0
 EXIT_MISMATCH: Final = 1
@@ -44,6 +47,7 @@ examples:
   python examples/demo.py --endpoint http://localhost:4317   # to a collector, over gRPC
   python examples/demo.py --endpoint http://localhost:4318   # over HTTP (port 4318, or --protocol http/protobuf)
   ENDPOINT=http://localhost:4317 python examples/demo.py --for 10m    # for people who watch a dashboard
+  python examples/demo.py --ledger sqlite:///demo.db         # with late verdicts, corrections and people's time
 
 exit codes: 0 all figures as planned, 1 a figure differs, 2 bad arguments, 3 an export failed
 """
@@ -85,13 +89,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("demo: OTEL_SDK_DISABLED is set, so the SDK would export nothing", file=sys.stderr)
         return EXIT_BAD_ARGUMENTS
     try:
+        before = _totals_before(options.destination)
         pipelines = Pipelines(options.destination)
     except OSError as error:
         print(f"demo: cannot write to {options.destination.folder}: {error}", file=sys.stderr)
         return EXIT_BAD_ARGUMENTS
+    except SettingsError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_BAD_ARGUMENTS
     started = time.monotonic()
-    ledger = _run_all(options, pipelines)
+    late = LateWork()
+    ledger = _run_all(options, pipelines, late)
     took_s = time.monotonic() - started
+    if options.destination.ledger is not None:
+        return _check_kept(options.destination, pipelines, ledger, late, before)
     pipelines.shutdown()
     if pipelines.failures:
         return _export_failed(pipelines.failures.lines, options.destination)
@@ -117,6 +128,12 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write OTLP JSON files here (default: ./demo-out without an endpoint)"
     )
+    parser.add_argument(
+        "--ledger",
+        metavar="URL",
+        help="keep every outcome in this database, and report late verdicts, corrections and people's time to it "
+        "(default: the variable LEDGER)",
+    )
     parser.add_argument("--runs-scale", type=_positive, default=1, metavar="N", help="N times the 1,000 runs")
     parser.add_argument(
         "--for", dest="spread_s", type=_duration, default=0.0, metavar="TIME", help="repeat, spread over e.g. 90s, 10m"
@@ -127,6 +144,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     endpoint = given.endpoint if given.endpoint is not None else os.environ.get("ENDPOINT", "")
     try:
         destination = _destination(endpoint.strip(), given.protocol, given.out)
+        ledger = given.ledger if given.ledger is not None else os.environ.get("LEDGER", "")
+        destination = replace(destination, ledger=ledger.strip() or None)
     except ValueError as error:
         parser.error(str(error))
     return Options(destination, given.runs_scale, given.spread_s, given.seed, progress=not given.no_progress)
@@ -159,7 +178,17 @@ def _duration(text: str) -> float:
     return seconds
 
 
-def _run_all(options: Options, pipelines: Pipelines) -> Ledger:
+def _totals_before(destination: Destination) -> Figures:
+    """What the ledger holds from earlier runs of the demo. Raises SettingsError."""
+    if destination.ledger is None:
+        return Figures()
+    require_packages()
+    from demo_kept import read_totals  # noqa: PLC0415 - needs the packages
+
+    return read_totals(destination.ledger)
+
+
+def _run_all(options: Options, pipelines: Pipelines, late: LateWork) -> Ledger:
     """Run every planned job, until done, interrupted or an export has failed; enters in the ledger what was done."""
     rounds = max(1, round(options.spread_s / ROUND_S))
     stop = threading.Event()
@@ -170,6 +199,7 @@ def _run_all(options: Options, pipelines: Pipelines) -> Ledger:
         for done, planned in enumerate(_paced(options, rounds, stop), start=1):
             perform_run(planned, runner)
             ledger.enter(planned)
+            late.note(planned, pipelines.last_run.trace_id)
             progress.show(done)
             if stop.is_set() or pipelines.failures:
                 break
@@ -209,6 +239,40 @@ def _export_failed(lines: Sequence[str], destination: Destination) -> int:
     return EXIT_EXPORT_FAILED
 
 
+def _check_kept(destination: Destination, pipelines: Pipelines, ledger: Ledger, late: LateWork, before: Figures) -> int:
+    """Report what becomes known late, deliver, and compare the ledger with the plan."""
+    from demo_kept import read_standing, read_totals  # noqa: PLC0415 - only where there is a ledger
+
+    url = destination.ledger or ""
+    late.report(url, ledger)
+    if destination.endpoint is not None:
+        pipelines.deliver()
+    pipelines.shutdown()
+    if pipelines.failures:
+        return _export_failed(pipelines.failures.lines, destination)
+    figures, standing = read_totals(url).without(before), read_standing(url, late.trace_ids)
+    print(f"{standing.count} runs, then {late}. All figures below are the ledger's.\n")
+    print(all_tables(figures, standing.samples))
+    print()
+    lines = differences(ledger.figures, figures, "the ledger's totals say", METRIC_FIGURES)
+    lines += differences(ledger.figures, standing.figures, "what stands of the runs says", EVENT_FIGURES)
+    if standing.spans != pipelines.root_spans():
+        lines.append(f"{standing.count} runs in the ledger are not the {len(pipelines.root_spans())} root spans")
+    if lines:
+        return _mismatch(lines)
+    print("Check: the ledger's totals and its runs agree with the plan, money to the last digit.")
+    if destination.endpoint is not None:
+        print(f"Delivered: all events and totals, confirmed by {destination.endpoint} ({destination.protocol}).")
+    print(f"Look into it: agent-outcomes ledger status --ledger {read_location(url)}")
+    return EXIT_OK
+
+
+def _mismatch(lines: Sequence[str]) -> int:
+    shown = "\n  ".join(lines[:DIFFERENCES_SHOWN_MAX])
+    print(f"MISMATCH: {len(lines)} figures differ from the plan:\n  {shown}")
+    return EXIT_MISMATCH
+
+
 def _check(ledger: Ledger, figures: Figures, events: Events, pipelines: Pipelines, destination: Destination) -> int:
     lines = differences(ledger.figures, figures, "metrics say", METRIC_FIGURES)
     lines += differences(ledger.figures, events.figures, "events say", EVENT_FIGURES)
@@ -216,9 +280,7 @@ def _check(ledger: Ledger, figures: Figures, events: Events, pipelines: Pipeline
     if events.spans != roots or events.count != len(roots):
         lines.append(f"{events.count} events belong to {len(events.spans & roots)} of {len(roots)} exported root spans")
     if lines:
-        shown = "\n  ".join(lines[:DIFFERENCES_SHOWN_MAX])
-        print(f"MISMATCH: {len(lines)} figures differ from the plan:\n  {shown}")
-        return EXIT_MISMATCH
+        return _mismatch(lines)
     print("Check: events, metrics and traces agree with the plan, money to the last digit.")
     if destination.folder is not None:
         print(

@@ -36,6 +36,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from agent_outcomes import AgentOutcomeSpanProcessor
 from agent_outcomes.otlp.json_codec import from_otlp_json, to_otlp_json
+from demo_late import LastRun
 from demo_readback import SpanKey, read_spans
 
 if TYPE_CHECKING:
@@ -117,11 +118,15 @@ class InMemory(Generic[RequestT]):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to export to: an OTLP endpoint (`protocol` is grpc or http/protobuf), a folder for files, or both."""
+    """Where to export to: an OTLP endpoint (`protocol` is grpc or http/protobuf), a folder for files, or both.
+
+    With a `ledger`, events and metrics go there, and from there to the endpoint.
+    """
 
     endpoint: str | None
     protocol: str
     folder: Path | None
+    ledger: str | None = None
 
 
 class Failures:
@@ -279,9 +284,10 @@ class Pipelines:
         )
         self._meter_provider = MeterProvider([reader], resource=resource)
         self._tracer_provider = TracerProvider(sampler=ALWAYS_ON, resource=resource)
-        self._tracer_provider.add_span_processor(
-            AgentOutcomeSpanProcessor(logger_provider=self._logger_provider, meter_provider=self._meter_provider)
-        )
+        self.outcomes = _processor(destination, self._logger_provider, self._meter_provider)
+        self.last_run = LastRun()
+        for processor in (self.outcomes, self.last_run):
+            self._tracer_provider.add_span_processor(processor)
         self._tracer_provider.add_span_processor(
             BatchSpanProcessor(
                 SpanTee(self.spans, forward.spans, self.failures),
@@ -291,6 +297,11 @@ class Pipelines:
             )
         )
         trace.set_tracer_provider(self._tracer_provider)
+
+    def deliver(self) -> None:
+        """Have the ledger deliver all that it holds; what it could not is noted as a failure."""
+        if not self.outcomes.force_flush(FLUSH_TIMEOUT_MS):
+            self.failures.note("ledger", "the endpoint has not confirmed everything; the rest is still in the ledger")
 
     def shutdown(self) -> None:
         """Export everything that is still queued."""
@@ -312,6 +323,16 @@ class _Forward:
     spans: SpanExporter | None = None
     logs: LogRecordExporter | None = None
     metrics: MetricExporter | None = None
+
+
+def _processor(destination: Destination, logs: LoggerProvider, meters: MeterProvider) -> AgentOutcomeSpanProcessor:
+    if destination.ledger is None:
+        return AgentOutcomeSpanProcessor(logger_provider=logs, meter_provider=meters)
+    if destination.endpoint is not None:
+        # The ledger delivers by OpenTelemetry's own variables.
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = destination.endpoint
+        os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = destination.protocol
+    return AgentOutcomeSpanProcessor(ledger=destination.ledger, ledger_deliver=destination.endpoint is not None)
 
 
 def _kept(destination: Destination, signal: str, request_type: type[RequestT]) -> Kept[RequestT]:

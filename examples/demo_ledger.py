@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -65,6 +66,15 @@ class Figures:
         """One sum."""
         return self._sums.get(name, {}).get(key, Decimal(0))
 
+    def without(self, others: Figures) -> Figures:
+        """These figures less others."""
+        left = Figures()
+        for figures, sign in ((self, 1), (others, -1)):
+            for name in figures.names():
+                for key, amount in figures.items(name):
+                    left.add(name, key, sign * amount)
+        return left
+
     def total(self, name: str, *prefix: str) -> Decimal:
         """The sum over all keys that begin so; of one currency, where the key has one, if the caller sees to it."""
         matching = (amount for key, amount in self.items(name) if key[: len(prefix)] == prefix)
@@ -104,6 +114,26 @@ class Ledger:
         self._enter_cost(planned)
         if share.type is not None:
             self._enter_outcome(agent, share.type, planned.job)
+
+    def judge(self, planned: PlannedRun, outcome_type: str, value: Decimal | None) -> None:
+        """Enter a verdict on a run that was pending."""
+        self.figures.add(STATES, (planned.agent, "pending"), -1)
+        self.figures.add(STATES, (planned.agent, "reported"))
+        self._enter_outcome(planned.agent, outcome_type, replace(planned.job, value=value))
+
+    def correct(self, planned: PlannedRun, outcome_type: str) -> None:
+        """Enter that a run's outcome was another one, worth nothing."""
+        reversed_entry = Ledger()
+        reversed_entry._enter_outcome(planned.agent, planned.share.type or "", planned.job)
+        self.figures = self.figures.without(reversed_entry.figures)
+        self._enter_outcome(planned.agent, outcome_type, replace(planned.job, value=None))
+
+    def add_cost(self, planned: PlannedRun, kind: str, amount: Decimal) -> None:
+        """Enter a cost that arose when the run was over."""
+        self.figures.add(RUN_COST, (planned.agent, planned.job.job_type, CURRENCY), amount)
+        self.figures.add(COST_BY_KIND, (planned.agent, kind, CURRENCY), amount)
+        if planned.share.type is not None:
+            self.figures.add(OUTCOME_COST, (planned.agent, planned.share.type, CURRENCY), amount)
 
     def _enter_outcome(self, agent: str, outcome_type: str, job: Job) -> None:
         add = self.figures.add

@@ -121,17 +121,26 @@ _SAMPLES: Final[dict[str, Callable[[Attributes], bool]]] = {
 }
 
 
+Points = dict[tuple[str, tuple[tuple[str, str], ...]], Decimal]
+"""Amounts by metric and by its attributes, sorted."""
+
+
 def read_metrics(requests: Iterable[ExportMetricsServiceRequest]) -> Figures:
     """The figures of all metric requests together, in the order of their export.
 
     A cumulative point replaces the one before it, a delta point is added.
     """
-    points: dict[tuple[str, tuple[tuple[str, str], ...]], Decimal] = {}
+    points: Points = {}
     for request in requests:
         for resource in request.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
                     _read_points(metric, points)
+    return figures_of(points)
+
+
+def figures_of(points: Points) -> Figures:
+    """The figures that the points of all metrics add up to."""
     figures = Figures()
     for (name, labels), amount in points.items():
         attributes = dict(labels)
@@ -150,7 +159,7 @@ def read_events(requests: Iterable[ExportLogsServiceRequest]) -> Events:
             for scope in resource.scope_logs:
                 for record in scope.log_records:
                     if record.event_name == EVENT_NAME:
-                        _read_event(record, events)
+                        add_event(record, events)
     return events
 
 
@@ -166,7 +175,7 @@ def read_spans(requests: Iterable[ExportTraceServiceRequest]) -> set[SpanKey]:
     }
 
 
-def _read_points(metric: Metric, points: dict[tuple[str, tuple[tuple[str, str], ...]], Decimal]) -> None:
+def _read_points(metric: Metric, points: Points) -> None:
     if metric.name not in _METRICS:
         return
     data = metric.histogram if metric.HasField("histogram") else metric.sum
@@ -184,7 +193,8 @@ def _read_points(metric: Metric, points: dict[tuple[str, tuple[tuple[str, str], 
         points[key] = amount if cumulative else points.get(key, Decimal(0)) + amount
 
 
-def _read_event(record: LogRecord, events: Events) -> None:
+def add_event(record: LogRecord, events: Events) -> None:
+    """Add what one outcome event says."""
     found = _attributes(record.attributes)
     ids = (record.trace_id.hex(), record.span_id.hex())
     events.count += 1

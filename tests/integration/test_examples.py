@@ -21,7 +21,15 @@ from tests.integration.zero_code import Application
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples"
 LINES_MAX: Final = 60
-PLAIN: Final = ("batch_job", "fastapi_app", "helper_api", "retry_loop", "set_attributes")
+PLAIN: Final = (
+    "batch_job",
+    "fastapi_app",
+    "helper_api",
+    "human_time",
+    "late_verdict",
+    "retry_loop",
+    "set_attributes",
+)
 JAVASCRIPT: Final = "other_language"
 ZERO_CODE: Final = "zero_code"
 # Run by tests/frameworks, where LangGraph is installed.
