@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from tests.ledger_systems import Stands, stands_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from sqlalchemy import Connection
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.policy import Policy
@@ -51,63 +54,70 @@ class StoreSystem:
         """Take a late cost."""
         return self._store.add_cost(cost, now_ns=now_ns, hold_s=hold_s)
 
-    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]:
-        """What it has of these runs, read by one query."""
-        found: dict[str, list[tuple[bytes, bytes]]] = {}
-        traces = {bytes.fromhex(outcome_id[:32]) for outcome_id in outcome_ids}
-        runs, revisions = schema.runs.c, schema.revisions.c
-        query = (
-            select(runs.trace_id, runs.span_id, revisions.content, revisions.digest)
-            .join_from(schema.runs, schema.revisions, revisions.run == runs.id)
-            .where(runs.trace_id.in_(traces))
-            .order_by(runs.id, revisions.revision)
-        )
+    def state(self, outcome_ids: Collection[str], services: Collection[str]) -> tuple[dict[str, Stands], Sums]:
+        """What it has of these runs and every total of these services, and of no others: there are thousands."""
         with self._store.database.reading() as connection:
-            for row in connection.execute(query):
-                outcome_id = f"{bytes(row.trace_id).hex()}-{bytes(row.span_id).hex()}"
-                found.setdefault(outcome_id, []).append((bytes(row.content), bytes(row.digest)))
-        return {outcome_id: stands_of(rows) for outcome_id, rows in found.items()}
+            return _stands(connection, outcome_ids), _sums(connection, services)
 
     def history(self, outcome_id: str) -> Stands:
         """What it tells of a run to whoever asks for it."""
         history = self._store.run(RunReference(outcome_id=outcome_id))
         return stands_of([(row.encoded or b"", row.digest) for row in history.revisions])
 
-    def sums(self, service: str) -> Sums:
-        """Every total of a service, read by it alone: there are those of thousands of sequences."""
-        totals = schema.totals
-        query = (
-            select(totals)
-            .join(schema.identities, schema.identities.c.id == totals.c.identity)
-            .where(schema.identities.c.service_name == service)
-        )
-        sums: Sums = {}
-        with self._store.database.reading() as connection:
-            for row in connection.execute(query):
-                labels = as_attributes(_INSTRUMENTS[row.instrument], tuple(json.loads(row.labels)))
-                key = (service, row.instrument, frozenset(labels.items()))
-                sums[key] = Decimal(Parts(row.quadrillions, row.whole, row.fraction).amount)
-        return sums
+
+def _stands(connection: Connection, outcome_ids: Collection[str]) -> dict[str, Stands]:
+    found: dict[str, list[tuple[bytes, bytes]]] = {}
+    traces = {bytes.fromhex(outcome_id[:32]) for outcome_id in outcome_ids}
+    runs, revisions = schema.runs.c, schema.revisions.c
+    query = (
+        select(runs.trace_id, runs.span_id, revisions.content, revisions.digest)
+        .join_from(schema.runs, schema.revisions, revisions.run == runs.id)
+        .where(runs.trace_id.in_(traces))
+        .order_by(runs.id, revisions.revision)
+    )
+    for row in connection.execute(query):
+        outcome_id = f"{bytes(row.trace_id).hex()}-{bytes(row.span_id).hex()}"
+        found.setdefault(outcome_id, []).append((bytes(row.content), bytes(row.digest)))
+    return {outcome_id: stands_of(rows) for outcome_id, rows in found.items()}
 
 
-def drive(store: Store, sequences: int, steps: int = 30) -> int:
-    """Run so many random sequences against the model; how many there were. Raises `AssertionError` at a difference."""
-    made = 0
+def _sums(connection: Connection, services: Collection[str]) -> Sums:
+    totals, identities = schema.totals, schema.identities.c
+    query = (
+        select(identities.service_name, totals)
+        .join_from(schema.identities, totals, identities.id == totals.c.identity)
+        .where(identities.service_name.in_(services))
+    )
+    sums: Sums = {}
+    for row in connection.execute(query):
+        labels = as_attributes(_INSTRUMENTS[row.instrument], tuple(json.loads(row.labels)))
+        key = (row.service_name, row.instrument, frozenset(labels.items()))
+        sums[key] = Decimal(Parts(row.quadrillions, row.whole, row.fraction).amount)
+    return sums
+
+
+def drive(store: Store, sequences: int, steps: int = 30) -> Counter[str]:
+    """Run so many random sequences against the model, or some more; how many there were, and what reports were told.
+
+    Raises `AssertionError` with the shortest sequence that makes a difference.
+    """
+    figures: Counter[str] = Counter()
 
     class StoreMachine(LedgerMachine):
         """Drives the store."""
 
+        told = figures
+
         def open_system(self, policy: Policy) -> StoreSystem:
             """The one store, whose other sequences have other services."""
-            nonlocal made
-            made += 1
+            figures["sequences"] += 1
             self.store = StoreSystem(store, policy)
             return self.store
 
         def teardown(self) -> None:
             """Whoever asks for a run is told what stands."""
             if self.has_begun:
-                stands = self.store.stands(self.model.runs.keys())
+                stands, _ = self.store.state(self.model.runs.keys(), ())
                 assert {outcome_id: self.store.history(outcome_id) for outcome_id in stands} == stands
 
     how = settings(
@@ -119,4 +129,4 @@ def drive(store: Store, sequences: int, steps: int = 30) -> int:
         print_blob=False,
     )
     run_state_machine_as_test(StoreMachine, settings=how)
-    return made
+    return figures

@@ -54,9 +54,7 @@ class System(Protocol):
 
     def add_cost(self, cost: LateCost, *, now_ns: int, hold_s: float) -> Report: ...
 
-    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]: ...
-
-    def sums(self, service: str) -> Sums: ...
+    def state(self, outcome_ids: Collection[str], services: Collection[str]) -> tuple[dict[str, Stands], Sums]: ...
 
 
 class BookSystem:
@@ -95,17 +93,14 @@ class BookSystem:
         """Take a late cost."""
         return self._take(cost, now_ns, hold_s)
 
-    def stands(self, outcome_ids: Collection[str]) -> dict[str, Stands]:
-        """What it has of these runs, read from the contents; their digests are chained."""
-        return {
+    def state(self, outcome_ids: Collection[str], services: Collection[str]) -> tuple[dict[str, Stands], Sums]:
+        """What it has of these runs, read from the contents, and every total of these services."""
+        stands = {
             outcome_id: stands_of([(revision.content, revision.digest) for revision in self._runs[outcome_id]])
             for outcome_id in outcome_ids
             if outcome_id in self._runs
         }
-
-    def sums(self, service: str) -> Sums:
-        """Every total of a service."""
-        return {key: amount for key, amount in self._sums.items() if key[0] == service}
+        return stands, {key: amount for key, amount in self._sums.items() if key[0] in services}
 
     def _take(self, report: LateReport | LateCost, now_ns: int, hold_s: float) -> Report:
         key = report.idempotency_key

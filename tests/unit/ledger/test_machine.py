@@ -23,4 +23,4 @@ class BookMachine(LedgerMachine):
 
 
 TestBook = BookMachine.TestCase
-TestBook.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestBook.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)

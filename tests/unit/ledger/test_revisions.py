@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -24,9 +25,11 @@ from agent_outcomes.ledger.book.refusals import ReportRefused
 from agent_outcomes.ledger.book.reports import Reporter
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, first_revision, judge
 from agent_outcomes.outcome.amounts import EXACT
+from agent_outcomes.outcome.currencies import CURRENCIES
 from agent_outcomes.outcome.model import Outcome
 from agent_outcomes.record.record import record
 from agent_outcomes.run.model import Cost, Run
+from agent_outcomes.semconv import CostKind
 from tests.cases import sums_of
 from tests.ledger_facts import a_cost, a_run, accepted
 
@@ -323,6 +326,17 @@ def test_event_stays_below_64_kib(texts: dict[str, Any], lost: list[str]) -> Non
     assert not any(name in made.record.event.attributes for name in lost)
     assert event_bytes(reported(made.standing, label="sold", message="\U0001f600" * 4096)) <= EVENT_BYTES_MAX
     assert sums_of(rows(made.record.postings)) == sums_of(rows(record(a_run(), outcome).postings))
+
+
+def test_event_stays_below_64_kib_however_many_costs_come() -> None:
+    """Texts that had room before make room for the parts of the cost."""
+    outcome = replace(Outcome.success(), message="\U0001f600" * 4096, metadata='"' + "é" * 16_000 + '"')
+    made = first_revision(accepted(a_run(), outcome))
+    for kind, currency in product(CostKind, sorted(CURRENCIES)):
+        made = with_cost(made.standing, "999999999999999.999999999999", kind=kind, currency=currency)
+    assert len(made.run.cost.parts) == len(CostKind) * len(CURRENCIES)
+    assert made.outcome.metadata is None
+    assert event_bytes(made) <= EVENT_BYTES_MAX
 
 
 def test_first_revision_takes_the_record_as_it_was_made() -> None:

@@ -119,7 +119,7 @@ def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewR
         raise refusals.not_allowed()
     part = CostPart(cost.kind, cost.currency, cost.amount)
     run = _with_cost(standing.run, _added(standing.run.cost, part))
-    outcome = replace(standing.outcome, problems=(), refused=())
+    outcome = fitted(run, replace(standing.outcome, problems=(), refused=()))
     revision = standing.revision + 1
     whole = record(run, outcome, revision, reported_at_ns=reported_at_ns)
     # Labelled as the whole cost would be, but for this amount alone.
