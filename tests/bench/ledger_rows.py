@@ -28,6 +28,23 @@ _AGENTS: Final = 12
 _START_NS: Final = 1_750_000_000_000_000_000
 _RESOURCE: Final = ResourceFacts("support", "desk", "production", (("service.name", "support"), ("host.name", "a1")))
 _WRITTEN: Final = (schema.runs, schema.pending_runs, schema.revisions, schema.deliveries)
+COPY: Final = "-{}"
+"""What the key of a copied run ends in."""
+_COPY: Final = (
+    (
+        "INSERT INTO runs SELECT id + :by, randomblob(16), span_id, run_id || :suffix, agent_name, status,"
+        " end_ns + :by, resource, accepted_ns FROM runs WHERE id <= :count"
+    ),
+    "INSERT INTO pending_runs SELECT run + :by, end_ns + :by FROM pending_runs WHERE run <= :count",
+    (
+        "INSERT INTO revisions SELECT id + :by, run + :by, revision, change, reported_ns, recorded_ns, content, digest,"
+        " posted FROM revisions WHERE id <= :count"
+    ),
+    (
+        "INSERT INTO deliveries SELECT id + :by, run + :by, revision, event, resource, NULL, 'delivered', NULL, NULL,"
+        " created_ns, created_ns FROM deliveries WHERE id <= :count"
+    ),
+)
 _ADD: Final = (
     "UPDATE {} SET fraction = (fraction + ?3) % {f}, whole = (whole + ?2 + (fraction + ?3) / {f}) % {w}, "
     "quadrillions = quadrillions + ?1 + (whole + ?2 + (fraction + ?3) / {f}) / {w}{} WHERE id = ?4"
@@ -56,11 +73,29 @@ def new_store(folder: Path) -> Store:
     return store
 
 
-def written_in_groups(path: Path) -> list[GroupRows]:
-    """All that is in the tables, by the transaction that has written it."""
-    with sqlite3.connect(path) as connection:
-        times = [time for (time,) in connection.execute("SELECT DISTINCT accepted_ns FROM runs ORDER BY 1")]
-        return [_group(connection, time) for time in times]
+def plain_connection(path: Path) -> sqlite3.Connection:
+    """The stdlib's driver on that file, which writes as durably as the store does."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def written_last(connection: sqlite3.Connection) -> GroupRows:
+    """What the last transaction that accepted runs has written."""
+    ((time,),) = connection.execute("SELECT accepted_ns FROM runs ORDER BY id DESC LIMIT 1")
+    return _group(connection, time)
+
+
+def copy_runs(connection: sqlite3.Connection, copies: int) -> None:
+    """Copy all runs, under random ids and keys of their own, as if they had been accepted and delivered."""
+    ((count,),) = connection.execute("SELECT max(id) FROM runs")
+    for copy in range(1, copies + 1):
+        values = {"by": copy * count, "suffix": COPY.format(copy), "count": count}
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _COPY:
+            connection.execute(statement, values)
+        connection.execute("COMMIT")
 
 
 def write_group(connection: sqlite3.Connection, rows: GroupRows) -> None:
