@@ -18,16 +18,15 @@ import time
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote
 
 import psycopg
 import pytest
-from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NoReturn
+    from typing import LiteralString, NoReturn
 
 PASSWORD: Final = "s3cret/of:the@test"  # noqa: S105 - of a server that nobody else reaches
 _USER: Final = "ledger"
@@ -109,7 +108,7 @@ class PostgresqlServer:
         """Run a statement of a test as the superuser."""
         place = f"host={self._folder} port={self.port} user={_USER} dbname={database}"
         with psycopg.connect(place, autocommit=True, connect_timeout=5) as connection:
-            done = connection.execute(sql.SQL(statement))
+            done = connection.execute(cast("LiteralString", statement))
             return done.fetchall() if done.description else []
 
     def new_database(self) -> str:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.revisions import first_revision
 from agent_outcomes.ledger.ids import reserve, run_key, storable, storable_ns
-from agent_outcomes.ledger.posting import PostingSums
+from agent_outcomes.ledger.posting import PostingSums, amounts_of, duration_of
 from agent_outcomes.ledger.recording import Entry, payloads_of
-from agent_outcomes.ledger.statements import insertion
+from agent_outcomes.ledger.statements import insertion_of_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,16 +19,27 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.revisions import NewRevision
+    from agent_outcomes.ledger.posting import Amount
     from agent_outcomes.ledger.recording import Recording
+    from agent_outcomes.ledger.statements import Prepared
 
 RunKey = tuple[bytes, bytes]
 
+LOOKED_FOR_MAX: Final = 1000
+"""Runs in one statement, which takes no more than 32,766 parameters."""
+
 
 class EndedRun(NamedTuple):
-    """A run to accept, with all that can be made of it before the transaction."""
+    """A run to accept, with all that can be made of it before the transaction.
+
+    `facts` are run id, agent name, status and end as the columns have them.
+    """
 
     acceptance: Acceptance
     first: NewRevision
+    facts: tuple[str | None, str | None, str, int]
+    totals: Sequence[Amount]
+    duration: Amount | None
     payloads: Sequence[bytes]
 
 
@@ -45,11 +56,28 @@ def prepared(acceptances: Iterable[Acceptance], now_ns: int) -> dict[RunKey, End
     for acceptance in acceptances:
         key = run_key(acceptance.run)
         if key not in made:
-            first = first_revision(acceptance)
-            own = () if acceptance.paused else (first.record.event,)
-            made[key] = EndedRun(acceptance, first, payloads_of((*own, *acceptance.further_events), now_ns))
+            made[key] = _ended(acceptance, now_ns)
     # So that no two transactions that accept the same runs wait for each other.
     return dict(sorted(made.items()))
+
+
+def _ended(acceptance: Acceptance, now_ns: int) -> EndedRun:
+    first = first_revision(acceptance)
+    run, record = first.run, first.record
+    own = () if acceptance.paused else (record.event,)
+    names = storable(run.run_id), storable(run.agent_name)
+    return EndedRun(
+        acceptance,
+        first,
+        (*names, first.outcome.status.value, storable_ns(run.end_ns)),
+        amounts_of(record.postings),
+        duration_of(record, run),
+        payloads_of((*own, *acceptance.further_events), now_ns),
+    )
+
+
+class SomeAreThereError(Exception):
+    """Of the runs that were taken to be new some were not."""
 
 
 class Accepting:
@@ -58,26 +86,38 @@ class Accepting:
     def __init__(self, recording: Recording, dialect: Dialect) -> None:
         self._recording = recording
         self._mark = "%s" if dialect.paramstyle == "format" else "?"
-        self._runs = insertion(schema.runs, dialect)
-        self._pauses = insertion(schema.pauses, dialect)
+        self._runs = insertion_of_new(schema.runs, dialect)
+        self._pauses = insertion_of_new(schema.pauses, dialect)
 
-    def accept(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int) -> list[Arrived]:
-        """Write what is not there yet; the runs that were not."""
+    def accept(
+        self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int, *, all_new: bool
+    ) -> list[Arrived]:
+        """Write what is not there yet; the runs that were not.
+
+        Looking first costs a fifth of the whole, so that with `all_new` it is left out, and `SomeAreThereError` raised
+        if any was: then nothing must be committed.
+        """
         pauses = {key: each for key, each in ended.items() if each.acceptance.paused}
-        if pauses:
-            self._write_pauses(connection, self._new(connection, schema.pauses, pauses), now_ns)
-        runs = {key: each for key, each in ended.items() if not each.acceptance.paused}
-        return self._write_runs(connection, self._new(connection, schema.runs, runs), now_ns)
+        runs = {key: each for key, each in ended.items() if not each.acceptance.paused} if pauses else ended
+        if not all_new:
+            pauses = self._new(connection, schema.pauses, pauses)
+            runs = self._new(connection, schema.runs, runs)
+        self._write_pauses(connection, pauses, now_ns)
+        return self._write_runs(connection, runs, now_ns)
 
     def _new(self, connection: Connection, table: Table, ended: dict[RunKey, EndedRun]) -> dict[RunKey, EndedRun]:
-        if not ended:
-            return ended
-        marks = ", ".join([f"({self._mark}, {self._mark})"] * len(ended))
+        keys = list(ended)
+        there: set[RunKey] = set()
+        for start in range(0, len(keys), LOOKED_FOR_MAX):
+            there |= self._there(connection, table, keys[start : start + LOOKED_FOR_MAX])
+        return {key: each for key, each in ended.items() if key not in there} if there else ended
+
+    def _there(self, connection: Connection, table: Table, keys: Sequence[RunKey]) -> set[RunKey]:
+        marks = ", ".join([f"({self._mark}, {self._mark})"] * len(keys))
         # Both names are ours.
         sql = f"SELECT trace_id, span_id FROM {table.name} WHERE (trace_id, span_id) IN (VALUES {marks})"  # noqa: S608
-        values = tuple(value for key in ended for value in key)
-        there = {(bytes(trace_id), bytes(span_id)) for trace_id, span_id in connection.exec_driver_sql(sql, values)}
-        return {key: each for key, each in ended.items() if key not in there} if there else ended
+        values = tuple(value for key in keys for value in key)
+        return {(bytes(trace_id), bytes(span_id)) for trace_id, span_id in connection.exec_driver_sql(sql, values)}
 
     def _write_runs(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int) -> list[Arrived]:
         if not ended:
@@ -88,13 +128,13 @@ class Accepting:
         rows: list[tuple[Any, ...]] = []
         ids = reserve(connection, schema.runs, len(ended))
         for row, (key, each) in zip(ids, ended.items(), strict=True):
-            run, outcome, end_ns = each.first.run, each.first.outcome, storable_ns(each.first.run.end_ns)
-            of = recording.resources.rows_of(connection, each.acceptance.resource)
-            names = storable(run.run_id), storable(run.agent_name)
-            rows.append((row, *key, *names, outcome.status.value, end_ns, of.resource, now_ns))
-            entries.append(Entry(row, end_ns, of, each.first, end_ns, each.payloads))
+            acceptance, first, facts, totals, duration, payloads = each
+            of = recording.resources.rows_of(connection, acceptance.resource)
+            end_ns = facts[3]
+            rows.append((row, *key, *facts, of.resource, now_ns))
+            entries.append(Entry(row, end_ns, of, first, end_ns, totals, duration, payloads))
             arrived.append(Arrived(row, each))
-        self._runs.run(connection, rows)
+        _insert_all(self._runs, connection, rows)
         recording.write(connection, entries, now_ns)
         return arrived
 
@@ -109,10 +149,15 @@ class Accepting:
         for row, (key, each) in zip(ids, ended.items(), strict=True):
             first = each.first
             of = recording.resources.rows_of(connection, each.acceptance.resource)
-            posted = posting.add(of.identity, first.record, first.run)
-            name, end_ns = storable(first.run.agent_name), storable_ns(first.run.end_ns)
+            posted = posting.add(of.identity, each.totals, each.duration)
+            _, name, _, end_ns = each.facts
             rows.append((row, *key, name, of.resource, end_ns, now_ns, first.content, first.digest, posted))
             events += [(None, None, number, of.resource, payload) for number, payload in enumerate(each.payloads)]
-        self._pauses.run(connection, rows)
+        _insert_all(self._pauses, connection, rows)
         recording.deliver(connection, events, now_ns)
         posting.write()
+
+
+def _insert_all(insertion: Prepared, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+    if insertion.run(connection, rows) != len(rows):
+        raise SomeAreThereError

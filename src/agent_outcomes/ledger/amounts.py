@@ -53,7 +53,7 @@ def units_of(amount: Decimal | int) -> int:
     if type(amount) is int:
         units = amount * FRACTION
     else:
-        scaled = EXACT.scaleb(Decimal(amount), FRACTION_DIGITS_MAX)
+        scaled = EXACT.scaleb(amount, FRACTION_DIGITS_MAX)
         units = int(scaled)
         if units != scaled:
             message = f"an amount has more than {FRACTION_DIGITS_MAX} fraction digits"

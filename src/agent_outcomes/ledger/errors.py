@@ -28,7 +28,7 @@ class Meaning(NamedTuple):
     passes: bool = False
 
 
-SQLITE: Final[Mapping[int, Meaning]] = {
+SQLITE_ERRORS: Final[Mapping[int, Meaning]] = {
     sqlite3.SQLITE_BUSY: Meaning(
         "another program has locked it; end that program, or wait until it is done", passes=True
     ),
@@ -50,7 +50,7 @@ SQLITE: Final[Mapping[int, Meaning]] = {
     sqlite3.SQLITE_TOOBIG: Meaning("a value is larger than SQLite takes"),
 }
 """By SQLite's primary result code."""
-POSTGRESQL: Final[Mapping[str, Meaning]] = {
+POSTGRESQL_ERRORS: Final[Mapping[str, Meaning]] = {
     "28P01": Meaning("the password is wrong, or none is given; correct it in the URL or in ~/.pgpass"),
     "28000": Meaning("the server does not let this user in; look at its pg_hba.conf"),
     "3D000": Meaning("the server has no such database; create it with createdb"),
@@ -75,11 +75,13 @@ def meaning_of(error: BaseException) -> Meaning:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
-        known = SQLITE.get(code & 0xFF) if isinstance(code, int) else None
+        known = SQLITE_ERRORS.get(code & 0xFF) if isinstance(code, int) else None
         return known or Meaning(f"SQLite says: {_words(cause)}")
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str):
-        return POSTGRESQL.get(state) or Meaning(f"the server says: {_words(cause)}", state.startswith(PASSING_CLASSES))
+        return POSTGRESQL_ERRORS.get(state) or Meaning(
+            f"the server says: {_words(cause)}", state.startswith(PASSING_CLASSES)
+        )
     if isinstance(error, PoolTimeout):
         return Meaning("all its connections are in use; wait until one is free", passes=True)
     return _of_connecting(cause)
@@ -95,7 +97,7 @@ def _of_connecting(error: BaseException) -> Meaning:
         ("too many", "53300"),
     ):
         if part in words:
-            return POSTGRESQL[state]
+            return POSTGRESQL_ERRORS[state]
     return Meaning("the server cannot be reached; look whether it runs, and at host and port", passes=True)
 
 

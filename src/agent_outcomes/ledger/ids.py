@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 _NS_MAX: Final = 2**63 - 1
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 def reserve(connection: Connection, table: Table, count: int) -> Sequence[int]:
     """The ids of so many rows that the transaction is going to insert."""
-    if connection.dialect.name == "postgresql":
-        sequence = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
-        return connection.execute(sequence, {"name": table.name, "count": count}).scalars().all()
-    # The transaction holds SQLite's one lock for writing.
-    last = connection.execute(select(func.max(table.c.id))).scalar() or 0
-    return range(last + 1, last + 1 + count)
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        # The transaction holds SQLite's one lock for writing.
+        ((last,),) = driver.execute(f"SELECT coalesce(max(id), 0) FROM {table.name}")  # noqa: S608 - our own name
+        return range(last + 1, last + 1 + count)
+    sequence = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
+    return connection.execute(sequence, {"name": table.name, "count": count}).scalars().all()
 
 
 def run_key(run: Run) -> tuple[bytes, bytes]:

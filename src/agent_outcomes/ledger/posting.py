@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select, text, update
@@ -16,7 +17,7 @@ from sqlalchemy import bindparam, func, literal_column, select, text, update
 from agent_outcomes import semconv
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import FRACTION, WHOLE, Parts, units_of, units_of_seconds
-from agent_outcomes.ledger.ids import reserve, storable_ns
+from agent_outcomes.ledger.ids import reserve, run_key, storable_ns
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.statements import Prepared, insertion
 from agent_outcomes.record.totals import LabelLimits, Labels
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from agent_outcomes.run.model import Run
 
 
-Key = tuple[int, str, Labels, int]
-"""Identity, instrument, labels as they were given, and bucket."""
+Key = tuple[str, Labels, int]
+"""Instrument, labels as they were given, and bucket."""
+
+Sampled = tuple[float, int, bytes, bytes]
+"""Duration, end, trace and span id of a run whose trace was sampled."""
 
 KNOWN_MAX: Final = 20_000
 _NO_BUCKET: Final = -1
@@ -63,7 +67,7 @@ class _Bucket:
     def __init__(self) -> None:
         self.count = 0
         self.units = 0
-        self.exemplar: tuple[float, int, bytes, bytes] | None = None
+        self.exemplar: Sampled | None = None
 
 
 class Posted(NamedTuple):
@@ -89,20 +93,29 @@ class Poster:
         self.insert_duration = insertion(schema.durations, dialect)
         self.add_to_total = Prepared(_addition(schema.totals), dialect)
         self.add_to_duration = Prepared(_duration_addition(), dialect)
+        self.total_order = itemgetter(*self.add_to_total.names)
+        self.duration_order = itemgetter(*self.add_to_duration.names)
         self.forget()
 
     def forget(self) -> None:
         """Know nothing: what was learnt may have been rolled back."""
         self.is_sure = True
         self._rows: dict[SeriesKey, int] = {}
-        self.known: dict[Key, int] = {}
+        self._known: dict[int, dict[Key, int]] = {}
         self._limits = LabelLimits(self._texts_max)
         self._limits_of: dict[int, LabelLimits] = {}
         self._last_total = self._last_duration = 0
 
-    def find(self, connection: Connection, key: Key, instrument: Instrument, now_ns: int) -> int:
+    def known_of(self, identity: int) -> dict[Key, int]:
+        """The rows of an identity that are known; what is not there may be all the same."""
+        known = self._known.get(identity)
+        if known is None:
+            known = self._known[identity] = {}
+        return known
+
+    def find(self, connection: Connection, identity: int, key: Key, instrument: Instrument, now_ns: int) -> int:
         """The row to post to, which is made if there is none."""
-        identity, name, labels, bucket = key
+        name, labels, bucket = key
         self.is_sure = False
         if self._is_postgresql:
             # Held until the commit: the next to ask for room sees what this one has taken.
@@ -113,9 +126,10 @@ class Poster:
         row = self._rows.get(series)
         if row is None:
             row = self._made(connection, series, now_ns)
-        if len(self.known) >= KNOWN_MAX:
-            self.known.clear()
-        self.known[key] = row
+        known = self.known_of(identity)
+        if len(known) >= KNOWN_MAX:
+            known.clear()
+        known[key] = row
         return row
 
     def _limits_for(self, identity: int) -> LabelLimits:
@@ -167,6 +181,36 @@ class Poster:
         return row
 
 
+class Amount(NamedTuple):
+    """What is to be added to one row, and as `posted` keeps it; a duration of a sampled run is an exemplar, too."""
+
+    key: Key
+    instrument: Instrument
+    units: int
+    text: str
+    exemplar: Sampled | None = None
+
+
+def amounts_of(postings: Sequence[PlainPosting]) -> list[Amount]:
+    """Postings as they are added. Raises `ValueError` for an amount that cannot be kept exactly."""
+    return [
+        Amount((instrument.name, labels, _NO_BUCKET), instrument, units_of(amount), f'"{amount}"')
+        for instrument, labels, amount in postings
+    ]
+
+
+def duration_of(record: Record, run: Run) -> Amount | None:
+    """A run's duration as it is added; `None` if it has none."""
+    seconds = record.duration_s
+    if seconds is None:
+        return None
+    instrument = AGENT_RUN_DURATION_METRIC
+    key = (instrument.name, record.duration_labels, bisect_left(instrument.buckets, seconds))
+    units = units_of_seconds(seconds)
+    exemplar = (seconds, storable_ns(run.end_ns), *run_key(run)) if run.trace_flags & 1 else None
+    return Amount(key, instrument, units, f'"{Parts.of_units(units).amount}"', exemplar)
+
+
 class PostingSums:
     """What one transaction posts, added up, and written at its end in the order of the rows."""
 
@@ -177,60 +221,51 @@ class PostingSums:
         self._sums: dict[int, int] = {}
         self._buckets: dict[int, _Bucket] = {}
 
-    def add(self, identity: int, record: Record, run: Run) -> bytes:
-        """Post a revision's record; what the column `posted` keeps of it."""
-        totals = self.add_postings(identity, record.postings)
-        durations = [] if record.duration_s is None else [self._add_duration(identity, record, run, record.duration_s)]
-        return _encode((totals, durations)).encode("ascii")
+    def add(self, identity: int, totals: Sequence[Amount], duration: Amount | None) -> bytes:
+        """Post what a revision comes to; what the column `posted` keeps of it."""
+        posted = ",".join(self.add_totals(identity, totals))
+        timed = "" if duration is None else self._add_duration(identity, duration)
+        return f"[[{posted}],[{timed}]]".encode("ascii")
 
-    def add_postings(self, identity: int, postings: Sequence[PlainPosting]) -> list[tuple[int, str]]:
-        """Post amounts; the rows they went to."""
-        sums = self._sums
-        posted = []
-        for instrument, labels, amount in postings:
-            row = self._row((identity, instrument.name, labels, _NO_BUCKET), instrument)
-            sums[row] = sums.get(row, 0) + units_of(amount)
-            posted.append((row, str(amount)))
+    def add_totals(self, identity: int, amounts: Sequence[Amount]) -> list[str]:
+        """Post amounts; each with the row that it went to, as JSON."""
+        sums, known, posted = self._sums, self._poster.known_of(identity), []
+        for amount in amounts:
+            row = known.get(amount.key)
+            if row is None:
+                row = self._find(identity, amount)
+            sums[row] = sums.get(row, 0) + amount.units
+            posted.append(f"[{row},{amount.text}]")
         return posted
 
-    def _row(self, key: Key, instrument: Instrument) -> int:
-        row = self._poster.known.get(key)
-        return self._poster.find(self._connection, key, instrument, self._now_ns) if row is None else row
+    def _find(self, identity: int, amount: Amount) -> int:
+        return self._poster.find(self._connection, identity, amount.key, amount.instrument, self._now_ns)
 
-    def _add_duration(self, identity: int, record: Record, run: Run, seconds: float) -> tuple[int, str]:
-        instrument = AGENT_RUN_DURATION_METRIC
-        number = bisect_left(instrument.buckets, seconds)
-        row = self._row((identity, instrument.name, record.duration_labels, number), instrument)
-        bucket = self._buckets.setdefault(row, _Bucket())
-        units = units_of_seconds(seconds)
+    def _add_duration(self, identity: int, amount: Amount) -> str:
+        row = self._poster.known_of(identity).get(amount.key)
+        if row is None:
+            row = self._find(identity, amount)
+        bucket = self._buckets.get(row)
+        if bucket is None:
+            bucket = self._buckets[row] = _Bucket()
         bucket.count += 1
-        bucket.units += units
-        if run.trace_flags & 1:
-            bucket.exemplar = (
-                seconds,
-                storable_ns(run.end_ns),
-                run.trace_id.to_bytes(16, "big"),
-                run.span_id.to_bytes(8, "big"),
-            )
-        return row, str(Parts.of_units(units).amount)
+        bucket.units += amount.units
+        if amount.exemplar is not None:
+            bucket.exemplar = amount.exemplar
+        return f"[{row},{amount.text}]"
 
     def write(self) -> None:
         """Add to the rows, in their order, so that no two transactions wait for each other."""
-        names = self._poster.add_to_total.names
-        rows = [_ordered(names, _part_values(row, units)) for row, units in sorted(self._sums.items())]
-        self._add_to(self._poster.add_to_total, rows)
-        names = self._poster.add_to_duration.names
-        rows = [_ordered(names, _bucket_values(row, bucket)) for row, bucket in sorted(self._buckets.items())]
-        self._add_to(self._poster.add_to_duration, rows)
+        poster = self._poster
+        rows = [poster.total_order(_part_values(row, units)) for row, units in sorted(self._sums.items())]
+        self._add_to(poster.add_to_total, rows)
+        rows = [poster.duration_order(_bucket_values(row, bucket)) for row, bucket in sorted(self._buckets.items())]
+        self._add_to(poster.add_to_duration, rows)
 
     def _add_to(self, addition: Prepared, rows: list[tuple[object, ...]]) -> None:
         if rows and addition.run(self._connection, rows) != len(rows):
             message = "a row of the ledger's totals is gone; look for the first difference with ledger verify"
             raise LedgerError(message)
-
-
-def _ordered(names: tuple[str, ...], values: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple([values[name] for name in names])
 
 
 def _part_values(row: int, units: int) -> dict[str, object]:

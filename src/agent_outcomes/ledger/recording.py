@@ -22,18 +22,24 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
 
     from agent_outcomes.ledger.book.revisions import NewRevision
+    from agent_outcomes.ledger.posting import Amount
     from agent_outcomes.ledger.resources import ResourceRows
     from agent_outcomes.record.record import Event
 
 
 class Entry(NamedTuple):
-    """A revision to write, of the run in that row; `payloads` are its encoded events, `span` is itself as one."""
+    """A revision to write, of the run in that row, with what it posts.
+
+    `payloads` are its encoded events, `span` is itself as one.
+    """
 
     run: int
     end_ns: int
     rows: ResourceRows
     new: NewRevision
     reported_ns: int
+    totals: Sequence[Amount]
+    duration: Amount | None
     payloads: Sequence[bytes]
     span: bytes | None = None
 
@@ -68,7 +74,7 @@ class Recording:
     def write(self, connection: Connection, entries: Sequence[Entry], now_ns: int) -> None:
         """Write revisions, in this order."""
         posting = PostingSums(self.poster, connection, now_ns)
-        posted = [posting.add(entry.rows.identity, entry.new.record, entry.new.run) for entry in entries]
+        posted = [posting.add(entry.rows.identity, entry.totals, entry.duration) for entry in entries]
         ids = reserve(connection, schema.revisions, len(entries))
         self._revisions.run(
             connection,

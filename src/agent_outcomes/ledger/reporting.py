@@ -24,6 +24,7 @@ from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, j
 from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.later_forms import later_payloads, later_span
+from agent_outcomes.ledger.posting import amounts_of
 from agent_outcomes.ledger.recording import Entry
 from agent_outcomes.ledger.rows import HeldState
 
@@ -122,7 +123,8 @@ class Reporting:
         if isinstance(made, Report):
             return made
         payloads, span = later_payloads(made, self._forms, when.now_ns), later_span(made, self._forms)
-        entry = Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, payloads, span)
+        totals = amounts_of(made.record.postings)
+        entry = Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, totals, None, payloads, span)
         self._recording.write(connection, [entry], when.now_ns)
         return made.report
 

@@ -37,13 +37,18 @@ class Resources:
         """Know nothing: what was learnt may have been rolled back."""
         self.is_sure = True
         self._rows: dict[ResourceFacts, ResourceRows] = {}
+        self._last: tuple[ResourceFacts, ResourceRows] | None = None
 
     def rows_of(self, connection: Connection, facts: ResourceFacts) -> ResourceRows:
         """The rows of this resource, which are made if there are none."""
+        # Nearly always the very same object, whose hash would take in every attribute.
+        if self._last is not None and self._last[0] is facts:
+            return self._last[1]
         rows = self._rows.get(facts)
         if rows is None:
             self.is_sure = False
             rows = self._rows[facts] = _rows_of(connection, facts)
+        self._last = facts, rows
         return rows
 
 

@@ -8,13 +8,14 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sqlalchemy import select
 
 from agent_outcomes import semconv
 from agent_outcomes.ledger import accounting, listing, schema
-from agent_outcomes.ledger.accepting import Accepting, prepared
+from agent_outcomes.ledger.accepting import Accepting, SomeAreThereError, prepared
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, not_found, unavailable
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
@@ -22,7 +23,7 @@ from agent_outcomes.ledger.database import Database
 from agent_outcomes.ledger.finding import find_run
 from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
-from agent_outcomes.ledger.posting import PostingSums
+from agent_outcomes.ledger.posting import PostingSums, amounts_of
 from agent_outcomes.ledger.recording import Recording
 from agent_outcomes.ledger.reporting import Reporting
 from agent_outcomes.limited_log import LimitedLog
@@ -143,20 +144,24 @@ class Store:
         ended = prepared(acceptances, now_ns)
         revised = [each for each in acceptances if each.revised is not None]
 
-        def work(connection: Connection) -> None:
-            arrived = self._accepting.accept(connection, ended, now_ns)
+        def work(connection: Connection, *, all_new: bool = True) -> None:
+            arrived = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
             self._reporting.join(connection, arrived, now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
 
-        self._write(work)
+        try:
+            self._write(work)
+        except SomeAreThereError:
+            self._write(partial(work, all_new=False))
 
     def post_health(self, postings: Sequence[PlainPosting], resource: ResourceFacts) -> None:
         """Add to the totals what was counted about ourselves. Raises as `accept` does."""
+        amounts = amounts_of(postings)
 
         def work(connection: Connection) -> None:
             posting = PostingSums(self._recording.poster, connection, time.time_ns())
-            posting.add_postings(self._recording.resources.rows_of(connection, resource).identity, postings)
+            posting.add_totals(self._recording.resources.rows_of(connection, resource).identity, amounts)
             posting.write()
 
         self._write(work)
