@@ -23,7 +23,7 @@ from tests.soak.runs import acceptance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-UNACKNOWLEDGED_PAUSE_S: Final = 0.005
+UNACKNOWLEDGED_PAUSE_S: Final = 0.05
 FLUSH_S: Final = 30.0
 
 
