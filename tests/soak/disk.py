@@ -1,27 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk is full, or every N-th write and sync on it fails: nothing is acknowledged that is not there, and when the
-disk is right again so is the ledger."""
+"""The disk is full, or every N-th write and sync on it fails.
+
+Nothing is acknowledged that is not there, and when the disk is right again so is the ledger.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import astuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.soak.judge import judge
-from tests.soak.processes import Program
-from tests.soak.proof import Proof
+from tests.soak.processes import ROOT, Program, path
+from tests.soak.proof import Figure, Proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+_ALONE: Final = ("unshare", "-m", sys.executable, "-m", "tests.soak.disk")
 AGAIN_MAX_S: Final = 5.0
 STEP_MIB: Final = 3
 FULL_S: Final = 2.5
 FAILING_S: Final = 3.0
 EVERY: Final = (1, 2, 3, 5, 7, 13, 31)
+
+
+def prove_full_apart(folder: Path, *, cycles: int, seed: int) -> Proof:
+    """`prove_full` in a mount namespace of its own. Raises `CalledProcessError` where there can be none."""
+    command = [*_ALONE, str(folder), str(cycles), str(seed)]
+    environment = {**os.environ, "PYTHONPATH": path()}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
+    return Proof("full", [Figure(*figure) for figure in json.loads(done.stdout)])
 
 
 def prove_full(folder: Path, *, cycles: int, seed: int) -> Proof:
@@ -75,7 +90,7 @@ def _close(proof: Proof, program: Program, url: str, seed: int, again_s: list[fl
 
 def _mount(folder: Path, how: str, mib: int) -> None:
     words = ["-t", "tmpfs", "-o", f"size={mib}m", "tmpfs"] if how == "tmpfs" else ["-o", f"remount,size={mib}m"]
-    subprocess.run(["mount", *words, str(folder)], check=True)
+    subprocess.run(["mount", *words, str(folder)], check=True)  # noqa: S607 - the system's
 
 
 def _failing(pid: int, number: int, written: Path) -> subprocess.Popen[bytes]:
@@ -96,3 +111,13 @@ def _until_acknowledged(program: Program) -> float:
     program.listen(0.0)
     program.listen_until_acknowledged(len(program.said.acknowledged) + 1)
     return time.monotonic() - began_s
+
+
+def _main() -> None:
+    folder, cycles, seed = sys.argv[1:]
+    proof = prove_full(Path(folder), cycles=int(cycles), seed=int(seed))
+    print(json.dumps([astuple(figure) for figure in proof.figures]))
+
+
+if __name__ == "__main__":
+    _main()

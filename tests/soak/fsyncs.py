@@ -55,7 +55,6 @@ class Trace:
             if found["code"] == "0":
                 self.syncs.append((start, float(found["at"])))
 
-
     def _read_sync(self, found: re.Match[str]) -> None:
         if not found["path"].endswith(self._log):
             return
@@ -69,8 +68,8 @@ class Trace:
 def prove(url: str, folder: Path, *, outcomes: int, seed: int) -> Proof:
     """Issue so many under strace and look for one that was acknowledged too early."""
     proof, written = Proof("fsyncs"), folder / "strace.txt"
-    calls = "trace=fsync,fdatasync,write"
-    strace = ("strace", "-f", "-y", "-ttt", "-T", "-qq", "-s", "64", "-e", calls, "-e", "signal=none", "-o", str(written))
+    shown = ("-f", "-y", "-ttt", "-T", "-qq", "-s", "64", "-e", "signal=none")
+    strace = ("strace", *shown, "-e", "trace=fsync,fdatasync,write", "-o", str(written))
     options = ("--seed", str(seed), "--count", str(outcomes), "--threads", "4")
     program = Program.start(url, *options, before=strace)
     proof.equal("exit code", program.stop(), 0)

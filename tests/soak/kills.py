@@ -22,59 +22,61 @@ JITTER_MAX_S: Final = 0.01
 SPARE: Final = 400
 
 
-class _Left:
-    """The numbers that are still to be acknowledged, those of killed processes first."""
+class _Killing:
+    """Which numbers are still to be acknowledged, those of killed processes first, and what has come of the others."""
 
-    def __init__(self, count: int) -> None:
-        self._numbers = deque(range(count))
+    def __init__(self, url: str, seed: int, outcomes: int) -> None:
+        self.acknowledged: set[int] = set()
+        self.openings_s: list[float] = []
+        self.killed_count = 0
+        self.begun_count = 0
+        self._url = url
+        self._seed = seed
+        self._random = random.Random(seed)
+        self._outcomes = outcomes
+        self._left = deque(range(outcomes))
 
-    def take(self, count: int) -> list[int]:
-        return [self._numbers.popleft() for _ in range(min(count, len(self._numbers)))]
+    def kill(self, kills: int) -> None:
+        """Some processes at a time, killed one after the other, each after a random number of commits."""
+        at_once = min(self._random.randrange(1, AT_ONCE_MAX + 1), kills - self.killed_count)
+        mean = (self._outcomes - len(self.acknowledged)) // (kills - self.killed_count)
+        aims = [self._random.randrange(2 * mean + 1) for _ in range(at_once)]
+        started = [self._start(aim + SPARE) for aim in aims]
+        for (process, given), aim in zip(started, aims, strict=True):
+            process.listen_until_acknowledged(aim)
+            time.sleep(self._random.uniform(0, JITTER_MAX_S))
+            self.killed_count += process.kill()
+            self._take_in(process, given)
 
-    def give_back(self, numbers: list[int]) -> None:
-        self._numbers.extendleft(reversed(numbers))
+    def finish(self) -> int:
+        """Issue what is left, undisturbed; the exit code."""
+        process, given = self._start(self._outcomes)
+        code = process.end()
+        self._take_in(process, given)
+        return code
 
-    def __len__(self) -> int:
-        return len(self._numbers)
+    def _start(self, count: int) -> tuple[Speaker, list[int]]:
+        given = [self._left.popleft() for _ in range(min(count, len(self._left)))]
+        return forked(self._url, self._seed, given, self._random.choice((1, 4, 8))), given
+
+    def _take_in(self, process: Speaker, given: list[int]) -> None:
+        said = process.said
+        self.acknowledged |= set(said.acknowledged)
+        self.begun_count += len(said.begun)
+        self._left.extendleft(number for number in reversed(given) if number not in self.acknowledged)
+        if said.opening_s is not None:
+            self.openings_s.append(said.opening_s)
 
 
 def prove(url: str, *, kills: int, outcomes: int, seed: int) -> Proof:
     """Kill so many processes while so many outcomes are issued; those not acknowledged are issued again."""
-    proof, random_, left = Proof("kills"), random.Random(seed), _Left(outcomes)
-    acknowledged: set[int] = set()
-    openings_s: list[float] = []
-    killed = again = 0
-    while killed < kills:
-        at_once = min(random_.randrange(1, AT_ONCE_MAX + 1), kills - killed)
-        mean = (outcomes - len(acknowledged)) // (kills - killed)
-        for process, given in _round(url, seed, random_, left, at_once, mean):
-            killed += process.status == -9
-            acknowledged |= set(process.said.acknowledged)
-            again += len(process.said.begun)
-            left.give_back([number for number in given if number not in acknowledged])
-            if process.said.opening_s is not None:
-                openings_s.append(process.said.opening_s)
-    last = forked(url, seed, rest := left.take(outcomes), threads=4)
-    proof.equal("exit code of the last", last.end(), 0)
-    acknowledged |= set(last.said.acknowledged)
-    proof.at_least("killed while at work", killed, kills)
-    proof.tell("left for the last", len(rest))
-    proof.tell("given to the ledger, again ones included", again + len(last.said.begun))
-    proof.equal("never acknowledged", outcomes - len(acknowledged), 0)
-    judge(proof, url, seed, issued=range(outcomes), acknowledged=acknowledged)
-    proof.at_most("longest from opening to the first commit, s", max(openings_s, default=0.0), OPEN_MAX_S)
+    proof, killing = Proof("kills"), _Killing(url, seed, outcomes)
+    while killing.killed_count < kills:
+        killing.kill(kills)
+    proof.equal("exit code of the last, undisturbed", killing.finish(), 0)
+    proof.equal("killed while at work", killing.killed_count, kills)
+    proof.tell("given to the ledger, again ones included", killing.begun_count)
+    proof.equal("never acknowledged", outcomes - len(killing.acknowledged), 0)
+    judge(proof, url, seed, issued=range(outcomes), acknowledged=killing.acknowledged)
+    proof.at_most("longest from opening to the first commit, s", max(killing.openings_s, default=0.0), OPEN_MAX_S)
     return proof
-
-
-def _round(
-    url: str, seed: int, random_: random.Random, left: _Left, at_once: int, mean: int
-) -> list[tuple[Speaker, list[int]]]:
-    """Some processes at a time, killed one after the other, each after a random number of commits."""
-    aims = [random_.randrange(2 * mean + 1) for _ in range(at_once)]
-    given = [left.take(aim + SPARE) for aim in aims]
-    processes = [forked(url, seed, numbers, random_.choice((1, 4, 8))) for numbers in given]
-    for process, aim in zip(processes, aims, strict=True):
-        process.listen_until_acknowledged(aim)
-        time.sleep(random_.uniform(0, JITTER_MAX_S))
-        process.kill()
-    return list(zip(processes, given, strict=True))

@@ -100,11 +100,11 @@ class Speaker:
         while self.listen(0.2):
             if time.monotonic() > deadline_s:
                 os.kill(self.pid, signal.SIGKILL)
-        os.close(self._descriptor)
         self.status = self._wait()
         return self.status
 
     def _wait(self) -> int:
+        os.close(self._descriptor)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -123,7 +123,9 @@ class Program(Speaker):
         """Start it, behind the words of another command where there are any, and wait until it is ready."""
         command = [*before, sys.executable, "-m", "tests.soak.issuing", url, *options]
         pipe = subprocess.PIPE
-        made = cls(subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, "PYTHONPATH": path()}))
+        made = cls(
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, "PYTHONPATH": path()})
+        )
         deadline_s = time.monotonic() + DEADLINE_S
         while not made.said.is_ready and made.listen(0.2) and time.monotonic() < deadline_s:
             pass
@@ -137,7 +139,8 @@ class Program(Speaker):
         return self.end()
 
     def _wait(self) -> int:
-        return self._process.wait()
+        with self._process:  # closes both pipes
+            return self._process.wait()
 
 
 def path() -> str:
