@@ -18,11 +18,12 @@ from tests.soak.processes import ROOT, path
 from tests.soak.proof import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 DEADLINE_S: Final = 300.0
 CLIENTS: Final = 8
+SILENCE_S: Final = 8.0
 SEED: Final = 21
 
 
@@ -45,11 +46,9 @@ class Place:
         lines = (line.split() for file in self.folder.glob("*.acknowledged") for line in file.read_text().splitlines())
         return {int(number): int(pid) for number, pid in lines}
 
-    def wait_for(self, outcomes: int, process: subprocess.Popen[bytes]) -> None:
-        """Until so many are acknowledged, the process ends or the deadline comes."""
-        deadline_s = time.monotonic() + DEADLINE_S
-        while len(self.acknowledged()) < outcomes and process.poll() is None and time.monotonic() < deadline_s:
-            time.sleep(0.1)
+    def begun(self) -> set[int]:
+        """The first numbers of all pieces of work that a worker has begun."""
+        return {int(file.stem) for file in self.folder.glob("*.begun")}
 
 
 def prove(name: str, url: str, folder: Path, *, outcomes: int, chunk: int) -> Proof:
@@ -57,6 +56,7 @@ def prove(name: str, url: str, folder: Path, *, outcomes: int, chunk: int) -> Pr
     proof, place = Proof(name), Place(url, folder)
     proof.equal("exit code", SERVERS[name](place, outcomes, chunk), 0)
     acknowledged = place.acknowledged()
+    proof.tell("pieces of work begun", len(place.begun()))
     proof.tell("processes", len(set(acknowledged.values())))
     proof.equal("acknowledged of issued", len(acknowledged), outcomes)
     stored = judge(proof, url, SEED, issued=range(outcomes), acknowledged=acknowledged)
@@ -83,13 +83,26 @@ def _gunicorn(place: Place, outcomes: int, chunk: int) -> int:
 
 
 def _celery(place: Place, outcomes: int, chunk: int) -> int:
-    sender = "import sys; from tests.soak.tasks import work\n"
-    sender += f"for first in range(0, {outcomes}, {chunk}): work.delay(first, {chunk})"
-    subprocess.run([sys.executable, "-c", sender], check=True, cwd=ROOT, env=place.environment)
     quiet = ("-l", "ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat")
     server = place.start("celery", "-A", "tests.soak.tasks", "worker", "-P", "prefork", "-c", "4", *quiet)
-    place.wait_for(outcomes, server)
+    firsts = range(0, outcomes, chunk)
+    _send(place, firsts, chunk)
+    deadline_s = time.monotonic() + DEADLINE_S
+    heard, heard_at_s = 0, time.monotonic()
+    while heard < outcomes and server.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+        if (now := len(place.acknowledged())) > heard:
+            heard, heard_at_s = now, time.monotonic()
+        elif time.monotonic() - heard_at_s > SILENCE_S:
+            # Celery loses a task now and then that no child has begun; whatever one has begun is ours.
+            _send(place, [first for first in firsts if first not in place.begun()], chunk)
+            heard_at_s = time.monotonic()
     return _terminate(server)
+
+
+def _send(place: Place, firsts: Iterable[int], chunk: int) -> None:
+    sender = f"from tests.soak.tasks import work\nfor first in {list(firsts)}: work.delay(first, {chunk})"
+    subprocess.run([sys.executable, "-c", sender], check=True, cwd=ROOT, env=place.environment)
 
 
 def _pool(method: str, place: Place, outcomes: int, chunk: int) -> int:

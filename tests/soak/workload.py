@@ -24,6 +24,7 @@ FOLDER: Final = Path(os.environ["SOAK_FOLDER"])
 
 def issue(first: int, count: int) -> int:
     """End so many runs; how many were acknowledged."""
+    (FOLDER / f"{first}.begun").touch()
     acknowledged = [number for number in range(first, first + count) if WRITER.accept(acceptance(SEED, number))]
     lines = "".join(f"{number} {os.getpid()}\n" for number in acknowledged)
     part = FOLDER / f"{first}.part"
