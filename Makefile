@@ -7,6 +7,7 @@ OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
 DEMO_OUT ?= demo-out
 STRESS ?= all
+SOAK ?= all
 SECONDS ?= 60
 SEED ?= 1
 # Three processes on two cores, as some tests wait for minutes; a module's tests stay together for the fixtures they share.
@@ -15,7 +16,7 @@ PARALLEL ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: stack stress help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench bench-peers gate generate collector clean
+.PHONY: stack stress soak help demo test built built-collector test-newest test-oldest test-framework check lint unit frameworks bench bench-peers gate generate collector clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ gate: $(VENV)/.dev ## instructions counted by Valgrind, held against the committ
 
 stress: $(VENV)/.dev ## does anything hang, is every run counted once (STRESS=signals SECONDS=600 SEED=7; all by default)
 	$(RUN) -m tests.stress $(STRESS) --seconds $(SECONDS) --seed $(SEED)
+
+soak: $(VENV)/.dev ## what the ledger promises, at length, with the figures (SOAK=kills ARGS="--kills 200 --seed 7"; all by default)
+	$(RUN) -m tests.soak $(SOAK) $(ARGS)
 
 generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	$(RUN) tests/tools/generate_vocabulary.py

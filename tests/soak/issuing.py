@@ -23,7 +23,7 @@ from tests.soak.runs import acceptance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-UNACKNOWLEDGED_PAUSE_S: Final = 0.005
+UNACKNOWLEDGED_PAUSE_S: Final = 0.05
 FLUSH_S: Final = 30.0
 
 
@@ -87,13 +87,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=0, help="how many; 0: until a line comes on standard input")
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--flush", type=float, default=FLUSH_S)
     options = parser.parse_args()
     say = say_to(1)
     numbers: Iterable[int] = range(options.count) if options.count else _until_told()
     writer = writer_of(options.url)
     say("r 0")
     Issuer(writer, options.seed, numbers, say).run(options.threads)
-    say(f"f {int(writer.flush(FLUSH_S))}")
+    say(f"f {int(writer.flush(options.flush))}")
 
 
 def _until_told() -> Iterator[int]:
