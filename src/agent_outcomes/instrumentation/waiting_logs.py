@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from agent_outcomes.instrumentation.delivery import Delivery
     from agent_outcomes.otlp.answers import Answer
 
-WAITING_MAX: Final = 10_000
-BATCH_MAX: Final = 512
-BATCH_MAX_BYTES: Final = 2**20
+RECORDS_WAITING_MAX: Final = 10_000
+RECORDS_BATCH_MAX: Final = 512
+REQUEST_MAX_BYTES: Final = 2**20
 DELAY_MS: Final = 1_000
 _LAST_WAIT_S: Final = 1.0
 # A receiver that fails again and again may do so on one record: it is looked for by halves, until two fail alone, which
@@ -68,8 +68,8 @@ class WaitingLogs(LogRecordProcessor):
         self._resource = resource
         self._resource_bytes: bytes | None = None
         self._lost = lost
-        self._waiting_max = _whole("OTEL_BLRP_MAX_QUEUE_SIZE", WAITING_MAX)
-        self._batch_max = min(_whole("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX), self._waiting_max)
+        self._waiting_max = _whole("OTEL_BLRP_MAX_QUEUE_SIZE", RECORDS_WAITING_MAX)
+        self._batch_max = min(_whole("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", RECORDS_BATCH_MAX), self._waiting_max)
         self._delay_s = _whole("OTEL_BLRP_SCHEDULE_DELAY", DELAY_MS) / 1000
         self.is_whole = True
         self._lost_count = 0
@@ -182,7 +182,7 @@ class WaitingLogs(LogRecordProcessor):
         batch: list[_Waiting] = []
         size_bytes = 0
         with contextlib.suppress(IndexError):  # the last one was given up by a thread that needed the room
-            while self._records and len(batch) < self._batch_max and size_bytes < BATCH_MAX_BYTES:
+            while self._records and len(batch) < self._batch_max and size_bytes < REQUEST_MAX_BYTES:
                 batch.append(self._records.popleft())
                 size_bytes += len(self._encoded(batch[-1]))
         return batch
