@@ -41,7 +41,7 @@ _FIX: Final = (
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
-class Outlet(Protocol):
+class PipelineEnd(Protocol):
     """The end of a pipeline, behind which what it was given waits until the receiver has it.
 
     `is_whole`: whether the last flush delivered all that had come since the one before.

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from agent_outcomes.foreign_exceptions import Guard
-from agent_outcomes.instrumentation.delivery import NO_ANSWER, NOBODY_LISTENS, Delivery, Outlet
+from agent_outcomes.instrumentation.delivery import NO_ANSWER, NOBODY_LISTENS, Delivery, PipelineEnd
 from agent_outcomes.instrumentation.flushing import Flusher
 from agent_outcomes.instrumentation.metric_outlet import MetricOutlet
 from agent_outcomes.instrumentation.process_exit import EXIT_FLUSH_S
@@ -183,14 +183,14 @@ class Pipelines:
             refused |= {private: NOBODY_LISTENS for private in under_way if private.is_refused()}
             under_way = {private: asked for private, asked in under_way.items() if private not in refused}
 
-    def _make_logger_provider(self) -> tuple[LoggerProvider, Outlet]:
+    def _make_logger_provider(self) -> tuple[LoggerProvider, PipelineEnd]:
         delivery = Delivery(OtlpSignal.LOGS, self.protocols.logs, "events")
         provider = LoggerProvider(resource=self._resource(), shutdown_on_exit=False)
         outlet = WaitingLogs(delivery, provider.resource, lambda *lost: self._count(Signal.EVENT, *lost))
         provider.add_log_record_processor(outlet)
         return provider, outlet
 
-    def _make_meter_provider(self) -> tuple[MeterProvider, Outlet]:
+    def _make_meter_provider(self) -> tuple[MeterProvider, PipelineEnd]:
         delivery = Delivery(OtlpSignal.METRICS, self.protocols.metrics, "metrics")
         outlet = MetricOutlet(delivery, lambda *lost: self._count(Signal.METRIC, *lost))
         reader = PeriodicExportingMetricReader(outlet)
@@ -207,16 +207,16 @@ class Pipelines:
 class _Private(Generic[ProviderT]):
     """A private provider, made when first needed; if that fails, it is tried again after a minute."""
 
-    _make: Callable[[], tuple[ProviderT, Outlet]]
+    _make: Callable[[], tuple[ProviderT, PipelineEnd]]
 
-    def __init__(self, make: Callable[[], tuple[ProviderT, Outlet]], signal: str, what: str) -> None:
+    def __init__(self, make: Callable[[], tuple[ProviderT, PipelineEnd]], signal: str, what: str) -> None:
         self.provider: ProviderT | None = None
         self.is_used = False
         self._make = make
         self._variable = f"OTEL_{signal}_EXPORTER"
         self._what = what
         self._next_try_s = 0.0
-        self._outlet: Outlet | None = None
+        self._outlet: PipelineEnd | None = None
         self._flusher: Flusher | None = None
 
     def prepare(self) -> None:
