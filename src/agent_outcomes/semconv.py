@@ -299,6 +299,8 @@ class DropReason(StrEnum):
     PAUSED = "paused"
     INTERRUPTED = "interrupted"
     LIMIT = "limit"
+    REFUSED = "refused"
+    UNDELIVERED = "undelivered"
 
 
 class Signal(StrEnum):

@@ -88,13 +88,17 @@ class Done:
         return json.loads(self.out.splitlines()[-1])
 
 
+def environ_of(**environ: str) -> dict[str, str]:
+    """The environment of a script's process: with these variables of OpenTelemetry's and ours, and no others."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "AGENT_OUTCOMES_"))}
+    return {**inherited, "PYTHONPATH": os.pathsep.join([str(IMPORTED_FROM), str(ROOT)]), **environ}
+
+
 def python(script: str, **environ: str) -> Done:
     """Run a script after the prelude in a fresh interpreter in which warnings are errors."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "AGENT_OUTCOMES_"))}
-    path = os.pathsep.join([str(IMPORTED_FROM), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PRELUDE + script],
-        env={**inherited, "PYTHONPATH": path, **environ},
+        env=environ_of(**environ),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import zlib
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,7 @@ class HttpReceiver:
     def __init__(self, script: Callable[[str, int, bytes], Reply | None] | None = None, port: int = 0) -> None:
         self.taken = Taken()
         self.script = script
+        self.connected: list[socket.socket] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -100,6 +102,11 @@ class HttpReceiver:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+
+            def get_request(self) -> tuple[socket.socket, Any]:
+                accepted, address = super().get_request()
+                outer.connected.append(accepted)
+                return accepted, address
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass
@@ -142,9 +149,12 @@ class HttpReceiver:
             handler.close_connection = True
 
     def stop(self) -> None:
-        """End the server; connections that are open stay so until their next request."""
+        """End the server and all its connections."""
         self._server.shutdown()
         self._server.server_close()
+        for one in self.connected:
+            with suppress(OSError):  # it is closed already
+                one.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from agent_outcomes.instrumentation.process_exit import (
 )
 from agent_outcomes.list_prices import prices_of
 from agent_outcomes.sdk.attachment import Attachments
+from agent_outcomes.sdk.health import dropped
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
 from agent_outcomes.sdk.sinks import open_ledger
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.run.pricing import ModelCall
     from agent_outcomes.sdk.span_reader import IsRun
+    from agent_outcomes.semconv import DropReason, Signal
     from agent_outcomes.settings import SettingsArguments
 
 _logger: Final = logging.getLogger(__name__)
@@ -158,6 +160,7 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
             **recipe.settings,
         )
         self._pipelines = pipelines
+        pipelines.count_lost = self._count_lost
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the private pipelines or the ledger; `False` if that took longer or failed. Never raises."""
@@ -186,6 +189,9 @@ class _InstalledProcessor(AgentOutcomeSpanProcessor):
         """Have no run wait: whether its outer span ends before the process does, nobody knows."""
         super().on_end(span)
         self.settle_waiting()
+
+    def _count_lost(self, reason: DropReason, signal: Signal, count: int) -> None:
+        self._sink.post_health([dropped(reason, signal, count)])
 
     def _emit(self) -> None:
         has_settled = bool(self._board.settled)

@@ -2,7 +2,7 @@
 """Private OTLP pipelines for an application that exports traces only, built from the standard variables.
 
 Nothing is set globally: the application may still set its own providers, and these are used only where it has none
-when the first outcome arrives. Exporters are imported here and nowhere else, and only when something leaves.
+when the first outcome arrives. What sends is imported only when something leaves.
 """
 
 from __future__ import annotations
@@ -14,25 +14,21 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.instrumentation.delivery import NO_ANSWER, NOBODY_LISTENS, Delivery, PipelineEnd
 from agent_outcomes.instrumentation.flushing import Flusher
-from agent_outcomes.instrumentation.late_exporters import (
-    NO_ANSWER,
-    NOBODY_LISTENS,
-    Delivery,
-    LateLogExporter,
-    LateMetricExporter,
-)
+from agent_outcomes.instrumentation.metric_outlet import MetricOutlet
 from agent_outcomes.instrumentation.process_exit import EXIT_FLUSH_S
+from agent_outcomes.instrumentation.waiting_logs import WaitingLogs
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.otel_variables import GRPC, HTTP, OtlpSignal, nearest_protocol, protocol_of
 from agent_outcomes.printable import printable
 from agent_outcomes.sdk.private_api import exports_logs, exports_metrics, global_logger_provider, global_meter_provider
+from agent_outcomes.semconv import Signal
 from agent_outcomes.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -40,8 +36,8 @@ if TYPE_CHECKING:
 
     from opentelemetry._logs import LoggerProvider as ApiLoggerProvider
     from opentelemetry.metrics import MeterProvider as ApiMeterProvider
-    from opentelemetry.sdk._logs.export import LogRecordExporter
-    from opentelemetry.sdk.metrics.export import MetricExporter
+
+    from agent_outcomes.semconv import DropReason
 
 RETRY_S: Final = 60.0
 PATIENCE_S: Final = 0.3
@@ -71,13 +67,15 @@ class Pipelines:
     """Logger and meter provider: the application's own, or private ones where it has none.
 
     An SDK provider without any processor or reader is no pipeline. Private ones are made by `prepare`, or when first
-    asked for in vain, with what `resource` returns then. They cost threads at once and exporters when they are used.
+    asked for in vain, with what `resource` returns then. They cost threads at once and clients when they are used.
     They stay for the life of the process: another one's cumulative counts would begin anew under the same name.
+    `count_lost` is told of what they lose: why, of which signal and how much.
     """
 
     def __init__(self, resource: Callable[[], Resource | None], protocols: Protocols) -> None:
         self.is_ending = False
         self.protocols = protocols
+        self.count_lost: Callable[[DropReason, Signal, int], object] = _count_nothing
         self._resource = resource
         self._left_s = EXIT_FLUSH_S
         self._lock = threading.RLock()
@@ -185,35 +183,40 @@ class Pipelines:
             refused |= {private: NOBODY_LISTENS for private in under_way if private.is_refused()}
             under_way = {private: asked for private, asked in under_way.items() if private not in refused}
 
-    def _make_logger_provider(self) -> tuple[LoggerProvider, Delivery[LogRecordExporter]]:
-        delivery = Delivery(lambda: _log_exporter(self.protocols.logs), "events")
+    def _make_logger_provider(self) -> tuple[LoggerProvider, PipelineEnd]:
+        delivery = Delivery(OtlpSignal.LOGS, self.protocols.logs, "events")
         provider = LoggerProvider(resource=self._resource(), shutdown_on_exit=False)
-        provider.add_log_record_processor(BatchLogRecordProcessor(LateLogExporter(delivery)))
-        return provider, delivery
+        outlet = WaitingLogs(delivery, provider.resource, lambda *lost: self._count(Signal.EVENT, *lost))
+        provider.add_log_record_processor(outlet)
+        return provider, outlet
 
-    def _make_meter_provider(self) -> tuple[MeterProvider, Delivery[MetricExporter]]:
-        delivery = Delivery(lambda: _metric_exporter(self.protocols.metrics), "metrics")
-        reader = PeriodicExportingMetricReader(LateMetricExporter(delivery))
+    def _make_meter_provider(self) -> tuple[MeterProvider, PipelineEnd]:
+        delivery = Delivery(OtlpSignal.METRICS, self.protocols.metrics, "metrics")
+        outlet = MetricOutlet(delivery, lambda *lost: self._count(Signal.METRIC, *lost))
+        reader = PeriodicExportingMetricReader(outlet)
         resource = self._resource()
         provider = MeterProvider(
             [reader], resource if resource is not None else Resource.create({}), shutdown_on_exit=False
         )
-        return provider, delivery
+        return provider, outlet
+
+    def _count(self, signal: Signal, reason: DropReason, count: int) -> None:
+        self.count_lost(reason, signal, count)
 
 
 class _Private(Generic[ProviderT]):
     """A private provider, made when first needed; if that fails, it is tried again after a minute."""
 
-    _make: Callable[[], tuple[ProviderT, Delivery[Any]]]
+    _make: Callable[[], tuple[ProviderT, PipelineEnd]]
 
-    def __init__(self, make: Callable[[], tuple[ProviderT, Delivery[Any]]], signal: str, what: str) -> None:
+    def __init__(self, make: Callable[[], tuple[ProviderT, PipelineEnd]], signal: str, what: str) -> None:
         self.provider: ProviderT | None = None
         self.is_used = False
         self._make = make
         self._variable = f"OTEL_{signal}_EXPORTER"
         self._what = what
         self._next_try_s = 0.0
-        self._delivery: Delivery[Any] | None = None
+        self._outlet: PipelineEnd | None = None
         self._flusher: Flusher | None = None
 
     def prepare(self) -> None:
@@ -221,7 +224,7 @@ class _Private(Generic[ProviderT]):
             self._next_try_s = time.monotonic() + RETRY_S
             # The SDK reads variables of its own, and the application goes on without what they break.
             with Guard(self._not_made):
-                self.provider, self._delivery = self._make()
+                self.provider, self._outlet = self._make()
                 self._flusher = Flusher(self._flush)
 
     def _not_made(self, error: BaseException) -> None:
@@ -258,25 +261,28 @@ class _Private(Generic[ProviderT]):
         return self._flusher is None or self._flusher.is_done(asked)
 
     def is_refused(self) -> bool:
-        return self._delivery is not None and self._delivery.is_refused()
+        return self._outlet is not None and self._outlet.delivery.is_refused()
 
     def complain(self, reason: str) -> None:
-        if self._delivery is not None:
-            self._delivery.complain(reason)
+        if self._outlet is not None:
+            self._outlet.delivery.complain(self._outlet.waiting(), reason)
 
-    def give_up(self, reason: str = NO_ANSWER) -> None:
-        if self._delivery is not None:
-            self._delivery.close(reason)
+    def give_up(self, reason: str = "") -> None:
+        if self._outlet is not None:
+            lost = self._outlet.give_up()
+            if lost or reason:
+                self._outlet.delivery.complain_of_loss(lost, reason)
 
     def after_fork_in_child(self) -> None:
+        if self._outlet is not None:
+            self._outlet.after_fork_in_child()
         if self._flusher is not None:
             self._flusher.after_fork_in_child()
 
     def _flush(self) -> bool:
-        if self.provider is None or self._delivery is None:
+        if self.provider is None or self._outlet is None:
             return True
-        failed_before = self._delivery.failed_count
-        return self.provider.force_flush() is not False and self._delivery.failed_count == failed_before
+        return self.provider.force_flush() is not False and self._outlet.is_whole
 
     def _is_switched_off(self) -> bool:
         return os.environ.get(self._variable, "").strip().lower() == "none"
@@ -299,21 +305,5 @@ def _protocol(signal: OtlpSignal, complain: Callable[[str], object] | None) -> s
     return nearest
 
 
-def _log_exporter(protocol: str) -> LogRecordExporter:
-    if protocol == HTTP:
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpExporter
-
-        return HttpExporter()
-    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
-
-    return GrpcExporter()
-
-
-def _metric_exporter(protocol: str) -> MetricExporter:
-    if protocol == HTTP:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
-
-        return HttpExporter()
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
-
-    return GrpcExporter()
+def _count_nothing(*_: object) -> None:
+    """There is no processor yet that counts."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -55,6 +56,16 @@ class OtlpClient:
             return untraced(lambda: self._sent(payload, until_s))
         finally:
             self._lock.release()
+
+    def prepare(self) -> None:
+        """Import what the protocol takes, if the first request is not the moment for that. Never raises.
+
+        What fails now will be the first request's answer.
+        """
+        with contextlib.suppress(Exception):
+            self._leave_parents()
+            if self._transport is None:
+                self._transport = _transport(self.target)
 
     def close(self) -> None:
         """End what is under way, from whatever thread, and answer `CLOSED` from now on. Never raises."""

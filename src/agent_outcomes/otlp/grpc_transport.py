@@ -74,15 +74,15 @@ class GrpcTransport:
 
     def send(self, payload: bytes, timeout_s: float) -> Answer:
         """The receiver's answer to a serialised request. Raises what grpc raises but for `RpcError`."""
-        export = self._channel.unary_unary(METHODS[self._target.signal], request_serializer=None)
+        export = self._channel.unary_unary(METHODS[self._target.signal])
         try:
-            call = export.future(
+            # Blocking: a future would have grpc start a thread for every call.
+            reply = export(
                 payload,
                 timeout=timeout_s,
                 metadata=tuple(self._target.headers.items()),
                 compression=self._compression,
             )
-            reply = call.result()
         except grpc.RpcError as error:
             return self._error_answer(error)
         try:

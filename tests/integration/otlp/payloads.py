@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to send."""
+"""Requests to send, and replies to them."""
 
 from __future__ import annotations
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPartialSuccess, ExportLogsServiceResponse
 
 from agent_outcomes.otlp.encoding import (
     encoded_record,
@@ -30,3 +32,9 @@ def payload(count: int, text: str = "worth 12.50 EUR") -> bytes:
     ]
     scope = encoded_scope("agent_outcomes", "1")
     return logs_request([resource_logs(encoded_resource({"service.name": "support"}), scope, records)])
+
+
+def partial(rejected: int, message: str = "") -> bytes:
+    """A reply that takes all but so many."""
+    success = ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=message)
+    return ExportLogsServiceResponse(partial_success=success).SerializeToString()

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPartialSuccess, ExportLogsServiceResponse
 
 from agent_outcomes.otel_variables import OtlpSignal
 from agent_outcomes.otlp.answers import ASKED_WAIT_MAX_S, HTTP_RULINGS, Reason, Verdict
 from agent_outcomes.otlp.client import OtlpClient
 from agent_outcomes.otlp.endpoints import target_at
-from tests.integration.otlp.payloads import payload
+from tests.integration.otlp.payloads import partial, payload
 from tests.integration.scripted_receiver import HttpReceiver, Reply, http_receiver
 
 if TYPE_CHECKING:
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 
 DELIVERED, RETRY, REFUSED, MISCONFIGURED = Verdict
 MIB = 2**20
-
-
-def partial(rejected: int, message: str = "") -> bytes:
-    success = ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=message)
-    return ExportLogsServiceResponse(partial_success=success).SerializeToString()
 
 
 def raw(*pieces: bytes) -> Reply:
