@@ -7,8 +7,9 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.codes import CATEGORY_RULES

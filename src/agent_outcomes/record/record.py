@@ -7,10 +7,10 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.fields import Fields
+from agent_outcomes.fields import Fields, NamedTuple
 from agent_outcomes.outcome.amounts import is_exact_double, plain_text
 from agent_outcomes.semconv import (
     AGENT_RUN_COST,

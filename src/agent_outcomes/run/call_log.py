@@ -6,8 +6,9 @@ Of a run the last `CALLS_MAX` calls are remembered, as the spans of one call end
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.calls import Call, Sameness, merged, sameness
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ clean says that it was handled, and the pause is what the run came to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.classification import (
     UNNAMED_ERROR,
     classify,

@@ -10,8 +10,9 @@ read as any other span is, and so are calls of which one may have been seen twic
 from __future__ import annotations
 
 from operator import add, eq, itemgetter, le
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, kind_of, note_call

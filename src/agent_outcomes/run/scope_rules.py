@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.conventions import (
     AGENT_NAME_KEYS,
     CONVENTION_NAME_KEYS,

@@ -8,9 +8,10 @@ instrumentations of ADK and CrewAI. What was an agent stays one, by the name tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.conventions import NAME_PREFIX, OPERATION, ROLE_KEYS, Role, has_agent_kind, role_by_marks
 from agent_outcomes.run.scopes import rules_of
 
