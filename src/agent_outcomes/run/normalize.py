@@ -218,8 +218,11 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 def stated_agent_name(scope: str, reader: AttributeReader) -> str | None:
     """The name that a span's attributes give to its agent; `None` if they give none that anybody chose."""
-    names = (reader.text(key) for key in rules_of(scope).agent_name_keys())
-    return next((name for name in names if name is not None and not is_generated_name(name)), None)
+    for key in rules_of(scope).agent_name_keys():
+        name = reader.text(key)
+        if name is not None and not is_generated_name(name):
+            return name
+    return None
 
 
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:

@@ -94,19 +94,10 @@ class Tally:
         other.add(self)
         return other
 
-    def takes(self, dimension: int, least: int, count: int) -> bool:
-        """Whether this is a sum of counts each of which can be taken."""
-        return least >= 0 and count + (self.tokens[dimension] or 0) <= COUNT_MAX
-
-    def add_counts(self, counts: Iterable[tuple[int, int]]) -> None:
-        """Add token counts by dimension."""
-        tokens = self.tokens
-        for dimension, count in counts:
-            tokens[dimension] = (tokens[dimension] or 0) + count
-
     def add_reported(self, amount: Decimal) -> None:
         """Add model cost in the default currency."""
-        self.reported = add_amounts(self.reported, {DEFAULT_CURRENCY: amount})
+        further = {DEFAULT_CURRENCY: amount}
+        self.reported = further if self.reported is None else add_amounts(self.reported, further)
 
     def note(self, problems: Iterable[Problem]) -> None:
         """List problems found on spans below, each once."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.fields import NamedTuple
-from agent_outcomes.run.conventions import NAME_PREFIX, OPERATION, ROLE_KEYS, Role, has_agent_kind, role_by_marks
+from agent_outcomes.run.conventions import KIND_KEYS, NAME_PREFIX, OPERATION, Role, has_agent_kind, role_by_marks
 from agent_outcomes.run.scopes import rules_of
 
 if TYPE_CHECKING:
@@ -76,4 +76,7 @@ def _is_as_then(limits: SpanLimits, now: Mapping[str, Any], began: Began) -> boo
     then = began.attributes
     if limits.has_dropped or now.get(OPERATION) != then.get(OPERATION):
         return False
-    return [now.get(key) for key in then.keys() & ROLE_KEYS] == [then[key] for key in then.keys() & ROLE_KEYS]
+    if KIND_KEYS.isdisjoint(then):
+        return True
+    kinds = KIND_KEYS.intersection(then)
+    return [now.get(key) for key in kinds] == [then[key] for key in kinds]

@@ -13,10 +13,13 @@ from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     GENAI_PREFIXES,
+    KIND_KEYS,
     MARK_KEYS,
+    OPERATION,
+    OPERATION_ROLES,
     Role,
     has_call_kind,
-    role_by_marks,
+    role_of_word,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.parts import habit_of_scope
@@ -46,6 +49,7 @@ WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEY
 NAME_LENGTH_MAX: Final = 512
 # What is metered by `agent.cost.*` stands nowhere else.
 _BOOKED: Final = USAGE_KEYS - {AGENT_COST_AMOUNT}
+_CALL_KEYS: Final = KIND_KEYS | ONE_CALL_KEYS
 
 
 class Likeness(Enum):
@@ -204,9 +208,11 @@ def _has_call_on_agent(attributes: Mapping[str, Any], role: Role) -> bool:
     """Whether a span that may be an agent's says of itself what only one model call has."""
     if role is Role.MODEL or role is Role.TOOL:
         return False
-    if role is Role.AGENT and (role_by_marks(attributes) is Role.MODEL or has_call_kind(attributes)):
+    if role is Role.AGENT and role_of_word(OPERATION_ROLES, attributes.get(OPERATION)) is Role.MODEL:
         return True
-    return not ONE_CALL_KEYS.isdisjoint(attributes)
+    if _CALL_KEYS.isdisjoint(attributes):
+        return False
+    return (role is Role.AGENT and has_call_kind(attributes)) or not ONE_CALL_KEYS.isdisjoint(attributes)
 
 
 def pause_in(span: SpanFacts, attributes: Mapping[str, Any], error: BaseException | None) -> Finding | None:
