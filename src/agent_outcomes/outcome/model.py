@@ -7,7 +7,7 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome import misuse
@@ -61,6 +61,11 @@ def business_fields(statement: Statement) -> BusinessFields:
         "message": statement.message,
         "metadata": statement.metadata,
     }
+
+
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_PENDING: Final = State.PENDING
+_REPORTED: Final = State.REPORTED
 
 
 class Execution(NamedTuple):
@@ -118,8 +123,8 @@ class Outcome:
     def state(self) -> State:
         """Reported when success, type, label or value was stated, else pending."""
         if self.business_success is None and self.type is None and self.label is None and self.value is None:
-            return State.PENDING
-        return State.REPORTED
+            return _PENDING
+        return _REPORTED
 
     def is_success(self) -> bool:
         """Whether the run executed cleanly; says nothing about the business result."""

@@ -56,6 +56,8 @@ STALE: Final = "stale"
 STATED: Final = AGENT_OUTCOME_STATUS
 ERROR_TYPE_LENGTH_MAX: Final = 200
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_SUCCESS: Final = Status.SUCCESS
 # Where a span says with which status of a protocol it failed; the old keys last, and what LiteLLM calls it.
 _CODE_MAX: Final = 100_000
 HTTP_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.code")
@@ -80,7 +82,7 @@ class Finding(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether the run did not end well."""
-        return self.execution.status is not Status.SUCCESS
+        return self.execution.status is not _SUCCESS
 
 
 _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 SHAPES_MAX: Final = 1_000
 ROWS_MAX: Final = 64
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_TOOL: Final = Role.TOOL
 _WORD_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {OPERATION: OPERATION_ROLES, **KIND_ROLES}
 _INTS: Final = {int}
 _TEXTS: Final = {str}
@@ -218,7 +220,7 @@ class Plan:
             self._add_calls(tally, leaves, _NO_IDS)
 
     def _add_steps(self, tally: Tally, leaves: list[Leaf]) -> None:
-        if self.role is Role.TOOL:
+        if self.role is _TOOL:
             tally.tool_calls += len(leaves)
             tally.tool_below = True
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 COUNT_MAX: Final = 2**53
 TALLY_PROBLEMS_MAX: Final = 32
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_LLM: Final = CostKind.LLM
+_REPORTED: Final = CostSource.REPORTED
 _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_INPUT_TOKENS,
     semconv.AGENT_RUN_OUTPUT_TOKENS,
@@ -237,13 +240,13 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
         complete = not (_is_unpriced(tally) or tally.mismatch or open_below)
         if tally.reported is None:
             return Cost(complete=None if complete else False)
-        reported = [CostPart(CostKind.LLM, currency, amount) for currency, amount in tally.reported.items()]
-        return Cost(tuple(reported), CostSource.REPORTED, complete)
+        reported = [CostPart(_LLM, currency, amount) for currency, amount in tally.reported.items()]
+        return Cost(tuple(reported), _REPORTED, complete)
     parts = dict(tally.parts or {})
     for amounts in (tally.reported, tally.computed):
-        add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
+        add_amounts(parts, {(_LLM, currency): amount for currency, amount in (amounts or {}).items()})
     complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
-    source = CostSource.REPORTED if tally.computed is None else CostSource.COMPUTED
+    source = _REPORTED if tally.computed is None else CostSource.COMPUTED
     return Cost(
         parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
         source=source if parts else None,

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 ORPHAN: Final = 2
 """That a span has started whose parent is of this process and not known."""
 
-# Here and below, what is called is bound once, or loaded before: an attribute that is called at once is looked for among
-# the methods first.
+# Here and below, what is called is bound once, or loaded before: an attribute that is called at once is looked for
+# among the methods first.
 _is_unwatched: Final = WATCHED_KEYS.isdisjoint
 # The very object that every span begins with; its code is behind a property.
 _UNSET: Any = ReadableSpan("name")._status
