@@ -6,10 +6,11 @@ from __future__ import annotations
 import copy
 import pickle
 import typing
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 
 import pytest
 
-from agent_outcomes.fields import NamedTuple
+from agent_outcomes.fields import ByFields, NamedTuple
 
 
 class Ours(NamedTuple):
@@ -81,3 +82,47 @@ def test_named_tuple_is_found_by_its_name(made: type[Ours]) -> None:
         "limit": float,
     }
     assert not hasattr(one, "__dict__")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """What `dataclass` makes of it."""
+
+    name: str
+    number: int | None = None
+    output: object = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Inherited(ByFields):
+    """The same by the base class."""
+
+    name: str
+    number: int | None = None
+    output: object = field(default=None, compare=False, repr=False)
+
+
+@pytest.mark.parametrize("made", [Generated, Inherited])
+def test_dataclass_compares_and_prints_by_its_fields(made: type[Inherited]) -> None:
+    """Equal and of one hash are those of one class with the same fields, but for fields that are left out of it."""
+    one, same, other = made(name="a", number=3), made(name="a", number=3, output="x"), made(name="a")
+    assert one == same
+    assert hash(one) == hash(same)
+    assert len({one, same, other}) == 2
+    assert one != other
+    assert one != ("a", 3)
+    assert repr(same) == f"{made.__name__}(name='a', number=3)"
+    assert replace(one, number=None) == other
+    assert copy.deepcopy(same).output == "x"
+    assert pickle.loads(pickle.dumps(same)) == one  # noqa: S301 - our own
+    with pytest.raises(FrozenInstanceError):
+        one.name = "b"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        made("a")  # type: ignore[call-arg]
+
+
+def test_dataclasses_of_two_classes_differ() -> None:
+    """Whatever their fields hold."""
+    ours: object = Inherited(name="a")
+    assert ours != Generated(name="a")
+    assert hash(Inherited(name="a", number=2)) != hash(Inherited(name="a", number=1))

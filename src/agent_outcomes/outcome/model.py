@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.fields import NamedTuple
+from agent_outcomes.fields import ByFields, NamedTuple
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.codes import CATEGORY_RULES
@@ -90,8 +90,8 @@ class Execution(NamedTuple):
         return self._replace(retryable=stated, remedy=Remedy.RETRY if stated else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Outcome(ByFields):
     """What a run achieved: how it executed (status, retryability, error) and its business result, both at once.
 
     The two are independent: neither is ever derived from the other. `business_success` is the explicit verdict or
@@ -199,7 +199,7 @@ class Outcome:
         return _classified(error, stated, status=None)
 
 
-class _OutcomeInTheMaking:
+class _OutcomeInTheMaking(ByFields):
     """An `Outcome` before it is frozen: the fields of a frozen one cost five times as much to set."""
 
     __slots__ = Outcome.__slots__

@@ -204,7 +204,7 @@ class Tally:
 
 def problems_of(tally: Tally) -> list[Problem]:
     """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
-    problems = list(tally.problems or ())
+    problems = [*tally.problems] if tally.problems else []
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):
@@ -218,8 +218,10 @@ def totals_of(tally: Tally | None) -> Usage:
     if tally is None:
         return Usage()
     tokens = tally.tokens
-    if max([count or 0 for count in tokens]) > COUNT_MAX:
-        tokens = [None if count is None or count > COUNT_MAX else count for count in tokens]
+    for count in tokens:
+        if count is not None and count > COUNT_MAX:
+            tokens = [None if one is None or one > COUNT_MAX else one for one in tokens]
+            break
     return Usage(
         tokens[INPUT],
         tokens[OUTPUT],

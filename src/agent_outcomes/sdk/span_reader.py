@@ -109,6 +109,9 @@ class SpanReader:
 
     def attributes(self) -> dict[str, Any]:
         """The attributes as a plain dict; one copy, as every read through the SDK's mapping costs far more."""
+        held: Any = getattr(self.span, "_attributes", None)
+        if type(self.span) is ReadableSpan and type(held) is BoundedAttributes:
+            return dict(held._dict)  # noqa: SLF001 - the SDK's copy takes as long as the rest of a reader
         attributes = self.span.attributes
         if attributes is None:
             return {}
