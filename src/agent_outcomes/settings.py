@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.printable import printable
 

@@ -74,8 +74,9 @@ attribute has the same name the instrument's constant ends in `_METRIC`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.words import status_value_of
 '''
 

@@ -70,8 +70,7 @@ def test_every_setting_has_its_variable() -> None:
 
 def test_type_checkers_know_each_setting_by_the_type_of_its_field() -> None:
     """The keyword arguments are those of the table, each of its field's type or `None`."""
-    types = {name: type_.__forward_arg__ for name, type_ in Settings.__annotations__.items()}
-    declared = {name: type_.removesuffix(" | None") for name, type_ in types.items()}
+    declared = {name: type_.removesuffix(" | None") for name, type_ in Settings.__annotations__.items()}
     keywords = {name: arg.__forward_arg__ for name, arg in SettingsArguments.__annotations__.items()}
     assert keywords == {name: f"{type_} | None" for name, type_ in declared.items()}
     assert SettingsArguments.__optional_keys__ == declared.keys()

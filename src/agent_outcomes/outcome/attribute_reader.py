@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import parse_amount, parse_currency
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
 from agent_outcomes.outcome.spellings import (

@@ -8,8 +8,9 @@ retry policies), the gRPC status table and HTTP's. What no row names is a failur
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.codes import GRPC_RULES
 from agent_outcomes.outcome.error_names import rule_by_name, rule_by_word, rule_of_code, rule_of_http, rule_of_type
 from agent_outcomes.outcome.errors import OTHER, Classification

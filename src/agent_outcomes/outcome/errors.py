@@ -7,8 +7,7 @@ and `messages`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.semconv import ErrorCategory as Category
 from agent_outcomes.semconv import Remedy, Status
 

@@ -9,8 +9,9 @@ the providers' own sentences in `provider_texts`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.bodies import codes_in, found_at, read_body
 from agent_outcomes.outcome.codes import HTTP_RULES
 from agent_outcomes.outcome.error_names import (

@@ -7,8 +7,9 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import ByFields, NamedTuple
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.codes import CATEGORY_RULES
@@ -62,6 +63,11 @@ def business_fields(statement: Statement) -> BusinessFields:
     }
 
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_PENDING: Final = State.PENDING
+_REPORTED: Final = State.REPORTED
+
+
 class Execution(NamedTuple):
     """How a run executed: status, error category, whether running again could help and what would."""
 
@@ -84,8 +90,8 @@ class Execution(NamedTuple):
         return self._replace(retryable=stated, remedy=Remedy.RETRY if stated else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Outcome(ByFields):
     """What a run achieved: how it executed (status, retryability, error) and its business result, both at once.
 
     The two are independent: neither is ever derived from the other. `business_success` is the explicit verdict or
@@ -117,8 +123,8 @@ class Outcome:
     def state(self) -> State:
         """Reported when success, type, label or value was stated, else pending."""
         if self.business_success is None and self.type is None and self.label is None and self.value is None:
-            return State.PENDING
-        return State.REPORTED
+            return _PENDING
+        return _REPORTED
 
     def is_success(self) -> bool:
         """Whether the run executed cleanly; says nothing about the business result."""
@@ -193,7 +199,7 @@ class Outcome:
         return _classified(error, stated, status=None)
 
 
-class _OutcomeInTheMaking:
+class _OutcomeInTheMaking(ByFields):
     """An `Outcome` before it is frozen: the fields of a frozen one cost five times as much to set."""
 
     __slots__ = Outcome.__slots__

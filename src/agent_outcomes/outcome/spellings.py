@@ -6,8 +6,9 @@ A word that is in no table stays unknown; nothing here picks the nearest one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Status
 from agent_outcomes.words import STATUS_VALUES
 

@@ -8,8 +8,9 @@ that was cut says nothing of what is missing.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.record.record import INFO, WARN, Event, one_line, word
 from agent_outcomes.semconv import HANDOFF_EVENT_NAME, Status
 

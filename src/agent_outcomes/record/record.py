@@ -7,10 +7,10 @@ that every counter only ever grows and the net is exact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.fields import Fields
+from agent_outcomes.fields import Fields, NamedTuple
 from agent_outcomes.outcome.amounts import is_exact_double, plain_text
 from agent_outcomes.semconv import (
     AGENT_RUN_COST,
@@ -54,6 +54,8 @@ SEVERITIES: Final[Mapping[Status, tuple[int, str]]] = {
 _DOUBLE_DIGITS: Final = 15
 _INPUT: Final = TokenType.INPUT.value
 _OUTPUT: Final = TokenType.OUTPUT.value
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_REPORTED: Final = State.REPORTED
 _CATEGORIES: Final = frozenset(category.value for category in ErrorCategory)
 
 
@@ -147,9 +149,9 @@ def record(
     agent = (run.agent_name, run.job_type, outcome.status._value_)
     costs = run.cost.by_currency()
     postings = _run_postings(run, outcome, agent) if revision == 0 else []
-    if previous is not None and previous.state is State.REPORTED:
+    if previous is not None and previous.state is _REPORTED:
         postings += _outcome_postings(run, previous, costs, _REVERSAL, _ENTRY)
-    if outcome.state is State.REPORTED:
+    if outcome.state is _REPORTED:
         postings += _outcome_postings(run, outcome, costs, _ENTRY, _REVERSAL)
     event = _event(run, outcome, revision, run.end_ns if reported_at_ns is None else reported_at_ns, costs)
     if previous is not None:

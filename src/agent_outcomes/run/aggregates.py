@@ -10,11 +10,11 @@ doubt.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.run.call_log import CallLog, Twice
 from agent_outcomes.run.calls import Call, CallKind, merged
@@ -57,7 +57,7 @@ def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
     """
     calls = own.calls.listed() if own.calls is not None else []
     if encloses:
-        calls = [replace(call, encloses=True) for call in calls]
+        calls = [call._replace(encloses=True) for call in calls]
         own.calls = CallLog.of(calls)
     known = below.calls.listed() if below.calls is not None and below.calls.size == 1 else []
     if not below.model_calls and below.calls is None:

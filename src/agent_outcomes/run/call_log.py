@@ -6,8 +6,9 @@ Of a run the last `CALLS_MAX` calls are remembered, as the spans of one call end
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.calls import Call, Sameness, merged, sameness
 
 if TYPE_CHECKING:
@@ -80,9 +81,13 @@ class CallLog:
         """Add calls that are known to be others than these, see `takes_rows`; `call_of` reads a row."""
         self._rows.append((call_of, rows, ids))
         self._ids |= ids
+        if not self._size:
+            self._scopes = frozenset((scope,))
+        else:
+            self._add_scopes(frozenset((scope,)))
         self._size += len(rows)
-        self._add_scopes(frozenset({scope}))
-        self._forget()
+        if self._size > CALLS_MAX or len(self._ids) > 2 * CALLS_MAX:
+            self._forget()
 
     def admit(self, other: CallLog) -> tuple[list[Twice], bool]:
         """Add further calls: which of them were known, and whether others of them may have been."""

@@ -9,10 +9,10 @@ one leaves the sums in doubt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Sameness(Enum):
     TWO = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What one or several spans say of a call; times are Unix time in nanoseconds, `tokens` are by dimension.
 
     `models` are plain names, see `plain_model`. `encloses` says that further calls run within it, because a tool or an

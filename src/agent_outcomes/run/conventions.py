@@ -184,7 +184,8 @@ _AGENT_OPERATIONS: Final = ("invoke_agent", "invoke_workflow")
 NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")
 NAME_SUFFIX: Final = Pattern(r"\.(?:workflow|agent|run|kickoff)$")
 
-ROLE_KEYS: Final = frozenset({OPERATION, *KIND_ROLES})
+KIND_KEYS: Final = frozenset(KIND_ROLES)
+ROLE_KEYS: Final = KIND_KEYS | {OPERATION}
 MARK_KEYS: Final = frozenset({*ROLE_KEYS, *KEY_ROLES})
 
 
@@ -211,6 +212,8 @@ def is_agent_by_name(name: str) -> bool:
 
 def has_agent_kind(attributes: Mapping[str, Any]) -> bool:
     """Whether one of the kinds on a span is an agent's, whatever its operation is."""
+    if KIND_KEYS.isdisjoint(attributes):
+        return False
     return Role.AGENT in [role_of_word(roles, attributes.get(key)) for key, roles in KIND_ROLES.items()]
 
 

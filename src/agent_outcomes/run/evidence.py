@@ -15,8 +15,9 @@ clean says that it was handled, and the pause is what the run came to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.classification import (
     UNNAMED_ERROR,
     classify,
@@ -55,10 +56,17 @@ STALE: Final = "stale"
 STATED: Final = AGENT_OUTCOME_STATUS
 ERROR_TYPE_LENGTH_MAX: Final = 200
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_SUCCESS: Final = Status.SUCCESS
 # Where a span says with which status of a protocol it failed; the old keys last, and what LiteLLM calls it.
 _CODE_MAX: Final = 100_000
 HTTP_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.code")
 GRPC_STATUS_KEYS: Final = ("rpc.response.status_code", "rpc.grpc.status_code", "rpc.jsonrpc.error_code")
+
+# Attributes that may say how a span ended that is not marked as failed.
+_TELLING_KEYS: Final = frozenset(
+    {FINISH_REASON, ERROR_TYPE, INTERRUPTION_KEY, *STOP_OUTPUTS, *[mark.key for mark in RUN_MARKS]}
+)
 
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
 
@@ -79,7 +87,7 @@ class Finding(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether the run did not end well."""
-        return self.execution.status is not Status.SUCCESS
+        return self.execution.status is not _SUCCESS
 
 
 _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
@@ -95,6 +103,8 @@ def infer(
     asked again, if there was one, `failed_call` how the last model call or agent below failed, if nothing has got over
     that.
     """
+    if _says_nothing(span) and nested is None and pause is None and failed_call is None:
+        return _CLEAN
     reason = span.attributes.get(FINISH_REASON)
     if isinstance(reason, str):
         reason = str.__str__(reason)
@@ -116,6 +126,13 @@ def infer_call(span: AgentSpan) -> Finding:
     status = next((one for one in (*leading, leading_status(span.status_text)) if one is not None), None)
     rule = rule_of_http(status) if status is not None else None
     return finding if rule is None else _finding(rule, f"{STATUS_TEXT}:{status}", finding.error_type or str(status))
+
+
+def _says_nothing(span: AgentSpan) -> bool:
+    """Whether the span has ended without any word on how, as nearly all do."""
+    if span.status_code == "error" or span.in_flight is not None or span.recorded is not None:
+        return False
+    return span.stop_reason is None and _TELLING_KEYS.isdisjoint(span.attributes)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:

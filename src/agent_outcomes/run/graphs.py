@@ -9,8 +9,9 @@ other only: what they are is the user's affair.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.conventions import Role
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ read as any other span is, and so are calls of which one may have been seen twic
 from __future__ import annotations
 
 from operator import add, eq, itemgetter, le
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import whole_trillionths
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.call_reading import IDENTITY_KEYS, RESPONSE_ID_KEYS, kind_of, note_call
@@ -26,6 +27,7 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.pauses import STEP_MARK
+from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 SHAPES_MAX: Final = 1_000
 ROWS_MAX: Final = 64
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_TOOL: Final = Role.TOOL
 _WORD_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {OPERATION: OPERATION_ROLES, **KIND_ROLES}
 _INTS: Final = {int}
 _TEXTS: Final = {str}
@@ -102,6 +106,7 @@ class Plan:
         "is_call",
         "keys",
         "mark",
+        "never_zero",
         "role",
         "says_tokens",
         "tokens",
@@ -121,6 +126,7 @@ class Plan:
         self.id_at = ids[0] if ids else None
         self.columns = columns
         self.tokens = tuple(columns.tokens.items())
+        self.never_zero = [index for dimension, index in self.tokens if dimension in columns.zero_is_open]
         self.says_tokens = not _COUNTED.isdisjoint(columns.tokens)
         self.has_parts = bool(columns.parts)
         self.cost = columns.cost
@@ -128,17 +134,18 @@ class Plan:
 
     def add_to(self, tally: Tally, leaves: list[Leaf]) -> None:
         """Add what these spans have used."""
+        if not self.keys:
+            self._add_wordless(tally, leaves)
+            return
         columns = [*zip(*[leaf[_ROW] for leaf in leaves], strict=True)]
-        if self.id_at is not None and len(set(columns[self.id_at])) < len(leaves):
+        ids: set[Any] = _NO_IDS if self.id_at is None else set(columns[self.id_at])
+        if self.id_at is not None and len(ids) < len(leaves):
             # A server that gives all its responses one id must not cost more than any other.
             leaves = [*{leaf[_ROW : _SCOPE + 1]: leaf for leaf in leaves}.values()]
             tally.mismatch = tally.mismatch or len(leaves) < len(columns[self.id_at])
             columns = [*zip(*[leaf[_ROW] for leaf in leaves], strict=True)]
-        if not self._add_plain(tally, leaves, columns):
-            for leaf in leaves:
-                own = self.tally(leaf)
-                if own is not None:
-                    tally.add(own)
+        if not self._add_plain(tally, leaves, columns, ids):
+            self._add_one_by_one(tally, leaves)
 
     def tally(self, leaf: Leaf) -> Tally | None:
         """What one span has used."""
@@ -168,33 +175,60 @@ class Plan:
             return True
         return self.cost is not None and whole_trillionths((row[self.cost],)) is not None
 
-    def _add_plain(self, tally: Tally, leaves: list[Leaf], columns: list[tuple[Any, ...]]) -> bool:
-        ids = self._new_ids(tally, leaves, columns) if self.is_call else _NO_IDS
-        if ids is None:
+    def _add_plain(self, tally: Tally, leaves: list[Leaf], columns: list[tuple[Any, ...]], ids: set[Any]) -> bool:
+        if self.is_call and not self._are_new(tally, leaves, ids):
             return False
-        counts: list[tuple[int, int]] = []
-        for dimension, index in self.tokens:
-            column = columns[index]
-            if set(map(type, column)) != _INTS or (dimension in self.columns.zero_is_open and 0 in column):
-                return False
-            count = sum(column)
-            if not tally.takes(dimension, min(column), count):
-                return False
-            counts.append((dimension, count))
-        if (self.has_parts or self.columns.totals) and not self._is_whole(columns):
+        tokens = self._tokens_with(tally, columns) if self.tokens else tally.tokens
+        if tokens is None or ((self.has_parts or self.columns.totals) and not self._is_whole(columns)):
             return False
         if self.cost is not None:
             amount = whole_trillionths(columns[self.cost])
             if amount is None:
                 return False
             tally.add_reported(amount)
-        tally.add_counts(counts)
+        tally.tokens = tokens
         if self.is_call:
             self._add_calls(tally, leaves, ids)
-        elif self.role is Role.TOOL:
+        else:
+            self._add_steps(tally, leaves)
+        return True
+
+    def _tokens_with(self, tally: Tally, columns: list[tuple[Any, ...]]) -> list[int | None] | None:
+        """The tokens of the tally with those of these rows; `None` if one of them is no plain count."""
+        counts: list[Any] = []
+        for _, index in self.tokens:
+            counts += columns[index]
+        if set(map(type, counts)) != _INTS:
+            return None
+        least = min(counts)
+        if least < 0 or (least == 0 and True in [0 in columns[index] for index in self.never_zero]):
+            return None
+        tokens = tally.tokens[:]
+        for dimension, index in self.tokens:
+            tokens[dimension] = count = (tokens[dimension] or 0) + sum(columns[index])
+            if count > COUNT_MAX:
+                return None
+        return tokens
+
+    def _add_wordless(self, tally: Tally, leaves: list[Leaf]) -> None:
+        """Add spans that say nothing but what they are."""
+        if not self.is_call:
+            self._add_steps(tally, leaves)
+        elif not self._are_new(tally, leaves, _NO_IDS):
+            self._add_one_by_one(tally, leaves)
+        else:
+            self._add_calls(tally, leaves, _NO_IDS)
+
+    def _add_steps(self, tally: Tally, leaves: list[Leaf]) -> None:
+        if self.role is _TOOL:
             tally.tool_calls += len(leaves)
             tally.tool_below = True
-        return True
+
+    def _add_one_by_one(self, tally: Tally, leaves: list[Leaf]) -> None:
+        for leaf in leaves:
+            own = self.tally(leaf)
+            if own is not None:
+                tally.add(own)
 
     def _is_whole(self, columns: list[tuple[Any, ...]]) -> bool:
         """Whether in each row the parts are counted in their whole, beyond doubt."""
@@ -225,14 +259,14 @@ class Plan:
             tally.calls = CallLog()
         tally.calls.add_rows(self.call, leaves, leaves[0][_SCOPE], ids)
 
-    def _new_ids(self, tally: Tally, leaves: list[Leaf], columns: list[tuple[Any, ...]]) -> set[str] | None:
-        """The ids of calls of which none has been seen before; `None` if one may have been."""
+    def _are_new(self, tally: Tally, leaves: list[Leaf], ids: set[Any]) -> bool:
+        """Whether none of these calls can be one that has been seen before; `ids` are theirs."""
         scope = leaves[0][_SCOPE]
-        ids: set[str] = set() if self.id_at is None else set(columns[self.id_at])
-        is_plain = not ids or (len(ids) == len(leaves) and set(map(type, ids)) == _TEXTS and "" not in ids)
-        if not is_plain or len({leaf[_SCOPE] for leaf in leaves}) > 1:
-            return None
-        return ids if tally.calls is None or tally.calls.takes_rows(scope, ids) else None
+        if ids and not (len(ids) == len(leaves) and set(map(type, ids)) == _TEXTS and "" not in ids):
+            return False
+        if [leaf[_SCOPE] for leaf in leaves].count(scope) < len(leaves):
+            return False
+        return tally.calls is None or tally.calls.takes_rows(scope, ids)
 
 
 class Shape:

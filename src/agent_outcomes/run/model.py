@@ -6,9 +6,9 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from agent_outcomes.fields import Fields
+from agent_outcomes.fields import Fields, NamedTuple
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
 

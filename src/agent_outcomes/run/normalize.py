@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_SUCCESS: Final = Status.SUCCESS
+_PARTIAL: Final = Status.PARTIAL
+_EXPLICIT: Final = Source.EXPLICIT
 _STATUS_RULES: Final[Mapping[Status, Execution]] = {
     Status.SUCCESS: Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE),
     Status.PARTIAL: Execution(Status.PARTIAL, None, retryable=False, remedy=None),
@@ -120,7 +124,7 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
     if statement.retryable is not None:
         execution = execution.with_retryable(stated=statement.retryable)
     evidence = _with_descendant(evidence, below)
-    if source is Source.EXPLICIT:
+    if source is _EXPLICIT:
         problems += _conflicts(span, stated, finding)
     return new_outcome(
         execution,
@@ -144,8 +148,8 @@ def _decide(statement: Statement, stated: Status | None, finding: Finding) -> tu
     execution = _explained(stated, finding)
     if statement.status.category is not None:
         execution = execution.with_category(statement.status.category.value)
-    error_type = finding.error_type if finding.failed and stated is not Status.SUCCESS else None
-    return execution, statement.source or Source.EXPLICIT, statement.evidence or STATED, error_type
+    error_type = finding.error_type if finding.failed and stated is not _SUCCESS else None
+    return execution, statement.source or _EXPLICIT, statement.evidence or STATED, error_type
 
 
 def _explained(stated: Status, finding: Finding) -> Execution:
@@ -165,7 +169,7 @@ def _with_descendant(evidence: str, below: Below) -> str:
 
 def _conflicts(span: AgentSpan, stated: Status | None, finding: Finding) -> tuple[Problem, ...]:
     escaped = span.status_code == "error" and finding.error_type is not None
-    if stated in (Status.SUCCESS, Status.PARTIAL) and escaped and finding.failed:
+    if stated in (_SUCCESS, _PARTIAL) and escaped and finding.failed:
         return (Problem(ProblemKind.STATUS_CONFLICT, semconv.AGENT_OUTCOME_STATUS),)
     return ()
 
@@ -218,8 +222,11 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
 
 def stated_agent_name(scope: str, reader: AttributeReader) -> str | None:
     """The name that a span's attributes give to its agent; `None` if they give none that anybody chose."""
-    names = (reader.text(key) for key in rules_of(scope).agent_name_keys())
-    return next((name for name in names if name is not None and not is_generated_name(name)), None)
+    for key in rules_of(scope).agent_name_keys():
+        name = reader.text(key)
+        if name is not None and not is_generated_name(name):
+            return name
+    return None
 
 
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:

@@ -10,8 +10,9 @@ What nothing decides is as large as it must be at least, and not certain.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 

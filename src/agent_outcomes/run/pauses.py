@@ -28,8 +28,9 @@ long.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:

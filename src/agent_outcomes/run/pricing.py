@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import ByFields
 from agent_outcomes.outcome.amounts import parse_calculated_amount, parse_count, parse_currency
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, Problem
 from agent_outcomes.run.tally import COUNT_MAX
@@ -76,8 +77,8 @@ SPLIT_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCall:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModelCall(ByFields):
     """One call to a model that reported tokens and no cost.
 
     `cached_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` are part of

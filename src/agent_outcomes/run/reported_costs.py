@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import EXACT, parse_calculated_amount, parse_currency
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY

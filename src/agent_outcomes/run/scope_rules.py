@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.run.conventions import (
     AGENT_NAME_KEYS,
     CONVENTION_NAME_KEYS,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from agent_outcomes.run.graphs import GraphMetadata
     from agent_outcomes.run.pauses import PauseMark
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_MODEL: Final = Role.MODEL
 _ROOT_KINDS: Final = (None, "CHAIN", "AGENT")
 _NO_NAMES: Final[Mapping[str, Role]] = {}
 
@@ -113,9 +116,9 @@ class ScopeRules(NamedTuple):
         if self.mismarked is not None and self.mismarked.fullmatch(name):
             return Role.OTHER
         role = self._own_role(attributes) or role_by_marks(attributes)
-        if (role is None or role is Role.MODEL) and self._is_named_agent(attributes, name):
+        if (role is None or role is _MODEL) and self._is_named_agent(attributes, name):
             return Role.AGENT
-        if self.graph is not None and role is not Role.MODEL and role is not Role.TOOL:
+        if self.graph is not None and role is not _MODEL and role is not Role.TOOL:
             role = self.graph.role_of(attributes, name, role)
         return role or self.name_roles.get(name, Role.OTHER)
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 COUNT_MAX: Final = 2**53
 TALLY_PROBLEMS_MAX: Final = 32
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_LLM: Final = CostKind.LLM
+_REPORTED: Final = CostSource.REPORTED
 _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_INPUT_TOKENS,
     semconv.AGENT_RUN_OUTPUT_TOKENS,
@@ -94,19 +97,10 @@ class Tally:
         other.add(self)
         return other
 
-    def takes(self, dimension: int, least: int, count: int) -> bool:
-        """Whether this is a sum of counts each of which can be taken."""
-        return least >= 0 and count + (self.tokens[dimension] or 0) <= COUNT_MAX
-
-    def add_counts(self, counts: Iterable[tuple[int, int]]) -> None:
-        """Add token counts by dimension."""
-        tokens = self.tokens
-        for dimension, count in counts:
-            tokens[dimension] = (tokens[dimension] or 0) + count
-
     def add_reported(self, amount: Decimal) -> None:
         """Add model cost in the default currency."""
-        self.reported = add_amounts(self.reported, {DEFAULT_CURRENCY: amount})
+        further = {DEFAULT_CURRENCY: amount}
+        self.reported = further if self.reported is None else add_amounts(self.reported, further)
 
     def note(self, problems: Iterable[Problem]) -> None:
         """List problems found on spans below, each once."""
@@ -210,7 +204,7 @@ class Tally:
 
 def problems_of(tally: Tally) -> list[Problem]:
     """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
-    problems = list(tally.problems or ())
+    problems = [*tally.problems] if tally.problems else []
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):
@@ -224,8 +218,10 @@ def totals_of(tally: Tally | None) -> Usage:
     if tally is None:
         return Usage()
     tokens = tally.tokens
-    if max([count or 0 for count in tokens]) > COUNT_MAX:
-        tokens = [None if count is None or count > COUNT_MAX else count for count in tokens]
+    for count in tokens:
+        if count is not None and count > COUNT_MAX:
+            tokens = [None if one is None or one > COUNT_MAX else one for one in tokens]
+            break
     return Usage(
         tokens[INPUT],
         tokens[OUTPUT],
@@ -246,13 +242,13 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
         complete = not (_is_unpriced(tally) or tally.mismatch or open_below)
         if tally.reported is None:
             return Cost(complete=None if complete else False)
-        reported = [CostPart(CostKind.LLM, currency, amount) for currency, amount in tally.reported.items()]
-        return Cost(tuple(reported), CostSource.REPORTED, complete)
+        reported = [CostPart(_LLM, currency, amount) for currency, amount in tally.reported.items()]
+        return Cost(tuple(reported), _REPORTED, complete)
     parts = dict(tally.parts or {})
     for amounts in (tally.reported, tally.computed):
-        add_amounts(parts, {(CostKind.LLM, currency): amount for currency, amount in (amounts or {}).items()})
+        add_amounts(parts, {(_LLM, currency): amount for currency, amount in (amounts or {}).items()})
     complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
-    source = CostSource.REPORTED if tally.computed is None else CostSource.COMPUTED
+    source = _REPORTED if tally.computed is None else CostSource.COMPUTED
     return Cost(
         parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
         source=source if parts else None,

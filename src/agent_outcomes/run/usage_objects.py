@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit
 from agent_outcomes.run.tally import COUNT_MAX

@@ -167,7 +167,9 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            if (started := self._start(span)) or self._attends:
+            # Loaded first: an attribute that is called at once is looked for among the methods.
+            start = self._start
+            if (started := start(span)) or self._attends:
                 if started is ORPHAN:
                     self._callbacks.look_beyond(span, parent_context)
                 self._attend(span)
@@ -179,7 +181,8 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._disabled:
             return
         try:
-            if self._end(span):
+            end = self._end
+            if end(span):
                 if self._board.waiting_count:
                     self._tracker.settle_held()
                 self._emit()

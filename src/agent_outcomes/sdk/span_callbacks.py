@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 ORPHAN: Final = 2
 """That a span has started whose parent is of this process and not known."""
 
+# Here and below, what is called is bound once, or loaded before: an attribute that is called at once is looked for
+# among the methods first.
+_is_unwatched: Final = WATCHED_KEYS.isdisjoint
 # The very object that every span begins with; its code is behind a property.
 _UNSET: Any = ReadableSpan("name")._status
 
@@ -50,6 +53,8 @@ class SpanCallbacks:
         self._open = tracker.board.open
         self._repeats = tracker.repeats
         self._attended = tracker.attended
+        self._shape_of = tracker.shapes.get
+        self._doubted = tracker.doubted
         is_fast = has_fast_attributes()
         self.start: Callable[[ReadableSpan], int] = self._start_fast if is_fast else self._start
         # The user's own function has to see every span: what one was told by says nothing of the next of its shape.
@@ -93,6 +98,7 @@ class SpanCallbacks:
         node.span = span
         node.context = context
         node.parent = node.inbox = node.doubt = None
+        node.is_open = True
         open_spans = self._open
         if parent is not None:
             try:
@@ -148,7 +154,7 @@ class SpanCallbacks:
         except AttributeError:  # replaced by a plain dict, as some processors do
             keys, has_lost = span.attributes or (), True
         if (
-            not WATCHED_KEYS.isdisjoint(keys)
+            not _is_unwatched(keys)
             or (scope is not None and NAMED_SCOPES[scope._name] and _may_be_unmarked(span))
             or has_lost
         ):
@@ -161,7 +167,7 @@ class SpanCallbacks:
             node = open_spans[span_id]
         except KeyError:
             node = None
-        if node is not None and node.context is context and node.doubt is None and not self.tracker.doubted:
+        if node is not None and node.context is context and node.doubt is None and not self._doubted:
             parent = node.parent
             # One of `moves`, written out: from the first test to the last assignment nothing comes in between.
             if (parent is None or parent.is_open) and node.is_open and node.inbox is None:
@@ -175,11 +181,12 @@ class SpanCallbacks:
     def _end_leaf(self, span: ReadableSpan, context: Any, attributes: dict[str, Any], scope: Any) -> bool:
         """End a model or tool call without anything below it that matters, the short way; whether that was possible."""
         tracker = self.tracker
-        shape = tracker.shapes.get(names := tuple(attributes)) or tracker.shapes.note(names)
+        shape_of, names = self._shape_of, tuple(attributes)
+        shape = shape_of(names) or tracker.shapes.note(names)
         word = attributes.get(shape.word_key)
         plan = shape.plans.get(word) if type(word) is str else None
         bounded: Any = span._attributes
-        if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or tracker.doubted:
+        if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or self._doubted:
             return False
         # How a call failed may say how its run did.
         status: Any = span._status
@@ -188,11 +195,12 @@ class SpanCallbacks:
         if shape.names_agent and (type(span._name) is not str or is_agent_by_name(span._name)):
             return False
         scope_name = scope._name if scope is not None else ""
+        values = plan.values
         if not plan.is_call:
-            item: Item = (plan, plan.values(attributes))
+            item: Item = (plan, values(attributes))
         elif type(scope_name) is str:
             raw: Any = span
-            item = (plan, plan.values(attributes), scope_name, raw._start_time, raw._end_time)
+            item = (plan, values(attributes), scope_name, raw._start_time, raw._end_time)
         else:
             return False
         is_special = scope_name in SPECIAL_SCOPES or tracker.prices_calls or bounded.max_value_len is not None

@@ -43,18 +43,18 @@ TIME_MAX_NS: Final = 2**63 - 1
 
 
 class SpanReader:
-    """`SpanFacts` of an SDK's span; `span` is that one, for the user's own functions."""
+    """`SpanFacts` of an SDK's span, for as long as one thing is read of it; `span` is for the user's own functions."""
 
-    __slots__ = ("span",)
+    __slots__ = ("_limits", "name", "scope", "span")
 
     def __init__(self, span: ReadableSpan) -> None:
         self.span = span
-
-    @property
-    def scope(self) -> str:
-        """The name of the instrumentation scope that made the span."""
-        scope = self.span.instrumentation_scope
-        return scope.name if scope is not None else ""
+        scope = span.instrumentation_scope
+        self.scope = scope.name if scope is not None else ""
+        # The SDK takes any object for a name, and whatever is no text names nothing.
+        name: object = span.name
+        self.name = name if isinstance(name, str) else ""
+        self._limits: SpanLimits | None = None
 
     @property
     def scope_version(self) -> str | None:
@@ -62,12 +62,6 @@ class SpanReader:
         scope = self.span.instrumentation_scope
         version: object = scope.version if scope is not None else None
         return version if isinstance(version, str) else None
-
-    @property
-    def name(self) -> str:
-        """The span's name; the SDK takes any object for one, and whatever is no text names nothing."""
-        name: object = self.span.name
-        return name if isinstance(name, str) else ""
 
     @property
     def is_edge(self) -> bool:
@@ -109,15 +103,15 @@ class SpanReader:
     @property
     def limits(self) -> SpanLimits:
         """What the provider's limits may have taken from the span; text that was cut must not be believed."""
-        # The SDK has no public way to ask for the limit on text.
-        limit = getattr(getattr(self.span, "_attributes", None), "max_value_len", None)
-        has_dropped = self.span.dropped_attributes > 0
-        if limit is None and not has_dropped:
-            return NO_LIMITS
-        return SpanLimits(limit if isinstance(limit, int) else None, has_dropped)
+        if self._limits is None:
+            self._limits = self._read_limits()
+        return self._limits
 
     def attributes(self) -> dict[str, Any]:
         """The attributes as a plain dict; one copy, as every read through the SDK's mapping costs far more."""
+        held: Any = getattr(self.span, "_attributes", None)
+        if type(self.span) is ReadableSpan and type(held) is BoundedAttributes:
+            return dict(held._dict)  # noqa: SLF001 - the SDK's copy takes as long as the rest of a reader
         attributes = self.span.attributes
         if attributes is None:
             return {}
@@ -168,6 +162,14 @@ class SpanReader:
             in_flight,
             _recorded(events, status.description) if events and _may_have_failed(status, scope) else None,
         )
+
+    def _read_limits(self) -> SpanLimits:
+        # The SDK has no public way to ask for the limit on text.
+        limit = getattr(getattr(self.span, "_attributes", None), "max_value_len", None)
+        has_dropped = self.span.dropped_attributes > 0
+        if limit is None and not has_dropped:
+            return NO_LIMITS
+        return SpanLimits(limit if isinstance(limit, int) else None, has_dropped)
 
     def _events(self) -> Sequence[Event]:
         # The SDK's property copies through an iterator that takes a lock; nearly every span has none.

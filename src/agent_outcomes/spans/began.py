@@ -8,10 +8,11 @@ instrumentations of ADK and CrewAI. What was an agent stays one, by the name tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.run.conventions import NAME_PREFIX, OPERATION, ROLE_KEYS, Role, has_agent_kind, role_by_marks
+from agent_outcomes.fields import NamedTuple
+from agent_outcomes.run.conventions import KIND_KEYS, NAME_PREFIX, OPERATION, Role, has_agent_kind, role_by_marks
 from agent_outcomes.run.scopes import rules_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.facts import SpanFacts
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_AGENT: Final = Role.AGENT
 _ID_KEYS: Final = (semconv.GEN_AI_AGENT_ID, semconv.GEN_AI_CONVERSATION_ID)
 
 
@@ -46,14 +49,14 @@ def role_with_past(span: SpanFacts, attributes: Mapping[str, Any], began: Began 
     scope, name, limits = span.scope, span.name, span.limits
     rules = rules_of(scope)
     role = rules.role_of(attributes, name)
-    if role is Role.AGENT:
+    if role is _AGENT:
         return role
     was_agent = began is not None and not _is_as_then(limits, attributes, began) and is_agent(scope, began)
     if role is Role.MODEL:
-        return Role.AGENT if was_agent or has_agent_kind(attributes) or rules.is_root(attributes, name) else role
+        return _AGENT if was_agent or has_agent_kind(attributes) or rules.is_root(attributes, name) else role
     if was_agent:
-        return role if rules.is_root(attributes, name) else Role.AGENT
-    return Role.AGENT if limits.has_dropped and NAME_PREFIX.match(name) is not None else role
+        return role if rules.is_root(attributes, name) else _AGENT
+    return _AGENT if limits.has_dropped and NAME_PREFIX.match(name) is not None else role
 
 
 def as_it_began(span: AgentSpan, began: Began | None) -> AgentSpan:
@@ -75,4 +78,7 @@ def _is_as_then(limits: SpanLimits, now: Mapping[str, Any], began: Began) -> boo
     then = began.attributes
     if limits.has_dropped or now.get(OPERATION) != then.get(OPERATION):
         return False
-    return [now.get(key) for key in then.keys() & ROLE_KEYS] == [then[key] for key in then.keys() & ROLE_KEYS]
+    if KIND_KEYS.isdisjoint(then):
+        return True
+    kinds = KIND_KEYS.intersection(then)
+    return [now.get(key) for key in kinds] == [then[key] for key in kinds]

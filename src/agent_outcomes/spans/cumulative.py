@@ -8,7 +8,6 @@ the tools instead, each call is below a span of its own, and reports itself alon
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.run.call_log import CallLog
@@ -86,7 +85,7 @@ def _without(left: Gathered, call: Call, before: Call) -> Gathered:
     if not any(tokens[dimension] for dimension in _WHOLES):
         tokens = [None] * len(tokens)
     # A cost that was worked out from the sum is none of the call.
-    own = replace(call, tokens=tuple(tokens), computed=None)
+    own = call._replace(tokens=tuple(tokens), computed=None)
     only = Gathered()
     only.__dict__.update(left.__dict__)
     only.tally = _exchanged(left.tally, call, own)

@@ -7,8 +7,9 @@ or because another thread was faster, gives the same. How it is made is in `leav
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.fields import NamedTuple
 from agent_outcomes.record.handoffs import HANDOFFS_MAX
 from agent_outcomes.run.aggregates import Sums
 from agent_outcomes.run.folding import add_stated

@@ -13,10 +13,13 @@ from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     GENAI_PREFIXES,
+    KIND_KEYS,
     MARK_KEYS,
+    OPERATION,
+    OPERATION_ROLES,
     Role,
     has_call_kind,
-    role_by_marks,
+    role_of_word,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.parts import habit_of_scope
@@ -44,8 +47,13 @@ OUTCOME_KEYS: Final = READ_ATTRIBUTES
 WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS, STEP_MARK.key})
 
 NAME_LENGTH_MAX: Final = 512
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_AGENT: Final = Role.AGENT
+_MODEL: Final = Role.MODEL
+_TOOL: Final = Role.TOOL
 # What is metered by `agent.cost.*` stands nowhere else.
 _BOOKED: Final = USAGE_KEYS - {AGENT_COST_AMOUNT}
+_CALL_KEYS: Final = KIND_KEYS | ONE_CALL_KEYS
 
 
 class Likeness(Enum):
@@ -89,11 +97,11 @@ def likeness_of(attributes: Mapping[str, Any], scope: str, name: str, role: Role
     """How agent-like a span of this role is; `verdict` is what the user's `is_run` said of it."""
     if verdict is not None:
         return Likeness.FORCED if verdict else Likeness.NONE
-    if role is Role.AGENT or rules_of(scope).is_root(attributes, name):
+    if role is _AGENT or rules_of(scope).is_root(attributes, name):
         return Likeness.BY_MARK
     if OUTCOME_KEYS.isdisjoint(attributes):
         return Likeness.NONE
-    return Likeness.STATING if role is Role.TOOL or role is Role.MODEL else Likeness.BY_OUTCOME
+    return Likeness.STATING if role is _TOOL or role is _MODEL else Likeness.BY_OUTCOME
 
 
 def seen_as(
@@ -178,14 +186,14 @@ def own_usage(
     may have been that.
     """
     limits, rules = span.limits, rules_of(span.scope)
-    is_call = _has_call_on_agent(attributes, role) and (role is Role.AGENT or rules.is_root(attributes, span.name))
+    is_call = _has_call_on_agent(attributes, role) and (role is _AGENT or rules.is_root(attributes, span.name))
     if rules.books is not None and rules.books.fullmatch(span.name):
         attributes = {key: value for key, value in attributes.items() if key not in _BOOKED}
     if is_call:
-        role = Role.MODEL
-    elif role is Role.AGENT and USAGE_KEYS.isdisjoint(attributes) and not limits.has_dropped:
+        role = _MODEL
+    elif role is _AGENT and USAGE_KEYS.isdisjoint(attributes) and not limits.has_dropped:
         return None
-    elif role is Role.AGENT and rules.has_lifetime_totals:
+    elif role is _AGENT and rules.has_lifetime_totals:
         attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
     tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
     if limits.has_dropped and (tally is not None or role is not Role.OTHER or _is_genai(span, attributes)):
@@ -202,11 +210,13 @@ def own_usage(
 
 def _has_call_on_agent(attributes: Mapping[str, Any], role: Role) -> bool:
     """Whether a span that may be an agent's says of itself what only one model call has."""
-    if role is Role.MODEL or role is Role.TOOL:
+    if role is _MODEL or role is _TOOL:
         return False
-    if role is Role.AGENT and (role_by_marks(attributes) is Role.MODEL or has_call_kind(attributes)):
+    if role is _AGENT and role_of_word(OPERATION_ROLES, attributes.get(OPERATION)) is _MODEL:
         return True
-    return not ONE_CALL_KEYS.isdisjoint(attributes)
+    if _CALL_KEYS.isdisjoint(attributes):
+        return False
+    return (role is _AGENT and has_call_kind(attributes)) or not ONE_CALL_KEYS.isdisjoint(attributes)
 
 
 def pause_in(span: SpanFacts, attributes: Mapping[str, Any], error: BaseException | None) -> Finding | None:

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.marks import PriceOf, VerdictOf
     from agent_outcomes.spans.open_spans import Inbox
 
+# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
+_NONE: Final = Likeness.NONE
+_STATING: Final = Likeness.STATING
 OPEN_SPANS_MAX: Final = 10_000
 _AGENTS: Final = frozenset({Standing.RUN, Standing.AGENT})
 
@@ -266,10 +269,10 @@ class RunTracker:
         own = own_usage(facts, attributes, role, self._reading.price_of)
         if error is not None and node is not None and id(error) == node.exception_id:
             error = None
-        if likeness is Likeness.NONE:
+        if likeness is _NONE:
             self._ends.end_plain(node, own, step_end_of(facts, attributes, role, error))
             self._remember_step(node, role)
-        elif likeness is Likeness.STATING:
+        elif likeness is _STATING:
             step_end = step_end_of(facts, attributes, role, error)
             self._ends.end_stating(facts.snapshot(attributes, None), context, own, step_end, node)
             self._remember_step(node, role)

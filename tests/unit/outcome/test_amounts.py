@@ -19,6 +19,7 @@ from agent_outcomes.outcome.amounts import (
     parse_calculated_amount,
     parse_currency,
     plain_text,
+    whole_trillionths,
 )
 from agent_outcomes.outcome.currencies import CURRENCIES
 
@@ -288,3 +289,37 @@ def test_currencies_are_codes() -> None:
     """The table holds three capital letters a row, the large currencies among them."""
     assert all(len(code) == 3 and code.isascii() and code.isupper() for code in CURRENCIES)
     assert {"USD", "EUR", "GBP", "JPY", "CNY", "INR", "BRL", "CHF", "ZAR", "XOF"} <= CURRENCIES
+
+
+@given(
+    st.lists(
+        st.decimals(min_value="0", max_value="1000", places=12)
+        | st.decimals(min_value="0", max_value="1", places=6)
+        | st.floats(min_value=0.0, max_value=1100.0).map(Decimal),
+        max_size=20,
+    )
+)
+@example([Decimal("0.1"), Decimal("0.2")])
+@example([Decimal("999.999999999999")] * 5)
+@example([Decimal("0.000000000001"), Decimal("999.999999999999")])
+@example([Decimal("0.0000000000005")])
+@example([Decimal("1.0000000000005")])
+@example([Decimal(0)])
+@example([Decimal(1000)])
+def test_sum_of_plain_amounts_is_exact_or_none(amounts: list[Decimal]) -> None:
+    """What is added up at once is what each amount says by itself; what cannot be is left to be read one by one."""
+    doubles = [float(amount) for amount in amounts]
+    total = whole_trillionths(doubles)
+    exact = [parse_amount(double) for double in doubles]
+    if total is not None:
+        assert total == sum(amount for amount in exact if amount is not None)
+        assert None not in exact
+    elif None not in exact and len(doubles) <= 4:
+        assert any(not 0 < double < 1000 for double in doubles)
+
+
+@pytest.mark.parametrize("value", [True, 1, "1.5", Decimal(1), math.nan, math.inf, -0.5, None])
+def test_sum_takes_plain_doubles_only(value: object) -> None:
+    """Anything else is left to be read one by one."""
+    assert whole_trillionths([0.5, value]) is None
+    assert whole_trillionths([0.5, 0.25]) == Decimal("0.75")

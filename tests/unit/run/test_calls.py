@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ ONE = Call(
     start_ns=100,
     end_ns=200,
 )
-OTHER = replace(ONE, scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
+OTHER = ONE._replace(scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
 R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
 SAME_SCOPE = {"scopes": ONE.scopes}
 LATER = {"start_ns": 300, "end_ns": 400}
@@ -72,7 +71,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
 @pytest.mark.parametrize(("one", "other", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_sameness(one: Mapping[str, Any], other: Mapping[str, Any], expected: Sameness) -> None:
     """Each row, in both orders."""
-    first, second = replace(ONE, **one), replace(OTHER, **other)
+    first, second = ONE._replace(**one), OTHER._replace(**other)
     assert (sameness(first, second), sameness(second, first)) == (expected, expected)
 
 
@@ -86,8 +85,8 @@ def test_plain_model(name: str, plain: str) -> None:
 
 def test_merged() -> None:
     """The larger figure of each sort stands, a reported cost before a computed one."""
-    one = replace(ONE, computed={"USD": Decimal(1)}, ids=R1)
-    other = replace(OTHER, tokens=(90, 20, 5, None, None), reported={"USD": Decimal(2)}, ids=R2)
+    one = ONE._replace(computed={"USD": Decimal(1)}, ids=R1)
+    other = OTHER._replace(tokens=(90, 20, 5, None, None), reported={"USD": Decimal(2)}, ids=R2)
     both = merged(one, other)
     assert both.tokens == (100, 20, 5, None, None)
     assert (both.reported, both.computed) == ({"USD": Decimal(2)}, None)
