@@ -33,8 +33,6 @@ frontend_worker: {{dns_lookup_duration: 200ms}}
 schema_config:
   configs:
     - {{from: 2024-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: index_, period: 24h}}}}
-# What is days old is asked of the ingester, too, which has not written it to a file yet.
-querier: {{query_ingesters_within: 0s}}
 limits_config: {{allow_structured_metadata: true}}
 analytics: {{reporting_enabled: false}}
 """
