@@ -27,6 +27,7 @@ from tests.acceptances import pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_outcomes.ledger.book.reading import NamedRun
     from agent_outcomes.ledger.rows import RunHistory
 
 COST: Final = Decimal("0.10")
@@ -37,7 +38,7 @@ THREADS: Final = 4
 
 def actions(store: Store, subject: int) -> list[Callable[[], object]]:
     """What every client does about a subject, any number of times."""
-    named = {"run_id": f"subject-{subject}"}
+    named: NamedRun = {"run_id": f"subject-{subject}"}
     report = read_report(**named, success=subject % 2 == 0, idempotency_key=f"report-{subject}")
     keyed = read_cost(**named, amount=COST, currency="USD", idempotency_key=f"cost-{subject}")
     plain = read_cost(**named, amount=COST, currency="USD", kind="human")

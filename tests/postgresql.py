@@ -18,7 +18,7 @@ import time
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import psycopg
@@ -26,7 +26,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import LiteralString, NoReturn
+    from typing import NoReturn
 
 PASSWORD: Final = "s3cret/of:the@test"  # noqa: S105 - of a server that nobody else reaches
 _USER: Final = "ledger"
@@ -108,7 +108,7 @@ class PostgresqlServer:
         """Run a statement of a test as the superuser."""
         place = f"host={self._folder} port={self.port} user={_USER} dbname={database}"
         with psycopg.connect(place, autocommit=True, connect_timeout=5) as connection:
-            done = connection.execute(cast("LiteralString", statement))
+            done = connection.execute(statement.encode())
             return done.fetchall() if done.description else []
 
     def new_database(self) -> str:

@@ -107,10 +107,10 @@ def _groups(folder: Path, rounds: int) -> dict[str, list[Took]]:
     _note_transactions(store.database, inner)
     plain, theirs = plain_connection(places[1] / "outcomes.db"), plain_connection(places[0] / "outcomes.db")
     for group in groups_of(acceptances(GROUP, GROUP * rounds)):
-        took["accept"].append(_timed(lambda group=group: store.accept(group)))
+        took["accept"].append(_timed(partial(store.accept, group)))
         took["transaction"].append(inner[-1])
         rows = written_last(theirs)
-        took["executemany"].append(_timed(lambda rows=rows: write_group(plain, rows)))
+        took["executemany"].append(_timed(partial(write_group, plain, rows)))
     plain.close()
     theirs.close()
     store.close()

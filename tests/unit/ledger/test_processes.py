@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def test_fork_in_the_midst_of_a_transaction(ledger_url: str) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        codes = [in_child(lambda number=number: store.accept([pending(number)])) for number in range(1, 9)]
+        codes = [in_child(partial(store.accept, [pending(number)])) for number in range(1, 9)]
     finally:
         stop.set()
         writer.join()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST_S: Final = 1.0
-MOST_S: Final = 30.0
+MOST_S: Final = 15.0
 _FACTOR: Final = 2.0
 _SPREAD: Final = 0.25
 """Half of what is taken off or added, so that many senders do not come back at the same moment."""

@@ -23,10 +23,11 @@ from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection
 
+    from agent_outcomes.ledger.delivery.queue import DeliveryKind
     from agent_outcomes.ledger.delivery.targets import DeliveryTargets
     from agent_outcomes.ledger.store import Store
 
@@ -37,6 +38,30 @@ _ANSWER_S: Final = 0.05
 _CLOSING_S: Final = 0.5
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
+
+
+class _Asked:
+    """A flush that somebody waits for."""
+
+    def __init__(self) -> None:
+        self.is_taken_up = False
+        self.is_delivered = False
+        self.is_answered = threading.Event()
+        self._since_ns = self._accepted_until = self._wished = 0
+
+    def take_up(self, since_ns: int, accepted_until: int, wished: int) -> None:
+        """Have it stand for what was accepted until now; of dead letters, for those accepted since the flush before."""
+        self._since_ns, self._accepted_until, self._wished = since_ns, accepted_until, wished
+        self.is_taken_up = True
+
+    def answer(self, connection: Connection, kinds: Iterable[DeliveryKind]) -> None:
+        """Let who waits go on, if all of it of these kinds has been delivered or has become a dead letter."""
+        if wishes.last_granted(connection) < self._wished:
+            return
+        if is_any_waiting(connection, kinds, self._accepted_until):
+            return
+        self.is_delivered = not is_any_dead(connection, self._since_ns, self._accepted_until)
+        self.is_answered.set()
 
 
 class Deliverer:
@@ -54,15 +79,16 @@ class Deliverer:
 
     def restart(self) -> None:
         """Begin anew, without a thread: for a forked child."""
-        self._lock = threading.Lock()
+        # A signal handler may come while its thread holds it.
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._stopping = threading.Event()
-        self._moved = threading.Event()
         self._thread: threading.Thread | None = None
         self._rounds = Rounds(self._targets)
         self._rounds_done = 0
         self._since_ns = time.time_ns()
+        self._asked: list[_Asked] = []
 
     @property
     def is_delivering(self) -> bool:
@@ -97,7 +123,6 @@ class Deliverer:
             with self._guard:
                 wait_s = self._round()
             self._rounds_done += 1
-            self._moved.set()
         with self._guard, contextlib.suppress(LedgerError):  # it is then taken over a little later
             self._rounds.leave(self._open_store())
 
@@ -128,44 +153,54 @@ class Deliverer:
 
     def _round(self) -> float:
         try:
-            return self._rounds.run(self._open_store())
+            store = self._open_store()
+            self._take_up(store)
+            wait_s = self._rounds.run(store)
+            self._answer(store)
         except LedgerError as error:
             _log.warning("ledger_away", "agent outcomes are not delivered now: %s", error)
             return POLL_S
+        return min(wait_s, _ANSWER_S) if self._asked else wait_s
 
     def _flush(self, until_s: float, *, is_patient: bool) -> bool:
+        """Nothing here touches the database, which may keep whoever asks it waiting: the thread does."""
         self.start()
+        asked = _Asked()
+        failures, rounds = self._failures(), self._rounds_done
         try:
-            store = self._open_store()
-            since_ns, self._since_ns = self._since_ns, time.time_ns()
-            accepted_until, wished = store.database.write(_wish)
-            failures, rounds = self._failures(), self._rounds_done
+            self._asked.append(asked)
             self._hurry()
-            while not self._is_delivered(store, accepted_until, wished):
-                if time.monotonic() >= until_s or not (is_patient or self._is_worth_waiting(failures, rounds)):
-                    return False
-                self._moved.wait(_ANSWER_S)
-                self._moved.clear()
-            with store.database.reading() as connection:
-                return not is_any_dead(connection, since_ns, accepted_until)
-        except LedgerError as error:
-            _log.warning("ledger_away", "agent outcomes are not delivered now: %s", error)
-            return False
+            while not asked.is_answered.wait(min(_ANSWER_S, max(0.0, until_s - time.monotonic()))):
+                is_over = time.monotonic() >= until_s or self._thread is None or not self._thread.is_alive()
+                if is_over or not (is_patient or self._is_worth_waiting(failures, rounds)):
+                    break
+        finally:
+            self._asked = [other for other in self._asked if other is not asked]
+        return asked.is_delivered
 
     def _is_worth_waiting(self, failures: int, rounds: int) -> bool:
         """Whether this process delivers, or has yet to see whether it may, and no receiver has failed since."""
-        if self._thread is None or not self._thread.is_alive() or self._failures() > failures:
-            return False
-        return self.is_delivering or self._rounds_done == rounds
+        return self._failures() == failures and (self.is_delivering or self._rounds_done == rounds)
 
-    def _is_delivered(self, store: Store, accepted_until: int, wished: int) -> bool:
-        with store.database.reading() as connection:
-            if wishes.last_granted(connection) < wished:
-                return False
-            return not is_any_waiting(connection, self._targets.kinds, accepted_until)
+    def _take_up(self, store: Store) -> None:
+        """Note in the ledger what has been asked for since the last round, so that whoever delivers sees it."""
+        new = [asked for asked in list(self._asked) if not asked.is_taken_up]
+        if not new:
+            return
+        since_ns, self._since_ns = self._since_ns, time.time_ns()
+        accepted_until, wished = store.database.write(_wish)
+        for asked in new:
+            asked.take_up(since_ns, accepted_until, wished)
+        self._rounds.hurry()
+
+    def _answer(self, store: Store) -> None:
+        taken_up = [asked for asked in list(self._asked) if asked.is_taken_up]
+        if taken_up:
+            with store.database.reading() as connection:
+                for asked in taken_up:
+                    asked.answer(connection, self._targets.kinds)
 
     def _hurry(self) -> None:
-        self._rounds.hurry()
         self._urgent.set()
         self._wake.set()
 
