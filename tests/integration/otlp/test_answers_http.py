@@ -103,7 +103,11 @@ ROWS: dict[str, tuple[Reply, Verdict, Reason]] = {
     **{str(status): (Reply(status), ruling.verdict, ruling.reason) for status, ruling in HTTP_RULINGS.items()},
     **{str(status): (Reply(status), REFUSED, Reason.INVALID) for status in (400, 409, 412, 418, 422, 451, 499)},
     **{str(status): (Reply(status), RETRY, Reason.SERVER_ERROR) for status in (500, 507, 520, 599)},
-    "600": (raw(b"HTTP/1.1 600 What\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), MISCONFIGURED, Reason.NOT_OTLP),
+    "600": (
+        raw(b"HTTP/1.1 600 What\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+        MISCONFIGURED,
+        Reason.NOT_OTLP,
+    ),
     "closed": (raw(), RETRY, Reason.CONNECTION_LOST),
     "no http": (raw(b"\x00\xff\xfe no http at all\r\n\r\n"), RETRY, Reason.UNREADABLE),
     "bad length": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), DELIVERED, Reason.DELIVERED),
