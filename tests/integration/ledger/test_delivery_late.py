@@ -6,9 +6,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
+
+import httpx
 
 from agent_outcomes import semconv
 from agent_outcomes.ledger.delivery.deliverer import Deliverer
@@ -100,7 +101,7 @@ def test_it_stands_beside_the_first_in_loki(
         assert deliverer.flush(10.0)
         wait_until(lambda: 'loki_ingester_streams_created_total{tenant="fake"} 1' in get(f"{loki.url}/metrics"))
         # As after three days: Loki has written what is that old to a file, and asks for it there alone.
-        urllib.request.urlopen(urllib.request.Request(f"{loki.url}/flush", method="POST")).close()
+        assert httpx.post(f"{loki.url}/flush", trust_env=False).is_success
         loki.stop()
         loki.start()
         assert report_from_another_process(url, f"ticket-{PENDING}", now_ns) == "1"
