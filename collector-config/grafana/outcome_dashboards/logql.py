@@ -31,3 +31,8 @@ def count(stream: str, window: str, *by: str) -> str:
     kept = f" | keep {', '.join(by)}" if by else " | keep service_name"
     grouping = f" by ({', '.join(by)})" if by else ""
     return f"sum{grouping} (count_over_time({stream}{kept} [{window}]))"
+
+
+def amount(stream: str, field: str, window: str, *by: str) -> str:
+    """The sum of a number that events carry per window, per label in `by`."""
+    return f"sum by ({', '.join(by)}) (sum_over_time({stream} | keep {', '.join((field, *by))} | unwrap {field} [{window}]))"
