@@ -35,4 +35,10 @@ def count(stream: str, window: str, *by: str) -> str:
 
 def amount(stream: str, field: str, window: str, *by: str) -> str:
     """The sum of a number that events carry per window, per label in `by`."""
-    return f"sum by ({', '.join(by)}) (sum_over_time({stream} | keep {', '.join((field, *by))} | unwrap {field} [{window}]))"
+    kept = f"{stream} | keep {', '.join((field, *by))} | unwrap {field}"
+    return f"sum by ({', '.join(by)}) (sum_over_time({kept} [{window}]))"
+
+
+def quantile(stream: str, field: str, window: str, share: float) -> str:
+    """The number that so large a share of the events of a window do not exceed."""
+    return f"quantile_over_time({share}, {stream} | keep {field} | unwrap {field} [{window}]) by ()"
