@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes import semconv
 from outcome_dashboards import palette
 from outcome_dashboards.event_table import event_table
-from outcome_dashboards.logql import REVISION, amount, count, events
+from outcome_dashboards.logql import REVISION, amount, count, events, quantile
 from outcome_dashboards.panels import (
     MONEY,
     About,
     Column,
     bars,
     bars_of_events,
-    buckets,
     columns_over_time,
     figures,
-    heat,
     instant,
     lines_over_time,
     log_query,
@@ -29,19 +27,15 @@ from outcome_dashboards.promql import (
     AGENT,
     COST_CURRENCY,
     OUTCOMES,
-    TYPE,
-    grown,
     label,
     legend,
     named,
     or_zero,
-    per_step,
-    selector,
     total,
 )
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import bargauge, heatmap, stat, table, timeseries
+    from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 
     from outcome_dashboards.panels import AnyPanel
 
@@ -53,9 +47,9 @@ REPORTED_BY: Final = label(semconv.AGENT_OUTCOME_REPORTED_BY)
 COST_AMOUNT: Final = label(semconv.AGENT_COST_AMOUNT)
 COST_KIND: Final = label(semconv.AGENT_COST_KIND)
 AGE: Final = label(semconv.AGENT_OUTCOMES_AGE)
-REASON_DEAD: Final = label(semconv.ERROR_TYPE)
 REVERSALS: Final = OUTCOMES[1]
-DELAY_BUCKETS: Final = "agent_outcome_delay_seconds_bucket"
+DELAY: Final = label(semconv.AGENT_OUTCOME_DELAY)
+VERDICTS: Final = (semconv.Change.REPORTED.value, semconv.Change.CORRECTED.value)
 ACCEPTED: Final = "agent_outcomes_ledger_accepted_total"
 DELIVERED: Final = "agent_outcomes_ledger_delivered_total"
 WAITING: Final = "agent_outcomes_ledger_waiting"
@@ -83,11 +77,11 @@ def panels() -> list[AnyPanel]:
     """All panels, laid out."""
     return place(
         (
-            (5, ((pending(), 4), (undelivered(), 4), (oldest(), 4), (dead(), 4), (corrections(), 4), (orphans(), 4))),
+            (5, ((pending(), 6), (corrections(), 6), (oldest(), 6), (dead(), 6))),
             (9, ((changes_over_time(), 14), (pending_by_age(), 10))),
-            (9, ((delays(), 14), (corrections_by_type(), 10))),
-            (9, ((delivery_over_time(), 14), (dead_by_reason(), 10))),
+            (9, ((delays(), 14), (corrections_by_agent(), 10))),
             (9, ((late_cost_over_time(), 14), (late_cost_by_kind(), 10))),
+            (9, ((waiting_over_time(), 14), (accounting(), 10))),
             (13, ((late_events(), 24),)),
         )
     )
@@ -99,22 +93,12 @@ def pending() -> stat.Panel:
     return figures(about, instant(_now(PENDING)))
 
 
-def undelivered() -> stat.Panel:
-    """How much is still to come."""
-    about = About(
-        "Undelivered events",
-        "Events that the ledger has accepted and no receiver has confirmed yet. They are kept until one does.",
-        empty=NO_LEDGER,
-    )
-    return figures(about, instant(_now(WAITING)), color=palette.ORANGE)
-
-
 def oldest() -> stat.Panel:
     """Since when delivery is behind."""
     about = About(
         "Oldest undelivered",
-        "How long the oldest of them has waited. It stays where it is when nobody delivers any more: look at the "
-        "alert for a ledger that says nothing.",
+        "How long the oldest event has waited that no receiver has confirmed. Who delivers says so itself: when nobody "
+        "does, nothing is shown here, and an alert tells.",
         "s",
         NO_LEDGER,
         decimals=0,
@@ -141,17 +125,6 @@ def corrections() -> stat.Panel:
     return figures(about, instant(or_zero(total(REVERSALS))), color=palette.VERMILION)
 
 
-def orphans() -> stat.Panel:
-    """Which reports have found no run."""
-    about = About(
-        "Reports without a run",
-        "Reports whose run has not come in time, or that were refused when it did: "
-        "`agent-outcomes ledger list --state orphan`.",
-        empty=NO_LEDGER,
-    )
-    return figures(about, instant(_now(ORPHANS)), color=palette.VERMILION)
-
-
 def changes_over_time() -> timeseries.Panel:
     """What came late, and when."""
     about = About(
@@ -171,35 +144,40 @@ def pending_by_age() -> bargauge.Panel:
         empty=NO_LEDGER,
     )
     queries = [
-        instant(f'sum ({PENDING}{{{AGE}="{age}"}})', age, ref)
-        for age, ref in zip(AGE_COLORS, "ABCDE", strict=True)
+        instant(f'sum ({PENDING}{{{AGE}="{age}"}})', age, ref) for age, ref in zip(AGE_COLORS, "ABCDE", strict=True)
     ]
     return bars(about, *queries, colors=AGE_COLORS)
 
 
-def delays() -> heatmap.Panel:
+def delays() -> timeseries.Panel:
     """How long a verdict takes."""
     about = About(
         "Time from run to verdict",
-        "How long after its run an outcome was reported, for those that came late.",
+        "How long after its run's end a verdict or a correction was reported, for those that came late: half of them "
+        "sooner, and nine of ten.",
         "s",
         NOTHING_LATE,
     )
-    return heat(about, buckets(per_step(DELAY_BUCKETS, "le")))
+    verdicts = events(f'{CHANGE}=~"{"|".join(VERDICTS)}"', f'{DELAY}!=""')
+    return lines_over_time(
+        about,
+        log_query(quantile(verdicts, DELAY, "$__interval", 0.5), legend="half", ref="A"),
+        log_query(quantile(verdicts, DELAY, "$__interval", 0.9), legend="nine of ten", ref="B"),
+    )
 
 
-def corrections_by_type() -> bargauge.Panel:
-    """Which verdicts do not last."""
+def corrections_by_agent() -> bargauge.Panel:
+    """Whose verdicts do not last."""
     about = About(
-        "Corrections by agent and type",
-        "Outcomes that were taken back in this time range, by the agent and the type they had.",
+        "Corrections by agent",
+        "Outcomes that were taken back in this time range.",
         empty="No outcome was corrected in this time range",
     )
-    expression = named(total(REVERSALS, AGENT, TYPE), AGENT, TYPE)
-    return bars(about, instant(f"sort_desc({expression} > 0)", legend(AGENT, TYPE)))
+    expression = named(total(REVERSALS, AGENT), AGENT)
+    return bars(about, instant(f"sort_desc({expression} > 0)", legend(AGENT)), name=AGENT)
 
 
-def delivery_over_time() -> timeseries.Panel:
+def waiting_over_time() -> timeseries.Panel:
     """Whether delivery keeps up."""
     about = About(
         "Undelivered events over time",
@@ -215,22 +193,23 @@ def delivery_over_time() -> timeseries.Panel:
     )
 
 
-def dead_by_reason() -> bargauge.Panel:
-    """Why receivers refuse."""
+def accounting() -> bargauge.Panel:
+    """Whether all is accounted for."""
     about = About(
         "Accounting of events",
-        "What this time range added: accepted by the ledger, confirmed by a receiver; and what is undelivered or dead "
-        "now, by reason. Not filtered by agent, job type or status.",
+        "All events that the ledger has accepted: a receiver has confirmed them, or they are undelivered, or dead "
+        "letters. Below them reports whose run has not come in time. Not filtered by agent, job type or status.",
         empty=NO_LEDGER,
     )
     colors = {"accepted": palette.BLUE, "delivered": palette.GREEN, "undelivered": palette.ORANGE}
-    colors |= {f"dead: {reason.value}": palette.VERMILION for reason in semconv.DeadReason}
+    colors |= dict.fromkeys(("dead letters", "reports without a run"), palette.VERMILION)
     return bars(
         about,
-        instant(f"sum ({grown(ACCEPTED)})", "accepted", "A"),
-        instant(f"sum ({grown(DELIVERED)})", "delivered", "B"),
+        instant(_now(ACCEPTED), "accepted", "A"),
+        instant(_now(DELIVERED), "delivered", "B"),
         instant(_now(WAITING), "undelivered", "C"),
-        instant(f"sum by ({REASON_DEAD}) ({DEAD})", f"dead: {legend(REASON_DEAD)}", "D"),
+        instant(_now(DEAD), "dead letters", "D"),
+        instant(_now(ORPHANS), "reports without a run", "E"),
         colors=colors,
     )
 
@@ -289,4 +268,4 @@ def _late_cost() -> str:
 
 
 def _now(metric: str) -> str:
-    return f"sum ({selector(metric, filters='')})"
+    return f"sum ({metric})"
