@@ -37,10 +37,25 @@ STATUSES: Final = {*semconv.Status}
 # Names in queries that are no attribute or metric of ours.
 PROMQL_WORDS: Final = {
     *("and", "by", "group_left", "group_right", "histogram_quantile", "increase", "label_replace", "last_over_time"),
-    *("label_join", "offset", "on", "or", "resets", "sort_desc", "sum", "topk", "unless", "vector", "le", "side"),
+    *(
+        "label_join",
+        "max",
+        "offset",
+        "on",
+        "or",
+        "resets",
+        "sort_desc",
+        "sum",
+        "topk",
+        "unless",
+        "vector",
+        "le",
+        "side",
+    ),
 }
 LOGQL_WORDS: Final = {
-    *("by", "count_over_time", "keep", "label_format", "service_name", "sort_desc", "sum", "trace_id"),
+    *("by", "count_over_time", "keep", "label_format", "service_name", "sort_desc", "sum", "sum_over_time", "trace_id"),
+    *("quantile_over_time", "unwrap"),
     *("time", "value", "cost", "duration"),  # what the table of events makes to sort by
 }
 ENVIRONMENT: Final = "deployment_environment_name"
@@ -53,7 +68,7 @@ def _names() -> set[str]:
     """Every name of the registry as Prometheus and Loki spell it."""
     constants = [value for name, value in vars(semconv).items() if name.isupper()]
     instruments = [value.name.replace(".", "_") for value in constants if isinstance(value, semconv.Instrument)]
-    metrics = {f"{name}{suffix}" for name in instruments for suffix in ("_total", "_seconds_bucket")}
+    metrics = {f"{name}{suffix}" for name in instruments for suffix in ("", "_total", "_seconds", "_seconds_bucket")}
     return metrics | {value.replace(".", "_") for value in constants if isinstance(value, str)}
 
 
@@ -93,12 +108,13 @@ def _colors(dashboard: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_four_dashboards_are_there() -> None:
-    """Outcomes, ROI, reliability and the run explorer, each under a stable address of its own."""
+def test_the_five_dashboards_are_there() -> None:
+    """Outcomes, ROI, reliability, verdicts and the run explorer, each under a stable address of its own."""
     assert {path.stem: load(path)["uid"] for path in DASHBOARD_FILES} == {
         "outcomes": "agent-outcomes",
         "roi": "agent-outcomes-roi",
         "reliability": "agent-outcomes-reliability",
+        "verdicts": "agent-outcomes-verdicts",
         "explorer": "agent-outcomes-explorer",
     }
 
@@ -243,12 +259,14 @@ def test_windows_follow_the_time_range(path: Path) -> None:
 
 @every_dashboard
 def test_every_filter_reaches_every_query(path: Path) -> None:
-    """Agent, job type, status and environment filter everything but the processor's own figures."""
+    """Agent, job type, status and environment filter all but what the processor, or a ledger, says of itself."""
     dashboard = load(path)
     choices = {item["name"]: item for item in dashboard["templating"]["list"] if item["type"] == "query"}
     for name in FILTERS:
         assert (choices[name]["includeAll"], choices[name]["multi"], choices[name]["allValue"]) == (True, True, ".*")
     for query in queries(path):
+        if "agent_outcomes_ledger_" in query.expression:
+            continue
         selectors = re.findall(r"agent_\w+\{([^}]*)\}", query.expression) or [query.expression]
         own = "agent_outcomes_processor" in query.expression
         for selector in selectors:
@@ -322,7 +340,7 @@ def test_an_event_leads_to_its_trace() -> None:
     values = {"traces": "jaeger-1", "__from": "1", "__to": "2"}
     changes = [item for path in DASHBOARD_FILES for found in _every(load(path), "properties") for item in found]
     found = [item["value"] for item in changes if item["id"] == "links"]
-    assert len(found) == len(("outcomes", "explorer"))
+    assert len(found) == len(("outcomes", "verdicts", "explorer"))
     for trace, events in found:
         address = expand(trace["url"].replace("${__value.raw}", "ab"), values)
         asked = parse_qs(urlsplit(address).query)

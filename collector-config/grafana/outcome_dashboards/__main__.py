@@ -13,7 +13,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from outcome_dashboards import alerts, explorer, outcomes, reliability, roi
+from outcome_dashboards import alerts, explorer, outcomes, reliability, roi, verdicts
 from outcome_dashboards.event_table import EXPLORER_UID
 from outcome_dashboards.variables import currencies, filters, sources
 
@@ -50,6 +50,13 @@ def build_all() -> dict[str, str]:
             "How runs end, what ended them, whether a retry could help, and whether the figures can be trusted.",
             filters(),
             reliability.panels(),
+        ),
+        "dashboards/verdicts.json": _build(
+            "agent-outcomes-verdicts",
+            "Verdicts: what came after the run?",
+            "Late verdicts, corrections and costs, what still waits for one, and whether the ledger delivers.",
+            filters(),
+            verdicts.panels(),
         ),
         "dashboards/explorer.json": _build(
             EXPLORER_UID,

@@ -23,6 +23,7 @@ from outcome_dashboards.promql import (
     total,
 )
 from outcome_dashboards.reliability import DROPPED, LOST
+from outcome_dashboards.verdicts import ACCEPTED, DEAD, OLDEST
 
 # Alert rules cannot take their data source from a variable.
 METRICS_UID: Final = "prometheus"
@@ -33,13 +34,15 @@ DAY: Final = "1d"
 RUNS_MIN: Final = 20
 # One `$`: Grafana fills in variables everywhere in a provisioning file but in annotations, where `$$` would stay.
 NAME: Final = f"{{{{ $labels.{AGENT} }}}}"
+# Prometheus's own label for `service.instance.id`, which is the ledger's id.
+LEDGER: Final = "instance"
 MET: Final = f'{SUCCESS}="true"'
 HEADER: Final = """\
 # Alert rules that Grafana evaluates itself. Written by `python -m outcome_dashboards`; edits here are lost.
 #
 # Who needs it: people with Grafana and no alerting of their own. Where Prometheus has its own rules, leave these out:
 #   every alert would come twice. The data source must have the uid `prometheus`: a rule cannot take it from a variable.
-# What it costs: six small queries a minute.
+# What it costs: nine small queries a minute.
 """
 
 
@@ -119,6 +122,38 @@ def alerts() -> list[Alert]:
             "0s",
             "The outcome processor dropped events or amounts within 15 min, so figures are too low.",
             "agent-outcomes-reliability",
+        ),
+        Alert(
+            "agent-outcomes-ledger-behind",
+            "A ledger is behind",
+            f"max by ({LEDGER}) ({OLDEST})",
+            "gt",
+            600,
+            "5m",
+            f"The oldest event of ledger {{{{ $labels.{LEDGER} }}}} has waited for more than 10 min to be delivered.",
+            "agent-outcomes-verdicts",
+        ),
+        Alert(
+            "agent-outcomes-ledger-dead-letters",
+            "Outcomes are refused",
+            f"sum by ({LEDGER}) ({DEAD})",
+            "gt",
+            0,
+            "0s",
+            f"A receiver has refused events of ledger {{{{ $labels.{LEDGER} }}}} for good; agent-outcomes ledger "
+            "dead-letters shows its words.",
+            "agent-outcomes-verdicts",
+        ),
+        Alert(
+            "agent-outcomes-ledger-silent",
+            "Nobody delivers a ledger",
+            f"max by ({LEDGER}) (last_over_time({ACCEPTED}[2h] offset 15m)) "
+            f"unless on ({LEDGER}) last_over_time({ACCEPTED}[15m])",
+            "gt",
+            0,
+            "5m",
+            f"Nothing has been heard of ledger {{{{ $labels.{LEDGER} }}}} for 15 min. What it has accepted is kept.",
+            "agent-outcomes-verdicts",
         ),
     ]
 

@@ -31,3 +31,14 @@ def count(stream: str, window: str, *by: str) -> str:
     kept = f" | keep {', '.join(by)}" if by else " | keep service_name"
     grouping = f" by ({', '.join(by)})" if by else ""
     return f"sum{grouping} (count_over_time({stream}{kept} [{window}]))"
+
+
+def amount(stream: str, field: str, window: str, *by: str) -> str:
+    """The sum of a number that events carry per window, per label in `by`."""
+    kept = f"{stream} | keep {', '.join((field, *by))} | unwrap {field}"
+    return f"sum by ({', '.join(by)}) (sum_over_time({kept} [{window}]))"
+
+
+def quantile(stream: str, field: str, window: str, share: float) -> str:
+    """The number that so large a share of the events of a window do not exceed."""
+    return f"quantile_over_time({share}, {stream} | keep {field} | unwrap {field} [{window}]) by ()"

@@ -89,9 +89,11 @@ def buckets(expression: str) -> prometheus.Dataquery:
     return query.format(prometheus_models.PromQueryFormat.HEATMAP)
 
 
-def log_query(expression: str, kind: str = "range", legend: str = "", lines_max: int | None = None) -> loki.Dataquery:
+def log_query(
+    expression: str, kind: str = "range", legend: str = "", lines_max: int | None = None, ref: str = "A"
+) -> loki.Dataquery:
     """A LogQL query; `kind` is range or instant."""
-    query = loki.Dataquery().expr(expression).query_type(kind).ref_id("A").datasource(LOGS)
+    query = loki.Dataquery().expr(expression).query_type(kind).ref_id(ref).datasource(LOGS)
     if legend:
         query.legend_format(legend)
     return query if lines_max is None else query.max_lines(lines_max)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from agent_outcomes import semconv
-from agent_outcomes.semconv import HEALTH_COUNTERS, OUTCOME_COUNTERS
+from agent_outcomes.semconv import HEALTH_COUNTERS, LEDGER_INSTRUMENTS, OUTCOME_COUNTERS
 from tests.integration.backend_stack import DEMO_RUNS, run_demo
 from tests.integration.backends import Prometheus, get_json, wait_until
 from tests.integration.otelcol import CONFIG_FOLDER, PIPELINE, Collector
@@ -34,7 +34,7 @@ WINDOWS: Final = ("1h", "6h", "1d")
 SUM_OF_RUNS: Final = "sum(agent_job_type:agent_runs:growth{})"
 FAILED: Final = ("failure", "timeout", "invalid_output")
 # Labels that others give: Prometheus, a resource, our own label_replace.
-FOREIGN_LABELS: Final = {"deployment_environment_name", "job", "currency"}
+FOREIGN_LABELS: Final = {"deployment_environment_name", "job", "instance", "currency"}
 OVERLAY: Final = """\
 exporters:
   otlp_http/prometheus:
@@ -116,7 +116,8 @@ def test_the_windows_have_the_same_rules() -> None:
 
 def test_metrics_and_labels_are_those_of_the_registry() -> None:
     """Each metric and label that a rule names is one that the package sends, as Prometheus spells it."""
-    instruments = {one.name.replace(".", "_") + "_total": one for one in (*OUTCOME_COUNTERS, *HEALTH_COUNTERS)}
+    counters = (*OUTCOME_COUNTERS, *HEALTH_COUNTERS, *LEDGER_INSTRUMENTS)
+    instruments = {one.name.replace(".", "_") + "_total": one for one in counters}
     labels = {key.replace(".", "_") for one in instruments.values() for key in one.attributes}
     for path in (RULES, ALERTS):
         for rule in (rule for rules in groups(path).values() for rule in rules):

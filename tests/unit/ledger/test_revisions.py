@@ -100,6 +100,7 @@ def test_report_three_days_later() -> None:
     added = {key: value for key, value in event.attributes.items() if first.record.event.attributes.get(key) != value}
     assert added == {
         "agent.outcome.change": "reported",
+        "agent.outcome.delay": (259_200_000_000_000 - run.end_ns) / 1e9,
         "agent.outcome.reason": "7 days",
         "agent.outcome.reported_by": "crm",
         "agent.outcome.success": True,

@@ -20,17 +20,20 @@ from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.model import business_fields
 from agent_outcomes.record.pauses import used_part_of
-from agent_outcomes.record.record import Event, Record, record, word
+from agent_outcomes.record.record import Event, Record, record
 from agent_outcomes.run.model import Cost, CostPart, Run
 from agent_outcomes.semconv import AGENT_OUTCOME_COST_METRIC, AGENT_RUN_COST, Change, CostSource, ProblemKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.policy import Policy
     from agent_outcomes.ledger.book.reports import LateCost, LateReport
     from agent_outcomes.outcome.model import Outcome
     from agent_outcomes.record.record import AttributeValue
 
+_NS: Final = 1_000_000_000
 _COSTS: Final = (AGENT_RUN_COST, AGENT_OUTCOME_COST_METRIC)
 
 
@@ -126,7 +129,13 @@ def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewR
     alone = record(_with_cost(run, Cost((part,))), outcome)
     postings = tuple(posting for posting in alone.postings if posting[0] in _COSTS)
     said = _Said(reported_at_ns, cost.reporter.name or None, cost.reason)
-    made = Record(_told(whole.event, said, Change.COST), postings, None, whole.duration_labels)
+    added: dict[str, AttributeValue] = {
+        semconv.AGENT_COST_KIND: cost.kind.value,
+        semconv.AGENT_COST_CURRENCY: cost.currency,
+        semconv.AGENT_COST_AMOUNT: float(cost.amount),
+        semconv.AGENT_OUTCOME_CHANGE: Change.COST.value,
+    }
+    made = Record(_told(whole.event, run, said, added), postings, None, whole.duration_labels)
     return _new(Content(run, outcome, revision, Change.COST, *said, postings), made, standing.digest)
 
 
@@ -142,7 +151,7 @@ def _judged(
     run, revision = standing.run, standing.revision + 1
     outcome = fitted(run, wanted)
     made = record(run, outcome, revision, previous=standing.outcome, reported_at_ns=said.at_ns)
-    told = Record(_told(made.event, said), made.postings, None, made.duration_labels)
+    told = Record(_told(made.event, run, said), made.postings, None, made.duration_labels)
     return _new(Content(run, outcome, revision, ruling, *said, made.postings), told, standing.digest)
 
 
@@ -166,12 +175,16 @@ def _new(stored: Content, made: Record, previous: bytes | None) -> NewRevision:
     return NewRevision(stored.revision, stored.change, stored.run, stored.outcome, made, content, digest)
 
 
-def _told(event: Event, said: _Said, change: Change | None = None) -> Event:
-    """The event with who reported and why at its begin: over its limits a log record loses what comes first."""
+def _told(event: Event, run: Run, said: _Said, added: Mapping[str, AttributeValue] | None = None) -> Event:
+    """The event with who reported, why and how late at its begin: over its limits a log record loses what comes first.
+
+    `added` is what a late cost has added.
+    """
     told: dict[str, AttributeValue | None] = {
         semconv.AGENT_OUTCOME_REASON: said.reason,
         semconv.AGENT_OUTCOME_REPORTED_BY: said.reported_by,
-        semconv.AGENT_OUTCOME_CHANGE: word(change),
+        semconv.AGENT_OUTCOME_DELAY: max(0, said.at_ns - run.end_ns) / _NS,
+        **(added or {}),
     }
     attributes = {key: value for key, value in told.items() if value is not None} | event.attributes
     return Event(
