@@ -123,18 +123,18 @@ def _read_seal(row: Row[Any]) -> Seal:
     return Seal(row.first_revision, row.last_revision, row.revisions, bytes(row.digest), row.sealed_ns)
 
 
-def _since(after: int, until: int | None = None) -> Select[tuple[int, bytes]]:
+def _since(after: int, until: int | None = None) -> Select[*tuple[Any, ...]]:
     query = select(_REVISIONS.id, _REVISIONS.digest).where(_REVISIONS.id > after).order_by(_REVISIONS.id)
     return query if until is None else query.where(_REVISIONS.id <= until)
 
 
-def _digests(connection: Connection, query: Select[tuple[int, bytes]], found: list[int]) -> Iterator[bytes]:
+def _digests(connection: Connection, query: Select[*tuple[Any, ...]], found: list[int]) -> Iterator[bytes]:
     for row in _streamed(connection, query):
         found.append(row.id)
         yield bytes(row.digest)
 
 
-def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+def _streamed(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Row[Any]]:
     return iter(connection.execute(query, execution_options={"yield_per": PROGRESS_ROWS}))
 
 

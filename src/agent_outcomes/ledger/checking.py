@@ -87,13 +87,14 @@ class Ledgered:
         """Check a revision or a pause; its content, if that was not pruned. Raises `DiffersError`."""
         try:
             posted = read_posted(bytes(row.posted))
-            content = None if row.content is None else read_content(bytes(row.content))
+            stored = b"" if row.content is None else bytes(row.content)
+            content = None if row.content is None else read_content(stored)
         except ContentError as error:
             differ(where, f"its content cannot be read: {error}")
         except (ValueError, TypeError):
             differ(where, "what it posted cannot be read")
         if content is not None:
-            if revision_digest(bytes(row.content), previous) != bytes(row.digest):
+            if revision_digest(stored, previous) != bytes(row.digest):
                 differ(where, "its content, or the revision before it, is not what its digest says")
             self._check_totals(where, posted.totals, content.postings)
             self._check_duration(where, posted.durations, content)
