@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.cases import SPAN_BENCHES, batch_case, no_op_case, outcome_case
+from tests.bench.delivery import compare_delivery
 from tests.bench.emission import counters_case, prepare_settlement, raw_calls_case, sink_case
 from tests.bench.imports import compare_imports
 from tests.bench.otlp import compare_pipelines
@@ -17,7 +18,7 @@ from tests.bench.report import add_options, print_comparison, print_heading
 if TYPE_CHECKING:
     from tests.bench.paired import Comparison
 
-CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline")
+CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline", "delivery")
 ROUNDS: Final = 60
 # A round of these takes a process each, or thousands of spans.
 LONG_ROUNDS: Final = 3
@@ -46,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.bench",
         description="Paired benchmarks: each ratio is the median over rounds in which base and contenders took turns. "
         f"A/A is the base against itself. Off by more than {NOISE_MAX}, the machine is too busy to tell: the "
-        "comparison is repeated, and in the end marked noisy. Pipeline and import take a third of the rounds. "
-        "For figures that a busy machine does not change, see `make gate`.",
+        "comparison is repeated, and in the end marked noisy. Pipeline, import and delivery take a third of the "
+        "rounds. For figures that a busy machine does not change, see `make gate`.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,11 +79,21 @@ def _show_pipeline(rounds: int) -> None:
     print_comparison("pipeline: agent traces by OTLP/HTTP", "without; per trace of 20 spans", comparison)
 
 
+def _show_delivery(rounds: int) -> None:
+    comparison = compare_delivery("a ledger's delivery", _long(rounds))
+    print_comparison("delivery: one event by OTLP/HTTP", "SDK: encoded and exported", comparison)
+
+
 def _long(rounds: int) -> int:
     return max(2, rounds // LONG_ROUNDS)
 
 
-_SHOW: Final = {"emission": _show_emission, "import": _show_imports, "pipeline": _show_pipeline}
+_SHOW: Final = {
+    "emission": _show_emission,
+    "import": _show_imports,
+    "pipeline": _show_pipeline,
+    "delivery": _show_delivery,
+}
 
 if __name__ == "__main__":
     main()

@@ -39,7 +39,7 @@ TRACES_PER_FLUSH = 50
 
 def compare_pipelines(contender: str, rounds: int) -> Comparison:
     """The pipeline with our processor against the same without it, all that was recorded having been sent."""
-    with _loopback_sink() as endpoint:
+    with loopback_endpoint() as endpoint:
         return compare(
             lambda: _pipeline_case(endpoint, with_outcomes=False),
             {contender: lambda: _pipeline_case(endpoint, with_outcomes=True)},
@@ -70,7 +70,7 @@ def _pipeline_case(endpoint: str, *, with_outcomes: bool) -> Case:
 
 
 @contextmanager
-def _loopback_sink() -> Iterator[str]:
+def loopback_endpoint() -> Iterator[str]:
     """The endpoint of a sink in a process of its own."""
     os.environ["NO_PROXY"] = "127.0.0.1"
     command = [sys.executable, "-m", "tests.bench.loopback_sink"]

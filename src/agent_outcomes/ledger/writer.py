@@ -74,14 +74,22 @@ class LedgerWriter:
     """Commits acceptances to the store that `open_store` gives, by a thread of its own that is started at once.
 
     With `sync` a run's thread waits for the commit; else a commit follows within 50 ms. `open_store` is called on the
-    writer's thread, again after each failure and in a forked child. What is left at exit goes to `spool`, whose files
-    are read as soon as the store is open.
+    writer's thread, again after each failure and in a forked child; so is `on_committed`, after each commit. What is
+    left at exit goes to `spool`, whose files are read as soon as the store is open.
     """
 
-    def __init__(self, open_store: Callable[[], Store], spool: Spool, *, sync: bool = True) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        spool: Spool,
+        *,
+        sync: bool = True,
+        on_committed: Callable[[], None] | None = None,
+    ) -> None:
         self._open_store = open_store
         self._spool = spool
         self._sync = sync
+        self._on_committed = on_committed
         self._is_shut_down = False
         self._guard = Guard(self._failed, is_theirs_in_given)
         self._restart()
@@ -200,9 +208,11 @@ class LedgerWriter:
             # A failure of ours, which is said; the pause before the next try comes all the same.
             with self._guard:
                 self._take_wake(books, committing.pause_s())
-                if committing.work_off() or len(books.waiting) <= IN_MEMORY_MAX:
-                    continue
-                self._spool_down_to(IN_MEMORY_MAX)
+                if committing.work_off():
+                    if self._on_committed is not None:
+                        self._on_committed()
+                elif len(books.waiting) > IN_MEMORY_MAX:
+                    self._spool_down_to(IN_MEMORY_MAX)
         with self._guard:
             committing.work_off()
 

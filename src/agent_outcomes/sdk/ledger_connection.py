@@ -79,7 +79,12 @@ class LedgerConnection:
         targets = read_delivery_targets(os.environ)
         self.deliverer = Deliverer(self.open_store, targets) if settings.ledger_deliver else None
         self._refuse_unusable()
-        self.writer = LedgerWriter(self._opened, Spool(spool_folder(location)), sync=settings.ledger_sync)
+        self.writer = LedgerWriter(
+            self._opened,
+            Spool(spool_folder(location)),
+            sync=settings.ledger_sync,
+            on_committed=None if self.deliverer is None else self.deliverer.wake,
+        )
         if self.deliverer is not None:
             self.deliverer.start()
 

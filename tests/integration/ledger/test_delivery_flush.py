@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from agent_outcomes import semconv
+from agent_outcomes.ledger.delivery import deliverer as deliverer_module
+from agent_outcomes.ledger.delivery import rounds
 from agent_outcomes.ledger.delivery.deliverer import SHUTDOWN_S, Deliverer
 from agent_outcomes.ledger.delivery.targets import read_delivery_targets
+from agent_outcomes.ledger.spool import Spool
+from agent_outcomes.ledger.writer import LedgerWriter
 from agent_outcomes.settings import SettingsError
 from tests.integration.backends import wait_until
 from tests.integration.ledger.accepted import acceptance
 from tests.integration.ledger.deliveries import opened
 from tests.integration.ledger.receiver import TAKEN, Receiver, turned_down
+from tests.integration.otlp_sink import GRPC, OtlpSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +105,21 @@ def test_flush_is_false_while_the_receiver_is_away(tmp_path: Path) -> None:
         receiver.come_back()
         assert deliverer.flush(5.0)
         assert len(receiver.seen.uids()) == 10
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOL, GRPC])
+def test_either_protocol(tmp_path: Path, protocol: str) -> None:
+    """Events and totals arrive by HTTP and by gRPC alike, with the resource and the scope that they have."""
+    with opened(tmp_path) as store, OtlpSink(protocol) as sink:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+        with deliverer_of(store, environ) as deliverer:
+            accept(store, 0, 20)
+            assert deliverer.flush(10.0)
+            found = sink.received.events()
+            assert len(found) == 20
+            assert all(resource["service.name"] == "shop" for resource, _ in found)
+            assert sum(value for _, value, _ in sink.received.points(semconv.AGENT_RUNS.name)) == 20
+            assert deliverer.shutdown()
 
 
 @pytest.mark.parametrize("signal", ["logs", "metrics"])
@@ -199,6 +219,18 @@ def test_a_forked_child_delivers_its_own(tmp_path: Path) -> None:
         taken = receiver.seen.uids()
         assert len(taken) == receiver.seen.total(semconv.AGENT_RUNS.name) == 30
         assert set(taken.values()) == {1}
+
+
+def test_what_is_committed_here_wakes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events of its own process it does not have to look for, so that they are on their way at once."""
+    monkeypatch.setattr(rounds, "POLL_S", 60.0)
+    monkeypatch.setattr(deliverer_module, "POLL_S", 60.0)
+    with opened(tmp_path) as store, Receiver() as receiver, deliverer_of(store, receiver.environ) as deliverer:
+        writer = LedgerWriter(lambda: store, Spool(tmp_path / "spool"), on_committed=deliverer.wake)
+        for number in range(3):
+            assert writer.accept(acceptance(number))
+            wait_until(lambda number=number: len(receiver.seen.uids()) == number + 1, 10.0)  # type: ignore[misc]
+        writer.shutdown(2.0)
 
 
 def test_unusable_variables_are_named() -> None:

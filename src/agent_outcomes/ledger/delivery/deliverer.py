@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.store import Store
 
 SHUTDOWN_S: Final = 5.0
-GATHER_S: Final = 0.25
+GATHER_S: Final = 0.5
 """How long events gather after one has woken the thread, so that many go in one request."""
 _ANSWER_S: Final = 0.05
 _CLOSING_S: Final = 0.5
