@@ -27,7 +27,7 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.pauses import STEP_MARK
-from agent_outcomes.run.tally import COUNT_MAX
+from agent_outcomes.run.tally import COUNT_MAX, USAGE_MISSING
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
@@ -152,6 +152,8 @@ class Plan:
         attributes = dict(zip(self.keys, leaf[_ROW], strict=True))
         tally = read_usage(attributes, self.role)
         if self.is_call and tally is not None:
+            # A call that failed is no leaf.
+            tally.note_missing()
             start_ns, end_ns = [time if type(time) is int else None for time in leaf[_SCOPE + 1 :]]
             attributes.update(self.mark)
             note_call(tally, attributes, self.role, scope=leaf[_SCOPE], start_ns=start_ns, end_ns=end_ns)
@@ -251,7 +253,10 @@ class Plan:
     def _add_calls(self, tally: Tally, leaves: list[Leaf], ids: set[str]) -> None:
         tally.model_calls += len(leaves)
         tally.unpriced += len(leaves) if self.cost is None else 0
-        tally.silent += 0 if self.says_tokens else len(leaves)
+        if not self.says_tokens:
+            tally.silent += len(leaves)
+            if self.cost is None:
+                tally.note((USAGE_MISSING,))
         if self.embeds:
             tally.embeddings += len(leaves)
             tally.embedded += sum([leaf[_ROW][index] for leaf in leaves for d, index in self.tokens if d == INPUT])

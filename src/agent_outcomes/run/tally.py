@@ -45,6 +45,9 @@ _ZERO: Final = Decimal(0)
 
 K = TypeVar("K", bound=Hashable)
 
+USAGE_MISSING: Final = Problem(ProblemKind.USAGE_MISSING)
+"""Of a model call that was made and reports nothing; one that failed may have used nothing."""
+
 
 class Tally:
     """Usage of a span and everything below it; mutable, owned by one open span at a time.
@@ -109,6 +112,11 @@ class Tally:
         for problem in problems:
             if len(self.problems) < TALLY_PROBLEMS_MAX:
                 self.problems[problem] = None
+
+    def note_missing(self) -> None:
+        """List that a call which went well says nothing of what it has used, unless something lists why."""
+        if self.silent and self.unpriced and self.problems is None:
+            self.note((USAGE_MISSING,))
 
     def add(self, other: Tally) -> None:
         """Add what a sibling reported; a call that both tell of counts once."""
@@ -205,6 +213,9 @@ class Tally:
 def problems_of(tally: Tally) -> list[Problem]:
     """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
     problems = [*tally.problems] if tally.problems else []
+    if USAGE_MISSING in problems and (tally.silent <= 0 or tally.unpriced <= 0):
+        # Another span of the same call, or a total above it, has what was missing.
+        problems.remove(USAGE_MISSING)
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):
@@ -275,6 +286,7 @@ _LOST_COST: Final = frozenset(
         ProblemKind.MARKS_OVERWRITTEN,
         ProblemKind.NEGATIVE_COST,
         ProblemKind.TEXT_TRUNCATED,
+        ProblemKind.USAGE_MISMATCH,
     },
 )
 

@@ -201,6 +201,8 @@ def own_usage(
         tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
     if is_call and tally is not None:
         tally.note((Problem(ProblemKind.MARKS_OVERWRITTEN),))
+    if tally is not None and not span.has_failed:
+        tally.note_missing()
     if price_of is not None and tally is not None and tally.unpriced:
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:

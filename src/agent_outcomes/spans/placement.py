@@ -235,6 +235,9 @@ class Placement:
         gathered = candidate.gathered
         gathered.stated = None
         item = passed_on(gathered, candidate.own)
+        if candidate.likeness is Likeness.BY_MARK and item.has_figures:
+            # Of an agent that can be no run any more: counted by one further up, or by none.
+            item.has_late = True
         is_metered = candidate.own is not None and candidate.own.parts is not None
         moved = CLOSED
         while moved is CLOSED:

@@ -192,6 +192,7 @@ def _call(
 ) -> Tally:
     tally = read_usage(attributes, role)
     assert tally is not None
+    tally.note_missing()
     note_call(tally, attributes, role, scope=scope, start_ns=start_ns, end_ns=end_ns)
     return tally
 

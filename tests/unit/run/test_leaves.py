@@ -66,6 +66,7 @@ def both(rows: list[dict[str, Any]]) -> tuple[tuple[Any, ...] | None, tuple[Any,
     for row in rows:
         own = read_usage(row, role)
         assert own is not None
+        own.note_missing()
         note_call(own, row, role, scope="app", start_ns=1, end_ns=2)
         one_by_one.add(own)
     if plan is None:
