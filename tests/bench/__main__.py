@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tests.bench.cases import SPAN_BENCHES, batch_case, no_op_case, outcome_case
 from tests.bench.emission import counters_case, prepare_settlement, raw_calls_case, sink_case
 from tests.bench.imports import compare_imports
+from tests.bench.ledger import show_groups, show_sizes
 from tests.bench.otlp import compare_pipelines
 from tests.bench.paired import NOISE_MAX, compare
 from tests.bench.report import add_options, print_comparison, print_heading
@@ -17,7 +18,7 @@ from tests.bench.report import add_options, print_comparison, print_heading
 if TYPE_CHECKING:
     from tests.bench.paired import Comparison
 
-CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline")
+CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline", "ledger", "sizes")
 ROUNDS: Final = 60
 # A round of these takes a process each, or thousands of spans.
 LONG_ROUNDS: Final = 3
@@ -27,6 +28,7 @@ EXAMPLES: Final = """examples:
   python -m tests.bench                                    everything; minutes
   python -m tests.bench --rounds 10 --only plain,model     a first look
   python -m tests.bench --only pipeline                    what a user pays
+  python -m tests.bench --only ledger,sizes                a ledger; 2 GB in the temporary folder, minutes
 """
 
 
@@ -78,11 +80,21 @@ def _show_pipeline(rounds: int) -> None:
     print_comparison("pipeline: agent traces by OTLP/HTTP", "without; per trace of 20 spans", comparison)
 
 
+def _show_sizes(_: int) -> None:
+    show_sizes()
+
+
 def _long(rounds: int) -> int:
     return max(2, rounds // LONG_ROUNDS)
 
 
-_SHOW: Final = {"emission": _show_emission, "import": _show_imports, "pipeline": _show_pipeline}
+_SHOW: Final = {
+    "emission": _show_emission,
+    "import": _show_imports,
+    "pipeline": _show_pipeline,
+    "ledger": show_groups,
+    "sizes": _show_sizes,
+}
 
 if __name__ == "__main__":
     main()
