@@ -27,7 +27,6 @@ from tests.acceptances import pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_outcomes.ledger.book.reading import NamedRun
     from agent_outcomes.ledger.rows import RunHistory
 
 COST: Final = Decimal("0.10")
@@ -38,12 +37,12 @@ THREADS: Final = 4
 
 def actions(store: Store, subject: int) -> list[Callable[[], object]]:
     """What every client does about a subject, any number of times."""
-    named: NamedRun = {"run_id": f"subject-{subject}"}
-    report = read_report(**named, success=subject % 2 == 0, idempotency_key=f"report-{subject}")
-    keyed = read_cost(**named, amount=COST, currency="USD", idempotency_key=f"cost-{subject}")
-    plain = read_cost(**named, amount=COST, currency="USD", kind="human")
+    run_id = f"subject-{subject}"
+    report = read_report(run_id=run_id, success=subject % 2 == 0, idempotency_key=f"report-{subject}")
+    keyed = read_cost(run_id=run_id, amount=COST, currency="USD", idempotency_key=f"cost-{subject}")
+    plain = read_cost(run_id=run_id, amount=COST, currency="USD", kind="human")
     return [
-        lambda: store.accept([pending(subject, run_id=named["run_id"])]),
+        lambda: store.accept([pending(subject, run_id=run_id)]),
         lambda: store.report(report, now_ns=time.time_ns()),
         lambda: store.add_cost(keyed, now_ns=time.time_ns()),
         lambda: store.add_cost(plain, now_ns=time.time_ns()),

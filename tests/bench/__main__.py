@@ -11,6 +11,7 @@ from tests.bench.cases import SPAN_BENCHES, batch_case, no_op_case, outcome_case
 from tests.bench.delivery import compare_delivery
 from tests.bench.emission import counters_case, prepare_settlement, raw_calls_case, sink_case
 from tests.bench.imports import compare_imports
+from tests.bench.ledger import show_groups, show_sizes
 from tests.bench.otlp import compare_pipelines
 from tests.bench.paired import NOISE_MAX, compare
 from tests.bench.report import add_options, print_comparison, print_heading
@@ -18,7 +19,7 @@ from tests.bench.report import add_options, print_comparison, print_heading
 if TYPE_CHECKING:
     from tests.bench.paired import Comparison
 
-CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline", "delivery")
+CASES: Final = (*SPAN_BENCHES, "emission", "import", "pipeline", "delivery", "ledger", "sizes")
 ROUNDS: Final = 60
 # A round of these takes a process each, or thousands of spans.
 LONG_ROUNDS: Final = 3
@@ -28,6 +29,7 @@ EXAMPLES: Final = """examples:
   python -m tests.bench                                    everything; minutes
   python -m tests.bench --rounds 10 --only plain,model     a first look
   python -m tests.bench --only pipeline                    what a user pays
+  python -m tests.bench --only ledger,sizes                a ledger; 2 GB in the temporary folder, minutes
 """
 
 
@@ -84,6 +86,10 @@ def _show_delivery(rounds: int) -> None:
     print_comparison("delivery: one event by OTLP/HTTP", "SDK: encoded and exported", comparison)
 
 
+def _show_sizes(_: int) -> None:
+    show_sizes()
+
+
 def _long(rounds: int) -> int:
     return max(2, rounds // LONG_ROUNDS)
 
@@ -93,6 +99,8 @@ _SHOW: Final = {
     "import": _show_imports,
     "pipeline": _show_pipeline,
     "delivery": _show_delivery,
+    "ledger": show_groups,
+    "sizes": _show_sizes,
 }
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from agent_outcomes.ledger.book.content import ContentError
 from agent_outcomes.ledger.location import Engine, LedgerError, LedgerUnavailable
 from agent_outcomes.printable import printable
 
@@ -90,6 +91,8 @@ def meaning_of(error: BaseException) -> Meaning:
 def _of_connecting(error: BaseException) -> Meaning:
     """An error before there was a session carries no SQLSTATE, only libpq's words in English."""
     words = str(error)
+    if words.startswith(("invalid", "forbidden", "missing", "extra")):
+        return Meaning("its URL cannot be read; write special characters of user and password as %XX")
     for part, state in (
         ("password", "28P01"),
         ("does not exist", "3D000"),
@@ -113,6 +116,9 @@ def told_of(location: Location) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise error_of(location, meaning_of(error)) from None
+    except ContentError as error:
+        what = f"{error}, as if something else had written them; ledger verify names the first difference"
+        raise error_of(location, Meaning(what)) from None
     except (sqlite3.Error, OSError) as error:
         raise error_of(location, meaning_of(error) if isinstance(error, sqlite3.Error) else _of_system(error)) from None
 

@@ -15,12 +15,23 @@ from agent_outcomes.ledger.location import Engine, LedgerError
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import sqlalchemy
 
     from agent_outcomes.ledger.location import Location
 
 BUSY_TIMEOUT_S: Final = 5.0
-CONNECT_TIMEOUT_S: Final = 5
+# A server that is gone without a word, behind a network that drops packets, is noticed within half a minute.
+_CONNECTION: Final[Mapping[str, Any]] = {
+    "application_name": "agent-outcomes",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""What holds unless the URL says otherwise."""
 READS_ONLY: Final = {"ledger_reads_only": True}
 """Execution options of a connection whose transactions write nothing: on SQLite they wait for nobody."""
 _CACHE_KIB: Final = 65_536
@@ -105,6 +116,7 @@ def _queue_pool() -> type[sqlalchemy.pool.Pool]:
 def _postgresql(location: Location) -> sqlalchemy.Engine:
     try:
         import psycopg  # noqa: PLC0415 - only who has the extra has the driver
+        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
     except ImportError:
         message = (
             f"ledger {location}: the driver for PostgreSQL is missing; pip install 'otel-agent-outcomes[postgresql]'"
@@ -112,7 +124,7 @@ def _postgresql(location: Location) -> sqlalchemy.Engine:
         raise LedgerError(message) from None
 
     def connect() -> Any:
-        return psycopg.connect(location.url, connect_timeout=CONNECT_TIMEOUT_S, application_name="agent-outcomes")
+        return psycopg.connect(**{**_CONNECTION, **conninfo_to_dict(location.url)})
 
     # By position, so that many rows go to the driver as plain tuples.
     return create_engine(

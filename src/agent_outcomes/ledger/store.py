@@ -86,9 +86,7 @@ class Store:
         self.database = database
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self.policy, self._limits, self._forms = database.write(
-            lambda connection: _settled(connection, policy, limits, forms)
-        )
+        self.policy, self._limits, self._forms = _settle(database, _given(policy, limits, forms))
         self._prepare()
 
     @classmethod
@@ -129,7 +127,7 @@ class Store:
     ) -> None:
         """Keep another policy, other limits or forms in the ledger; what was recorded before stays as it is."""
         with self._writing():
-            settled = self.database.write(lambda connection: _settled(connection, policy, limits, forms))
+            settled = _settle(self.database, _given(policy, limits, forms))
             if settled != (self.policy, self._limits, self._forms):
                 self.policy, self._limits, self._forms = settled
                 self._prepare()
@@ -236,8 +234,6 @@ class Store:
                 answer = self._write(
                     lambda connection: self._reporting.take(connection, report, now_ns, hold_ns), alone=True
                 )
-        except LedgerUnavailable as error:
-            raise unavailable(str(error)) from None
         except LedgerError as error:
             raise unavailable(str(error)) from None
         assert answer is not None  # `take` gives one where it is told how long to hold
@@ -291,21 +287,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _settled(
-    connection: Connection, policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms | None
-) -> tuple[Policy, LedgerLimits, LaterForms]:
-    """Policy, limits and forms in force: as given, and then kept, else as kept, else the defaults."""
-    meta = schema.meta.c
-    kept: dict[str, str] = {row.name: row.value for row in connection.execute(select(meta.name, meta.value))}
+def _given(policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms | None) -> dict[str, str]:
+    """What is given, as it is kept."""
     given = {} if limits is None else {name: str(value) for name, value in limits._asdict().items()}
     given |= {} if forms is None else {name: str(int(is_on)) for name, is_on in forms._asdict().items()}
-    if policy is not None:
-        given[_POLICY] = policy.value
-    for name, value in given.items():
-        if name not in kept:
-            connection.execute(schema.meta.insert().values(name=name, value=value))
-        elif kept[name] != value:
-            connection.execute(schema.meta.update().where(meta.name == name).values(value=value))
+    return given if policy is None else {**given, _POLICY: policy.value}
+
+
+def _settle(database: Database, given: Mapping[str, str]) -> tuple[Policy, LedgerLimits, LaterForms]:
+    """Policy, limits and forms in force: as given, and then kept, else as kept, else the defaults."""
+    with database.reading() as connection:
+        kept = _kept(connection)
+    # Who only reads needs no right to write, and waits for nobody who does.
+    if not given.items() <= kept.items():
+        database.write(lambda connection: _keep(connection, given))
     in_force = {**kept, **given}
     defaults: dict[str, int] = LedgerLimits()._asdict()
     return (
@@ -313,3 +308,16 @@ def _settled(
         LedgerLimits(**{name: int(in_force.get(name) or default) for name, default in defaults.items()}),
         LaterForms(*(in_force.get(name) == "1" for name in LaterForms._fields)),
     )
+
+
+def _kept(connection: Connection) -> dict[str, str]:
+    return {row.name: row.value for row in connection.execute(select(schema.meta.c.name, schema.meta.c.value))}
+
+
+def _keep(connection: Connection, given: Mapping[str, str]) -> None:
+    kept, meta = _kept(connection), schema.meta
+    for name, value in given.items():
+        if name not in kept:
+            connection.execute(meta.insert().values(name=name, value=value))
+        elif kept[name] != value:
+            connection.execute(meta.update().where(meta.c.name == name).values(value=value))

@@ -15,6 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from agent_outcomes.ledger.book.policy import Policy
+from agent_outcomes.ledger.book.reading import read_report
+from agent_outcomes.ledger.book.refusals import ReportRefused
+from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
 from agent_outcomes.ledger.opening import open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
@@ -259,6 +263,40 @@ def test_servers_that_cannot_be_used(postgresql_server: PostgresqlServer, postgr
     assert isinstance(refused, LedgerUnavailable)
     postgresql_server.execute("CREATE TABLE runs (id int)", name)
     unusable(postgresql, "tables of another program; give the ledger a database of its own")
+
+
+@pytest.mark.parametrize("rest", ["u:geheim%zz@127.0.0.1/db", "u:geheim%00@127.0.0.1/db", "u:p@127.0.0.1/db?geheim=1"])
+def test_server_urls_that_libpq_cannot_read(rest: str) -> None:
+    """What libpq does not take is told without what it may hold."""
+    with pytest.raises(LedgerError, match="its URL cannot be read; write special characters") as raised:
+        Store.open(read_location(f"postgresql://{rest}"))
+    assert "geheim" not in str(raised.value)
+
+
+def test_content_that_something_else_has_written(ledger_url: str) -> None:
+    """Changed bytes are named as such, to who reads them and to who reports on them, and nothing is stored."""
+    store = Store.open(read_location(ledger_url))
+    store.accept([pending(1, run_id="r")])
+    store.database.write(lambda connection: connection.execute(text("UPDATE revisions SET content = digest")))
+    with pytest.raises(LedgerError, match=r"not the content of a revision.*ledger verify"):
+        store.run(RunReference(run_id="r"))
+    with pytest.raises(ReportRefused, match=r"not the content of a revision.*ledger verify"):
+        store.report(read_report(run_id="r", success=True), now_ns=1)
+    assert store.status().accepted == 1
+    store.close()
+
+
+def test_reading_needs_no_right_to_write(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens a ledger that is there, and says nothing new of it, waits for no writer."""
+    location = read_location(ledger_url)
+    Store.open(location, policy=Policy.LATEST).close()
+    monkeypatch.setattr("agent_outcomes.ledger.opening.BUSY_TIMEOUT_S", 0.05)
+    engine = open_engine(location)
+    with engine.begin():
+        store = Store.open(location, policy=Policy.LATEST)
+        assert store.status().runs == 0
+        store.close()
+    engine.dispose()
 
 
 def test_server_without_rights(postgresql_server: PostgresqlServer, postgresql: str) -> None:
