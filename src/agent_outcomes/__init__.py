@@ -27,7 +27,6 @@ from agent_outcomes.instrumentation.install import install
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.keywords import Stated
 from agent_outcomes.outcome.model import Outcome
-from agent_outcomes.run.pricing import ModelCall, Prices
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import OutcomeSampler
 from agent_outcomes.sdk.span_reader import IsRun
@@ -37,6 +36,7 @@ from agent_outcomes.settings import SettingsArguments, SettingsError
 if TYPE_CHECKING:
     from agent_outcomes.api.report import report_cost, report_outcome
     from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState
+    from agent_outcomes.run.pricing import ModelCall, Prices
 
 __all__ = [
     "ActiveRun",
@@ -73,8 +73,10 @@ __all__ = [
     "set_outcome",
 ]
 
-# Only who has a ledger needs them.
-_OF_LEDGER = {
+# Only who has prices, or a ledger, needs them.
+_ON_DEMAND = {
+    "ModelCall": "run.pricing",
+    "Prices": "run.pricing",
     "RefusalCode": "ledger.book.refusals",
     "Report": "ledger.book.refusals",
     "ReportRefused": "ledger.book.refusals",
@@ -86,7 +88,7 @@ _OF_LEDGER = {
 
 def __getattr__(name: str) -> object:
     """What is imported when it is first asked for. Raises `AttributeError` for any other name."""
-    module = _OF_LEDGER.get(name)
+    module = _ON_DEMAND.get(name)
     if module is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -9,8 +9,7 @@ from agent_outcomes.outcome.attribute_reader import NO_LIMITS
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.calls import Call, CallKind, plain_model
 from agent_outcomes.run.conventions import ROLE_KEYS, Role
-from agent_outcomes.run.pricing import MODEL_KEYS, MODEL_NAME_LENGTH_MAX, REQUEST_MODEL_KEYS
-from agent_outcomes.run.usage_keys import INPUT
+from agent_outcomes.run.usage_keys import INPUT, MODEL_KEYS, MODEL_NAME_LENGTH_MAX, REQUEST_MODEL_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

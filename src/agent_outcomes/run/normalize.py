@@ -15,9 +15,9 @@ from agent_outcomes.run.conventions import DEFAULT_NAMES, NAME_PREFIX, is_genera
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
-from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import cost_of, problems_of, totals_of
+from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import CostKind, CostSource, ErrorCategory, ProblemKind, Remedy, Source, Status
 
 if TYPE_CHECKING:

@@ -21,10 +21,13 @@ from agent_outcomes.run.usage_keys import (
     CACHED,
     COUNTED_KEYS,
     INPUT,
+    MODEL_KEYS,
+    MODEL_NAME_LENGTH_MAX,
     OBJECT_KEYS,
     OUTPUT,
     PROVIDER_KEYS,
     REASONING,
+    REQUEST_MODEL_KEYS,
 )
 from agent_outcomes.run.usage_objects import read_object
 from agent_outcomes.semconv import ProblemKind
@@ -37,19 +40,6 @@ if TYPE_CHECKING:
 
 PRICES: Final = "prices"
 """Where a problem with what the prices function returned was found."""
-MODEL_NAME_LENGTH_MAX: Final = 256
-
-# What answered, before what was asked for: an alias such as `gpt-4o` or a deployment may stand for several.
-MODEL_KEYS: Final = (
-    "gen_ai.response.model",
-    "llm.response.model",
-    "llm.model_name",
-    "embedding.model_name",
-    "langfuse.observation.model.name",
-    "ai.response.model",
-    "mlflow.llm.model",
-)
-REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model", "ai.model.id")
 SERVICE_TIER_KEYS: Final = (
     "openai.response.service_tier",
     "gen_ai.openai.response.service_tier",

@@ -195,3 +195,17 @@ COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS f
 USAGE_KEYS: Final = frozenset({*COUNTED_KEYS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
 # Read beside them, where they decide what they mean.
 EVIDENCE_KEYS: Final = frozenset({*PROVIDER_KEYS, AI_SDK_UNCACHED, CACHE_HIT})
+
+MODEL_NAME_LENGTH_MAX: Final = 256
+
+# What answered, before what was asked for: an alias such as `gpt-4o` or a deployment may stand for several.
+MODEL_KEYS: Final = (
+    "gen_ai.response.model",
+    "llm.response.model",
+    "llm.model_name",
+    "embedding.model_name",
+    "langfuse.observation.model.name",
+    "ai.response.model",
+    "mlflow.llm.model",
+)
+REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model", "ai.model.id")

@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from agent_outcomes.foreign_exceptions import Guard, is_theirs, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
-from agent_outcomes.list_prices import prices_of
 from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.evidence import infer
 from agent_outcomes.run.normalize import Below, normalize
@@ -28,7 +27,7 @@ from agent_outcomes.sdk.metrics import BEFORE_COLLECTION
 from agent_outcomes.sdk.mishaps import Mishaps
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
-from agent_outcomes.sdk.setup import finder, guarded, warn_without_global_lock
+from agent_outcomes.sdk.setup import finder, prices_in, warn_without_global_lock
 from agent_outcomes.sdk.sinks import sink_for
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
@@ -118,7 +117,6 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
     ) -> None:
         settings = read_settings(**arguments)
         self._user_is_run = is_run
-        prices = prices_of(settings.prices)
         self._sink = sink_for(
             finder(logger_provider, global_logger_provider),
             finder(meter_provider, global_meter_provider),
@@ -133,7 +131,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             on_wait=self._look_after_waiting,
             on_evicted=lambda: self._mishaps.note_evictions(self._tracker.evicted_count),
             verdict_of=self._verdict_of if is_run is not None else None,
-            price_of=guarded(prices, self._mishaps.count_error) if prices is not None else None,
+            price_of=prices_in(settings, self._mishaps.count_error),
             keeps_handoffs=settings.handoffs,
             keeps_ages=settings.stale_after_s > 0,
         )

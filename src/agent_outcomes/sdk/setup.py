@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_outcomes.run.pricing import ModelCall
+    from agent_outcomes.settings import Settings
     from agent_outcomes.spans.marks import PriceOf
 
 GivenT = TypeVar("GivenT")
@@ -34,8 +35,23 @@ def finder(
     return lambda: provider
 
 
-def guarded(prices: PriceOf, on_error: Callable[[BaseException], None]) -> PriceOf:
-    """The same prices, none where they raise: they must not cost the application its run. `on_error` counts that."""
+def prices_in(settings: Settings, on_error: Callable[[BaseException], None]) -> PriceOf | None:
+    """The prices that the settings name or give; `on_error` counts where they raise.
+
+    Raises `SettingsError` if the package that they name is not installed.
+    """
+    if settings.prices is None:
+        return None
+    # Only who has prices needs these. They are loaded here, as later it would be at the end of a span.
+    import agent_outcomes.run.pricing  # noqa: F401, PLC0415 - as said
+    from agent_outcomes.list_prices import prices_of  # noqa: PLC0415 - as said
+
+    prices = prices_of(settings.prices)
+    return None if prices is None else _guarded(prices, on_error)
+
+
+def _guarded(prices: PriceOf, on_error: Callable[[BaseException], None]) -> PriceOf:
+    """The same prices, none where they raise: they must not cost the application its run."""
 
     def price_of(call: ModelCall) -> object:
         with Guard(partial(failed, call), is_theirs_in_given):

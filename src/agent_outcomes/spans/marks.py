@@ -24,7 +24,6 @@ from agent_outcomes.run.conventions import (
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.parts import habit_of_scope
 from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
-from agent_outcomes.run.pricing import compute_cost
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
@@ -204,6 +203,9 @@ def own_usage(
     if tally is not None and not span.has_failed:
         tally.note_missing()
     if price_of is not None and tally is not None and tally.unpriced:
+        # Loaded with the prices, and only with them.
+        from agent_outcomes.run.pricing import compute_cost  # noqa: PLC0415 - as said
+
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:
         note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)

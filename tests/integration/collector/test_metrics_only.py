@@ -29,7 +29,7 @@ from agent_outcomes.outcome.codes import FINISH_REASON_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KEY_ROLES, KIND_ROLES, UNNAMED
 from agent_outcomes.run.evidence import pause_of
-from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
+from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import ErrorCategory
 from tests.exported import LOCAL, SERVER, Sent, agent
 from tests.integration.backend_stack import DEMO_RUNS, run_demo

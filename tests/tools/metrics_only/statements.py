@@ -13,8 +13,8 @@ from agent_outcomes import semconv
 from agent_outcomes.outcome.model import BUSINESS_SUCCESS_BY_TYPE
 from agent_outcomes.outcome.spellings import TYPE_WORDS
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, NAME_PREFIX, NAME_SUFFIX, UNNAMED
-from agent_outcomes.run.pricing import REQUEST_MODEL_KEYS
 from agent_outcomes.run.scopes import SCOPES
+from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import CostKind, Source, State, TokenType
 from tests.tools.metrics_only.money import COST_PART, TOKENS, cost, currencies, money, tokens
 from tests.tools.metrics_only.ottl import (

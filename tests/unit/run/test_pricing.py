@@ -16,9 +16,6 @@ from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart
 from agent_outcomes.run.pricing import (
-    MODEL_KEYS,
-    MODEL_NAME_LENGTH_MAX,
-    REQUEST_MODEL_KEYS,
     SERVICE_TIER_KEYS,
     SPLIT_KEYS,
     ModelCall,
@@ -26,7 +23,7 @@ from agent_outcomes.run.pricing import (
 )
 from agent_outcomes.run.tally import Tally, cost_of, problems_of
 from agent_outcomes.run.usage import read_usage
-from agent_outcomes.run.usage_keys import PROVIDER_KEYS
+from agent_outcomes.run.usage_keys import MODEL_KEYS, MODEL_NAME_LENGTH_MAX, PROVIDER_KEYS, REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import CostKind, CostSource
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
 
