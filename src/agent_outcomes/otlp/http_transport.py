@@ -11,13 +11,14 @@ import ssl
 import time
 import zlib
 from base64 import b64encode
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
+from urllib3.util.ssl_ import create_urllib3_context
 
 from agent_outcomes._version import __version__
 from agent_outcomes.otlp.answers import (
@@ -58,6 +59,7 @@ _CAUSES: Final[tuple[tuple[type[BaseException], Failure], ...]] = (
     (ConnectionError, Failure.CONNECTION_LOST),
     (http.client.IncompleteRead, Failure.REPLY_CUT),
     (http.client.HTTPException, Failure.UNREADABLE),
+    (urllib3.exceptions.SSLError, Failure.TLS),
     (urllib3.exceptions.ProxyError, Failure.UNREACHABLE),
     (OSError, Failure.UNREACHABLE),
     (HTTPError, Failure.UNREADABLE),
@@ -90,6 +92,7 @@ class HttpTransport:
             redirect=False,
             preload_content=False,
             decode_content=False,
+            enforce_content_length=True,
         )
         is_whole = False
         try:
@@ -159,17 +162,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _manager(target: Target, wire: Wire) -> urllib3.PoolManager:
-    context = _context(target) if target.is_secure else None
+    # Before urllib3 2 what a context says of certificates is overruled by a default of not looking at them.
+    keywords: dict[str, Any] = {}
+    if target.is_secure:
+        keywords = {"ssl_context": _context(target), "cert_reqs": "CERT_REQUIRED"}
     proxy = _proxy_of(target)
     manager: urllib3.PoolManager
     if proxy:
         user = user_and_password(proxy)
         headers = {"proxy-authorization": _basic(*user)} if user else None
-        manager = urllib3.ProxyManager(
-            without_user(proxy), proxy_headers=headers, num_pools=1, maxsize=1, ssl_context=context
-        )
+        manager = urllib3.ProxyManager(without_user(proxy), 1, None, headers, maxsize=1, **keywords)
     else:
-        manager = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=context)
+        manager = urllib3.PoolManager(1, maxsize=1, **keywords)
     manager.pool_classes_by_scheme = dict(timed_pools(wire))
     return manager
 
@@ -177,9 +181,9 @@ def _manager(target: Target, wire: Wire) -> urllib3.PoolManager:
 def _context(target: Target) -> ssl.SSLContext:
     bundle = target.ca_file.value or next((os.environ[name] for name in _BUNDLE_VARIABLES if os.environ.get(name)), "")
     is_folder = os.path.isdir(bundle)  # noqa: PTH112 - the variable holds a text
-    context = ssl.create_default_context(
-        cafile=None if is_folder else bundle or certifi.where(), capath=bundle if is_folder else None
-    )
+    # urllib3's own kind: each of its versions compares names in its own way.
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(None if is_folder else bundle or certifi.where(), bundle if is_folder else None)
     if target.client_certificate_file:
         context.load_cert_chain(target.client_certificate_file, target.client_key_file or None)
     return context

@@ -178,6 +178,20 @@ def tls_receiver(authority: trustme.CA) -> Iterator[HttpReceiver]:
         yield receiver
 
 
+@pytest.mark.parametrize("name", ["elsewhere.example", "127.0.0.9"])
+def test_a_certificate_for_another_name_is_not_trusted(authority: trustme.CA, tmp_path: Path, name: str) -> None:
+    """Of an authority that is trusted, but not for this receiver."""
+    ca = str(tmp_path / "ca.pem")
+    authority.cert_pem.write_to_path(ca)
+    with http_receiver() as receiver:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name).configure_cert(context)
+        receiver._server.socket = context.wrap_socket(receiver._server.socket, server_side=True)
+        answer = client_of(receiver.url.replace("http:", "https:"), CERTIFICATE=ca).send(payload(1), 5)
+        assert (answer.verdict, answer.reason) == (Verdict.MISCONFIGURED, Reason.UNTRUSTED)
+        assert receiver.taken.records() == []
+
+
 def test_mutual_tls(authority: trustme.CA, tls_receiver: HttpReceiver, tmp_path: Path) -> None:
     """With certificate, key and authority it delivers; without either it says what is wrong, and keeps the data."""
     ca, certificate, key = (str(tmp_path / name) for name in ("ca.pem", "client.pem", "client.key"))
