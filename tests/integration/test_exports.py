@@ -35,6 +35,7 @@ ON_DEMAND = (
     "agent_outcomes.sdk.ledger_connection",
     "agent_outcomes.sdk.ledger_sink",
     "agent_outcomes.sdk.resources",
+    "agent_outcomes.worker_ends",
     "alembic",
     "difflib",
     "email.utils",

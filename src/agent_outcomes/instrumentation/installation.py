@@ -24,9 +24,7 @@ from agent_outcomes.instrumentation.process_exit import (
     EXIT_FLUSH_S,
     flush_all,
     flush_on_sigterm,
-    flush_when_multiprocessing_child_ends,
     flush_when_uvicorn_stops,
-    flush_when_worker_ends,
     is_interpreter_ending,
 )
 from agent_outcomes.list_prices import prices_of
@@ -36,6 +34,7 @@ from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
 from agent_outcomes.sdk.sinks import open_ledger
 from agent_outcomes.settings import LEDGER_OFF, VARIABLES, SettingsError, lenient_settings
+from agent_outcomes.worker_ends import flush_when_multiprocessing_child_ends, flush_when_worker_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -257,7 +256,7 @@ class _Installation:
         self.lock = threading.RLock()
         if self._processor is not None and self._pipelines is not None:
             self._pipelines.after_fork_in_child()
-            flush_when_worker_ends(self.flush_at_exit)
+            flush_when_worker_ends(self.flush_at_exit, __name__)
             flush_when_uvicorn_stops(self.flush_at_exit)
 
     def flush_at_exit(self) -> None:

@@ -90,31 +90,3 @@ def flush_when_uvicorn_stops(flush: Callable[[], object]) -> None:
 def is_interpreter_ending() -> bool:
     """Whether the main thread is through, and `atexit` functions run or are about to."""
     return not threading.main_thread().is_alive()
-
-
-def flush_when_multiprocessing_child_ends(flush: Callable[[], object]) -> None:
-    """In a child that multiprocessing has started: flush when it ends, which it may do by `os._exit`."""
-    process = sys.modules.get("multiprocessing.process")
-    multiprocessing_util = sys.modules.get("multiprocessing.util")
-    if process is not None and multiprocessing_util is not None and process.parent_process() is not None:
-        multiprocessing_util.Finalize(None, flush, exitpriority=0)
-
-
-def flush_when_worker_ends(flush: Callable[[], object]) -> None:
-    """In a forked child: flush when it ends as a worker of Celery or of multiprocessing, both by `os._exit`.
-
-    Either library is imported by now if this is one of its workers.
-    """
-    celery_signals = sys.modules.get("celery.signals")
-    if celery_signals is not None:
-
-        def on_shutdown(**_: Any) -> None:
-            flush()
-
-        celery_signals.worker_process_shutdown.connect(on_shutdown, weak=False, dispatch_uid=__name__)
-    multiprocessing_util = sys.modules.get("multiprocessing.util")
-    if multiprocessing_util is not None:
-        # It forgets all finalizers in the child, but only after this, and then calls what is registered here.
-        multiprocessing_util.register_after_fork(
-            flush_when_worker_ends, lambda _: multiprocessing_util.Finalize(None, flush, exitpriority=0)
-        )

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
-from agent_outcomes.ledger.forking import GATE, Inside
+from agent_outcomes.ledger.forking import FORK_WAIT_MAX_S, GATE, SERVER_WAIT_MAX_S, Inside
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
 from agent_outcomes.ledger.spool_lines import encode_line
 from agent_outcomes.ledger.waiting import note_committed, note_dropped
@@ -58,35 +58,42 @@ class Committing:
     """What of `books` can be committed to the store is; any thread may call, and done by two it changes nothing.
 
     `patience_until_s` is when threads whose runs end stop to wait, on the monotonic clock: infinite while all is well.
+    `looked_through_count` is how many this process had spooled when its spool was last read to the end.
     """
 
     def __init__(self, open_store: Callable[[], Store], spool: Spool, books: Books) -> None:
         self.patience_until_s = math.inf
         self.recovered_count = 0
+        self.looked_through_count = 0
         self.aside_count = 0
         self._open_store = open_store
         self._spool = spool
         self._books = books
         self._store: Store | None = None
+        self._was_open = False
         self._pause_s = 0.0
         # At the beginning for what other processes have left.
         self._looks_into_spool = True
 
     def pause_s(self) -> float | None:
         """How long to wait before the next try; `None`: until there is work."""
-        if self._pause_s:
-            return self._pause_s
-        return 0.0 if self._looks_into_spool or self._books.waiting else None
+        return self._pause_s if self._has_work() else None
 
     def work_off(self) -> bool:
         """Commit all that waits, then what is spooled; whether the database took it. Never raises but what passes."""
         try:
             self._commit_waiting()
-            if self._looks_into_spool:
+            if self._has_spooled():
                 self._recover()
         except Away:
             return False
         return True
+
+    def _has_work(self) -> bool:
+        return bool(self._books.waiting) or self._has_spooled()
+
+    def _has_spooled(self) -> bool:
+        return self._looks_into_spool or self._books.spooled_count > self.looked_through_count
 
     def _commit_waiting(self) -> None:
         while batch := self._books.first(COMMITTED_AT_ONCE):
@@ -101,6 +108,7 @@ class Committing:
                 note_committed(self._books, submission)
 
     def _recover(self) -> None:
+        spooled_count = self._books.spooled_count
         if self._spool.has_any() and self._store is None:
             self._store_all([])
         try:
@@ -110,6 +118,7 @@ class Committing:
             told = error.strerror or type(error).__name__
             _log.warning("unread", "spool files of the ledger in %s cannot be read: %s", self._spool.folder, told)
         self._looks_into_spool = False
+        self.looked_through_count = spooled_count
         self._spool.forget_size()
 
     def _recover_segment(self, segment: Segment) -> None:
@@ -168,24 +177,27 @@ class Committing:
             search.has_stored = True
 
     def _store_as_one(self, acceptances: Sequence[Acceptance]) -> None:
-        with Inside(GATE):
-            store = self._store
-            try:
-                if store is None:
-                    store = self._store = self._opened()
-                store.accept(acceptances)
-            except LedgerUnavailable as error:
-                self._store = None
-                self._note_away(error)
-                raise Away from None
+        store = self._store
+        if store is None:
+            store = self._store = self._opened()
+        try:
+            store.accept(acceptances)
+        except LedgerUnavailable as error:
+            self._store = None
+            self._note_away(error)
+            raise Away from None
         self._note_back()
 
     def _opened(self) -> Store:
         try:
-            return self._open_store()
+            # As long as it was never open, modules are imported for it.
+            with Inside(GATE, SERVER_WAIT_MAX_S if self._was_open else FORK_WAIT_MAX_S):
+                store = self._open_store()
         except LedgerError as error:
             self._note_away(error)
             raise Away from None
+        self._was_open = True
+        return store
 
     def _note_away(self, error: BaseException) -> None:
         if self.patience_until_s == math.inf:

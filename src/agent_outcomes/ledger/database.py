@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from agent_outcomes.ledger.errors import is_lost_race, told_of
-from agent_outcomes.ledger.forking import GATE, Inside
+from agent_outcomes.ledger.forking import FORK_WAIT_MAX_S, GATE, SERVER_WAIT_MAX_S, Inside
 from agent_outcomes.ledger.location import Engine
 from agent_outcomes.ledger.opening import READS_ONLY, open_engine
 
@@ -71,7 +71,7 @@ class Database:
             # The lock may have been held by a thread that is not there in the child.
             _inherited.append((self._engine, self._lock))
             self._engine, self._lock, self._pid = None, threading.Lock(), os.getpid()
-        with self._lock, Inside(GATE):
+        with self._lock, self._inside():
             if self._engine is None:
                 self._engine = open_engine(self.location, create=self._create)
             return self._engine
@@ -94,7 +94,7 @@ class Database:
 
     def _write_once(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:
         # Else a child that is forked meanwhile, whoever is at it here, may hang at its first statement.
-        with Inside(GATE), self.engine.begin() as connection:
+        with self._inside(), self.engine.begin() as connection:
             if self.is_postgresql:
                 connection.execute(_ALONE if alone else _SHARED)
             return work(connection)
@@ -102,10 +102,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection in a transaction that only reads, all of it as of one moment."""
-        with told_of(self.location), Inside(GATE), self.engine.connect() as connection:
+        with told_of(self.location), self._inside(), self.engine.connect() as connection:
             # SQLite's snapshot is of the first read; PostgreSQL has to be asked.
             isolation = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
             yield connection.execution_options(**READS_ONLY, **isolation)
+
+    def _inside(self) -> Inside:
+        return Inside(GATE, SERVER_WAIT_MAX_S if self.is_postgresql else FORK_WAIT_MAX_S)
 
     def close(self) -> None:
         """Close all connections of this process; a later use opens them again."""

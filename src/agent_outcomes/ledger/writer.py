@@ -27,10 +27,11 @@ from queue import Empty
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes.foreign_exceptions import Guard, is_theirs_in_given
-from agent_outcomes.ledger.committing import Committing
+from agent_outcomes.ledger.committing import PAUSE_MAX_S, Committing
 from agent_outcomes.ledger.forking import GATE
 from agent_outcomes.ledger.waiting import COMMITTED, WAITING, Books, Submission, note_dropped, note_spooled, put_down
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.worker_ends import flush_when_multiprocessing_child_ends, flush_when_worker_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,9 @@ class LedgerWriter:
         self._guard = Guard(self._failed, is_theirs_in_given)
         self._restart()
         _WRITERS.add(self)
-        atexit.register(partial(_shut_down, weakref.ref(self)))
+        self._end = partial(_shut_down, weakref.ref(self))
+        atexit.register(self._end)
+        flush_when_multiprocessing_child_ends(self._end)
         self._has_thread()
 
     def accept(self, acceptance: Acceptance) -> bool:
@@ -128,16 +131,24 @@ class LedgerWriter:
         return self._committing.patience_until_s < time.monotonic()
 
     def flush(self, timeout_s: float) -> bool:
-        """Whether all that was put down by now is in the database within the time. Never raises but what passes."""
-        submissions = list(self._books.waiting)
+        """Whether all that was put down by now is in the database within the time. Never raises but what passes.
+
+        If not, and the database is known to be away, what waits is spooled, as this may be the end of the process.
+        """
+        books, spooled_count = self._books, self._books.spooled_count
+        submissions = list(books.waiting)
+        until_s = time.monotonic() + timeout_s
         with self._guard:
             if not self._has_thread():
                 self._work_here()
-            until_s = time.monotonic() + timeout_s
             if not self._must_not_wait():
                 for submission in submissions:
                     _wait(submission, until_s)
-        return all(submission.place == COMMITTED for submission in submissions)
+                self._wait_for_spool(spooled_count, until_s)
+            if books.waiting and self.is_away:
+                self._spool_down_to(0)
+        is_read = self._committing.looked_through_count >= spooled_count
+        return is_read and all(submission.place == COMMITTED for submission in submissions)
 
     def shutdown(self, timeout_s: float = EXIT_MAX_S) -> bool:
         """Commit what waits within the time and spool the rest; whether nothing had to be dropped. Never raises.
@@ -155,6 +166,7 @@ class LedgerWriter:
     def after_fork_in_child(self) -> None:
         """What waited at the fork is the parent's; so is the thread."""
         self._restart()
+        flush_when_worker_ends(self._end, f"{__name__}.{id(self)}")
 
     def _restart(self) -> None:
         self._books = Books()
@@ -187,6 +199,10 @@ class LedgerWriter:
                 return
             submission.settled.acquire(timeout=min(left_s, _SLICE_S))
 
+    def _wait_for_spool(self, spooled_count: int, until_s: float) -> None:
+        while self._committing.looked_through_count < spooled_count and (left_s := until_s - time.monotonic()) > 0.0:
+            time.sleep(min(left_s, _SLICE_S))
+
     def _has_thread(self) -> bool:
         """Whether there is a thread that commits; one is started where there is none."""
         if self._is_shut_down or sys.is_finalizing():  # by then other threads run no more
@@ -205,7 +221,7 @@ class LedgerWriter:
     def _run(self, books: Books) -> None:
         committing = self._committing
         while books is self._books and not self._is_shut_down:
-            # A failure of ours, which is said; the pause before the next try comes all the same.
+            is_done = False
             with self._guard:
                 self._take_wake(books, committing.pause_s())
                 if committing.work_off():
@@ -213,6 +229,9 @@ class LedgerWriter:
                         self._on_committed()
                 elif len(books.waiting) > IN_MEMORY_MAX:
                     self._spool_down_to(IN_MEMORY_MAX)
+                is_done = True
+            if not is_done:  # a failure of ours, which was said: not at once again
+                time.sleep(PAUSE_MAX_S)
         with self._guard:
             committing.work_off()
 

@@ -17,7 +17,7 @@ import pytest
 
 from agent_outcomes.ledger import committing
 from agent_outcomes.ledger import writer as writer_module
-from agent_outcomes.ledger.forking import GATE, Inside
+from agent_outcomes.ledger.forking import GATE, SERVER_WAIT_MAX_S, Inside
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.spool import Spool, spool_folder
 from agent_outcomes.ledger.store import Store
@@ -379,11 +379,11 @@ def test_a_fork_waits_for_threads_that_are_in_the_database() -> None:
 
 
 def test_a_fork_does_not_wait_for_ever() -> None:
-    """A database may be away, and whoever calls it for long."""
+    """A server may be away, and whoever calls it for long."""
     entered, leave = threading.Event(), threading.Event()
 
     def be_inside() -> None:
-        with Inside(GATE):
+        with Inside(GATE, SERVER_WAIT_MAX_S):
             entered.set()
             leave.wait(DEADLINE_S)
 
