@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,8 @@ REFUSED_IN_A_ROW_MAX: Final = 32
 again only now and then."""
 _RESOURCES_MAX: Final = 1_000
 _GROWTH: Final = 1.1
+_IDLE_SHARE: Final = 30
+"""Looks that find nothing take one part in so many of the time."""
 _NAMES: Final = {DeliveryKind.EVENTS: "event", DeliveryKind.SPANS: "span"}
 
 
@@ -67,15 +70,16 @@ class EventDelivery:
         self._resources: dict[int, bytes] = {}
         self._bytes_max = BATCH_BYTES_MAX
         self._refused_in_a_row = 0
+        self._look_at_s = 0.0
 
     def send_batch(self, database: Database, may_go_on: Callable[[], bool]) -> Sent:
         """Send the events that have waited longest, if any; `may_go_on` is asked before each further request.
 
         Raises `LedgerError`; what was sent and could not be noted is sent again.
         """
-        with database.reading() as connection:
-            batch, is_all = waiting(connection, self._kind, BATCH_ROWS_MAX, self._bytes_max)
-            self._learn_resources(connection, batch)
+        if time.monotonic() < self._look_at_s:
+            return Sent.NOTHING
+        batch, is_all = self._look(database)
         if not batch:
             return Sent.NOTHING
         parts: list[Sequence[Waiting]] = [batch]
@@ -96,6 +100,20 @@ class EventDelivery:
             elif not self._refused(database, part, answer):
                 return Sent.KEPT
         return Sent.ALL if is_all else Sent.SOME
+
+    def _look(self, database: Database) -> tuple[list[Waiting], bool]:
+        """The next batch, and whether it is all. Where there is none, the next look is a while off.
+
+        All that waits has to be looked through to find none of a kind: very much may wait of the other, whose receiver
+        is away.
+        """
+        began_s = time.monotonic()
+        with database.reading() as connection:
+            batch, is_all = waiting(connection, self._kind, BATCH_ROWS_MAX, self._bytes_max)
+            self._learn_resources(connection, batch)
+        ended_s = time.monotonic()
+        self._look_at_s = ended_s if batch else ended_s + _IDLE_SHARE * (ended_s - began_s)
+        return batch, is_all
 
     def _delivered(self, database: Database, part: Sequence[Waiting]) -> None:
         ids = [one.id for one in part]
