@@ -115,12 +115,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.services = (f"shop {self.sequence}", f"desk {self.sequence}")
         self.has_begun = True
         for number, end in ended:
-            self._end(number, end)
+            self._end({number: end})
 
     @rule(number=NUMBERS, end=ENDS)
     def accept(self, number: int, end: Any) -> None:
         """A run ends; once there, it is the same one, given once more."""
-        self._end(number, end)
+        self._end({number: end})
+
+    @rule(ended=st.dictionaries(NUMBERS, ENDS, min_size=2, max_size=3))
+    def accept_group(self, ended: dict[int, Any]) -> None:
+        """Runs end at the same time; they are taken in the order of their ids, whatever the order of the group."""
+        self._end(ended)
 
     @rule(first=NUMBERS, second=NUMBERS)
     @precondition(lambda self: self.acceptances)
@@ -204,14 +209,19 @@ class LedgerMachine(RuleBasedStateMachine):
             assert [(have, want) for have, want in times if want not in (have, None)] == []
         assert sums == self.model.sums
 
-    def _end(self, number: int, end: Any) -> None:
+    def _end(self, ended: dict[int, Any]) -> None:
+        new = [self._acceptance(number, end) for number, end in ended.items() if number not in self.acceptances]
+        for _, _, model_run in sorted(new, key=lambda each: each[2].id):
+            self.model.accept(model_run, FAR_NS)
+        self.acceptances |= {number: acceptance for number, acceptance, _ in new}
+        self.system.accept([self.acceptances[number] for number in ended])
+
+    def _acceptance(self, number: int, end: Any) -> tuple[int, Acceptance, ModelRun]:
         status, (given, meant), costs, ended, tokens = end
-        if number not in self.acceptances:
-            run = self._run(number, costs, ended, tokens)
-            outcome = STATUSES[status](**given)
-            self.acceptances[number] = Acceptance(run, outcome, record(run, outcome), resource=self._resource(number))
-            self.model.accept(self._model_run(run, number, status, meant), FAR_NS)
-        self.system.accept([self.acceptances[number]])
+        run = self._run(number, costs, ended, tokens)
+        outcome = STATUSES[status](**given)
+        acceptance = Acceptance(run, outcome, record(run, outcome), resource=self._resource(number))
+        return number, acceptance, self._model_run(run, number, status, meant)
 
     def _say(self, report: LateReport | LateCost, said: Said, hold_s: float) -> None:
         self.past.append((report, said, hold_s))

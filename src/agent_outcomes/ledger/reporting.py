@@ -85,16 +85,21 @@ class Reporting:
         is_held = held.state == _HELD
         if not arrived or connection.execute(select(held.id).where(is_held).limit(1)).first() is None:
             return
-        runs = {name: each for each in reversed(arrived) for name in _names_of(each)}
+        runs: dict[str, list[Arrived]] = {}
+        for each in arrived:
+            for name in _names_of(each):
+                runs.setdefault(name, []).append(each)
         for row in connection.execute(
             select(held.id, held.reference, held.report, held.held_ns)
             .where(is_held, held.expires_ns > now_ns, held.reference.in_(runs))
             .order_by(held.id)
         ).all():
-            report, each = read_held(bytes(row.report)), runs[row.reference]
-            # Another run may have this name, of an agent that its reporter may speak for.
-            if report.reporter.may_speak_for(each.ended.first.run.agent_name):
-                self._join_one(connection, row.id, report, each, _When(row.held_ns, now_ns))
+            report = read_held(bytes(row.report))
+            may_speak_for = report.reporter.may_speak_for
+            # Another run of this name, of an agent that its reporter may not speak for, is not the one it waits for.
+            own = (each for each in runs[row.reference] if may_speak_for(each.ended.first.run.agent_name))
+            if (run := next(own, None)) is not None:
+                self._join_one(connection, row.id, report, run, _When(row.held_ns, now_ns))
 
     def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""

@@ -228,6 +228,22 @@ def test_held_report_that_is_refused_at_last(store: Store) -> None:
     assert totals(store)["agent.outcomes"] == 1
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_held_report_waits_for_a_run_of_its_reporters_agents(store: Store, *, together: bool) -> None:
+    """Another run of that name, though it comes first, is not its; when it was reported is when that was."""
+    sales = Reporter("sales-key", frozenset({"sales"}))
+    assert (
+        report(store, by=sales, run_id="lead-1", label="won", now_ns=NOW - NS, hold_s=10**9).state is ReportState.HELD
+    )
+    others = [pending(1, agent="support", run_id="lead-1"), pending(2, agent="sales", run_id="lead-1")]
+    for group in [others] if together else [others[:1], others[1:]]:
+        store.accept(group)
+    first, second = (store.run(RunReference(outcome_id=each.run.id)) for each in others)
+    assert [row.change for row in first.revisions] == [None]
+    assert [(row.change, row.reported_ns) for row in second.revisions][1:] == [(Change.REPORTED, NOW - NS)]
+    assert (store.status(NOW).held, store.status(NOW).orphans) == (0, 0)
+
+
 def test_not_held(store: Store) -> None:
     """With nothing to hold it for, a report of an unknown run is refused and may be made again."""
     error = refused(RefusalCode.RUN_NOT_FOUND, lambda: report(store, run_id="r", success=True, hold_s=0))
