@@ -77,10 +77,14 @@ def open_events() -> dict[str, object]:
     return {"title": "Only this trace's events", "url": url, "targetBlank": False}
 
 
-def event_table(about: About, stream: str, further: Sequence[Column] = ()) -> table.Panel:
-    """The newest events of a stream, newest first."""
+def event_table(
+    about: About, stream: str, further: Sequence[Column] = (), *, beside_agent: Sequence[Column] = ()
+) -> table.Panel:
+    """The newest events of a stream, newest first; `further` columns stand last, those `beside_agent` among the first."""
     query = log_query(f"{stream} | label_format {_READY}", lines_max=LINES_MAX)
-    panel = rows(about, [*_columns(), *further], query)
+    columns = _columns()
+    agent = next(number for number, column in enumerate(columns, 1) if column.source == AGENT)
+    panel = rows(about, [*columns[:agent], *beside_agent, *columns[agent:], *further], query)
     # In place of what is there: a data source may have a field of the same name made of the line, its derived fields.
     extract = dashboard.DataTransformerConfig(
         id_val="extractFields", options={"source": "labels", "format": "auto", "replace": True}

@@ -250,13 +250,12 @@ def late_events() -> table.Panel:
         "id to open the run's trace.",
         empty=NOTHING_LATE,
     )
-    further = [
-        Column(CHANGE, "Change", width=110),
-        Column(REPORTED_BY, "Reported by", width=140),
-        Column(REASON, "Reason", width=260),
-        Column(REVISION, "Revision", width=90),
+    told = [
+        Column(CHANGE, "Change", width=100),
+        Column(REPORTED_BY, "Reported by", width=120),
+        Column(REASON, "Reason", width=220),
     ]
-    return event_table(about, _late(), further)
+    return event_table(about, _late(), [Column(REVISION, "Revision", width=90)], beside_agent=told)
 
 
 def _late() -> str:
