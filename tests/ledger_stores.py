@@ -8,6 +8,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
@@ -96,7 +97,7 @@ def _sums(connection: Connection, services: Collection[str]) -> Sums:
     return sums
 
 
-def drive(store: Store, sequences: int, steps: int = 30) -> Counter[str]:
+def drive(store: Store, sequences: int, *, steps: int = 30, seed: int | None = None) -> Counter[str]:
     """Run so many random sequences against the model, or some more; how many there were, and what reports were told.
 
     Raises `AssertionError` with the shortest sequence that makes a difference.
@@ -128,5 +129,6 @@ def drive(store: Store, sequences: int, steps: int = 30) -> Counter[str]:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
         print_blob=False,
     )
-    run_state_machine_as_test(StoreMachine, settings=how)
+    machine = StoreMachine if seed is None else hypothesis.seed(seed)(StoreMachine)
+    run_state_machine_as_test(machine, settings=how)
     return figures

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.postgresql import running_postgresql, server_programs
-from tests.soak import disk, fsyncs, kills, outage, workers
+from tests.soak import disk, fsyncs, kills, model, outage, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,11 +30,13 @@ programs:
   errors   every N-th write and sync of a SQLite ledger fails, by strace
   workers  gunicorn --preload, Celery with one task a child, multiprocessing, on SQLite and PostgreSQL
   outage   PostgreSQL is stopped, and hangs, while runs end
+  model    random sequences of runs and reports, held against a model of the ledger, on SQLite and PostgreSQL
   all      each of them, one after the other
 
 examples:
   python -m tests.soak kills --kills 200 --outcomes 20000
   python -m tests.soak workers --outcomes 8000
+  python -m tests.soak model --sequences 5000
   make soak SOAK=outage
 
 exit codes: 0 every promise was kept, 1 one was not (told on standard output), 2 the command line cannot be understood
@@ -129,6 +131,15 @@ def _outage(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[st
     yield "PostgreSQL away", outage.prove(ledgers.server, down_s=30.0, seed=options.seed)
 
 
+def _model(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
+    url = f"sqlite:///{ledgers.folder()}/outcomes.db"
+    yield "model on SQLite", model.prove(url, sequences=options.sequences, seed=options.seed)
+    # What is on its disk does not matter here.
+    with running_postgresql() as server:
+        url = server.url(server.new_database())
+        yield "model on PostgreSQL", model.prove(url, sequences=options.sequences, seed=options.seed)
+
+
 PROGRAMS: Final[Mapping[str, Callable[[_Ledgers, argparse.Namespace], Iterator[tuple[str, Proof]]]]] = {
     "kills": _kills,
     "fsyncs": _fsyncs,
@@ -136,6 +147,7 @@ PROGRAMS: Final[Mapping[str, Callable[[_Ledgers, argparse.Namespace], Iterator[t
     "errors": _errors,
     "workers": _workers,
     "outage": _outage,
+    "model": _model,
 }
 
 
@@ -150,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many processes to kill (default: 200)")
     parser.add_argument(
         "--outcomes", type=int, default=20_000, metavar="N", help="how many outcomes, at most (default: 20000)"
+    )
+    parser.add_argument(
+        "--sequences", type=int, default=5000, metavar="N", help="how many, on each engine (default: 5000)"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the random choices (default: 1)")
     return parser
