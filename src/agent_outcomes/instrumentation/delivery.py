@@ -30,6 +30,7 @@ _WAIT_MAX_S: Final = 5.0
 _WAIT_OF_MISCONFIGURED_S: Final = 30.0
 _JITTER: Final = 0.2
 _DOUBLINGS_MAX: Final = 6
+_FORK_WAITS_MAX_S: Final = 5.0
 # A try that fails alone is a restart of the receiver, and nothing to read of.
 _SAID_AFTER: Final = 2
 _REASON_LENGTH_MAX: Final = 300
@@ -218,16 +219,35 @@ class Delivery:
 
 
 class _Making:
-    """The lock under which clients are imported and made."""
+    """The lock under which clients are imported and made; a fork waits for it, `_FORK_WAITS_MAX_S` at most.
+
+    A child forked amid an import has the module half made for good, as the thread that would go on is the parent's.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: a signal may interrupt the thread that holds it, and its handler fork.
+        self.lock = threading.RLock()
+        self._forking = threading.local()
+
+    def before_fork(self) -> None:
+        """Wait until nothing is half made. Never raises."""
+        self._forking.is_held = self.lock.acquire(timeout=_FORK_WAITS_MAX_S)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before. Never raises."""
+        if getattr(self._forking, "is_held", False):
+            self._forking.is_held = False
+            self.lock.release()
 
     def after_fork_in_child(self) -> None:
         """The lock may have been held by a thread that the child does not have."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
 
 making: Final = _Making()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=making.after_fork_in_child)
+    os.register_at_fork(
+        before=making.before_fork,
+        after_in_parent=making.after_fork_in_parent,
+        after_in_child=making.after_fork_in_child,
+    )

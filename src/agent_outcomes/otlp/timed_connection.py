@@ -8,6 +8,7 @@ then holds a client for as long as it likes. Here each piece is waited for until
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - by the first look-up of a name: a child forked amid that would be without it for good
 import io
 import socket
 import time

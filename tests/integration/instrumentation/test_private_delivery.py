@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from agent_outcomes.instrumentation.delivery import Delivery
+from agent_outcomes.instrumentation.delivery import Delivery, making
 from agent_outcomes.instrumentation.metric_outlet import COLLECTIONS_MAX, TEMPORALITY_VARIABLE, MetricOutlet
 from agent_outcomes.instrumentation.waiting_logs import RECORDS_WAITING_MAX, WaitingLogs
 from agent_outcomes.otel_variables import GRPC, HTTP, OtlpSignal
@@ -239,6 +239,29 @@ def test_a_forked_child_sends_its_own_alone(make_logs: Callable[..., Logs]) -> N
         assert bodies(receiver) == ["child"]
         assert logs.outlet.force_flush()
         assert bodies(receiver) == ["child", "parent"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_waits_until_nothing_is_half_imported() -> None:
+    """A thread of ours imports what sends: the child begins after that, and can import it, too."""
+    is_importing, has_imported = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with making.lock:
+            is_importing.set()
+            threading.Event().wait(0.3)
+            has_imported.set()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_importing.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if has_imported.is_set() and making.lock.acquire(timeout=1) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
+    assert making.lock.acquire(timeout=1)
+    making.lock.release()
 
 
 def test_what_is_under_way_ends_when_it_is_given_up(make_logs: Callable[..., Logs]) -> None:
