@@ -147,10 +147,9 @@ def alerts() -> list[Alert]:
         Alert(
             "agent-outcomes-ledger-silent",
             "Nobody delivers a ledger",
-            f"max by ({LEDGER}) (last_over_time({ACCEPTED}[2h] offset 15m)) "
-            f"unless on ({LEDGER}) last_over_time({ACCEPTED}[15m])",
+            f"time() - max by ({LEDGER}) (max_over_time(timestamp({ACCEPTED})[2h:1m]))",
             "gt",
-            0,
+            900,
             "5m",
             f"Nothing has been heard of ledger {{{{ $labels.{LEDGER} }}}} for 15 min. What it has accepted is kept.",
             "agent-outcomes-verdicts",

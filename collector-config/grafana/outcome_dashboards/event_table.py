@@ -80,7 +80,7 @@ def open_events() -> dict[str, object]:
 def event_table(
     about: About, stream: str, further: Sequence[Column] = (), *, beside_agent: Sequence[Column] = ()
 ) -> table.Panel:
-    """The newest events of a stream, newest first; `further` columns stand last, those `beside_agent` among the first."""
+    """The newest events of a stream, newest first; columns stand `beside_agent`, or as `further` ones at the end."""
     query = log_query(f"{stream} | label_format {_READY}", lines_max=LINES_MAX)
     columns = _columns()
     agent = next(number for number, column in enumerate(columns, 1) if column.source == AGENT)
