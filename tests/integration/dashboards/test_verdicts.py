@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -69,6 +70,10 @@ def _ask(stack: Stack, panel: str, ref: str = "A") -> list[dict[str, Any]]:
     return result
 
 
+def _has_series(stack: Stack, expression: str) -> bool:
+    return bool(stack.prometheus.query(expression))
+
+
 def _sum(series: list[dict[str, Any]]) -> float:
     return math.fsum(float(value) for one in series for _, value in one.get("values") or [one["value"]])
 
@@ -109,7 +114,7 @@ def test_the_alerts_on_ledgers_judge_this_one_and_are_silent(filled: Filled) -> 
     for rule in rules:
         query, condition = (part["model"] for part in rule["data"])
         # The rule that looks back does so in steps of a minute.
-        wait_until(lambda expr=query["expr"]: bool(filled[0].prometheus.query(expr)), 90)
+        wait_until(partial(_has_series, filled[0], query["expr"]), 90)
         series = filled[0].prometheus.query(query["expr"])
         limit = condition["conditions"][0]["evaluator"]["params"][0]
         assert all(float(one["value"][1]) <= limit for one in series), rule["title"]
