@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
@@ -35,6 +35,14 @@ REVISIONS: Final = 4
 THREADS: Final = 4
 
 
+class Share(NamedTuple):
+    """How many clients there are, how many retries they make together, and which four of them are of this process."""
+
+    clients: int
+    retries: int
+    process: int
+
+
 def actions(store: Store, subject: int) -> list[Callable[[], object]]:
     """What every client does about a subject, any number of times."""
     run_id = f"subject-{subject}"
@@ -49,20 +57,21 @@ def actions(store: Store, subject: int) -> list[Callable[[], object]]:
     ]
 
 
-def work(url: str, subjects: int, retries: int, seed: int) -> None:
-    """One process's clients: each does so many of all the actions, at random."""
+def work(url: str, subjects: int, share: Share, seed: int) -> None:
+    """One process's clients: each does its share of all the actions, which is no other's, and any of them at random."""
     store = Store.open(read_location(url))
     todo = [action for subject in range(1, subjects + 1) for action in actions(store, subject)]
 
     def client(number: int) -> None:
         random = Random(f"{seed}/{number}")
-        # Everything at least once, as far as the retries go.
-        order = random.sample(todo, min(len(todo), retries))
-        order += random.choices(todo, k=retries - len(order))
+        order = todo[number :: share.clients]
+        order += random.choices(todo, k=max(0, share.retries // share.clients - len(order)))
+        random.shuffle(order)
         for action in order:
             action()
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(THREADS)]
+    numbers = range(share.process * THREADS, share.process * THREADS + THREADS)
+    threads = [threading.Thread(target=client, args=(number,)) for number in numbers]
     failed: list[str] = []
     threading.excepthook = lambda args: failed.append(repr(args.exc_value))
     for thread in threads:
@@ -119,7 +128,8 @@ def main() -> int:
     parser.add_argument("--process", type=int, help="be one of the processes")
     options = parser.parse_args()
     if options.process is not None:
-        work(options.url, options.subjects, options.retries // options.clients, options.seed + options.process)
+        share = Share(options.clients, options.retries, options.process)
+        work(options.url, options.subjects, share, options.seed)
         return 0
     Store.open(read_location(options.url)).close()
     processes = [

@@ -113,14 +113,16 @@ class Poster:
             known = self._known[identity] = {}
         return known
 
-    def find(self, connection: Connection, identity: int, key: Key, instrument: Instrument, now_ns: int) -> int:
-        """The row to post to, which is made if there is none."""
-        name, labels, bucket = key
+    def catch_up(self, connection: Connection) -> None:
+        """Read what others have made since; until the transaction's end they make no more."""
         self.is_sure = False
         if self._is_postgresql:
-            # Held until the commit: the next to ask for room sees what this one has taken.
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LABELS_LOCK})"))
         self._learn(connection)
+
+    def find(self, connection: Connection, identity: int, key: Key, instrument: Instrument, now_ns: int) -> int:
+        """The row to post to, which is made if there is none, after `catch_up`."""
+        name, labels, bucket = key
         bounded = self._limits_for(identity).bound(instrument, labels)
         series = SeriesKey(identity, name, _encode(bounded), bucket)
         row = self._rows.get(series)
@@ -139,7 +141,6 @@ class Poster:
         return limits
 
     def _learn(self, connection: Connection) -> None:
-        """Read what others have made since."""
         totals, durations = schema.totals.c, schema.durations.c
         rows = connection.execute(
             select(totals.id, totals.identity, totals.instrument, totals.labels)
@@ -218,6 +219,7 @@ class PostingSums:
         self._poster = poster
         self._connection = connection
         self._now_ns = now_ns
+        self._is_current = False
         self._sums: dict[int, int] = {}
         self._buckets: dict[int, _Bucket] = {}
 
@@ -239,6 +241,9 @@ class PostingSums:
         return posted
 
     def _find(self, identity: int, amount: Amount) -> int:
+        if not self._is_current:
+            self._poster.catch_up(self._connection)
+            self._is_current = True
         return self._poster.find(self._connection, identity, amount.key, amount.instrument, self._now_ns)
 
     def _add_duration(self, identity: int, amount: Amount) -> str:
