@@ -106,7 +106,7 @@ def test_workers_share_a_server(postgresql: str, tmp_path: Path) -> None:
 def test_outage(postgresql_server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that end while PostgreSQL is stopped or hangs wait for it once, and none is lost."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    kept(outage.prove(postgresql_server, down_s=4.0, seed=5))
+    kept(outage.prove(postgresql_server, down_s=4.0, seed=5, p99_max_ms=50.0))
 
 
 def test_help() -> None:
