@@ -31,6 +31,7 @@ class Said:
         self.unacknowledged: list[int] = []
         self.begun: list[int] = []
         self.opening_s: float | None = None
+        self.first_commit_s: float | None = None
         self.is_ready = False
         self.is_flushed: bool | None = None
         self._rest = b""
@@ -49,6 +50,8 @@ class Said:
                     self.unacknowledged.append(int(value))
                 case "o":
                     self.opening_s = float(value)
+                case "c":
+                    self.first_commit_s = float(value)
                 case "r":
                     self.is_ready = True
                 case "f":

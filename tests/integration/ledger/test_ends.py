@@ -117,6 +117,7 @@ ENDS = {
         """
         writer = writer_of(url)
         end(0)
+        assert writer.flush(30.0)
         os._exit(0)
         """,
         range(1),
@@ -136,6 +137,7 @@ LOCKED = """
         import sqlite3
         writer = writer_of(url)
         end(0)
+        assert writer.flush(30.0)
         other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
 """
@@ -149,6 +151,7 @@ AWAY = {
             return end(number)
         writer = writer_of(url)
         end(0)
+        assert writer.flush(30.0)
         with multiprocessing.get_context("fork").Pool(1) as pool:
             other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
@@ -193,7 +196,7 @@ def test_forks_while_the_ledger_is_being_opened(tmp_path: Path) -> None:
 
 def test_a_stuck_database_does_not_keep_the_process(url: str) -> None:
     """It ends in seconds all the same, and nothing is lost."""
-    run_script(url, "writer = writer_of(url)\nend(0)\n")
+    run_script(url, "writer = writer_of(url)\nend(0)\nassert writer.flush(30.0)\n")
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began_s = time.monotonic()

@@ -87,6 +87,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     # Whoever waits for a lock of the database is not to wait for longer than a test does.
     monkeypatch.setattr("agent_outcomes.ledger.opening.BUSY_TIMEOUT_S", 0.2)
     made = Ledger(tmp_path / "l.db")
+    # Migrations take a second, or many on a busy machine.
+    Store.open(made.location)
     yield made
     for writer in made.writers:
         writer.shutdown()
@@ -188,7 +190,9 @@ def test_a_run_waits_for_two_seconds_once(ledger: Ledger, caplog: pytest.LogCapt
             began_s = time.perf_counter()
             assert not writer.accept(one(number))
             took_s.append(time.perf_counter() - began_s)
-        assert sorted(took_s)[-5] < 0.01
+        # Half of them: on a busy machine others take their turn in between.
+        assert sorted(took_s)[99] < 0.001
+        assert max(took_s) < 1.0
         assert writer.is_away
         assert accounted(writer)
     until(lambda: writer.figures().waiting == 0)
