@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 ROOT: Final = Path(__file__).parents[3]
-END_TIMEOUT_S: Final = 15.0
+END_TIMEOUT_S: Final = 90.0
 
 
 class Agent:

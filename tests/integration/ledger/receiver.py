@@ -155,8 +155,7 @@ class Receiver:
             def answer(self, path: str, body: bytes) -> Reply:
                 return receiver._answer(path, body)
 
-        ThreadingHTTPServer.daemon_threads = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -189,6 +188,13 @@ class Receiver:
         if reply.takes:
             self.seen.metrics.append(metrics)
         return reply
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that is killed leaves its connection cut; nothing is lost by it."""
 
 
 class _Handler(BaseHTTPRequestHandler):

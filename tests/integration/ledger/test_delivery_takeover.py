@@ -89,9 +89,9 @@ def test_a_stuck_one_is_followed_within_the_lease(store: Store, ledger_url: str)
         os.kill(first.pid, signal.SIGSTOP)
         stopped_at_s = time.monotonic()
         accept(store, 50, 50)
-        wait_until(lambda: arrived(receiver, 100))
+        wait_until(lambda: holder_of(store) == second.pid)
         assert time.monotonic() - stopped_at_s <= LEASE_S
-        assert holder_of(store) == second.pid
+        wait_until(lambda: arrived(receiver, 100))
         os.kill(first.pid, signal.SIGCONT)
         accept(store, 100, 50)
         wait_until(lambda: arrived(receiver, 150))

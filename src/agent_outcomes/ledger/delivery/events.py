@@ -38,7 +38,8 @@ again only now and then."""
 _RESOURCES_MAX: Final = 1_000
 _GROWTH: Final = 1.1
 _IDLE_SHARE: Final = 30
-"""Looks that find nothing take one part in so many of the time."""
+"""Looks that find nothing take one part in so many of the time, but are never further apart than the next."""
+_IDLE_MAX_S: Final = 2.0
 _NAMES: Final = {DeliveryKind.EVENTS: "event", DeliveryKind.SPANS: "span"}
 
 
@@ -112,7 +113,8 @@ class EventDelivery:
             batch, is_all = waiting(connection, self._kind, BATCH_ROWS_MAX, self._bytes_max)
             self._learn_resources(connection, batch)
         ended_s = time.monotonic()
-        self._look_at_s = ended_s if batch else ended_s + _IDLE_SHARE * (ended_s - began_s)
+        pause_s = 0.0 if batch else min(_IDLE_SHARE * (ended_s - began_s), _IDLE_MAX_S)
+        self._look_at_s = ended_s + pause_s
         return batch, is_all
 
     def _delivered(self, database: Database, part: Sequence[Waiting]) -> None:

@@ -53,6 +53,11 @@ class Lease:
         """Whether this process may deliver at this moment."""
         return self._renewed_at_s is not None and self._clock_s() - self._renewed_at_s < HELD_S
 
+    @property
+    def retry_in_s(self) -> float:
+        """Seconds until it may be taken over, if its holder is not heard of until then."""
+        return max(0.0, self._seen_at_s + TAKEOVER_S - self._clock_s())
+
     def hold(self, database: Database) -> bool:
         """Take, renew or take over the lease where that is due and possible; whether it is held then.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 1.0
 """How often another process's events, and its lease, are looked for."""
+_SHORTLY_S: Final = 0.01
 
 
 class Rounds:
@@ -47,7 +48,7 @@ class Rounds:
     def run(self, store: Store) -> float:
         """One round; after how many seconds the next is due, if nothing comes up before. Raises `LedgerError`."""
         if not self.lease.hold(store.database):
-            return POLL_S
+            return min(POLL_S, self.lease.retry_in_s + _SHORTLY_S)
         with store.database.reading() as connection:
             wished = wishes.last_wish(connection)
         sent_in_s = self._send(store)

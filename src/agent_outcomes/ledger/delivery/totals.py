@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _ID: Final = "delivery_id"
 _MADE: Final = "delivery_made_ns"
 _COUNTING_SHARE: Final = 30
-"""Counting takes one part in so many of the time."""
+"""Counting takes one part in so many of the time, but is done once a minute."""
+_COUNT_MAX_S: Final = 60.0
 
 
 class TotalsDelivery:
@@ -69,7 +70,7 @@ class TotalsDelivery:
             pending = _pending_by_age(store.database, now_ns)
             self._counted = tuple(of_ledger(store.status(now_ns), pending, facts, now_ns))
             ended_s = time.monotonic()
-            self._count_at_s = ended_s + _COUNTING_SHARE * (ended_s - began_s)
+            self._count_at_s = ended_s + min(_COUNTING_SHARE * (ended_s - began_s), _COUNT_MAX_S)
         return self._counted
 
     def _refused(self, answer: Answer) -> None:
