@@ -13,7 +13,7 @@ from agent_outcomes import list_prices
 from agent_outcomes.api import agent_run, open_run, record
 from agent_outcomes.instrumentation import delivery, metric_outlet, pipelines, waiting_logs
 from agent_outcomes.limited_log import LimitedLog
-from agent_outcomes.sdk import emitter, mishaps, outcome_spans, processor, setup
+from agent_outcomes.sdk import emitter, health, outcome_spans, processor, setup
 from tests.postgresql import ledger_url, postgresql, postgresql_server
 
 __all__ = ["ledger_url", "postgresql", "postgresql_server"]  # fixtures for all
@@ -32,6 +32,6 @@ def _no_span_is_current() -> None:
 @pytest.fixture(autouse=True)
 def _warnings_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning is held back because an earlier test had it, within the minute."""
-    ours = (agent_run, record, list_prices, open_run, processor, setup, emitter, mishaps, outcome_spans)
+    ours = (agent_run, record, list_prices, open_run, processor, setup, emitter, health, outcome_spans)
     for module in (*ours, pipelines, delivery, waiting_logs, metric_outlet):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger(module.__name__)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.api.attached import first_processor
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
@@ -14,6 +14,7 @@ from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefus
 from agent_outcomes.ledger.book.reports import Reporter
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
+from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES
 from agent_outcomes.settings import OWN_POLICY, SettingsError, read_setting
 
 if TYPE_CHECKING:
@@ -27,14 +28,17 @@ REPORT_ATTEMPTS_MAX: Final = 10
 FIRST_RETRY_WAIT_S: Final = 2.0
 RETRY_WAIT_MAX_S: Final = 90.0
 
+_TEXTS: Final = ("message", "metadata")
+
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
 class _Ledger(NamedTuple):
-    """Where a report goes, and how long it is held there for a run that has not arrived."""
+    """Where a report goes, how long it is held there for a run that has not arrived, and which of its texts go not."""
 
     open: Callable[[], Store]
     hold_s: float
+    hidden: frozenset[str]
 
 
 def report_outcome(
@@ -59,9 +63,11 @@ def report_outcome(
 
     """
     _check("report_outcome", ReportFields.__annotations__, report, ledger, {"correct": correct, "retry": retry})
-    late = read_report(Reporter(may_correct=correct), **report)
+    target = _ledger(ledger)
+    shown: Any = {name: value for name, value in report.items() if name not in target.hidden}
+    late = read_report(Reporter(may_correct=correct), **shown)
     now_ns = time.time_ns()
-    return _taken(ledger, retry, lambda store, hold_s: store.report(late, now_ns=now_ns, hold_s=hold_s))
+    return _taken(target, retry, lambda store: store.report(late, now_ns=now_ns, hold_s=target.hold_s))
 
 
 def report_cost(*, ledger: str | None = None, retry: bool = True, **cost: Unpack[CostFields]) -> Report:
@@ -74,9 +80,9 @@ def report_cost(*, ledger: str | None = None, retry: bool = True, **cost: Unpack
     Blocks, retries and raises as `report_outcome` does.
     """
     _check("report_cost", CostFields.__annotations__, cost, ledger, {"retry": retry})
-    late = read_cost(**cost)
+    target, late = _ledger(ledger), read_cost(**cost)
     now_ns = time.time_ns()
-    return _taken(ledger, retry, lambda store, hold_s: store.add_cost(late, now_ns=now_ns, hold_s=hold_s))
+    return _taken(target, retry, lambda store: store.add_cost(late, now_ns=now_ns, hold_s=target.hold_s))
 
 
 def asked_again(ask: Callable[[], Report], sleep: Callable[[float], object] = time.sleep) -> Report:
@@ -94,9 +100,7 @@ def asked_again(ask: Callable[[], Report], sleep: Callable[[float], object] = ti
     return ask()
 
 
-def _taken(ledger: str | None, retry: bool, take: Callable[[Store, float], Report]) -> Report:  # noqa: FBT001 - private
-    target = _ledger(ledger)
-
+def _taken(target: _Ledger, retry: bool, take: Callable[[Store], Report]) -> Report:  # noqa: FBT001 - private
     def ask() -> Report:
         try:
             return _ask(target, take)
@@ -113,7 +117,7 @@ def _taken(ledger: str | None, retry: bool, take: Callable[[Store, float], Repor
     return asked_again(ask) if retry else ask()
 
 
-def _ask(target: _Ledger, take: Callable[[Store, float], Report]) -> Report:
+def _ask(target: _Ledger, take: Callable[[Store], Report]) -> Report:
     from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable  # noqa: PLC0415 - for a report only
 
     try:
@@ -122,7 +126,7 @@ def _ask(target: _Ledger, take: Callable[[Store, float], Report]) -> Report:
         raise unavailable(str(error)) from None
     except LedgerError as error:
         raise _no_ledger(str(error)) from None
-    return take(store, target.hold_s)
+    return take(store)
 
 
 def _ledger(given: str | None) -> _Ledger:
@@ -137,7 +141,7 @@ def _ledger(given: str | None) -> _Ledger:
     if connection is None:
         said = "no ledger is named; give ledger=, set AGENT_OUTCOMES_LEDGER, or call install(ledger=...)"
         raise _no_ledger(said)
-    return _Ledger(connection.open_store, connection.hold_s)
+    return _Ledger(connection.open_store, connection.hold_s, _fields(connection.hidden))
 
 
 def _ledger_at(url: str) -> _Ledger:
@@ -159,12 +163,17 @@ def _ledger_at(url: str) -> _Ledger:
 
     hold_s = read_setting("ledger_hold_s")
     assert isinstance(hold_s, float)
-    return _Ledger(open_store, hold_s)
+    hides = {name: read_setting(f"hide_{name}") for name in _TEXTS}
+    return _Ledger(open_store, hold_s, frozenset(name for name, is_hidden in hides.items() if is_hidden))
 
 
 def _connection_here() -> LedgerConnection | None:
     processor = first_processor()
     return getattr(processor.sink, "connection", None) if processor is not None else None
+
+
+def _fields(attributes: frozenset[str]) -> frozenset[str]:
+    return frozenset(name for name in _TEXTS if STATED_ATTRIBUTES[name] in attributes)
 
 
 def _no_ledger(message: str) -> ReportRefused:

@@ -32,7 +32,7 @@ from agent_outcomes.sdk.attachment import Attachments
 from agent_outcomes.sdk.health import dropped
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import can_drop_roots
-from agent_outcomes.sdk.sinks import open_ledger
+from agent_outcomes.sdk.setup import open_ledger
 from agent_outcomes.settings import LEDGER_OFF, VARIABLES, SettingsError, lenient_settings
 from agent_outcomes.worker_ends import flush_when_multiprocessing_child_ends, flush_when_worker_ends
 

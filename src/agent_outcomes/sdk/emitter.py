@@ -28,7 +28,6 @@ from agent_outcomes.record.totals import Postings, Totals
 from agent_outcomes.sdk.handover import note_event
 from agent_outcomes.sdk.health import EVENT_HANDED_OVER, dropped, problem_postings, warn_of_mistakes
 from agent_outcomes.sdk.metrics import export_of
-from agent_outcomes.sdk.outcome_spans import emit_span
 from agent_outcomes.sdk.private_api import (
     SEVERITY_NUMBERS,
     ProviderLimits,
@@ -109,6 +108,8 @@ class OutcomeEmitter:
         while handover.next_event < len(handover.events):
             self._deliver_event(handover, handover.events[handover.next_event])
         if self._settings.outcome_span and not handover.is_span_made:
+            from agent_outcomes.sdk.outcome_spans import emit_span  # noqa: PLC0415 - few make any
+
             handover.is_span_made = True
             handover.health = (*handover.health, *emit_span(self._tracer_provider, made.event, handover.context))
         if handover.postings is None:

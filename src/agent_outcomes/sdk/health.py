@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.record import Posting
 from agent_outcomes.semconv import DropReason, ProblemKind, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from agent_outcomes.limited_log import LimitedLog
     from agent_outcomes.outcome.attribute_reader import Problem
+    from agent_outcomes.record.record import PlainPosting
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
 
 EVENT_HANDED_OVER: Final = Posting(semconv.AGENT_OUTCOMES_PROCESSOR_EVENTS, (), 1)
 _UNKNOWN_WORD_KINDS: Final = frozenset(
@@ -59,3 +63,36 @@ def warn_of_mistakes(limited: LimitedLog, agent: str | None, problems: Sequence[
                 str(problem),
                 semconv.PROBLEM_BRIEFS[problem.kind],
             )
+
+
+class Mishaps:
+    """Counts with `post`; `prepare` sees to it that what was counted while nothing is emitted is read, too."""
+
+    def __init__(self, post: Callable[[Sequence[PlainPosting]], None], prepare: Callable[[], None]) -> None:
+        self._post = post
+        self._prepare = prepare
+        self._evicted_count = 0
+
+    def failed(self, error: BaseException) -> None:
+        """Count a failure of ours and name its class."""
+        name = type(error).__qualname__
+        _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %s", name)
+        self.count_error(error)
+
+    def count_error(self, error: BaseException) -> None:
+        """Count a failure that is told of elsewhere."""
+        self._post([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (type(error).__qualname__,), 1)])
+
+    def note_problem(self, kind: ProblemKind) -> None:
+        """Count a problem that no event can list."""
+        self._post([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_PROBLEMS, (kind.value,), 1)])
+        brief = semconv.PROBLEM_BRIEFS[kind]
+        _log.warning(f"problem_{kind.value}", "an agent outcome was not taken (%s): %s", kind.value, brief)
+        self._prepare()
+
+    def note_evictions(self, count: int) -> None:
+        """Count the spans that have been evicted since the last time; `count` is how many there were in all."""
+        new, self._evicted_count = count - self._evicted_count, count
+        self._post([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_SPANS_EVICTED, (), new)])
+        _log.warning("evicted", "too many open spans; the oldest are no longer followed. Are spans never ended?")
+        self._prepare()

@@ -59,12 +59,14 @@ class _Key(NamedTuple):
 class LedgerConnection:
     """Opens the store when it is first needed, and again after a failure; `writer` commits, `deliverer` delivers.
 
-    `hold_s` is how many seconds a report made in this process waits for its run.
+    `hold_s` is how many seconds a report made in this process waits for its run, `hidden` the attributes whose texts
+    go into no ledger.
     """
 
     def __init__(self, location: Location, settings: Settings) -> None:
         self.location = location
         self.hold_s = settings.ledger_hold_s
+        self.hidden = settings.hidden
         self._policy = None if settings.ledger_policy == OWN_POLICY else Policy(settings.ledger_policy)
         limits = LedgerLimits(settings.agents_max, settings.job_types_max, settings.labels_max)
         # Those that nobody has changed are no reason to change what is kept in the ledger.

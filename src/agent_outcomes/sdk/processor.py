@@ -23,12 +23,11 @@ from agent_outcomes.run.evidence import infer
 from agent_outcomes.run.normalize import Below, normalize
 from agent_outcomes.sdk.duplicates import CLAIMS, FIRST_SPANS
 from agent_outcomes.sdk.emission import Emission
+from agent_outcomes.sdk.health import Mishaps
 from agent_outcomes.sdk.metrics import BEFORE_COLLECTION
-from agent_outcomes.sdk.mishaps import Mishaps
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
-from agent_outcomes.sdk.setup import finder, prices_in, warn_without_global_lock
-from agent_outcomes.sdk.sinks import sink_for
+from agent_outcomes.sdk.setup import finder, prices_in, sink_for, warn_without_global_lock
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.sdk.stale_sweep import StaleSweep
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.sdk.handover import Handover
-    from agent_outcomes.sdk.sinks import Sink
+    from agent_outcomes.sdk.setup import Sink
     from agent_outcomes.sdk.span_reader import IsRun
     from agent_outcomes.semconv import ProblemKind
     from agent_outcomes.settings import SettingsArguments

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a processor is made with: where it finds its providers and prices, and an interpreter that it can rely on."""
+"""What a processor is made with: where its outcomes go, its prices, and an interpreter that it can rely on."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from agent_outcomes.foreign_exceptions import Guard, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.sdk.emitter import OutcomeEmitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from agent_outcomes.run.pricing import ModelCall
+    from agent_outcomes.sdk.ledger_sink import LedgerSink
     from agent_outcomes.settings import Settings
     from agent_outcomes.spans.marks import PriceOf
 
+Sink: TypeAlias = "OutcomeEmitter | LedgerSink"
 GivenT = TypeVar("GivenT")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -74,3 +81,34 @@ def warn_without_global_lock() -> None:
             "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of "
             "runs that end at the same moment may be lost. Set PYTHON_GIL=1.",
         )
+
+
+def sink_for(
+    find_logger_provider: Callable[[], LoggerProvider | None],
+    find_meter_provider: Callable[[], MeterProvider | None],
+    settings: Settings,
+    tracer_provider: TracerProvider | None,
+) -> Sink:
+    """The sink that the settings ask for. Raises `SettingsError` for a ledger that cannot be opened."""
+    if settings.ledger is None:
+        return OutcomeEmitter(find_logger_provider, find_meter_provider, settings, tracer_provider)
+    _require_packages()
+    # With the database's driver: it costs nobody who has no ledger.
+    from agent_outcomes.sdk.ledger_sink import LedgerSink  # noqa: PLC0415
+
+    return LedgerSink(settings, settings.ledger, tracer_provider)
+
+
+def open_ledger(settings: Settings) -> None:
+    """Open the ledger that the settings name, if any. Raises `SettingsError` where it cannot be opened."""
+    if settings.ledger is not None:
+        _require_packages()
+        from agent_outcomes.sdk.ledger_connection import connection_to  # noqa: PLC0415 - as above
+
+        connection_to(settings.ledger, settings)
+
+
+def _require_packages() -> None:
+    from agent_outcomes.ledger.requirements import require_packages  # noqa: PLC0415 - as above
+
+    require_packages()

@@ -11,6 +11,7 @@ import pytest
 from tests.integration.otelcol import ROOT
 from tests.integration.otlp_sink import plain
 from tests.integration.zero_code import Application, agents, run_counts, span_names
+from tests.ledger_pipeline import store_at, url_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -83,6 +84,15 @@ def test_a_variable_holds_where_the_file_says_nothing(collector: Collector, app:
     assert sorted(span_names(collector)) == ["agent.outcome", "invoke_agent bot"]
     run_with(app, with_options(collector, "{outcome_span: false}"))
     assert sorted(span_names(collector)) == ["agent.outcome", "invoke_agent bot", "invoke_agent bot"]
+
+
+def test_a_ledger_is_an_option_like_any_other(collector: Collector, app: Application) -> None:
+    """Its runs are kept there; the ledger delivers to where OTEL_EXPORTER_OTLP_* leads, as it reads no file."""
+    app.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.grpc_endpoint
+    done = run_with(app, with_options(collector, '{ledger: "sqlite:///outcomes.db", ledger_sync: false}'))
+    assert (done.returncode, complaints(done)) == (0, [])
+    assert store_at(url_of(app.folder / "outcomes.db")).status().delivered == 1
+    assert (agents(collector), run_counts(collector)) == (["bot"], [1])
 
 
 def test_it_can_be_disabled_by_name(collector: Collector, app: Application) -> None:

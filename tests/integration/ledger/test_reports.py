@@ -231,6 +231,29 @@ def test_a_ledger_that_is_none_is_refused(tmp_path: Path, url: str, said: str, m
     assert PASSED_ON not in str(caught.value)
 
 
+@pytest.mark.parametrize("way", ["variable", "processor"])
+def test_a_hidden_text_of_a_report_is_not_in_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Neither message nor metadata, where they are hidden in the process that reports."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    hides: dict[str, Any] = {"hide_message": True, "hide_metadata": True} if way == "processor" else {}
+    pipeline = LedgerPipeline(tmp_path / "o.db", **hides)
+    ended(pipeline)
+    if way == "variable":
+        monkeypatch.setenv(VARIABLE, pipeline.url)
+        monkeypatch.setenv("AGENT_OUTCOMES_HIDE_MESSAGE", "true")
+        monkeypatch.setenv("AGENT_OUTCOMES_HIDE_METADATA", "true")
+    texts: dict[str, Any] = {"message": "Alice Miller", "metadata": '{"who": "patient-0815"}'}
+    assert report_outcome(run_id="ticket-1", success=True, label="closed", **texts).revision == 1
+    pipeline.processor.shutdown()
+    pipeline.store().close()
+    stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"closed" in stored
+    assert b"Alice" not in stored
+    assert b"patient" not in stored
+
+
 def test_a_report_makes_no_ledger(tmp_path: Path) -> None:
     """A slip in the path would have it held where nobody looks."""
     path = tmp_path / "typo.db"
