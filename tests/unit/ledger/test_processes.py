@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_sixteen_clients_retry(ledger_url: str) -> None:
     """However often and in whatever order they do it: one run, one revision and one count of each."""
-    command = [sys.executable, "-m", "tests.ledger_clients", ledger_url, "--subjects", "12", "--retries", "1200"]
+    command = [sys.executable, "-m", "tests.ledger_clients", ledger_url, "--subjects", "12", "--retries", "800"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -114,11 +114,16 @@ def test_label_limits_are_those_of_the_default_path(store: Store) -> None:
     store.settle(None, LedgerLimits(5, 50, 7))
     stores = [store, again(store), again(store)]
     expected = Totals(LabelLimits(limits))
+    group: list[Acceptance] = []
     for number in range(1, 400):
         run = Run(number, 1, 0, number, f"agent-{random.randrange(9)}", job_type=f"job-{random.randrange(20)}")
         made = acceptance_of(run, Outcome.success(label=f"label-{random.randrange(12)}", value=1, currency="EUR"))
-        random.choice(stores).accept([made])
+        group.append(made)
         expected.post(made.record.postings)
+        if len(group) >= random.randrange(1, 12):
+            random.choice(stores).accept(group)
+            group = []
+    store.accept(group)
     found = {(row.instrument, row.labels): row.amount for row in store.series().totals}
     assert found == {
         (instrument.name, labels): amount
