@@ -7,12 +7,14 @@ fail.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PASSWORD: Final = "s3cret/of:the@test"  # noqa: S105 - of a server that nobody else reaches
 _USER: Final = "ledger"
 _STARTED_IN_S: Final = 60.0
+_PR_SET_PDEATHSIG: Final = 1
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 
 
@@ -79,6 +82,7 @@ class PostgresqlServer:
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
             user=None if self._user is None else self._user.pw_uid,
             group=None if self._user is None else self._user.pw_gid,
             extra_groups=None if self._user is None else [],
@@ -191,6 +195,12 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'outcomes.db'}"
     url: str = request.getfixturevalue("postgresql")
     return url
+
+
+def _end_with_parent() -> None:
+    """Have the system end the server when the tests are killed, so that none is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGQUIT))
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
