@@ -440,3 +440,25 @@ def test_child_that_began_before_the_failure(pipeline: Pipeline) -> None:
     with trace.use_span(failed):
         run_well(tracer, "next")
     assert cells(pipeline) == [("weather", "failure", 10), ("next", "success", 10)]
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["ended", "open"])
+def test_span_between_a_failed_run_and_the_next(pipeline: Pipeline, is_open: bool) -> None:  # noqa: FBT001
+    """What begins below a span that began after the failure is a run of its own, once that span has ended, too."""
+    tracer = pipeline.tracer(SMOLAGENTS)
+    with pipeline.tracer().start_as_current_span("request"):
+        failed = tracer.start_span("weather.run", attributes=ROOT)
+        with trace.use_span(failed):
+            call_model(tracer)
+        failed.set_status(StatusCode.ERROR)
+        between = pipeline.tracer().start_span("between", context=child_of(failed))
+        if not is_open:
+            between.end()
+        with trace.use_span(between):
+            run_well(tracer, "next")
+            assert cells(pipeline) == [("weather", "failure", 10), ("next", "success", 10)]
+            run_well(tracer, "last")
+        between.end()
+        failed.end()
+    assert cells(pipeline) == [("weather", "failure", 10), ("next", "success", 10), ("last", "success", 10)]
+    assert pipeline.open_count() == 0

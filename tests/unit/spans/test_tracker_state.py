@@ -104,6 +104,7 @@ class Model:
     def __init__(self) -> None:
         self.runs: list[set[int]] = []
         self.open: list[Node] = []
+        self.started: list[Node] = []
 
     def start(self, node: Node, *, is_step: bool) -> None:
         above = node.parent
@@ -112,6 +113,7 @@ class Model:
             if above.leaks and above.has_failed and above.is_open:
                 node.after = above.after if node.leaks and is_step else above
         self.open.append(node)
+        self.started.append(node)
         if node.is_agent:
             self.give_up_before(node)
 
@@ -140,10 +142,13 @@ class Model:
                 self.give_up(other)
 
     def give_up(self, node: Node) -> None:
-        """What began below it after it had failed hangs from what is above; then it ends, whatever comes later."""
+        """What began below it after it had failed hangs from what is above; then it ends, whatever comes later.
+
+        That holds for what has ended since, too: others may still begin below it.
+        """
         if not (node.is_open and node.is_agent):
             return
-        for other in self.open:
+        for other in self.started:
             if other.after is node:
                 other.after = node.after
                 other.parent = node.parent if other.parent is node else other.parent
