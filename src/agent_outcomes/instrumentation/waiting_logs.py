@@ -180,12 +180,15 @@ class WaitingLogs(LogRecordProcessor):
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
-        size_bytes = 0
         with contextlib.suppress(IndexError):  # the last one was given up by a thread that needed the room
-            while self._records and len(batch) < self._batch_max and size_bytes < REQUEST_MAX_BYTES:
-                batch.append(self._records.popleft())
-                size_bytes += len(self._encoded(batch[-1]))
+            self._fill(batch)
         return batch
+
+    def _fill(self, batch: list[_Waiting]) -> None:
+        size_bytes = 0
+        while self._records and len(batch) < self._batch_max and size_bytes < REQUEST_MAX_BYTES:
+            batch.append(self._records.popleft())
+            size_bytes += len(self._encoded(batch[-1]))
 
     def _sent(self, batch: Sequence[_Waiting], until_s: float) -> tuple[list[_Waiting], Answer | None]:
         """Send a batch, by halves where it is refused; what still waits, in order, and the answer that kept it."""

@@ -130,13 +130,16 @@ class Ledgered:
 
     def _add(self, where: str, totals: tuple[tuple[int, str], ...], durations: tuple[tuple[int, str], ...]) -> None:
         try:
-            for row, amount in totals:
-                self._sums[row] = self._sums.get(row, 0) + units_of(Decimal(amount))
-            for row, amount in durations:
-                units, count = self._buckets.get(row, (0, 0))
-                self._buckets[row] = units + units_of(Decimal(amount)), count + 1
+            self._add_amounts(totals, durations)
         except (ValueError, ArithmeticError):
             differ(where, "what it posted is no amount")
+
+    def _add_amounts(self, totals: tuple[tuple[int, str], ...], durations: tuple[tuple[int, str], ...]) -> None:
+        for row, amount in totals:
+            self._sums[row] = self._sums.get(row, 0) + units_of(Decimal(amount))
+        for row, amount in durations:
+            units, count = self._buckets.get(row, (0, 0))
+            self._buckets[row] = units + units_of(Decimal(amount)), count + 1
 
     def check_sums(self, without: frozenset[str]) -> None:
         """Check that every total is the sum of what was posted, but for the instruments `without` revisions."""

@@ -112,14 +112,17 @@ class Committing:
         if self._spool.has_any() and self._store is None:
             self._store_all([])
         try:
-            for segment in self._spool.take():
-                self._recover_segment(segment)
+            self._recover_segments()
         except OSError as error:
             told = error.strerror or type(error).__name__
             _log.warning("unread", "spool files of the ledger in %s cannot be read: %s", self._spool.folder, told)
         self._looks_into_spool = False
         self.looked_through_count = spooled_count
         self._spool.forget_size()
+
+    def _recover_segments(self) -> None:
+        for segment in self._spool.take():
+            self._recover_segment(segment)
 
     def _recover_segment(self, segment: Segment) -> None:
         acceptances = segment.acceptances()

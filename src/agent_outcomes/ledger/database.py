@@ -83,13 +83,16 @@ class Database:
         wait. On PostgreSQL a commit whose answer was lost may have been made: whoever tries again must see that.
         """
         with told_of(self.location):
-            for attempt in range(ATTEMPTS_MAX):
-                try:
-                    return self._write_once(work, alone=alone)
-                except DBAPIError as error:
-                    if not is_lost_race(error) or attempt == ATTEMPTS_MAX - 1:
-                        raise
-                time.sleep(random.uniform(0, _PAUSE_MAX_S))  # noqa: S311 - apart from others, no secret
+            return self._write_until_done(work, alone=alone)
+
+    def _write_until_done(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return self._write_once(work, alone=alone)
+            except DBAPIError as error:
+                if not is_lost_race(error) or attempt == ATTEMPTS_MAX - 1:
+                    raise
+            time.sleep(random.uniform(0, _PAUSE_MAX_S))  # noqa: S311 - apart from others, no secret
         raise AssertionError
 
     def _write_once(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import literal_column, select, update
 
@@ -13,6 +13,8 @@ from agent_outcomes.ledger.rows import DeliveryState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from sqlalchemy import Row
 
     from agent_outcomes.ledger.store import Store
 
@@ -44,11 +46,14 @@ def dead_letters(store: Store) -> Iterator[DeadLetter]:
         .order_by(_DELIVERIES.id)
     )
     with store.database.reading() as connection:
-        for row in connection.execute(query, execution_options={"yield_per": 100}):
-            outcome_id = None if row.trace_id is None else outcome_id_of(row.trace_id, row.span_id)
-            payload = b"" if row.payload is None else bytes(row.payload)
-            reason, message = row.reason or "", row.message or ""
-            yield DeadLetter(row.id, outcome_id, row.revision, row.event, reason, message, row.created_ns, payload)
+        yield from map(_dead_letter, connection.execute(query, execution_options={"yield_per": 100}))
+
+
+def _dead_letter(row: Row[Any]) -> DeadLetter:
+    outcome_id = None if row.trace_id is None else outcome_id_of(row.trace_id, row.span_id)
+    payload = b"" if row.payload is None else bytes(row.payload)
+    reason, message = row.reason or "", row.message or ""
+    return DeadLetter(row.id, outcome_id, row.revision, row.event, reason, message, row.created_ns, payload)
 
 
 def retry_dead_letters(store: Store, ids: Collection[int] | None = None) -> int:

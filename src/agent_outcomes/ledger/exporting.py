@@ -156,13 +156,18 @@ def write_parquet(rows: Iterator[Exported], out: IO[bytes], told: Callable[[int]
         AMOUNT: pa.decimal128(38, 12),
     }
     schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    count = 0
-    with parquet.ParquetWriter(pa.PythonFile(_Counted(out), mode="w"), schema) as writer:
+
+    def write_groups(writer: parquet.ParquetWriter) -> int:
+        count = 0
         while group := list(islice(rows, PARQUET_ROWS)):
             columns = [pa.array([_storable(field.name, row) for row in group], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             count += len(group)
             told(count)
+        return count
+
+    with parquet.ParquetWriter(pa.PythonFile(_Counted(out), mode="w"), schema) as writer:
+        count = write_groups(writer)
     told(count)
     return count
 

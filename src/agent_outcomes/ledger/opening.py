@@ -90,8 +90,7 @@ def _sqlite(path: Path) -> sqlalchemy.Engine:
         # Transactions are begun by us, as the driver would begin them too late for a lock.
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}"):
-                connection.execute(f"PRAGMA {pragma}")
+            _set_up(connection)
         except BaseException:
             connection.close()
             raise
@@ -105,6 +104,11 @@ def _sqlite(path: Path) -> sqlalchemy.Engine:
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def _queue_pool() -> type[sqlalchemy.pool.Pool]:

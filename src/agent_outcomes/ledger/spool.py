@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agent_outcomes.ledger.spool_lines import LineError, decode_line, encode_line
 
@@ -55,13 +55,16 @@ class Segment:
     def acceptances(self) -> Iterator[Acceptance]:
         """All that can be read of it; other lines are kept aside. Raises `OSError`."""
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
-            while line := file.readline(LINE_BYTES_MAX):
-                if line.isspace():
-                    continue
-                try:
-                    yield decode_line(line)
-                except LineError:
-                    self.keep_aside(line)
+            yield from self._decoded(file)
+
+    def _decoded(self, file: BinaryIO) -> Iterator[Acceptance]:
+        while line := file.readline(LINE_BYTES_MAX):
+            if line.isspace():
+                continue
+            try:
+                yield decode_line(line)
+            except LineError:
+                self.keep_aside(line)
 
     def keep_aside(self, line: bytes) -> None:
         """Keep what cannot be stored beside the file it is from. Raises `OSError`."""

@@ -34,7 +34,7 @@ from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.worker_ends import flush_when_multiprocessing_child_ends, flush_when_worker_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.spool import Spool
@@ -142,8 +142,7 @@ class LedgerWriter:
             if not self._has_thread():
                 self._work_here()
             if not self._must_not_wait():
-                for submission in submissions:
-                    _wait(submission, until_s)
+                _wait_for_all(submissions, until_s)
                 self._wait_for_spool(spooled_count, until_s)
             if books.waiting and self.is_away:
                 self._spool_down_to(0)
@@ -308,6 +307,11 @@ class LedgerWriter:
     def _failed(self, error: BaseException) -> None:
         name = type(error).__qualname__
         _log.warning(f"failed_{name}", "the ledger's writer failed and goes on: %s", name)
+
+
+def _wait_for_all(submissions: Iterable[Submission], until_s: float) -> None:
+    for submission in submissions:
+        _wait(submission, until_s)
 
 
 def _wait(submission: Submission, until_s: float) -> None:

@@ -132,8 +132,7 @@ class LedgerConnection:
             return
         try:
             with Guard(_health_not_posted):
-                for user in list(self._users):
-                    self._post_health_of(user)
+                self._post_health_of_all()
         finally:
             self._posting.release()
 
@@ -141,6 +140,10 @@ class LedgerConnection:
         """What the parent has counted is the parent's."""
         self._posting = threading.Lock()
         self._reported.clear()
+
+    def _post_health_of_all(self) -> None:
+        for user in list(self._users):
+            self._post_health_of(user)
 
     def _post_health_of(self, user: LedgerUser) -> None:
         reported = self._reported.setdefault(user, {})

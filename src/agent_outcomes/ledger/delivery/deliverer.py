@@ -23,7 +23,7 @@ from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -170,13 +170,16 @@ class Deliverer:
         try:
             self._asked.append(asked)
             self._hurry()
-            while not asked.is_answered.wait(min(_ANSWER_S, max(0.0, until_s - time.monotonic()))):
-                is_over = time.monotonic() >= until_s or self._thread is None or not self._thread.is_alive()
-                if is_over or not (is_patient or self._is_worth_waiting(failures, rounds)):
-                    break
+            self._wait_for_answer(asked, until_s, lambda: is_patient or self._is_worth_waiting(failures, rounds))
         finally:
             self._asked = [other for other in self._asked if other is not asked]
         return asked.is_delivered
+
+    def _wait_for_answer(self, asked: _Asked, until_s: float, is_worth_waiting: Callable[[], bool]) -> None:
+        while not asked.is_answered.wait(min(_ANSWER_S, max(0.0, until_s - time.monotonic()))):
+            is_over = time.monotonic() >= until_s or self._thread is None or not self._thread.is_alive()
+            if is_over or not is_worth_waiting():
+                return
 
     def _is_worth_waiting(self, failures: int, rounds: int) -> bool:
         """Whether this process delivers, or has yet to see whether it may, and no receiver has failed since."""
@@ -197,8 +200,11 @@ class Deliverer:
         taken_up = [asked for asked in list(self._asked) if asked.is_taken_up]
         if taken_up:
             with store.database.reading() as connection:
-                for asked in taken_up:
-                    asked.answer(connection, self._targets.kinds)
+                self._answer_these(taken_up, connection)
+
+    def _answer_these(self, taken_up: Sequence[_Asked], connection: Connection) -> None:
+        for asked in taken_up:
+            asked.answer(connection, self._targets.kinds)
 
     def _hurry(self) -> None:
         self._urgent.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import func, literal_column, select, update
 
@@ -15,7 +15,7 @@ from agent_outcomes.ledger.schema import SPAN, deliveries, resources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from agent_outcomes.semconv import DeadReason
 
@@ -53,15 +53,21 @@ def waiting(connection: Connection, kind: DeliveryKind, rows_max: int, bytes_max
     """
     columns = deliveries.c.id, deliveries.c.resource, deliveries.c.payload
     oldest_first = select(*columns).where(_IS_WAITING, kind.rows).order_by(deliveries.c.id).limit(rows_max)
+    with connection.execute(oldest_first) as rows:
+        found, fit = _fitting(rows, bytes_max)
+    return found, fit and len(found) < rows_max
+
+
+def _fitting(rows: Iterable[Row[*tuple[Any, ...]]], bytes_max: int) -> tuple[list[Waiting], bool]:
+    """The first of these rows that fit into so many bytes, one at least, and whether all do."""
     found: list[Waiting] = []
     size_bytes = 0
-    with connection.execute(oldest_first) as rows:
-        for row in rows:
-            size_bytes += len(row.payload)
-            if found and size_bytes > bytes_max:
-                return found, False
-            found.append(Waiting(row.id, row.resource, row.payload))
-    return found, len(found) < rows_max
+    for row in rows:
+        size_bytes += len(row.payload)
+        if found and size_bytes > bytes_max:
+            return found, False
+        found.append(Waiting(row.id, row.resource, row.payload))
+    return found, True
 
 
 def resource_attributes(connection: Connection, ids: Iterable[int]) -> dict[int, bytes]:
