@@ -10,12 +10,12 @@ from agent_outcomes.ledger.book.refusals import RefusalCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DONE: Final = 0
+ALL_DONE: Final = 0
 DIFFERS: Final = 1
-UNUSABLE: Final = 2
+INVALID_INPUT: Final = 2
 NO_LEDGER: Final = 10
 OF_REFUSAL: Final[Mapping[RefusalCode, int]] = {
-    RefusalCode.INVALID_REPORT: UNUSABLE,
+    RefusalCode.INVALID_REPORT: INVALID_INPUT,
     RefusalCode.OUTCOME_CONFLICT: 3,
     RefusalCode.STALE_REVISION: 4,
     RefusalCode.IDEMPOTENCY_KEY_REUSED: 5,
@@ -24,7 +24,7 @@ OF_REFUSAL: Final[Mapping[RefusalCode, int]] = {
     RefusalCode.NOT_ALLOWED: 8,
     RefusalCode.LEDGER_UNAVAILABLE: 9,
 }
-MEANINGS: Final = """\
+EXIT_CODE_MEANINGS: Final = """\
 exit codes: 0 done; 1 verify found a difference, deliver left something undelivered; 2 an option or field cannot be
 used; 3 another outcome stands; 4 another revision stands; 5 the idempotency key was used for another report; 6 several
 runs match; 7 no such run; 8 not allowed; 9 the ledger cannot be reached now, try again; 10 the ledger cannot be used

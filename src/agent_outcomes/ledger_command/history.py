@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.ledger.exporting import exported, plain_row
 from agent_outcomes.ledger.rows import DeliveryState
-from agent_outcomes.ledger_command.output import facts, say, table, when
+from agent_outcomes.ledger_command.output import facts, print_table, say, when
 from agent_outcomes.outcome.amounts import plain_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def as_object(found: RunHistory) -> dict[str, object]:
     }
 
 
-def show(found: RunHistory) -> None:
+def print_run(found: RunHistory) -> None:
     """Print all of it for a person."""
     row = found.row
     content = row.standing.content
@@ -135,7 +135,7 @@ def _show_deliveries(found: RunHistory) -> None:
     if not found.deliveries:
         say("its events were delivered, and pruned")
         return
-    table(
+    print_table(
         ("event", "revision", "accepted", "delivery", "at", "words of the receiver"),
         [
             (

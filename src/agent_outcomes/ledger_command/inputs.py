@@ -22,7 +22,7 @@ _SHOWN_MAX: Final = 60
 _COUNT_DIGITS_MAX: Final = 9
 
 
-class Age(NamedTuple):
+class GivenTime(NamedTuple):
     """A time as it was given: so long ago, or a moment in Unix nanoseconds."""
 
     ago_s: int | None
@@ -33,12 +33,12 @@ class Age(NamedTuple):
         return self.moment_ns if self.ago_s is None else max(0, now_ns - self.ago_s * _NS)
 
 
-def age(text: str) -> Age:
+def given_time(text: str) -> GivenTime:
     """A time: `7d` or `36h` ago, or a date or time in ISO 8601, in UTC if it names no zone."""
     given = text.strip()
     found = _AGE.fullmatch(given)
     if found is not None:
-        return Age(int(found[1]) * _SECONDS[found[2]])
+        return GivenTime(int(found[1]) * _SECONDS[found[2]])
     try:
         moment = datetime.fromisoformat(given)
         at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
@@ -47,10 +47,10 @@ def age(text: str) -> Age:
         moment_ns = -1
     if moment_ns < 0:
         raise _unusable(text, "time; give how long ago, as 7d, 36h or 90m, or a date, as 2026-01-31")
-    return Age(None, moment_ns)
+    return GivenTime(None, moment_ns)
 
 
-def count(text: str) -> int:
+def positive_number(text: str) -> int:
     """A whole number from 1."""
     if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX and int(text) > 0):
         raise _unusable(text, "number here; give a whole number from 1")

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 from agent_outcomes.ledger import dead_letters as letters
 from agent_outcomes.ledger import exporting
-from agent_outcomes.ledger_command.exit_codes import DIFFERS, DONE, UNUSABLE, CommandError
-from agent_outcomes.ledger_command.output import complain, progress, say, say_json, table, when
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE, DIFFERS, INVALID_INPUT, CommandError
+from agent_outcomes.ledger_command.output import complain, print_table, progress, say, say_json, when
 from agent_outcomes.ledger_command.running import store_of
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.exporting import Exported
 
 
-def export(options: Namespace) -> int:
+def export_command(options: Namespace) -> int:
     """Write the history to standard output or a new file; the exit code."""
     if options.format == "parquet" and find_spec("pyarrow") is None:
-        raise CommandError(UNUSABLE, "parquet needs pyarrow: pip install 'otel-agent-outcomes[parquet]'")
+        raise CommandError(INVALID_INPUT, "parquet needs pyarrow: pip install 'otel-agent-outcomes[parquet]'")
     store, now_ns = store_of(options), time.time_ns()
     since_ns = None if options.since is None else options.since.before(now_ns)
     until_ns = None if options.until is None else options.until.before(now_ns)
@@ -39,13 +39,13 @@ def export(options: Namespace) -> int:
         count = _written(options, rows, lambda done: told(done, None))
     if options.output is not None:
         complain(f"{count:,} revisions were written to {options.output}")
-    return DONE
+    return ALL_DONE
 
 
 def _written(options: Namespace, rows: Iterator[Exported], told: Callable[[int], object]) -> int:
     if options.output is None:
         if options.format == "parquet" and sys.stdout.isatty():
-            raise CommandError(UNUSABLE, "Parquet is no text for a terminal; give --output FILE, or > FILE")
+            raise CommandError(INVALID_INPUT, "Parquet is no text for a terminal; give --output FILE, or > FILE")
         count = _write(options.format, rows, sys.stdout.buffer, told)
         sys.stdout.buffer.flush()
         return count
@@ -54,9 +54,9 @@ def _written(options: Namespace, rows: Iterator[Exported], told: Callable[[int],
         with path.open("xb") as out:
             return _write(options.format, rows, out, told)
     except FileExistsError:
-        raise CommandError(UNUSABLE, f"--output {path} is there already; name a new file") from None
+        raise CommandError(INVALID_INPUT, f"--output {path} is there already; name a new file") from None
     except OSError as error:
-        raise CommandError(UNUSABLE, f"--output {path} cannot be written: {error.strerror}") from None
+        raise CommandError(INVALID_INPUT, f"--output {path} cannot be written: {error.strerror}") from None
 
 
 def _write(format_: str, rows: Iterator[Exported], out: IO[bytes], told: Callable[[int], object]) -> int:
@@ -68,7 +68,7 @@ def _write(format_: str, rows: Iterator[Exported], out: IO[bytes], told: Callabl
     return write(rows, out, told)
 
 
-def dead_letters(options: Namespace) -> int:
+def dead_letters_command(options: Namespace) -> int:
     """List what a receiver has refused, or have it delivered once more; the exit code."""
     store = store_of(options)
     ids = None if options.ids is None else frozenset(options.ids)
@@ -78,14 +78,14 @@ def dead_letters(options: Namespace) -> int:
             say_json({"waiting": count})
         else:
             say(f"{count:,} dead letters wait to be delivered once more")
-        return DONE
+        return ALL_DONE
     found = [letter for letter in letters.dead_letters(store) if ids is None or letter.id in ids]
     if options.json:
         for letter in found:
             say_json({**letter._asdict(), "payload": letter.payload.hex()})
     elif found:
         columns = ("id", "outcome", "revision", "accepted", "reason", "words of the receiver")
-        table(
+        print_table(
             columns,
             [
                 (
@@ -102,10 +102,10 @@ def dead_letters(options: Namespace) -> int:
         )
     else:
         say("no dead letters")
-    return DONE
+    return ALL_DONE
 
 
-def deliver(options: Namespace) -> int:
+def deliver_command(options: Namespace) -> int:
     """Deliver until told to end; the exit code says whether nothing was left."""
     from agent_outcomes.ledger.delivery.deliverer import deliver_forever  # noqa: PLC0415 - with the client's libraries
     from agent_outcomes.ledger.delivery.targets import read_delivery_targets  # noqa: PLC0415
@@ -116,4 +116,4 @@ def deliver(options: Namespace) -> int:
     is_whole = deliver_forever(lambda: store, targets)
     found = store.status()
     complain(f"{found.delivered:,} of {found.accepted:,} events are delivered, {found.waiting:,} wait")
-    return DONE if is_whole else DIFFERS
+    return ALL_DONE if is_whole else DIFFERS

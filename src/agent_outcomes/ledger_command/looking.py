@@ -11,8 +11,8 @@ from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.exporting import exported, plain_row
 from agent_outcomes.ledger.rows import HeldState, RunFilter
 from agent_outcomes.ledger_command import history, inputs
-from agent_outcomes.ledger_command.exit_codes import DONE
-from agent_outcomes.ledger_command.output import facts, how_long, say, say_json, table, when
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE
+from agent_outcomes.ledger_command.output import facts, how_long, print_table, say, say_json, when
 from agent_outcomes.ledger_command.running import store_of
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.semconv import State
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.store import Store
 
 
-def status(options: Namespace) -> int:
+def status_command(options: Namespace) -> int:
     """Say how much was accepted and how far it is; the exit code."""
     store = store_of(options)
     now_ns = time.time_ns()
     found = store.status(now_ns)
     if options.json:
         say_json({"ledger": str(store.location), **found._asdict(), "dead": dict(found.dead)})
-        return DONE
+        return ALL_DONE
     waiting, dead = f"{found.waiting:,} waiting", sum(count for _, count in found.dead)
     facts(
         [
@@ -49,10 +49,10 @@ def status(options: Namespace) -> int:
             ("orphans", f"{found.orphans:,} reports found no run; list --state orphan" if found.orphans else None),
         ]
     )
-    return DONE
+    return ALL_DONE
 
 
-def list_runs(options: Namespace) -> int:
+def list_command(options: Namespace) -> int:
     """List runs, or reports whose run has not come; the exit code."""
     store = store_of(options)
     now_ns = time.time_ns()
@@ -69,15 +69,17 @@ def list_runs(options: Namespace) -> int:
     if options.json:
         for row in rows:
             say_json({**plain_row(exported(row.standing)), "state": row.state.value})
-        return DONE
+        return ALL_DONE
     if rows:
-        table(("ended", "agent", "run", "status", "outcome", "value", "age"), [_run_cells(row, now_ns) for row in rows])
+        print_table(
+            ("ended", "agent", "run", "status", "outcome", "value", "age"), [_run_cells(row, now_ns) for row in rows]
+        )
     else:
         say("no such runs")
-    return DONE
+    return ALL_DONE
 
 
-def show(options: Namespace) -> int:
+def show_command(options: Namespace) -> int:
     """Show everything about one run; the exit code. Raises `ReportRefused` where none or several match."""
     store = store_of(options)
     reference = _reference(options)
@@ -88,12 +90,12 @@ def show(options: Namespace) -> int:
         if not held:
             raise
         _show_held(held, json=options.json)
-        return DONE
+        return ALL_DONE
     if options.json:
         say_json(history.as_object(found))
     else:
-        history.show(found)
-    return DONE
+        history.print_run(found)
+    return ALL_DONE
 
 
 def _reference(options: Namespace) -> RunReference:
@@ -130,10 +132,10 @@ def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
             (when(row.held_ns), row.kind, row.reference, row.reported_by, when(row.expires_ns), row.code)
             for row in rows
         ]
-        table(columns, cells)
+        print_table(columns, cells)
     else:
         say("no such reports")
-    return DONE
+    return ALL_DONE
 
 
 def _held_for(store: Store, reference: RunReference) -> list[HeldRow]:

@@ -37,7 +37,9 @@ def say_json(value: object) -> None:
     sys.stdout.write(f"{json.dumps(value)}\n")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], *, right: frozenset[str] = frozenset()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str | None]], *, right: frozenset[str] = frozenset()
+) -> None:
     """A table; without a terminal one line a row with tabs between, below the names of the columns."""
     cells = [[printable(cell or "-", CELL_LENGTH_MAX) for cell in row] for row in rows]
     if not sys.stdout.isatty():

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.ledger_command import inputs
-from agent_outcomes.ledger_command.exit_codes import MEANINGS
+from agent_outcomes.ledger_command.exit_codes import EXIT_CODE_MEANINGS
 from agent_outcomes.settings import VARIABLES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add_ledger(subparsers: Subparsers) -> None:
         "ledger",
         help="look into a ledger, report on its runs, deliver it, verify it",
         description=_DESCRIPTION,
-        epilog=_EPILOG + MEANINGS,
+        epilog=_EPILOG + EXIT_CODE_MEANINGS,
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -51,7 +51,7 @@ def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out
         name,
         help=about,
         description=f"{about[0].upper()}{about[1:]}.",
-        epilog=f"examples:\n{lines}\n{MEANINGS}",
+        epilog=f"examples:\n{lines}\n{EXIT_CODE_MEANINGS}",
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -64,7 +64,7 @@ def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out
 
 def _run(carried_out_by: str, options: Namespace) -> int:
     running = import_module("agent_outcomes.ledger_command.running")
-    exit_code: int = running.run(*carried_out_by.split("."), options)
+    exit_code: int = running.run_command(*carried_out_by.split("."), options)
     return exit_code
 
 
@@ -74,7 +74,7 @@ def _status(commands: Subparsers) -> None:
         "status",
         "how much was accepted, how far it is, and what is pending",
         "status\nstatus --json",
-        "looking.status",
+        "looking.status_command",
     )
 
 
@@ -87,12 +87,12 @@ def _list(commands: Subparsers) -> None:
         "list",
         "runs, the last that ended first, or reports whose run has not come",
         examples,
-        "looking.list_runs",
+        "looking.list_command",
     )
     parser.add_argument("--state", choices=_STATES, help="pending or reported runs; held or orphaned reports")
     parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
     _add_range(parser, "runs that ended")
-    parser.add_argument("--limit", type=inputs.count, default=100, metavar="N", help="at most so many (100)")
+    parser.add_argument("--limit", type=inputs.positive_number, default=100, metavar="N", help="at most so many (100)")
 
 
 def _show(commands: Subparsers) -> None:
@@ -101,7 +101,7 @@ def _show(commands: Subparsers) -> None:
         "show",
         "everything about one run: each revision with who, when and why, its postings, and its delivery",
         "show ticket-4711\nshow 4bf92f3577b34da6a3ce929d0e0e4736",
-        "looking.show",
+        "looking.show_command",
     )
     parser.add_argument("id", metavar="RUN", help="a run id, a trace id or an outcome id")
     _add_run_choice(parser)
@@ -115,7 +115,11 @@ def _report(commands: Subparsers) -> None:
         'report --run-id lead-12 --retract --reason "reported on the wrong lead"'
     )
     parser = _add(
-        commands, "report", "state the outcome of a run that has ended, or correct it", examples, "reporting.report"
+        commands,
+        "report",
+        "state the outcome of a run that has ended, or correct it",
+        examples,
+        "reporting.report_command",
     )
     _add_reference(parser)
     verdict = parser.add_mutually_exclusive_group()
@@ -136,7 +140,7 @@ def _report(commands: Subparsers) -> None:
 
 def _cost(commands: Subparsers) -> None:
     examples = "cost --run-id ticket-4711 --amount 50.00 --currency USD --kind human --idempotency-key shift-17"
-    parser = _add(commands, "cost", "add a cost that arose after a run had ended", examples, "reporting.cost")
+    parser = _add(commands, "cost", "add a cost that arose after a run had ended", examples, "reporting.cost_command")
     _add_reference(parser)
     parser.add_argument("--amount", required=True, metavar="AMOUNT", help="in plain digits, not negative")
     parser.add_argument("--currency", metavar="CODE", help="ISO 4217, by default USD")
@@ -154,7 +158,7 @@ def _export(commands: Subparsers) -> None:
         "export",
         "all revisions, with who, when and why, as JSON lines, CSV or Parquet",
         examples,
-        "leaving.export",
+        "leaving.export_command",
     )
     parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl", help="by default jsonl")
     parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
@@ -164,12 +168,12 @@ def _export(commands: Subparsers) -> None:
 
 def _verify(commands: Subparsers) -> None:
     about = "recompute every digest, seal and total, and name the first that differs"
-    _add(commands, "verify", about, "verify\nverify --json", "proving.verify")
+    _add(commands, "verify", about, "verify\nverify --json", "proving.verify_command")
 
 
 def _seal(commands: Subparsers) -> None:
     about = "seal all revisions since the last seal; note the digest somewhere else to prove later that nothing changed"
-    _add(commands, "seal", about, "seal >> seals-of-the-ledger.txt", "proving.seal")
+    _add(commands, "seal", about, "seal >> seals-of-the-ledger.txt", "proving.seal_command")
 
 
 def _dead_letters(commands: Subparsers) -> None:
@@ -179,18 +183,20 @@ def _dead_letters(commands: Subparsers) -> None:
         "dead-letters",
         "what a receiver has refused for good, with its words",
         examples,
-        "leaving.dead_letters",
+        "leaving.dead_letters_command",
     )
     parser.add_argument("--retry", action="store_true", help="have them delivered once more")
-    parser.add_argument("--id", dest="ids", action="append", type=inputs.count, metavar="N", help="only this one")
+    parser.add_argument(
+        "--id", dest="ids", action="append", type=inputs.positive_number, metavar="N", help="only this one"
+    )
 
 
 def _prune(commands: Subparsers) -> None:
     examples = "prune --older-than 400d --dry-run\nprune --older-than 400d"
     about = "forget the details of old runs whose events are delivered; totals, seals and digests stay"
-    parser = _add(commands, "prune", about, examples, "proving.prune")
+    parser = _add(commands, "prune", about, examples, "proving.prune_command")
     parser.add_argument(
-        "--older-than", type=inputs.age, required=True, metavar="AGE", help="runs that ended longer ago: 400d"
+        "--older-than", type=inputs.given_time, required=True, metavar="AGE", help="runs that ended longer ago: 400d"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
 
@@ -198,12 +204,12 @@ def _prune(commands: Subparsers) -> None:
 def _deliver(commands: Subparsers) -> None:
     about = "deliver events and metrics over OTLP until told to end by SIGTERM or SIGINT"
     examples = "deliver\ndeliver --ledger postgresql://outcomes@db/outcomes"
-    _add(commands, "deliver", about, examples, "leaving.deliver")
+    _add(commands, "deliver", about, examples, "leaving.deliver_command")
 
 
 def _add_range(parser: ArgumentParser, what: str) -> None:
-    parser.add_argument("--since", type=inputs.age, metavar="TIME", help=f"{what} from then on: 7d, 2026-01-31")
-    parser.add_argument("--until", type=inputs.age, metavar="TIME", help=f"{what} before then")
+    parser.add_argument("--since", type=inputs.given_time, metavar="TIME", help=f"{what} from then on: 7d, 2026-01-31")
+    parser.add_argument("--until", type=inputs.given_time, metavar="TIME", help=f"{what} before then")
 
 
 def _add_run_choice(parser: ArgumentParser) -> None:

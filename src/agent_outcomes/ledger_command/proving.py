@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent_outcomes.ledger import audit, pruning
-from agent_outcomes.ledger_command.exit_codes import DIFFERS, DONE
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE, DIFFERS
 from agent_outcomes.ledger_command.output import complain, progress, say, say_json, when
 from agent_outcomes.ledger_command.running import store_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 
-def verify(options: Namespace) -> int:
+def verify_command(options: Namespace) -> int:
     """Verify the ledger; the exit code says whether it is whole."""
     with progress("verifying") as told:
         found = audit.verify(store_of(options), progress=told)
@@ -28,10 +28,10 @@ def verify(options: Namespace) -> int:
         say(f"all fits: {listed}")
     else:
         complain(f"differs: {difference}")
-    return DONE if difference is None else DIFFERS
+    return ALL_DONE if difference is None else DIFFERS
 
 
-def seal(options: Namespace) -> int:
+def seal_command(options: Namespace) -> int:
     """Seal what has come since the last seal; the exit code."""
     made = audit.seal(store_of(options))
     if options.json:
@@ -40,10 +40,10 @@ def seal(options: Namespace) -> int:
         say("nothing has come since the last seal")
     else:
         say(f"{when(made.sealed_ns)}  {made.digest.hex()}  {made.revisions} revisions, up to row {made.last_revision}")
-    return DONE
+    return ALL_DONE
 
 
-def prune(options: Namespace) -> int:
+def prune_command(options: Namespace) -> int:
     """Prune old runs, or say what would go; the exit code."""
     store = store_of(options)
     before_ns = options.older_than.before(time.time_ns())
@@ -54,11 +54,11 @@ def prune(options: Namespace) -> int:
             pruned = pruning.prune(store, before_ns, progress=lambda done: told(done, found.runs))
     if options.json:
         say_json({"before_ns": before_ns, "prunable": found.runs, "undelivered": found.undelivered, "pruned": pruned})
-        return DONE
+        return ALL_DONE
     if options.dry_run:
         say(f"{found.runs:,} runs that ended before {when(before_ns)} would be pruned")
     else:
         say(f"{pruned:,} runs that ended before {when(before_ns)} were pruned; totals, seals and digests are kept")
     if found.undelivered:
         say(f"{found.undelivered:,} as old stay, as events of theirs are not delivered")
-    return DONE
+    return ALL_DONE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.api.report import report_cost, report_outcome
 from agent_outcomes.ledger.book.refusals import ReportState
-from agent_outcomes.ledger_command.exit_codes import DONE
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE
 from agent_outcomes.ledger_command.output import say, say_json
 from agent_outcomes.ledger_command.running import url_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.book.refusals import Report
 
 
-def report(options: Namespace) -> int:
+def report_command(options: Namespace) -> int:
     """State the outcome of a run; the exit code. Raises `ReportRefused`."""
     answer = report_outcome(
         ledger=url_of(options),
@@ -44,7 +44,7 @@ def report(options: Namespace) -> int:
     return _answered(answer, as_json=options.json)
 
 
-def cost(options: Namespace) -> int:
+def cost_command(options: Namespace) -> int:
     """Add a late cost to a run; the exit code. Raises `ReportRefused`."""
     answer = report_cost(
         ledger=url_of(options),
@@ -71,7 +71,7 @@ def _answered(answer: Report, *, as_json: bool) -> int:
     problems = [str(problem) for problem in answer.problems]
     if as_json:
         say_json({**answer._asdict(), "state": answer.state.value, "problems": problems})
-        return DONE
+        return ALL_DONE
     repeated = " (the same report was made before: this is its answer)" if answer.repeated else ""
     if answer.state is ReportState.HELD:
         say(f"held: no such run has come yet; it is taken when that comes{repeated}")
@@ -79,4 +79,4 @@ def _answered(answer: Report, *, as_json: bool) -> int:
         say(f"{answer.state.value}: revision {answer.revision} of {answer.outcome_id}{repeated}")
     for problem in problems:
         say(f"problem: {problem}")
-    return DONE
+    return ALL_DONE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
 from agent_outcomes.ledger.requirements import require_packages
-from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL, UNUSABLE, CommandError
+from agent_outcomes.ledger_command.exit_codes import INVALID_INPUT, NO_LEDGER, OF_REFUSAL, CommandError
 from agent_outcomes.ledger_command.output import complain
 from agent_outcomes.settings import VARIABLES, SettingsError
 
@@ -26,7 +26,7 @@ _HINTS: Final = {
 }
 
 
-def run(module: str, name: str, options: Namespace) -> int:
+def run_command(module: str, name: str, options: Namespace) -> int:
     """Carry out the command `name` of that module of this package; its exit code. Errors are said in one line."""
     try:
         require_packages()
@@ -46,7 +46,7 @@ def run(module: str, name: str, options: Namespace) -> int:
         return NO_LEDGER
     except SettingsError as error:
         complain(str(error))
-        return UNUSABLE
+        return INVALID_INPUT
     except CommandError as error:
         complain(str(error))
         return error.exit_code
@@ -56,7 +56,7 @@ def _check_values(options: Namespace) -> None:
     # argparse gives an empty list for `--label=--` up to Python 3.12.
     empty = [name for name, value in vars(options).items() if value in ([], [[]])]
     if empty:
-        raise CommandError(UNUSABLE, f"--{empty[0].replace('_', '-')} takes a value, and -- is none")
+        raise CommandError(INVALID_INPUT, f"--{empty[0].replace('_', '-')} takes a value, and -- is none")
 
 
 def url_of(options: Namespace) -> str:
