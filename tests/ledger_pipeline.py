@@ -18,13 +18,13 @@ from agent_outcomes.ledger.store import Store
 from agent_outcomes.record.totals import as_attributes
 from agent_outcomes.sdk.ledger_sink import LedgerSink
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
+from tests.otlp_values import value_of
 from tests.pipeline import SeenEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
     from opentelemetry.sdk.trace import SpanLimits
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer
@@ -134,12 +134,5 @@ def _seen(record: LogRecord) -> SeenEvent:
         trace_id=int.from_bytes(record.trace_id),
         span_id=int.from_bytes(record.span_id),
         timestamp=record.time_unix_nano,
-        attributes={pair.key: _value(pair.value) for pair in record.attributes},
+        attributes={pair.key: value_of(pair.value) for pair in record.attributes},
     )
-
-
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
-    return getattr(value, kind) if kind is not None else None

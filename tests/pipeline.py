@@ -43,6 +43,13 @@ OPENAI_AGENTS = "openinference.instrumentation.openai_agents"
 PROBLEMS = "agent.outcome.problems"
 
 
+class GraphInterruptError(Exception):
+    """LangGraph's, by name: a graph stops to ask a human."""
+
+
+GraphInterruptError.__module__, GraphInterruptError.__qualname__ = "langgraph.errors", "GraphInterrupt"
+
+
 @dataclass(frozen=True, slots=True)
 class SeenEvent:
     """An emitted outcome event; `trace_id` and `span_id` are those of its context, `timestamp` Unix nanoseconds."""

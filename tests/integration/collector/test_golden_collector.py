@@ -30,12 +30,12 @@ from agent_outcomes import AgentOutcomeSpanProcessor
 from agent_outcomes.otlp.json_codec import to_otlp_json
 from tests.cases import Case, check_event, load_cases, make_spans
 from tests.integration.otelcol import Collector
+from tests.otlp_values import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from google.protobuf.message import Message
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 GOLDEN_FOLDER: Final = Path(__file__).parents[2] / "golden"
 REGENERATE: Final = os.environ.get("AGENT_OUTCOMES_REGENERATE") == "1"
@@ -137,7 +137,7 @@ def test_event_arrives_as_expected(exported: Collector, case: Case) -> None:
     of_topic = [other for other in EMITTING if other.topic == case.topic]
     assert len(arrived) == len(of_topic)
     found = arrived[of_topic.index(case)]
-    attributes = {attribute.key: _value(attribute.value) for attribute in found.attributes}
+    attributes = {attribute.key: value_of(attribute.value) for attribute in found.attributes}
     check_event(case, found.severity_text, attributes, found.body.string_value)
 
 
@@ -197,13 +197,6 @@ def _stripped(value: Any) -> Any:
     # A data point's time is that of its collection, a log record's that of the run's end.
     moments = MOMENTS if "logRecords" in value or "body" in value else {*MOMENTS, "timeUnixNano"}
     return {key: _stripped(item) for key, item in value.items() if key not in moments and key != "version"}
-
-
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
-    return getattr(value, kind) if kind is not None else None
 
 
 def _order(item: Any) -> str:

@@ -15,7 +15,7 @@ import pytest
 from agent_outcomes.instrumentation.installation import _unattended_settings
 from agent_outcomes.settings import Settings, read_settings
 from tests.integration.installed import IMPORTED_FROM, PRELUDE, ROOT, otlp_environ, python
-from tests.integration.instrumentation.test_exit import EXIT_MAX_S, LATE, SET_UP, unanswering
+from tests.integration.instrumentation.test_exit import EXIT_MAX_S, LATE, SET_UP, run_count, unanswering
 from tests.integration.otlp_sink import GRPC, HTTP, OtlpSink, plain
 from tests.ledger_pipeline import events_in, store_at, url_of
 
@@ -35,10 +35,6 @@ def url(tmp_path: Path) -> str:
 
 def agents_at(sink: OtlpSink) -> list[str]:
     return [plain(record.attributes)["gen_ai.agent.name"] for _, record in sink.received.events()]
-
-
-def run_count(sink: OtlpSink) -> float:
-    return sum(count for _, count, _ in sink.received.points("agent.runs"))
 
 
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])

@@ -15,6 +15,8 @@ from agent_outcomes.semconv import CostKind, CostSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_outcomes.ledger.store import Store
+
 RESOURCE: Final = ResourceFacts(
     "shop", "retail", "test", (("service.name", "shop"), ("service.version", "1.2"), ("host.cpus", 4))
 )
@@ -54,3 +56,8 @@ def acceptance(number: int, resource: ResourceFacts = RESOURCE, *, end_ns: int |
     """The run of that number with its outcome, as a ledger is given it."""
     run, outcome = made_run(number, end_ns), made_outcome(number)
     return Acceptance(run, outcome, record(run, outcome), resource=resource)
+
+
+def accept(store: Store, first: int, count: int) -> None:
+    """Accept so many runs, from that number on."""
+    store.accept([acceptance(number) for number in range(first, first + count)])

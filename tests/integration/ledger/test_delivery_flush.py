@@ -22,7 +22,7 @@ from agent_outcomes.ledger.spool import Spool
 from agent_outcomes.ledger.writer import LedgerWriter
 from agent_outcomes.settings import SettingsError
 from tests.integration.backends import wait_until
-from tests.integration.ledger.accepted import acceptance
+from tests.integration.ledger.accepted import accept, acceptance
 from tests.integration.ledger.deliveries import opened
 from tests.integration.ledger.receiver import TAKEN, Receiver, turned_down
 from tests.integration.otlp_sink import GRPC, OtlpSink
@@ -54,10 +54,6 @@ def deliverer_of(store: Store, environ: dict[str, str]) -> Iterator[Deliverer]:
         yield deliverer
     finally:
         deliverer.shutdown(0.0)
-
-
-def accept(store: Store, first: int, count: int) -> None:
-    store.accept([acceptance(number) for number in range(first, first + count)])
 
 
 def test_flush_is_true_when_all_has_arrived(tmp_path: Path) -> None:

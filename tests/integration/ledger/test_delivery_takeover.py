@@ -22,7 +22,7 @@ from agent_outcomes.ledger.delivery.targets import read_delivery_targets
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
 from tests.integration.backends import wait_until
-from tests.integration.ledger.accepted import acceptance
+from tests.integration.ledger.accepted import accept
 from tests.integration.ledger.deliver_program import delivering
 from tests.integration.ledger.receiver import Receiver
 
@@ -45,10 +45,6 @@ def holder_of(store: Store) -> int | None:
     with store.database.reading() as connection:
         found = connection.execute(select(schema.lease.c.holder)).scalar()
     return int(found.split("/")[PID_FIELD]) if found else None
-
-
-def accept(store: Store, first: int, count: int) -> None:
-    store.accept([acceptance(number) for number in range(first, first + count)])
 
 
 def arrived(receiver: Receiver, count: int) -> bool:

@@ -23,20 +23,13 @@ from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.sdk.ledger_sink import LedgerSink
 from agent_outcomes.semconv import State
 from tests.ledger_pipeline import LedgerPipeline, sums_in, url_of
-from tests.pipeline import AGENT, Pipeline, call_model, child_of, run_agent
+from tests.pipeline import AGENT, GraphInterruptError, Pipeline, call_model, child_of, run_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 AT_MOST_S = 20.0
-
-
-class GraphInterruptError(Exception):
-    """LangGraph's, by name."""
-
-
-GraphInterruptError.__module__, GraphInterruptError.__qualname__ = "langgraph.errors", "GraphInterrupt"
 
 
 @pytest.fixture

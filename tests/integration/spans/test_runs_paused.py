@@ -10,7 +10,16 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from agent_outcomes.semconv import HEALTH_COUNTERS
-from tests.pipeline import AGENT, OPENINFERENCE_LANGCHAIN, TOOL, Pipeline, call_model, run_agent, usage
+from tests.pipeline import (
+    AGENT,
+    OPENINFERENCE_LANGCHAIN,
+    TOOL,
+    GraphInterruptError,
+    Pipeline,
+    call_model,
+    run_agent,
+    usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +37,6 @@ def pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
     """A pipeline in which, whatever a test did, no span is left open either."""
     yield pipeline
     assert pipeline.open_count() == 0
-
-
-class GraphInterruptError(Exception):
-    """LangGraph's."""
-
-
-GraphInterruptError.__module__, GraphInterruptError.__qualname__ = INTERRUPT.rsplit(".", 1)
 
 
 def interrupt() -> None:

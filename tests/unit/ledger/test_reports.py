@@ -22,17 +22,10 @@ from agent_outcomes.semconv import Change, State
 from tests.acceptances import NS, acceptance_of, pending, plain_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 NOW = 1_800_000_000 * NS
 CORRECTOR = Reporter("ann", may_correct=True)
-
-
-@pytest.fixture
-def store(ledger_url: str) -> Iterator[Store]:
-    opened = Store.open(read_location(ledger_url))
-    yield opened
-    opened.close()
 
 
 def totals(store: Store) -> dict[str, Decimal | int]:

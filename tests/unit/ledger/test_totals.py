@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from agent_outcomes.ledger.amounts import Parts, units_of, units_of_seconds
 from agent_outcomes.ledger.book.accepted import ResourceFacts
 from agent_outcomes.ledger.database import Database
-from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.store import LedgerLimits, Store
 from agent_outcomes.outcome.amounts import EXACT
@@ -25,8 +24,6 @@ from agent_outcomes.semconv import AGENT_OUTCOME_VALUE_METRIC, AGENT_RUN_COST, O
 from tests.acceptances import SHOP, acceptance_of, pending, random_acceptance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_outcomes.ledger.book.accepted import Acceptance
 
 LARGEST = Decimal("999999999999999.999999999999")
@@ -35,13 +32,6 @@ AMOUNTS = st.one_of(
     st.decimals(0, LARGEST, allow_nan=False, allow_infinity=False, places=12),
     st.just(LARGEST),
 )
-
-
-@pytest.fixture
-def store(ledger_url: str) -> Iterator[Store]:
-    opened = Store.open(read_location(ledger_url))
-    yield opened
-    opened.close()
 
 
 def again(store: Store, limits: LedgerLimits | None = None) -> Store:
