@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import psycopg
 import pytest
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ class PostgresqlServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        from psycopg import OperationalError  # noqa: PLC0415 - the frameworks' environments are without
+
         durability = [] if self._durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]
         sizes = ["-c", "shared_buffers=64MB", "-c", "max_connections=80", "-c", "log_min_messages=fatal"]
         places = ["-c", "listen_addresses=127.0.0.1", "-p", str(self.port), "-k", str(self._folder)]
@@ -92,7 +93,7 @@ class PostgresqlServer:
         while True:
             try:
                 self.execute("SELECT 1")
-            except psycopg.OperationalError:
+            except OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
@@ -110,6 +111,8 @@ class PostgresqlServer:
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement of a test as the superuser."""
+        import psycopg  # noqa: PLC0415 - the frameworks' environments are without
+
         place = f"host={self._folder} port={self.port} user={_USER} dbname={database}"
         with psycopg.connect(place, autocommit=True, connect_timeout=5) as connection:
             done = connection.execute(statement.encode())

@@ -75,6 +75,7 @@ STATUS_FORMS: Final = tuple(
         r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
         # Claude Code.
         r"Request rejected \(([45]\d\d)\)",
+        r"API Error: ([45]\d\d) ",
         r"(?:Repeated )?(529) Overloaded\b",
         # Pydantic AI, Cohere, Mistral, Ollama, Google's clients, go-openai, LangChainGo, AWS's SDKs.
         r"(?:headers: \{[\s\S]*\}, )?status_code: ([45]\d\d)(?:, |$)",

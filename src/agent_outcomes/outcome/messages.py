@@ -218,10 +218,9 @@ def _by_form(text: str) -> Told | None:
 
 def _by_status(status: str, text: str, rest: str) -> Told | None:
     """What a status says, or what a sentence or a code behind it says beyond that."""
-    said = _said_behind(text, rest)
+    said, rule = _said_behind(text, rest), rule_of_http(int(status))
     if said is not None:
-        return said
-    rule = rule_of_http(int(status))
+        return said._replace(code=status) if said.rule is rule else said
     for code in (*codes_in(_body_behind(text, rest)), *_codes_behind(rest)):
         stronger = rule_of_code(code)
         # What is too large will not fit the next time either, whatever the limit is called.
