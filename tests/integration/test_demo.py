@@ -258,10 +258,12 @@ def test_tokens_equal_the_sum_of_the_leaves(exported: Exported) -> None:
 
 
 def test_nothing_is_dropped_or_misunderstood(exported: Exported) -> None:
-    """The processor's own counters report neither drops nor problems nor errors."""
+    """The processor counts neither drops nor errors, and no problem but that model calls were cut off."""
     health = {name for name in exported.metrics if name.startswith("agent_outcomes.processor.")}
-    bad = [name for name in sorted(health) if exported.metrics[name].sum.data_points]
-    assert bad == ["agent_outcomes.processor.events"]
+    told = [name for name in sorted(health) if exported.metrics[name].sum.data_points]
+    assert told == ["agent_outcomes.processor.events", "agent_outcomes.processor.problems"]
+    problems = _sums(exported.metrics["agent_outcomes.processor.problems"], "agent_outcomes.problem")
+    assert problems.keys() == {("usage_missing",)}
 
 
 def test_the_same_seed_prints_the_same_figures(exported: Exported, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.store import Store
 from tests.integration.test_examples import EXAMPLES, ROOT, environment
 
 if TYPE_CHECKING:
@@ -64,6 +66,19 @@ def headings(text: str) -> set[str]:
     """The headings of a document as links name them."""
     titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_readme_s_ledger_takes_its_reports(tmp_path: Path) -> None:
+    """The block on late verdicts is a program of its own; its run has not come, so both reports are held."""
+    (block,) = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    environ = environment() | {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
+    program = f"from agent_outcomes import install\n{block}"
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, env=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    store = Store.open(read_location(f"sqlite:///{tmp_path}/outcomes.db"), create=False)
+    assert [row.reference for row in store.held()] == ["run_id:ticket-4711"] * 2
+    store.close()
 
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:
