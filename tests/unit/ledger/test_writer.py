@@ -557,6 +557,7 @@ def test_a_store_that_hangs_keeps_neither_runs_nor_the_exit(ledger: Ledger) -> N
     assert writer.figures()[:4] == (3, 1, 0, 2)
     returns.set()
     following = ledger.writer()
-    until(lambda: following.figures().recovered == 2)
-    assert ledger.stored().counts == {0: 1, 1: 1, 2: 1}
+    # By whichever of the two comes to the spool first, and each once.
+    until(lambda: ledger.stored().counts == {0: 1, 1: 1, 2: 1})
+    assert following.figures().recovered in {0, 1, 2}
     assert accounted(writer)
