@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "AGENT_OUTCOMES_LEDGER"
 DEADLINE_S = 30.0
-SLOW = 3
+# A tenth more than what is promised, for a machine that others use, too.
+TOLERANCE = 1.1
 """A shared machine: what has no bound waits for 10 s and more, for each signal."""
 
 
@@ -83,7 +84,7 @@ def test_a_process_ends_in_time_and_loses_nothing(url: str, protocol: str, mode:
             **{VARIABLE: url},
         )
     assert done.code == 0
-    assert done.at_s - done.report < EXIT_MAX_S * SLOW
+    assert done.at_s - done.report < EXIT_MAX_S * TOLERANCE
     status = store_at(url).status()
     assert (status.runs, status.waiting) == (50, 50)
 
@@ -182,7 +183,7 @@ def test_sigterm_ends_a_program_that_has_told_all(url: str) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == -signal.SIGTERM
         process.stdout.close()
-        assert time.monotonic() - started_s < EXIT_MAX_S * SLOW
+        assert time.monotonic() - started_s < EXIT_MAX_S * TOLERANCE
         assert len(agents_at(sink)) == 20
 
 
