@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "AGENT_OUTCOMES_LEDGER"
 DEADLINE_S = 30.0
-# A tenth more than what is promised, for a machine that others use, too.
 TOLERANCE = 1.1
-"""A shared machine: what has no bound waits for 10 s and more, for each signal."""
+"""For a machine that others use, too; what has no bound waits for 10 s and more, for each signal."""
 
 
 @pytest.fixture
