@@ -7,7 +7,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_outcomes.api.attached import first_processor
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
 from agent_outcomes.ledger.book.reading import CostFields, ReportFields, read_cost, read_report
 from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, unavailable
@@ -15,6 +14,7 @@ from agent_outcomes.ledger.book.reports import Reporter
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES
+from agent_outcomes.sdk.processor import PROCESSORS
 from agent_outcomes.settings import OWN_POLICY, SettingsError, read_setting
 
 if TYPE_CHECKING:
@@ -168,8 +168,10 @@ def _ledger_at(url: str) -> _Ledger:
 
 
 def _connection_here() -> LedgerConnection | None:
-    processor = first_processor()
-    return getattr(processor.sink, "connection", None) if processor is not None else None
+    """That of the first processor in this process that has a ledger."""
+    sinks = (processor.sink for processor in PROCESSORS.open() if processor.is_enabled)
+    connections = (getattr(sink, "connection", None) for sink in sinks)
+    return next((connection for connection in connections if connection is not None), None)
 
 
 def _fields(attributes: frozenset[str]) -> frozenset[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
+from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent_outcomes.limited_log import LimitedLog
@@ -23,6 +23,8 @@ from agent_outcomes.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Not the shared one, whose numbers are the application's if it has seeded it; nor a state that forked children share.
+_random: Final = SystemRandom()
 NO_ANSWER: Final = "there was no answer in time"
 NOBODY_LISTENS: Final = "nothing listens there"
 _FIRST_WAIT_S: Final = 0.5
@@ -191,7 +193,7 @@ class Delivery:
         wait_s = min(_FIRST_WAIT_S * 2 ** min(self.failed_in_row, _DOUBLINGS_MAX), longest_s)
         self.failed_in_row += 1
         # Not a secret: many processes that lost one receiver shall not come back to it all at once.
-        wait_s *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        wait_s *= _random.uniform(1 - _JITTER, 1 + _JITTER)
         self._next_at_s = time.monotonic() + max(wait_s, answer.retry_after_s or 0.0)
         if answer.reason is Reason.CANNOT_SEND:
             self._complain_of_settings(answer.message)

@@ -7,10 +7,10 @@ A connection is never shared with a forked child: each process makes an engine o
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from contextlib import contextmanager
+from random import SystemRandom
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import text
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _Done = TypeVar("_Done")
 
+# Not the shared one, whose numbers are the application's if it has seeded it; nor a state that forked children share.
+_random: Final = SystemRandom()
 ATTEMPTS_MAX: Final = 20
 _PAUSE_MAX_S: Final = 0.05
 # Every writer shares it; who has to see all that others are about to commit (a held report, a seal) takes it alone.
@@ -92,7 +94,7 @@ class Database:
             except DBAPIError as error:
                 if not is_lost_race(error) or attempt == ATTEMPTS_MAX - 1:
                     raise
-            time.sleep(random.uniform(0, _PAUSE_MAX_S))  # noqa: S311 - apart from others, no secret
+            time.sleep(_random.uniform(0, _PAUSE_MAX_S))
         raise AssertionError
 
     def _write_once(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:

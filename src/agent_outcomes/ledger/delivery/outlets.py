@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
+from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.ledger.delivery.backoff import Backoff
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agent_outcomes.otlp.answers import Answer
     from agent_outcomes.otlp.endpoints import Target
 
+# Not the shared one, whose numbers are the application's if it has seeded it; nor a state that forked children share.
+_random: Final = SystemRandom()
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ class Outlet:
         self.is_failing = False
         self._client = OtlpClient(target)
         self._log = LimitedLog(_logger)
-        self._backoff = Backoff(random.random)
+        self._backoff = Backoff(_random.random)
         self._not_before_s = 0.0
         self._asked_until_s = 0.0
 
