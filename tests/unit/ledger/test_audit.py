@@ -16,6 +16,8 @@ import pytest
 from agent_outcomes.ledger.audit import seal, verify
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.reports import Reporter
+from agent_outcomes.ledger.delivery.rounds import Rounds
+from agent_outcomes.ledger.delivery.targets import DeliveryTargets
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
 from tests.acceptances import END_NS, acceptance_of, case_acceptances, pending, plain_run, random_acceptance
@@ -63,6 +65,19 @@ def test_a_seal_that_is_not_due_is_not_made(tmp_path: Path) -> None:
     store = filled(tmp_path / "outcomes.db")
     assert seal(store, now_ns=LATER_NS + HOUR_NS - 1, every_s=3600) is None
     assert seal(store, now_ns=LATER_NS + HOUR_NS, every_s=3600) is not None
+    store.close()
+
+
+def test_whoever_delivers_seals_the_ledger_every_hour(tmp_path: Path) -> None:
+    store = filled(tmp_path / "outcomes.db", runs=5)
+    rounds = Rounds(DeliveryTargets(None, None))
+    for _ in range(3):
+        rounds._seal_at_s = 0.0
+        rounds.run(store)
+    found = verify(store)
+    assert (found.seals, found.difference) == (3, None)
+    assert seal(store) is None
+    rounds.leave(store)
     store.close()
 
 

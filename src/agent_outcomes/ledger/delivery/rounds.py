@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.ledger.audit import SEAL_EVERY_S, seal
 from agent_outcomes.ledger.delivery import wishes
 from agent_outcomes.ledger.delivery.events import EventDelivery, Sent
 from agent_outcomes.ledger.delivery.holders import this_process
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 1.0
 """How often another process's events, and its lease, are looked for."""
+SEAL_LOOK_S: Final = 60.0
+"""How often the one that delivers looks whether the ledger's hourly seal is due."""
 _SHORTLY_S: Final = 0.01
 
 
@@ -38,6 +41,7 @@ class Rounds:
         self._totals = None if self._metrics is None else TotalsDelivery(self._metrics)
         self._export_at_s = 0.0
         self._granted = 0
+        self._seal_at_s = time.monotonic() + SEAL_LOOK_S
 
     def outlets(self) -> Iterator[Outlet]:
         """The ways to the receivers of the signals that are on."""
@@ -49,6 +53,9 @@ class Rounds:
         """One round; after how many seconds the next is due, if nothing comes up before. Raises `LedgerError`."""
         if not self.lease.hold(store.database):
             return min(POLL_S, self.lease.retry_in_s + _SHORTLY_S)
+        if time.monotonic() >= self._seal_at_s:
+            self._seal_at_s = time.monotonic() + SEAL_LOOK_S
+            seal(store, every_s=SEAL_EVERY_S)
         with store.database.reading() as connection:
             wished = wishes.last_wish(connection)
         sent_in_s = self._send(store)
