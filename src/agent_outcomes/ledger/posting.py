@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select, text, update
 
-from agent_outcomes import semconv
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import FRACTION, WHOLE, Parts, units_of, units_of_seconds
+from agent_outcomes.ledger.book.content import INSTRUMENTS
 from agent_outcomes.ledger.ids import reserve, run_key, storable_ns
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.statements import Prepared, insertion
@@ -42,9 +42,6 @@ Sampled = tuple[float, int, bytes, bytes]
 KNOWN_MAX: Final = 20_000
 _NO_BUCKET: Final = -1
 _LABELS_LOCK: Final = 0x6F7574636F6D67
-_INSTRUMENTS: Final[Mapping[str, Instrument]] = {
-    value.name: value for value in vars(semconv).values() if isinstance(value, Instrument)
-}
 _FRACTION: Final[ColumnElement[int]] = literal_column(str(FRACTION))
 _WHOLE: Final[ColumnElement[int]] = literal_column(str(WHOLE))
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -161,7 +158,7 @@ class Poster:
 
     def _learn_row(self, series: SeriesKey, row: int) -> None:
         self._rows[series] = row
-        instrument = _INSTRUMENTS.get(series.instrument)
+        instrument = INSTRUMENTS.get(series.instrument)
         # A newer release may count what this one does not know.
         if instrument is not None:
             self._limits_for(series.identity).restore(instrument, tuple(json.loads(series.labels)))

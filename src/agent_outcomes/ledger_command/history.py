@@ -31,6 +31,11 @@ def verdict(outcome: Outcome) -> str:
     return ", ".join(words) or outcome.state.value
 
 
+def worth(outcome: Outcome) -> str | None:
+    """What it was worth, exactly, and in which currency."""
+    return None if outcome.value is None else f"{plain_text(outcome.value)} {outcome.currency}"
+
+
 def as_object(found: RunHistory) -> dict[str, object]:
     """All of it for programs."""
     return {
@@ -38,13 +43,13 @@ def as_object(found: RunHistory) -> dict[str, object]:
         "run_id": found.row.run_id,
         "agent_name": found.row.agent_name,
         "state": found.row.state.value,
-        "resource": {key: value for key, value in found.resource.attributes},  # noqa: C416 - pairs of a tuple
+        "resource": dict(found.resource.attributes),
         "revisions": [
             {**plain_row(exported(row)), "changed": dict(_changed(found, index)), "postings": [*_postings(row.content)]}
             for index, row in enumerate(found.revisions)
         ],
-        "deliveries": [{**row._asdict(), "state": row.state.value} for row in found.deliveries],
-        "held": [{**row._asdict(), "state": row.state.value} for row in found.held],
+        "deliveries": [row._asdict() for row in found.deliveries],
+        "held": [row._asdict() for row in found.held],
     }
 
 
@@ -112,7 +117,7 @@ def _fields(content: Content) -> dict[str, str | None]:
         "type": None if outcome.type is None else outcome.type.value,
         "success": None if outcome.business_success is None else str(outcome.business_success).lower(),
         "label": outcome.label,
-        "value": None if outcome.value is None else f"{plain_text(outcome.value)} {outcome.currency}",
+        "value": worth(outcome),
         "message": outcome.message,
         "metadata": outcome.metadata,
         "cost": _cost(content.run.cost),

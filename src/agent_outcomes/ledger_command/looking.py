@@ -14,7 +14,6 @@ from agent_outcomes.ledger_command import history, inputs
 from agent_outcomes.ledger_command.exit_codes import ALL_DONE
 from agent_outcomes.ledger_command.output import facts, how_long, print_table, say, say_json, when
 from agent_outcomes.ledger_command.running import store_of
-from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.semconv import State
 
 if TYPE_CHECKING:
@@ -113,9 +112,7 @@ def _oldest(found: LedgerStatus, now_ns: int) -> str | None:
 def _run_cells(row: RunRow, now_ns: int) -> tuple[str | None, ...]:
     content = row.standing.content
     outcome = None if content is None else content.outcome
-    value = None
-    if outcome is not None and outcome.value is not None:
-        value = f"{plain_text(outcome.value)} {outcome.currency}"
+    value = None if outcome is None else history.worth(outcome)
     told = "pruned" if outcome is None else history.verdict(outcome)
     age = how_long(now_ns - row.end_ns) if row.state is State.PENDING else None
     return when(row.end_ns), row.agent_name, row.run_id or row.outcome_id, row.status, told, value, age
@@ -125,7 +122,7 @@ def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
     rows = store.held(orphans=options.state == "orphan", now_ns=now_ns)[: options.limit]
     if options.json:
         for row in rows:
-            say_json({**row._asdict(), "state": row.state.value})
+            say_json(row._asdict())
     elif rows:
         columns = ("reported", "kind", "names", "by", "until", "came to")
         cells = [
@@ -147,7 +144,7 @@ def _show_held(held: list[HeldRow], *, json: bool) -> None:
     now_ns = time.time_ns()
     for row in held:
         if json:
-            say_json({**row._asdict(), "state": row.state.value})
+            say_json(row._asdict())
             continue
         by = f" by {row.reported_by}" if row.reported_by else ""
         say(f"no run {row.reference} has come, and a report ({row.kind}) of {when(row.held_ns)}{by} names it")

@@ -14,6 +14,7 @@ from agent_outcomes.ledger_command.running import url_of
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from agent_outcomes.ledger.book.reading import Reported
     from agent_outcomes.ledger.book.refusals import Report
 
 
@@ -23,10 +24,6 @@ def report_command(options: Namespace) -> int:
         ledger=url_of(options),
         correct=options.correct,
         retry=not options.no_retry,
-        outcome_id=_hex(options.outcome_id),
-        trace_id=_hex(options.trace_id),
-        run_id=options.run_id,
-        run=options.choice,
         success=options.success,
         type=options.type,
         label=options.label,
@@ -37,9 +34,7 @@ def report_command(options: Namespace) -> int:
         status=options.status,
         retract=options.retract,
         if_revision=options.if_revision,
-        reason=options.reason,
-        reported_by=options.reported_by,
-        idempotency_key=options.idempotency_key,
+        **_reported(options),
     )
     return _answered(answer, as_json=options.json)
 
@@ -49,18 +44,25 @@ def cost_command(options: Namespace) -> int:
     answer = report_cost(
         ledger=url_of(options),
         retry=not options.no_retry,
-        outcome_id=_hex(options.outcome_id),
-        trace_id=_hex(options.trace_id),
-        run_id=options.run_id,
-        run=options.choice,
         amount=options.amount,
         currency=options.currency,
         kind=options.kind,
-        reason=options.reason,
-        reported_by=options.reported_by,
-        idempotency_key=options.idempotency_key,
+        **_reported(options),
     )
     return _answered(answer, as_json=options.json)
+
+
+def _reported(options: Namespace) -> Reported:
+    """What every report says: which run it is about, why, who makes it, and the key of a repeat."""
+    return {
+        "outcome_id": _hex(options.outcome_id),
+        "trace_id": _hex(options.trace_id),
+        "run_id": options.run_id,
+        "run": options.choice,
+        "reason": options.reason,
+        "reported_by": options.reported_by,
+        "idempotency_key": options.idempotency_key,
+    }
 
 
 def _hex(given: str | None) -> str | None:
@@ -70,7 +72,7 @@ def _hex(given: str | None) -> str | None:
 def _answered(answer: Report, *, as_json: bool) -> int:
     problems = [str(problem) for problem in answer.problems]
     if as_json:
-        say_json({**answer._asdict(), "state": answer.state.value, "problems": problems})
+        say_json({**answer._asdict(), "problems": problems})
         return ALL_DONE
     repeated = " (the same report was made before: this is its answer)" if answer.repeated else ""
     if answer.state is ReportState.HELD:

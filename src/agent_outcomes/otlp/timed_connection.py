@@ -122,20 +122,8 @@ class _TimedConnection(HTTPConnection):
         self.wire.watch(self.sock)
 
 
-class _TimedTlsConnection(HTTPSConnection):
+class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     """The same under TLS."""
-
-    def __init__(self, *args: Any, wire: Wire, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.wire = wire
-        self.response_class = partial(_TimedResponse, wire=wire)  # type: ignore[assignment]
-
-    def _new_conn(self) -> socket.socket:
-        return _connected(self)
-
-    def connect(self) -> None:
-        super().connect()
-        self.wire.watch(self.sock)
 
 
 class _TimedPool(HTTPConnectionPool):
@@ -151,7 +139,7 @@ def timed_pools(wire: Wire) -> Mapping[str, Any]:
     return {"http": partial(_TimedPool, wire=wire), "https": partial(_TimedTlsPool, wire=wire)}
 
 
-def _connected(connection: _TimedConnection | _TimedTlsConnection) -> socket.socket:
+def _connected(connection: _TimedConnection) -> socket.socket:
     """A connection to the first address that takes one. Raises `OSError`."""
     wire = connection.wire
     host, port = getattr(connection, "_dns_host", connection.host).strip("[]"), connection.port
