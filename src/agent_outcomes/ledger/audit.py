@@ -8,14 +8,15 @@ shows that, too, as every later seal depends on it.
 from __future__ import annotations
 
 import time
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import func, insert, select
 
 from agent_outcomes.ledger import schema
-from agent_outcomes.ledger.book.content import read_content
 from agent_outcomes.ledger.book.digests import seal_digest
-from agent_outcomes.ledger.checking import PROGRESS_ROWS, DiffersError, Ledgered, check_run, differ
+from agent_outcomes.ledger.checking import PROGRESS_ROWS, Difference, DiffersError, Ledgered, check_run, differ
 from agent_outcomes.ledger.ids import outcome_id_of, reserve
 from agent_outcomes.semconv import HEALTH_COUNTERS, State
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select
 
-    from agent_outcomes.ledger.checking import Difference
+    from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.ledger.store import Store
 
     Progress = Callable[[int, int], object]
@@ -82,7 +83,7 @@ def verify(store: Store, *, progress: Progress | None = None) -> Verification:
         try:
             _check_file(connection)
             checked.totals = _check_history(connection, checked, progress)
-            _check_pending(connection)
+            checked.check_listing()
             _check_seals(connection, checked)
         except DiffersError as found:
             return checked.verification(found.difference)
@@ -90,10 +91,24 @@ def verify(store: Store, *, progress: Progress | None = None) -> Verification:
 
 
 class _Checked:
-    """How far a verification has come."""
+    """How far a verification has come, and the first run that the list of pending runs has wrong."""
 
     def __init__(self) -> None:
         self.runs = self.revisions = self.seals = self.totals = 0
+        self.mislisted: Difference | None = None
+
+    def note_standing(self, content: Content, *, is_listed: bool) -> None:
+        """Note whether a run is listed as pending just where its standing revision states no business result."""
+        if self.mislisted is None and (content.outcome.state is State.PENDING) != is_listed:
+            listed = "is listed as" if is_listed else "is not listed as"
+            self.mislisted = Difference(
+                f"run {content.run.id}", f"it {listed} pending, and its standing revision differs"
+            )
+
+    def check_listing(self) -> None:
+        """Raise `DiffersError` where the list of pending runs is wrong."""
+        if self.mislisted is not None:
+            raise DiffersError(self.mislisted)
 
     def verification(self, difference: Difference | None) -> Verification:
         return Verification(self.runs, self.revisions, self.seals, self.totals, difference)
@@ -157,34 +172,43 @@ def _check_history(connection: Connection, checked: _Checked, progress: Progress
 
 
 def _check_revisions(connection: Connection, checked: _Checked, ledgered: Ledgered, progress: Progress | None) -> None:
-    runs = schema.runs.c
+    runs, pending = schema.runs.c, schema.pending_runs.c
+    of_run = (runs.trace_id, runs.span_id, runs.run_id, runs.agent_name, runs.status, runs.end_ns)
     query = (
-        select(schema.revisions, runs.trace_id, runs.span_id, runs.run_id, runs.agent_name, runs.status, runs.end_ns)
+        select(schema.revisions, *of_run, pending.run.label("listed"))
         .join_from(schema.revisions, schema.runs, _REVISIONS.run == runs.id, isouter=True)
+        .join(schema.pending_runs, pending.run == _REVISIONS.run, isouter=True)
         .order_by(_REVISIONS.run, _REVISIONS.revision)
     )
     count = connection.execute(select(func.count()).select_from(schema.revisions)).scalar_one()
-    run, number, digest = None, -1, None
-    for row in _streamed(connection, query):
+    for _, rows in groupby(_streamed(connection, query), attrgetter("run")):
+        for _ in _checked_revisions(rows, checked, ledgered):
+            checked.revisions += 1
+            if progress is not None and checked.revisions % PROGRESS_ROWS == 0:
+                progress(checked.revisions, count)
+    _check_runs(connection)
+    _check_deliveries(connection)
+    if progress is not None:
+        progress(checked.revisions, count)
+
+
+def _checked_revisions(rows: Iterator[Row[Any]], checked: _Checked, ledgered: Ledgered) -> Iterator[None]:
+    """Check one run's revisions; comes back after each."""
+    number, digest, content, listed = -1, None, None, None
+    for row in rows:
         if row.trace_id is None:
             differ(f"revision row {row.id}", "its run is gone")
         where = f"revision {row.revision} of run {outcome_id_of(row.trace_id, row.span_id)}"
-        if row.run != run:
-            run, number, digest = row.run, -1, None
-            checked.runs += 1
+        checked.runs += int(number < 0)
         if row.revision != number + 1:
             differ(where, f"revision {number + 1} is gone")
         content = ledgered.check(row, where, digest)
         if content is not None:
             check_run(row, where, content)
-        number, digest = row.revision, bytes(row.digest)
-        checked.revisions += 1
-        if progress is not None and checked.revisions % PROGRESS_ROWS == 0:
-            progress(checked.revisions, count)
-    _check_runs(connection)
-    _check_deliveries(connection)
-    if progress is not None:
-        progress(checked.revisions, count)
+        number, digest, listed = row.revision, bytes(row.digest), row.listed
+        yield
+    if content is not None:
+        checked.note_standing(content, is_listed=listed is not None)
 
 
 def _check_runs(connection: Connection) -> None:
@@ -219,24 +243,6 @@ def _check_deliveries(connection: Connection) -> None:
     if row is not None:
         run = outcome_id_of(row.trace_id, row.span_id)
         differ(f"revision {row.revision} of run {run}", "its event is gone, delivered or not")
-
-
-def _check_pending(connection: Connection) -> None:
-    """That the list of pending runs names those of which the standing revision states no business result."""
-    pending = schema.pending_runs.c
-    last = select(_REVISIONS.run, func.max(_REVISIONS.revision).label("revision")).group_by(_REVISIONS.run).subquery()
-    query = (
-        select(_REVISIONS.content, _REVISIONS.run, pending.run.label("listed"))
-        .join_from(schema.revisions, last, (last.c.run == _REVISIONS.run) & (last.c.revision == _REVISIONS.revision))
-        .join(schema.pending_runs, pending.run == _REVISIONS.run, isouter=True)
-    )
-    for row in _streamed(connection, query):
-        if row.content is None:
-            continue
-        content = read_content(bytes(row.content))
-        if (content.outcome.state is State.PENDING) != (row.listed is not None):
-            listed = "is not listed as" if row.listed is None else "is listed as"
-            differ(f"run {content.run.id}", f"it {listed} pending, and its standing revision differs")
 
 
 def _check_seals(connection: Connection, checked: _Checked) -> None:
