@@ -78,7 +78,7 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
 
 
 def last_revision_of(connection: Connection, run: int) -> StandingRun:
-    """What stands of the run in that row."""
+    """What stands of the run in that row. Raises `ReportRefused` if it was pruned."""
     columns = schema.revisions.c
     last = connection.execute(
         select(columns.revision, columns.content, columns.digest)
@@ -86,9 +86,11 @@ def last_revision_of(connection: Connection, run: int) -> StandingRun:
         .order_by(columns.revision.desc())
         .limit(1)
     ).one_or_none()
-    if last is None or last.content is None:
-        message = "the run's revisions are gone or were pruned; ledger verify names the first difference"
+    if last is None:
+        message = "the run's revisions are gone; ledger verify names the first difference"
         raise LedgerError(message)
+    if last.content is None:
+        raise refusals.pruned()
     content = read_content(bytes(last.content))
     return StandingRun(content.run, content.outcome, last.revision, bytes(last.digest))
 

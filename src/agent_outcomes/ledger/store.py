@@ -235,7 +235,7 @@ class Store:
                     lambda connection: self._reporting.take(connection, report, now_ns, hold_ns), alone=True
                 )
         except LedgerError as error:
-            raise unavailable(str(error)) from None
+            raise unavailable(str(error), passes=isinstance(error, LedgerUnavailable)) from None
         assert answer is not None  # `take` gives one where it is told how long to hold
         return answer
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,10 @@ import pytest
 import agent_outcomes
 from agent_outcomes import RefusalCode, ReportRefused, ReportState, report_cost, report_outcome
 from agent_outcomes.api.report import REPORT_ATTEMPTS_MAX, asked_again
+from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.refusals import Report, unavailable
+from agent_outcomes.ledger.pruning import prune
+from agent_outcomes.ledger.rows import DeliveryState
 from tests.integration.installed import IMPORTED_FROM
 from tests.ledger_pipeline import LedgerPipeline, store_at, total_in, url_of
 from tests.pipeline import AGENT, run_agent
@@ -336,3 +341,30 @@ def test_the_names_are_public_and_come_when_asked_for() -> None:
     assert names <= set(agent_outcomes.__all__)
     with pytest.raises(AttributeError, match="no attribute 'report_outcomes'"):
         agent_outcomes.report_outcomes  # noqa: B018 - that it is none
+
+
+def test_a_report_on_a_pruned_run(pipeline: LedgerPipeline) -> None:
+    """Nobody knows what stood of it: told at once, as trying again does not help."""
+    ended(pipeline, "old")
+    store = store_at(pipeline.url)
+    with store.database.engine.begin() as connection:
+        connection.execute(schema.deliveries.update().values(state=DeliveryState.DELIVERED.value, payload=None))
+    assert prune(store, time.time_ns() + 1) == 1
+    for report in (
+        lambda: report_outcome(run_id="old", success=True, ledger=pipeline.url),
+        lambda: report_cost(run_id="old", amount="1", ledger=pipeline.url),
+    ):
+        with pytest.raises(ReportRefused, match="the run was pruned") as refused:
+            report()
+        assert (refused.value.code, refused.value.retryable) == (RefusalCode.RUN_NOT_FOUND, False)
+        assert not pickle.loads(pickle.dumps(refused.value)).retryable  # noqa: S301 - our own
+
+
+def test_a_report_to_a_damaged_ledger(pipeline: LedgerPipeline) -> None:
+    """It names what helps and is no error that passes: nobody waits for ten attempts at it."""
+    ended(pipeline)
+    with store_at(pipeline.url).database.engine.begin() as connection:
+        connection.execute(schema.revisions.update().values(content=b"{"))
+    with pytest.raises(ReportRefused, match="ledger verify names the first difference") as refused:
+        report_outcome(run_id="ticket-1", success=True, ledger=pipeline.url)
+    assert (refused.value.code, refused.value.retryable) == (RefusalCode.LEDGER_UNAVAILABLE, False)

@@ -35,6 +35,7 @@ class ReportRefused(Exception):  # noqa: N818 - what happened to the report; not
     """A report that was not taken, and changed nothing.
 
     `fields` are those of the report that it is about; `retry_after_s` is how many seconds the ledger asks to wait.
+    What only somebody can mend, as a damaged ledger, does not pass (`passes`), whatever its code.
     Its text says what was wrong and what to do; it never quotes what is stored, nor a value that was given.
     """
 
@@ -44,18 +45,20 @@ class ReportRefused(Exception):  # noqa: N818 - what happened to the report; not
         message: str,
         fields: tuple[str, ...] = (),
         retry_after_s: float | None = None,
+        passes: bool = True,  # noqa: FBT001, FBT002 - an exception that can be pickled takes its arguments in order
     ) -> None:
         # All of them, so that it can be pickled: task queues hand errors from process to process.
-        super().__init__(code, message, fields, retry_after_s)
+        super().__init__(code, message, fields, retry_after_s, passes)
         self.code = code
         self.message = message
         self.fields = fields
         self.retry_after_s = retry_after_s
+        self.passes = passes
 
     @property
     def retryable(self) -> bool:
         """Whether the same report may be taken later."""
-        return self.code in RETRYABLE
+        return self.passes and self.code in RETRYABLE
 
     def __str__(self) -> str:
         """Code, what was wrong, and the fix."""
@@ -132,6 +135,12 @@ def not_found(field: str, retry_after_s: float | None = None) -> ReportRefused:
     return ReportRefused(RefusalCode.RUN_NOT_FOUND, message, (field,), retry_after_s)
 
 
-def unavailable(cause: str, retry_after_s: float | None = None) -> ReportRefused:
-    """The refusal of any report while the ledger cannot be reached; `cause` names no password."""
-    return ReportRefused(RefusalCode.LEDGER_UNAVAILABLE, cause, (), retry_after_s)
+def pruned() -> ReportRefused:
+    """The refusal of a report on a run of which only its sums and digests are kept."""
+    message = "the run was pruned, so that what stands of it is not known any more; restore it from an export"
+    return ReportRefused(RefusalCode.RUN_NOT_FOUND, message, passes=False)
+
+
+def unavailable(cause: str, retry_after_s: float | None = None, *, passes: bool = True) -> ReportRefused:
+    """The refusal of any report while the ledger cannot be used; `cause` names no password."""
+    return ReportRefused(RefusalCode.LEDGER_UNAVAILABLE, cause, (), retry_after_s, passes)
