@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import func, select
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.revisions import first_revision
@@ -13,7 +16,7 @@ from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.statements import insertion_of_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy import Connection, Dialect, Table
 
@@ -50,21 +53,41 @@ class Arrived(NamedTuple):
     ended: EndedRun
 
 
+class Written(NamedTuple):
+    """What a transaction has accepted: the runs, and the keys of runs that wait for a human."""
+
+    runs: Sequence[Arrived]
+    pauses: Collection[RunKey]
+
+    def keys(self) -> set[RunKey]:
+        """All of it."""
+        return {run_key(each.ended.first.run) for each in self.runs}.union(self.pauses)
+
+
 def prepared(acceptances: Iterable[Acceptance], now_ns: int) -> dict[RunKey, EndedRun]:
-    """What the acceptances amount to, each run once, in the order of their ids."""
-    made: dict[RunKey, EndedRun] = {}
+    """What the acceptances amount to, each run once, in the order of their ids.
+
+    Of several of one run those that were told come before others, and among them the earliest revision.
+    """
+    first: dict[RunKey, Acceptance] = {}
     for acceptance in acceptances:
         key = run_key(acceptance.run)
-        if key not in made:
-            made[key] = _ended(acceptance, now_ns)
+        other = first.setdefault(key, acceptance)
+        if other is not acceptance and _comes_before(acceptance, other):
+            first[key] = acceptance
     # So that no two transactions that accept the same runs wait for each other.
-    return dict(sorted(made.items()))
+    return {key: _ended(acceptance, now_ns) for key, acceptance in sorted(first.items(), key=itemgetter(0))}
+
+
+def _comes_before(one: Acceptance, other: Acceptance) -> bool:
+    return (not one.told, one.revision) < (not other.told, other.revision)
 
 
 def _ended(acceptance: Acceptance, now_ns: int) -> EndedRun:
     first = first_revision(acceptance)
     run, record = first.run, first.record
-    own = () if acceptance.paused else (record.event,)
+    events = () if acceptance.told else acceptance.further_events
+    own = () if acceptance.paused or acceptance.told else (record.event,)
     names = storable(run.run_id), storable(run.agent_name)
     return EndedRun(
         acceptance,
@@ -72,7 +95,7 @@ def _ended(acceptance: Acceptance, now_ns: int) -> EndedRun:
         (*names, first.outcome.status.value, storable_ns(run.end_ns)),
         amounts_of(record.postings),
         duration_of(record, run),
-        payloads_of((*own, *acceptance.further_events), now_ns),
+        payloads_of((*own, *events), now_ns),
     )
 
 
@@ -89,10 +112,8 @@ class Accepting:
         self._runs = insertion_of_new(schema.runs, dialect)
         self._pauses = insertion_of_new(schema.pauses, dialect)
 
-    def accept(
-        self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int, *, all_new: bool
-    ) -> list[Arrived]:
-        """Write what is not there yet; the runs that were not.
+    def accept(self, connection: Connection, ended: dict[RunKey, EndedRun], now_ns: int, *, all_new: bool) -> Written:
+        """Write what is not there yet, and say what was not.
 
         Looking first costs a fifth of the whole, so that with `all_new` it is left out, and `SomeAreThereError` raised
         if any was: then nothing must be committed.
@@ -103,7 +124,22 @@ class Accepting:
             pauses = self._new(connection, schema.pauses, pauses)
             runs = self._new(connection, schema.runs, runs)
         self._write_pauses(connection, pauses, now_ns)
-        return self._write_runs(connection, runs, now_ns)
+        return Written(self._write_runs(connection, runs, now_ns), pauses.keys())
+
+    def untold(self, connection: Connection, keys: Collection[RunKey]) -> set[RunKey]:
+        """Those of these runs that were not told of first, but are delivered from here."""
+        runs, revisions = schema.runs.c, schema.revisions.c
+        all_of_run = schema.revisions.alias().c
+        first = select(func.min(all_of_run.revision)).where(all_of_run.run == runs.id).scalar_subquery()
+        query = select(runs.trace_id, runs.span_id).join_from(schema.runs, schema.revisions, revisions.run == runs.id)
+        query = query.where(revisions.revision == first, ~revisions.told)
+        ordered = sorted(keys)
+        found: set[RunKey] = set()
+        for start in range(0, len(ordered), LOOKED_FOR_MAX):
+            traces = {trace_id for trace_id, _ in ordered[start : start + LOOKED_FOR_MAX]}
+            rows = connection.execute(query.where(runs.trace_id.in_(traces)))
+            found |= {(bytes(trace_id), bytes(span_id)) for trace_id, span_id in rows}
+        return found.intersection(keys)
 
     def _new(self, connection: Connection, table: Table, ended: dict[RunKey, EndedRun]) -> dict[RunKey, EndedRun]:
         keys = list(ended)
@@ -130,9 +166,12 @@ class Accepting:
         for row, (key, each) in zip(ids, ended.items(), strict=True):
             acceptance, first, facts, totals, duration, payloads = each
             of = recording.resources.rows_of(connection, acceptance.resource)
-            end_ns = facts[3]
+            end_ns, reported_ns, told = facts[3], facts[3], acceptance.told
+            if told:
+                of = recording.resources.told(connection, of)
+                reported_ns = storable_ns(acceptance.later.reported_ns) if acceptance.later else end_ns
             rows.append((row, *key, *facts, of.resource, now_ns))
-            entries.append(Entry(row, end_ns, of, first, end_ns, totals, duration, payloads))
+            entries.append(Entry(row, end_ns, of, first, reported_ns, totals, duration, payloads, told=told))
             arrived.append(Arrived(row, each))
         _insert_all(self._runs, connection, rows)
         recording.write(connection, entries, now_ns)
@@ -149,6 +188,8 @@ class Accepting:
         for row, (key, each) in zip(ids, ended.items(), strict=True):
             first = each.first
             of = recording.resources.rows_of(connection, each.acceptance.resource)
+            if each.acceptance.told:
+                of = recording.resources.told(connection, of)
             posted = posting.add(of.identity, each.totals, each.duration)
             _, name, _, end_ns = each.facts
             rows.append((row, *key, name, of.resource, end_ns, now_ns, first.content, first.digest, posted))

@@ -72,7 +72,7 @@ def read_series(connection: Connection) -> Series:
     """Every sum and every histogram, as of one moment."""
     names = schema.identities
     identities = {
-        row.id: Identity(row.id, row.service_name, row.service_namespace, row.environment)
+        row.id: Identity(row.id, row.service_name, row.service_namespace, row.environment, row.told)
         for row in connection.execute(select(names))
     }
     totals = tuple(

@@ -15,7 +15,7 @@ from agent_outcomes.ledger.accounting import labels_of
 from agent_outcomes.ledger.amounts import Parts, units_of, units_of_seconds
 from agent_outcomes.ledger.book.content import ContentError, read_content
 from agent_outcomes.ledger.book.digests import revision_digest
-from agent_outcomes.ledger.ids import outcome_id_of, storable
+from agent_outcomes.ledger.ids import outcome_id_of, storable, storable_ns
 from agent_outcomes.ledger.posting import read_posted
 from agent_outcomes.record.record import OTHER_TEXT
 from agent_outcomes.semconv import AGENT_RUN_DURATION_METRIC
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from agent_outcomes.ledger.book.content import Content
+    from agent_outcomes.ledger.posting import Posted
     from agent_outcomes.record.record import LabelValue, PlainPosting
 
 PROGRESS_ROWS: Final = 500
@@ -57,11 +58,15 @@ def differ(where: str, what: str) -> NoReturn:
 
 
 class _Counted(NamedTuple):
-    """A row that is posted to: its labels, what it has now, and of durations which bucket it is and how many runs."""
+    """A row that is posted to: its labels, what it has now, and of durations which bucket it is and how many runs.
+
+    `told` ones are of what processes have emitted themselves.
+    """
 
     instrument: str
     labels: tuple[LabelValue, ...]
     units: int
+    told: bool = False
     bucket: int = -1
     runs: int = 0
 
@@ -72,19 +77,31 @@ class Ledgered:
     def __init__(self, connection: Connection) -> None:
         totals, durations = schema.totals, schema.durations
         duration = AGENT_RUN_DURATION_METRIC.name
+        identities = schema.identities.c
+        told = set(connection.execute(select(identities.id).where(identities.told)).scalars())
         self.totals: Mapping[int, _Counted] = {
-            row.id: _Counted(row.instrument, labels_of(row.labels), _units(row))
+            row.id: _Counted(row.instrument, labels_of(row.labels), _units(row), row.identity in told)
             for row in connection.execute(select(totals))
         }
         self.durations: Mapping[int, _Counted] = {
-            row.id: _Counted(duration, labels_of(row.labels), _units(row), row.bucket, row._mapping["count"])  # noqa: SLF001 - `count` is a method of every row
+            row.id: _Counted(
+                duration,
+                labels_of(row.labels),
+                _units(row),
+                row.identity in told,
+                row.bucket,
+                row._mapping["count"],  # noqa: SLF001 - `count` is a method of every row
+            )
             for row in connection.execute(select(durations))
         }
         self._sums: dict[int, int] = {}
         self._buckets: dict[int, tuple[int, int]] = {}
 
-    def check(self, row: Row[Any], where: str, previous: bytes | None) -> Content | None:
-        """Check a revision or a pause; its content, if that was not pruned. Raises `DiffersError`."""
+    def check(self, row: Row[Any], where: str, previous: bytes | None, *, told: bool | None = None) -> Content | None:
+        """Check a revision or a pause; its content, if that was not pruned. Raises `DiffersError`.
+
+        `previous` is the digest of the revision before, and `told` whether it must have posted to what is told.
+        """
         try:
             posted = read_posted(bytes(row.posted))
             stored = b"" if row.content is None else bytes(row.content)
@@ -97,7 +114,9 @@ class Ledgered:
             if revision_digest(stored, previous) != bytes(row.digest):
                 differ(where, "its content, or the revision before it, is not what its digest says")
             self._check_totals(where, posted.totals, content.postings)
-            self._check_duration(where, posted.durations, content)
+            self._check_duration(where, posted.durations, None if previous is not None else content.run.duration_s)
+        if told is not None:
+            self._check_told(where, posted, told=told)
         self._add(where, posted.totals, posted.durations)
         return content
 
@@ -115,8 +134,14 @@ class Ledgered:
             if Decimal(text) != amount:
                 differ(where, f"it posted {text} to {instrument.name}, and its content says {amount}")
 
-    def _check_duration(self, where: str, posted: tuple[tuple[int, str], ...], content: Content) -> None:
-        duration_s = content.run.duration_s if content.revision == 0 else None
+    def _check_told(self, where: str, posted: Posted, *, told: bool) -> None:
+        rows = [self.totals.get(row) for row, _ in posted.totals]
+        rows += [self.durations.get(row) for row, _ in posted.durations]
+        if any(counted is not None and counted.told is not told for counted in rows):
+            whose = "this ledger delivers" if told else "its run's own process has emitted"
+            differ(where, f"it posted to a total that {whose}")
+
+    def _check_duration(self, where: str, posted: tuple[tuple[int, str], ...], duration_s: float | None) -> None:
         if len(posted) > int(duration_s is not None):
             differ(where, "it posted a duration that its content does not say")
         if duration_s is None or not posted:
@@ -164,9 +189,12 @@ def check_run(row: Row[Any], where: str, content: Content) -> None:
     if run.id != outcome_id_of(row.trace_id, row.span_id):
         differ(where, f"its content is that of run {run.id}")
     change = None if content.change is None else content.change.value
-    if (content.revision, change) != (row.revision, row.change) or content.reported_at_ns != row.reported_ns:
+    if (content.revision, change) != (row.revision, row.change) or storable_ns(
+        content.reported_at_ns
+    ) != row.reported_ns:
         differ(where, "its content has another number, change or time than its row")
-    said = (storable(run.run_id), storable(run.agent_name), content.outcome.status.value, run.end_ns)
+    names = storable(run.run_id), storable(run.agent_name)
+    said = (*names, content.outcome.status.value, storable_ns(run.end_ns))
     if said != (row.run_id, row.agent_name, row.status, row.end_ns):
         differ(where, "its content says another run id, agent, status or end than the row of its run")
 

@@ -79,6 +79,14 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
 
 def last_revision_of(connection: Connection, run: int) -> StandingRun:
     """What stands of the run in that row. Raises `ReportRefused` if it was pruned."""
+    standing = standing_of(connection, run)
+    if standing is None:
+        raise refusals.pruned()
+    return standing
+
+
+def standing_of(connection: Connection, run: int) -> StandingRun | None:
+    """What stands of the run in that row; `None` if it was pruned."""
     columns = schema.revisions.c
     last = connection.execute(
         select(columns.revision, columns.content, columns.digest)
@@ -90,7 +98,7 @@ def last_revision_of(connection: Connection, run: int) -> StandingRun:
         message = "the run's revisions are gone; ledger verify names the first difference"
         raise LedgerError(message)
     if last.content is None:
-        raise refusals.pruned()
+        return None
     content = read_content(bytes(last.content))
     return StandingRun(content.run, content.outcome, last.revision, bytes(last.digest))
 

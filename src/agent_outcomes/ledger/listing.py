@@ -189,6 +189,7 @@ def _revision_row(row: Row[Any]) -> RevisionRow:
         None if encoded is None else read_content(encoded),
         encoded,
         bytes(row.digest),
+        row.told,
     )
 
 

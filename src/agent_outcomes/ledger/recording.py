@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """A revision to write, of the run in that row, with what it posts.
 
-    `payloads` are its encoded events, `span` is itself as one.
+    `payloads` are its encoded events, `span` is itself as one; there are none of a `told` one, whose `rows` are those
+    that nobody delivers.
     """
 
     run: int
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
     duration: Amount | None
     payloads: Sequence[bytes]
     span: bytes | None = None
+    told: bool = False
 
     def numbered(self) -> list[tuple[int, bytes]]:
         """What is to be delivered of it, under its number."""
@@ -89,6 +91,7 @@ class Recording:
                     entry.new.content,
                     entry.new.digest,
                     kept,
+                    entry.told,
                 )
                 for row, entry, kept in zip(ids, entries, posted, strict=True)
             ],

@@ -19,9 +19,9 @@ from agent_outcomes.ledger.book.held import (
     repeat_key,
 )
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportState
-from agent_outcomes.ledger.book.reports import LateCost, LateReport
-from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised
-from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of
+from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
+from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised, told_revision
+from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of, standing_of
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.later_forms import later_payloads, later_span
 from agent_outcomes.ledger.posting import amounts_of
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from agent_outcomes.ledger.accepting import Arrived
+    from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.policy import Policy
-    from agent_outcomes.ledger.book.reports import RunReference
     from agent_outcomes.ledger.later_forms import LaterForms
     from agent_outcomes.ledger.recording import Recording
     from agent_outcomes.outcome.model import Outcome
@@ -105,6 +105,23 @@ class Reporting:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""
         made = judge_revised(outcome, last_revision_of(connection, run.row), self._policy, now_ns)
         return self._record(connection, run, made, _When(now_ns, now_ns))
+
+    def tell(self, connection: Connection, told: Acceptance, now_ns: int) -> bool:
+        """Record a later revision that a run's own process has emitted; whether it was not known."""
+        later = told.later
+        run = find_run(connection, RunReference(outcome_id=told.run.id), ANYBODY, lock=True)
+        if run is None or later is None:
+            return False
+        standing = standing_of(connection, run.row)
+        if standing is None or standing.revision >= later.revision:
+            return False
+        made = told_revision(told, later, standing)
+        rows = self._recording.resources.told(connection, run.rows)
+        totals = amounts_of(made.record.postings)
+        reported_ns = storable_ns(later.reported_ns)
+        entry = Entry(run.row, run.end_ns, rows, made, reported_ns, totals, None, (), told=True)
+        self._recording.write(connection, [entry], now_ns)
+        return True
 
     def _take_of(
         self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, when: _When

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 _IDENTITY = b"agent_outcomes.ledger.identity/1"
+_TOLD = b"agent_outcomes.ledger.identity.told/1"
 _RESOURCE = b"agent_outcomes.ledger.resource/1"
 
 
@@ -37,6 +38,7 @@ class Resources:
         """Know nothing: what was learnt may have been rolled back."""
         self.is_sure = True
         self._rows: dict[ResourceFacts, ResourceRows] = {}
+        self._told: dict[int, int] = {}
         self._last: tuple[ResourceFacts, ResourceRows] | None = None
 
     def rows_of(self, connection: Connection, facts: ResourceFacts) -> ResourceRows:
@@ -50,6 +52,14 @@ class Resources:
             rows = self._rows[facts] = _rows_of(connection, facts)
         self._last = facts, rows
         return rows
+
+    def told(self, connection: Connection, rows: ResourceRows) -> ResourceRows:
+        """The same resource, whose identity, made if there is none, is that of what its processes emit themselves."""
+        identity = self._told.get(rows.identity)
+        if identity is None:
+            self.is_sure = False
+            identity = self._told[rows.identity] = _told_identity(connection, rows.identity)
+        return ResourceRows(rows.resource, identity)
 
 
 def read_resource(connection: Connection, resource: int) -> ResourceFacts:
@@ -78,6 +88,14 @@ def _rows_of(connection: Connection, facts: ResourceFacts) -> ResourceRows:
     digest = digest_of(_RESOURCE, (said, attributes))
     resource = _row(connection, schema.resources, digest, {"identity": identity, "attributes": attributes})
     return ResourceRows(resource, identity)
+
+
+def _told_identity(connection: Connection, identity: int) -> int:
+    columns = schema.identities.c
+    names = (columns.service_name, columns.service_namespace, columns.environment)
+    found = connection.execute(select(columns.digest, *names).where(columns.id == identity)).one()
+    values = {column.name: getattr(found, column.name) for column in names}
+    return _row(connection, schema.identities, digest_of(_TOLD, (bytes(found.digest),)), {**values, "told": True})
 
 
 def _row(connection: Connection, table: Table, digest: bytes, values: dict[str, Any]) -> int:

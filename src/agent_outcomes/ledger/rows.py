@@ -60,7 +60,10 @@ class RunFilter(NamedTuple):
 
 
 class RevisionRow(NamedTuple):
-    """One revision; `content` is what the bytes `encoded` say, and both are `None` of one that was pruned."""
+    """One revision; `content` is what the bytes `encoded` say, and both are `None` of one that was pruned.
+
+    The run's own process has emitted a `told` one itself, so that it has no delivery.
+    """
 
     id: int
     outcome_id: str
@@ -71,6 +74,7 @@ class RevisionRow(NamedTuple):
     content: Content | None
     encoded: bytes | None
     digest: bytes
+    told: bool = False
 
 
 class RunRow(NamedTuple):
@@ -124,12 +128,13 @@ class RunHistory(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Whom totals belong to; `id` is its row."""
+    """Whom totals belong to; `id` is its row. Those of a `told` one its processes have emitted themselves."""
 
     id: int
     service_name: str | None
     service_namespace: str | None
     environment: str | None
+    told: bool = False
 
 
 class TotalRow(NamedTuple):

@@ -23,10 +23,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """What `migrations` leads to."""
 VERSION_TABLE: Final = "ledger_schema"
 
@@ -46,8 +47,9 @@ identities: Final = Table(
     Column("service_name", Text),
     Column("service_namespace", Text),
     Column("environment", Text),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
-"""Whom totals belong to."""
+"""Whom totals belong to. Those of a `told` one are what processes have emitted themselves: nobody delivers them."""
 
 resources: Final = Table(
     "resources",
@@ -80,6 +82,7 @@ runs: Final = Table(
         postgresql_where=text("run_id IS NOT NULL"),
     ),
     Index("runs_by_end", "end_ns"),
+    Index("runs_by_agent", "agent_name", "end_ns"),
 )
 pending_runs: Final = Table(
     "pending_runs",
@@ -101,10 +104,14 @@ revisions: Final = Table(
     Column("content", LargeBinary),
     Column("digest", LargeBinary, nullable=False),
     Column("posted", LargeBinary),
+    Column("told", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("run", "revision", name="revisions_by_run"),
     Index("revisions_by_time", "recorded_ns"),
 )
-"""`change` is none of revision 0. `posted` is JSON: pairs of row and amount, of totals and then of durations."""
+"""`change` is none of revision 0. `posted` is JSON: pairs of row and amount, of totals and then of durations.
+
+The run's own process has emitted a `told` one itself: it has no delivery, and the first of a run may have any number.
+"""
 
 pauses: Final = Table(
     "pauses",
@@ -220,15 +227,20 @@ api_keys: Final = Table(
     "api_keys",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("handle", Text, nullable=False, unique=True),
     Column("salt", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("agents", Text),
-    Column("may_correct", Boolean, nullable=False),
+    Column("rights", Text, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger),
     Column("revoked_ns", BigInteger),
 )
-"""`agents` is a JSON list of the agents a reporter may speak for, none for all."""
+"""`agents` is a JSON list of the agents that the key may speak for, none for all; `rights` is one of what it may do.
+
+`handle` is the part of the secret that may be shown. Of one name several may be there, of which one was not replaced.
+"""
 
 seals: Final = Table(
     "seals",

@@ -7,7 +7,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
+from agent_outcomes.ledger.book.accepted import Acceptance, LaterRevision, ResourceFacts
 from agent_outcomes.ledger.book.content import (
     Content,
     ContentError,
@@ -16,11 +16,13 @@ from agent_outcomes.ledger.book.content import (
     int_of,
     json_int,
     json_text,
+    maybe,
     read_content,
     text_of,
 )
 from agent_outcomes.record.pauses import used_part_of
 from agent_outcomes.record.record import Event, record
+from agent_outcomes.semconv import Change, CostKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from agent_outcomes.run.model import Run
 
 LINE_VERSION: Final = 1
+TOLD_VERSION: Final = 2
+"""Of a line of what was told, which a program that knows nothing of that must not take for its own to deliver."""
 
 
 class LineError(ValueError):
@@ -41,10 +45,11 @@ def encode_line(acceptance: Acceptance) -> bytes:
     resource = acceptance.resource
     text = canonical(
         {
-            "v": LINE_VERSION,
+            "v": TOLD_VERSION if acceptance.told else LINE_VERSION,
             "first": _content(acceptance.run, acceptance.outcome),
             "revised": None if acceptance.revised is None else _content(acceptance.run, acceptance.revised),
             "paused": acceptance.paused or None,
+            "later": None if acceptance.later is None else _later(acceptance.later),
             "further": [_event(event) for event in acceptance.further_events] or None,
             "service": [json_text(name) for name in resource[:3]],
             "resource": _pairs(resource.attributes),
@@ -61,12 +66,12 @@ def decode_line(line: bytes) -> Acceptance:
         raise LineError(message)
     try:
         fields = json.loads(text)
-        if fields["v"] == LINE_VERSION:
+        if fields["v"] in {LINE_VERSION, TOLD_VERSION}:
             return _acceptance(fields)
     except (ContentError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = "it is no acceptance"
         raise LineError(message) from error
-    message = f"it is of version {fields['v']!r:.20}; this program reads {LINE_VERSION}"
+    message = f"it is of version {fields['v']!r:.20}; this program reads up to {TOLD_VERSION}"
     raise LineError(message)
 
 
@@ -84,7 +89,20 @@ def _acceptance(fields: Mapping[str, Any]) -> Acceptance:
         ResourceFacts(name, namespace, environment, tuple(_read_pairs(fields["resource"]))),
         is_paused,
         None if revised is None else _read(revised).outcome,
+        fields["v"] == TOLD_VERSION,
+        maybe(_read_later, fields.get("later")),
     )
+
+
+def _later(later: LaterRevision) -> list[object]:
+    names = json_text(later.reported_by), json_text(later.reason)
+    return [later.revision, later.change, json_int(later.reported_ns), *names, later.cost_kind]
+
+
+def _read_later(fields: list[Any]) -> LaterRevision:
+    revision, change, reported_ns, reported_by, reason, kind = fields
+    names = text_of(reported_by), text_of(reason)
+    return LaterRevision(revision, Change(change), int_of(reported_ns), *names, maybe(CostKind, kind))
 
 
 def _content(run: Run, outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sqlalchemy import select
@@ -16,11 +17,13 @@ from sqlalchemy import select
 from agent_outcomes import semconv
 from agent_outcomes.ledger import accounting, listing, schema
 from agent_outcomes.ledger.accepting import Accepting, SomeAreThereError, prepared
+from agent_outcomes.ledger.book.accepted import Arrivals
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, not_found, unavailable
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
 from agent_outcomes.ledger.database import Database
 from agent_outcomes.ledger.finding import find_run
+from agent_outcomes.ledger.ids import run_key
 from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
 from agent_outcomes.ledger.posting import PostingSums, amounts_of
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from agent_outcomes.ledger.accepting import Written
     from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
     from agent_outcomes.ledger.location import Location
     from agent_outcomes.ledger.rows import (
@@ -132,26 +136,30 @@ class Store:
                 self.policy, self._limits, self._forms = settled
                 self._prepare()
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> None:
+    def accept(self, acceptances: Sequence[Acceptance]) -> Arrivals:
         """Take runs that have ended: all in one transaction, which is committed when this returns.
 
-        A run that is there already is left as it is, so that whoever does not know may hand it in again. Raises
-        `LedgerUnavailable` or `LedgerError`, and then nothing was stored.
+        A run that is there already is left as it is, so that whoever does not know may hand it in again; of one that
+        was told a later revision is recorded. Raises `LedgerUnavailable` or `LedgerError`, and then nothing was stored.
         """
         now_ns = time.time_ns()
         ended = prepared(acceptances, now_ns)
+        later = sorted((each for each in acceptances if each.later is not None), key=attrgetter("revision"))
         revised = [each for each in acceptances if each.revised is not None]
 
-        def work(connection: Connection, *, all_new: bool = True) -> None:
-            arrived = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
-            self._reporting.join(connection, arrived, now_ns)
+        def work(connection: Connection, *, all_new: bool = True) -> Arrivals:
+            written = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
+            told = sum(self._reporting.tell(connection, each, now_ns) for each in later)
+            self._reporting.join(connection, written.runs, now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
+            new = len(written.runs) + len(written.pauses) + told
+            return Arrivals(new, len(acceptances) - new, self._counted_twice(connection, acceptances, written))
 
         try:
-            self._write(work)
+            return self._write(work)
         except SomeAreThereError:
-            self._write(partial(work, all_new=False))
+            return self._write(partial(work, all_new=False))
 
     def post_health(self, postings: Sequence[PlainPosting], resource: ResourceFacts) -> None:
         """Add to the totals what was counted about ourselves. Raises as `accept` does."""
@@ -238,6 +246,12 @@ class Store:
             raise unavailable(str(error), passes=isinstance(error, LedgerUnavailable)) from None
         assert answer is not None  # `take` gives one where it is told how long to hold
         return answer
+
+    def _counted_twice(self, connection: Connection, acceptances: Sequence[Acceptance], written: Written) -> int:
+        told = [run_key(each.run) for each in acceptances if each.told]
+        known = set(told).difference(written.keys()) if told else ()
+        untold = self._accepting.untold(connection, known) if known else ()
+        return sum(key in untold for key in told)
 
     def _revise(self, connection: Connection, acceptance: Acceptance, now_ns: int) -> None:
         run = find_run(connection, RunReference(outcome_id=acceptance.run.id), ANYBODY, lock=True)

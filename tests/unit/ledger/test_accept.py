@@ -92,7 +92,7 @@ def test_totals_are_those_of_the_default_path(filled: Store) -> None:
         for instrument in OUTCOME_COUNTERS
         for labels, amount in expected.sums(instrument)
     }
-    assert {row.identity[1:] for row in filled.series().totals} == {SHOP[:3]}
+    assert {row.identity[1:4] for row in filled.series().totals} == {SHOP[:3]}
 
 
 def test_durations_are_counted_and_summed(filled: Store) -> None:

@@ -22,16 +22,24 @@ from agent_outcomes.outcome.model import business_fields
 from agent_outcomes.record.pauses import used_part_of
 from agent_outcomes.record.record import Event, Record, record
 from agent_outcomes.run.model import Cost, CostPart, Run
-from agent_outcomes.semconv import AGENT_OUTCOME_COST_METRIC, AGENT_RUN_COST, Change, CostSource, ProblemKind
+from agent_outcomes.semconv import (
+    AGENT_OUTCOME_COST_METRIC,
+    AGENT_RUN_COST,
+    Change,
+    CostKind,
+    CostSource,
+    ProblemKind,
+    State,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from agent_outcomes.ledger.book.accepted import Acceptance
+    from agent_outcomes.ledger.book.accepted import Acceptance, LaterRevision
     from agent_outcomes.ledger.book.policy import Policy
     from agent_outcomes.ledger.book.reports import LateCost, LateReport
     from agent_outcomes.outcome.model import Outcome
-    from agent_outcomes.record.record import AttributeValue
+    from agent_outcomes.record.record import AttributeValue, PlainPosting
 
 _NS: Final = 1_000_000_000
 _COSTS: Final = (AGENT_RUN_COST, AGENT_OUTCOME_COST_METRIC)
@@ -79,10 +87,15 @@ class _Said(NamedTuple):
 def first_revision(acceptance: Acceptance) -> NewRevision:
     """Revision 0 of a run that has ended: the same event and postings as without a ledger.
 
-    Of a paused run only what it used is posted. An event over 64 KiB loses texts, each listed as a problem.
+    Of a paused run only what it used is posted. An event over 64 KiB loses texts, each listed as a problem. A run that
+    is first told of by a later revision begins with that one, and posts all that it comes to by then.
     """
     run, outcome, made = acceptance.run, acceptance.outcome, acceptance.record
     whole = fitted(run, outcome)
+    if (later := acceptance.later) is not None:
+        made = record(run, whole)
+        said = (later.reported_ns, later.reported_by, later.reason)
+        return _new(Content(run, whole, later.revision, later.change, *said, made.postings), made, None)
     if whole is not outcome:
         made = record(run, whole)
     if acceptance.paused:
@@ -113,6 +126,31 @@ def judge_revised(revised: Outcome, standing: StandingRun, policy: Policy, repor
     return _judged(revised, standing, policy, _Said(reported_at_ns), entitled=False)
 
 
+def told_revision(acceptance: Acceptance, later: LaterRevision, standing: StandingRun) -> NewRevision:
+    """The revision that a run's own process tells of: its number is its own, and it posts what differs from what stood.
+
+    Revisions between that were not told of are bridged. What is told of the run is its further cost; else its facts
+    are those that stand.
+    """
+    growth = tuple(_growth(standing.run.cost, acceptance.run.cost, later.cost_kind or CostKind.OTHER))
+    cost = standing.run.cost
+    for part in growth:
+        cost = _added(cost, part)
+    run = _with_cost(standing.run, cost)
+    outcome = fitted(run, _with_business_of(acceptance.outcome, standing.outcome))
+    postings: tuple[PlainPosting, ...] = ()
+    if not outcome.same_business(standing.outcome):
+        reversing = standing.outcome if standing.outcome.state is State.REPORTED else None
+        made = record(standing.run, outcome, later.revision, previous=reversing, reported_at_ns=later.reported_ns)
+        postings = made.postings
+    if growth:
+        postings += _cost_postings(run, Cost(growth), outcome)
+    said = (later.reported_ns, later.reported_by, later.reason)
+    content = Content(run, outcome, later.revision, later.change, *said, postings)
+    whole = record(run, outcome, later.revision, reported_at_ns=later.reported_ns)
+    return _new(content, Record(whole.event, postings, None, whole.duration_labels), standing.digest)
+
+
 def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewRevision:
     """The revision that adds a late cost: to what the run cost and, where an outcome is reported, to that outcome.
 
@@ -125,9 +163,7 @@ def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewR
     outcome = fitted(run, replace(standing.outcome, problems=(), refused=()))
     revision = standing.revision + 1
     whole = record(run, outcome, revision, reported_at_ns=reported_at_ns)
-    # Labelled as the whole cost would be, but for this amount alone.
-    alone = record(_with_cost(run, Cost((part,))), outcome)
-    postings = tuple(posting for posting in alone.postings if posting[0] in _COSTS)
+    postings = _cost_postings(run, Cost((part,)), outcome)
     said = _Said(reported_at_ns, cost.reporter.name or None, cost.reason)
     added: dict[str, AttributeValue] = {
         semconv.AGENT_COST_KIND: cost.kind.value,
@@ -196,6 +232,37 @@ def _told(event: Event, run: Run, said: _Said, added: Mapping[str, AttributeValu
         event.body,
         attributes,
         event.name,
+    )
+
+
+def _cost_postings(run: Run, added: Cost, outcome: Outcome) -> tuple[PlainPosting, ...]:
+    """Labelled as the whole cost would be, but for these amounts alone."""
+    alone = record(_with_cost(run, added), outcome)
+    return tuple(posting for posting in alone.postings if posting[0] in _COSTS)
+
+
+def _growth(before: Cost, after: Cost, kind: CostKind) -> Iterator[CostPart]:
+    """What a cost has grown by in each currency: an event does not tell the kind of every part."""
+    stood = before.by_currency()
+    for currency, amount in after.by_currency().items():
+        grown = EXACT.subtract(amount, stood.get(currency, 0))
+        if grown > 0:
+            yield CostPart(kind, currency, grown)
+
+
+def _with_business_of(told: Outcome, standing: Outcome) -> Outcome:
+    """How the run executed as it stands, with the business result that was told."""
+    return replace(
+        standing,
+        type=told.type,
+        business_success=told.business_success,
+        label=told.label,
+        value=told.value,
+        currency=told.currency,
+        message=told.message,
+        metadata=told.metadata,
+        problems=told.problems,
+        refused=told.refused,
     )
 
 

@@ -40,13 +40,19 @@ class LedgerFacts(NamedTuple):
 
 
 def of_totals(series: Series, ledger: LedgerFacts) -> Iterator[Measured]:
-    """What runs and outcomes have added up to. What only a newer release knows is left to that release."""
+    """What runs and outcomes have added up to. What only a newer release knows is left to that release.
+
+    What their own processes have emitted is left to them.
+    """
     for total in series.totals:
         instrument = _INSTRUMENTS.get(total.instrument)
-        if instrument is not None and len(total.labels) == len(instrument.attributes):
+        is_known = instrument is not None and len(total.labels) == len(instrument.attributes)
+        if instrument is not None and is_known and not total.identity.told:
             resource = _resource(total.identity, ledger)
             yield Measured(resource, instrument, total.labels, total.start_ns, total.amount)
     for duration in series.durations:
+        if duration.identity.told:
+            continue
         resource = _resource(duration.identity, ledger)
         # That of its oldest row: a bucket that opens later must not move it.
         start_ns = min(duration.buckets, key=lambda bucket: bucket.id).start_ns
