@@ -12,11 +12,15 @@ import tempfile
 from pathlib import Path
 from random import Random
 
+from agent_outcomes.ledger.book.accepted import LaterRevision
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.reports import Reporter
+from agent_outcomes.ledger.keys import Right, create_key, rotate_key
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
-from tests.acceptances import NS, SHOP, pending, random_acceptance
+from agent_outcomes.outcome.model import Outcome
+from agent_outcomes.semconv import Change
+from tests.acceptances import NS, SHOP, acceptance_of, pending, plain_run, random_acceptance
 
 RUNS = 24
 NOW = 1_750_000_000 * NS
@@ -33,7 +37,7 @@ def main() -> None:
 
 
 def fill(store: Store) -> None:
-    """Runs, reports, costs, a pause, a report that waits, and one that nobody will ever join."""
+    """Runs, reports, costs, a pause, a report that waits, one that nobody will ever join, told runs and keys."""
     random = Random(11)
     by = Reporter("ann", may_correct=True)
     store.accept([random_acceptance(random, 100 + number) for number in range(RUNS)])
@@ -47,6 +51,25 @@ def fill(store: Store) -> None:
     store.add_cost(read_cost(run_id="ticket-3", amount="50.00", currency="USD", kind="human"), now_ns=NOW)
     store.report(read_report(run_id="unknown", success=True), now_ns=NOW, hold_s=1)
     store.report(read_report(run_id="to come", success=True, idempotency_key="held"), now_ns=NOW, hold_s=10**9)
+    tell(store)
+    create_key(store, "crm", rights=[Right.REPORT], agents=["support"], now_ns=NOW)
+    rotate_key(store, "crm", 60, now_ns=NOW)
+
+
+def tell(store: Store) -> None:
+    """Two runs that their own processes tell of: one from its first revision on, on which there is a report, too."""
+    run, other = plain_run(201, run_id="told-1"), plain_run(202)
+    later = LaterRevision(1, Change.REPORTED, NOW)
+    corrected = LaterRevision(3, Change.CORRECTED, NOW, reported_by="crm", reason="reopened")
+    store.accept(
+        [
+            acceptance_of(run, Outcome.success())._replace(told=True),
+            acceptance_of(run, Outcome.success(success=True, value="7.5"))._replace(told=True, later=later),
+            acceptance_of(other, Outcome.success(success=False))._replace(told=True, later=corrected),
+        ]
+    )
+    by = Reporter("ann", may_correct=True)
+    store.report(read_report(by, run_id="told-1", retract=True, reason="wrong run"), now_ns=NOW)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,9 @@ def _digests(connection: Connection, query: Select[*tuple[Any, ...]], found: lis
 
 
 def _streamed(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Row[Any]]:
-    return iter(connection.execute(query, execution_options={"yield_per": PROGRESS_ROWS}))
+    # Closed also where a difference ends it early: PostgreSQL's driver complains of a cursor that is left open.
+    with connection.execute(query, execution_options={"yield_per": PROGRESS_ROWS}) as rows:
+        yield from rows
 
 
 def _check_file(connection: Connection) -> None:

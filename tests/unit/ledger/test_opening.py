@@ -15,10 +15,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.reading import read_report
 from agent_outcomes.ledger.book.refusals import ReportRefused
 from agent_outcomes.ledger.book.reports import RunReference
+from agent_outcomes.ledger.keys import list_keys
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
 from agent_outcomes.ledger.opening import open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
@@ -31,7 +33,7 @@ from tests.postgresql import PASSWORD
 if TYPE_CHECKING:
     from tests.postgresql import PostgresqlServer
 
-DUMP = Path(__file__).parents[2] / "golden" / "ledger" / "schema_1.sql"
+DUMPS = Path(__file__).parents[2] / "golden" / "ledger"
 
 
 @pytest.mark.parametrize(
@@ -125,22 +127,37 @@ def test_schema_is_what_the_tables_say(ledger_url: str) -> None:
     engine.dispose()
 
 
-def test_first_schema_opens(tmp_path: Path) -> None:
-    """A filled ledger of the first schema is brought up to date, with everything in it, and works on."""
+@pytest.mark.parametrize(("dump", "runs", "revisions"), [("schema_1.sql", 28, 33), ("schema_2.sql", 30, 37)])
+def test_schema_of_before_opens(tmp_path: Path, dump: str, runs: int, revisions: int) -> None:
+    """A filled ledger of each schema is brought up to date, with everything in it, verifies, and works on."""
     path = tmp_path / "outcomes.db"
     with sqlite3.connect(path) as connection:
-        connection.executescript(DUMP.read_text(encoding="utf-8"))
-        revisions = connection.execute("SELECT count(*), max(id) FROM revisions").fetchone()
-        runs = connection.execute("SELECT whole FROM totals WHERE instrument = 'agent.runs'").fetchall()
+        connection.executescript((DUMPS / dump).read_text(encoding="utf-8"))
+        found = connection.execute("SELECT count(*), max(id) FROM revisions").fetchone()
     store = Store.open(read_location(f"sqlite:///{path}"))
     status = store.status()
-    assert (status.schema, status.runs, status.paused, status.orphans) == (SCHEMA_VERSION, 28, 1, 1)
-    assert len(list(store.revisions())) == revisions[0] == 33
-    assert sum(row.amount for row in store.series().totals if row.instrument == "agent.runs") == 28
-    assert sum(whole for (whole,) in runs) == 28
+    assert (status.schema, status.runs, status.paused, status.orphans) == (SCHEMA_VERSION, runs, 1, 1)
+    assert len(list(store.revisions())) == found[0] == revisions
+    assert sum(row.amount for row in store.series().totals if row.instrument == "agent.runs") == runs
+    assert verify(store).difference is None
     store.accept([pending(77, run_id="to come")])
     (row,) = store.runs(RunFilter(since_ns=pending(77).run.end_ns, until_ns=pending(77).run.end_ns + 1))
-    assert (row.state, row.standing.revision, row.standing.id) == ("reported", 1, revisions[1] + 2)
+    assert (row.state, row.standing.revision, row.standing.id) == ("reported", 1, found[1] + 2)
+    assert verify(store).difference is None
+    store.close()
+
+
+def test_told_runs_and_keys_of_the_second_schema(tmp_path: Path) -> None:
+    """What its processes have told of is still not delivered, and keys are as they were made."""
+    path = tmp_path / "outcomes.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((DUMPS / "schema_2.sql").read_text(encoding="utf-8"))
+    store = Store.open(read_location(f"sqlite:///{path}"))
+    revisions = store.run(RunReference(run_id="told-1")).revisions
+    assert [(row.revision, row.told) for row in revisions] == [(0, True), (1, True), (2, False)]
+    keys = list_keys(store)
+    assert [(key.name, key.agents, key.rights) for key in keys] == [("crm", {"support"}, {"report"})] * 2
+    assert [key.expires_ns is None for key in keys] == [False, True]
     store.close()
 
 
