@@ -53,7 +53,7 @@ def exported(store: Store) -> dict[str, Decimal]:
     sums: dict[str, Decimal] = {}
     for one in of_totals(store.series(), LedgerFacts("id", 1)):
         if one.amount is not None:
-            sums[one.instrument.name] = sums.get(one.instrument.name, Decimal(0)) + one.amount
+            sums[one.instrument.name] = sums.get(one.instrument.name, Decimal(0)) + Decimal(one.amount)
     return sums
 
 
@@ -278,7 +278,7 @@ def _net(postings: Any) -> dict[str, Decimal]:
     """What postings come to on both sides of double entry."""
     sums: dict[str, Decimal] = {}
     for instrument, _, amount in postings:
-        name = _REVERSED.get(instrument.name, instrument.name)
+        name: str = _REVERSED.get(instrument.name, instrument.name)
         sums[name] = sums.get(name, Decimal(0)) + (-amount if instrument.name in _REVERSED else amount)
     return {name: amount for name, amount in sums.items() if amount}
 
