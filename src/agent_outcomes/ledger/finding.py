@@ -77,6 +77,15 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
     return runs.run_id == storable(reference.run_id)
 
 
+def is_trace_known(connection: Connection, trace_id: bytes) -> bool:
+    """Whether there is a run of this trace, or one that waits for a human."""
+    tables = (schema.runs, schema.pauses)
+    return any(
+        connection.execute(select(table.c.id).where(table.c.trace_id == trace_id).limit(1)).first() is not None
+        for table in tables
+    )
+
+
 def last_revision_of(connection: Connection, run: int) -> StandingRun:
     """What stands of the run in that row. Raises `ReportRefused` if it was pruned."""
     standing = standing_of(connection, run)

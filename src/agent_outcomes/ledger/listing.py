@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, or_, select
 
 from agent_outcomes.ledger import schema
-from agent_outcomes.ledger.book.content import read_content
+from agent_outcomes.ledger.book.content import canonical, json_text, read_content
 from agent_outcomes.ledger.book.reports import ANYBODY
 from agent_outcomes.ledger.finding import find_run, where_of
 from agent_outcomes.ledger.ids import outcome_id_of, storable
@@ -20,19 +21,24 @@ from agent_outcomes.ledger.rows import (
     HeldState,
     RevisionRow,
     RunHistory,
+    RunPage,
     RunRow,
 )
 from agent_outcomes.semconv import Change, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from agent_outcomes.ledger.book.reports import RunReference
-    from agent_outcomes.ledger.rows import RunFilter
+    from agent_outcomes.ledger.rows import Place, RunFilter
 
 PAGE_ROWS: Final = 500
+PAGE_DEFAULT: Final = 100
+PAGE_MAX: Final = 1_000
+LOOKED_MAX: Final = 20_000
+"""How many runs are looked at for one page."""
 _RUNS: Final = schema.runs.c
 _REVISIONS: Final = schema.revisions.c
 _PENDING: Final = schema.pending_runs.c
@@ -40,18 +46,50 @@ _PENDING: Final = schema.pending_runs.c
 
 def list_runs(connection: Connection, wanted: RunFilter) -> Iterator[RunRow]:
     """The runs that are wanted with what stands of them, the last that ended first."""
-    left = wanted.limit
-    after: tuple[int, int] | None = None
-    while left is None or left > 0:
-        size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+    size = PAGE_ROWS if wanted.limit is None else wanted.limit
+    found = chain.from_iterable(rows for rows, _ in _pages(connection, wanted, size))
+    yield from found if wanted.limit is None else islice(found, wanted.limit)
+
+
+def run_page(connection: Connection, wanted: RunFilter) -> RunPage:
+    """As many of them as are wanted, of the first ones that a bounded search comes upon."""
+    limit = PAGE_DEFAULT if wanted.limit is None else max(1, min(wanted.limit, PAGE_MAX))
+    found: list[RunRow] = []
+    looked = 0
+    # One more, to see whether there are any.
+    for rows, last in _pages(connection, wanted, limit + 1):
+        found += rows
+        looked += PAGE_ROWS
+        if len(found) > limit:
+            return RunPage(tuple(found[:limit]), found[limit - 1].place)
+        if looked >= LOOKED_MAX:
+            return RunPage(tuple(found), last)
+    return RunPage(tuple(found), None)
+
+
+def _pages(connection: Connection, wanted: RunFilter, size: int) -> Iterator[tuple[list[RunRow], Place]]:
+    """The runs that are wanted, and after how far a look; `size` at a time where every one that is looked at is."""
+    needles = _needles(wanted)
+    size = PAGE_ROWS if needles else max(1, min(size, PAGE_ROWS))
+    after = wanted.before
+    while True:
         page = connection.execute(_runs_query(wanted, after).limit(size)).all()
-        standing = _standing(connection, [row.id for row in page])
-        for row in page:
-            yield _run_row(row, standing[row.id])
+        if not page:
+            return
+        standing = _standing(connection, [row.id for row in page], needles)
+        after = page[-1].end_ns, page[-1].id
+        yield [_run_row(row, standing[row.id]) for row in page if row.id in standing], after
         if len(page) < size:
             return
-        after = page[-1].end_ns, page[-1].id
-        left = None if left is None else left - size
+
+
+def _needles(wanted: RunFilter) -> list[bytes]:
+    """What the stored content of a run's standing revision has in it if it is wanted.
+
+    In a text of the content every quotation mark has a backslash before it, so that none can look like a field.
+    """
+    fields = {"job_type": wanted.job_type, "type": wanted.type, "label": wanted.label}
+    return [canonical({key: json_text(value)})[1:-1] for key, value in fields.items() if value is not None]
 
 
 def run_history(connection: Connection, reference: RunReference) -> RunHistory | None:
@@ -129,16 +167,22 @@ def _runs_query(wanted: RunFilter, after: tuple[int, int] | None) -> Select[Any]
             query = query.where(_PENDING.run.is_(None))
     if wanted.agent is not None:
         query = query.where(_RUNS.agent_name == storable(wanted.agent))
+    if wanted.agents is not None:
+        query = query.where(_RUNS.agent_name.in_(sorted(filter(None, map(storable, wanted.agents)))))
+    if wanted.status is not None:
+        query = query.where(_RUNS.status == wanted.status.value)
     if wanted.since_ns is not None:
         query = query.where(ended >= wanted.since_ns)
     if wanted.until_ns is not None:
         query = query.where(ended < wanted.until_ns)
     if after is not None:
-        query = query.where(or_(ended < after[0], (ended == after[0]) & (row < after[1])))
+        # The first says where in the index to begin.
+        query = query.where(ended <= after[0], or_(ended < after[0], row < after[1]))
     return query.order_by(ended.desc(), row.desc())
 
 
-def _standing(connection: Connection, runs: list[int]) -> dict[int, RevisionRow]:
+def _standing(connection: Connection, runs: list[int], needles: Sequence[bytes] = ()) -> dict[int, RevisionRow]:
+    """The standing revisions of these runs, of those whose content has all of that in it."""
     last = (
         select(_REVISIONS.run, func.max(_REVISIONS.revision).label("revision"))
         .where(_REVISIONS.run.in_(runs))
@@ -148,7 +192,12 @@ def _standing(connection: Connection, runs: list[int]) -> dict[int, RevisionRow]
     query = _revisions_query(_REVISIONS.run.label("of")).join(
         last, (last.c.run == _REVISIONS.run) & (last.c.revision == _REVISIONS.revision)
     )
-    return {row.of: _revision_row(row) for row in connection.execute(query)}
+    rows = connection.execute(query)
+    return {row.of: _revision_row(row) for row in rows if not needles or _has_all(row.content, needles)}
+
+
+def _has_all(content: bytes | None, needles: Sequence[bytes]) -> bool:
+    return content is not None and all(needle in bytes(content) for needle in needles)
 
 
 def _revisions_query(*further: ColumnElement[Any]) -> Select[Any]:
@@ -174,6 +223,7 @@ def _run_row(row: Row[Any], standing: RevisionRow) -> RunRow:
         row.end_ns,
         row.accepted_ns,
         standing,
+        row.id,
     )
 
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.book.accepted import ResourceFacts
     from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.record.record import LabelValue
-    from agent_outcomes.semconv import Change, State
+    from agent_outcomes.semconv import Change, OutcomeType, State, Status
+
+    Place = tuple[int, int]
+    """Where a run stands in a list, the last that ended first: its end and its row."""
 
 
 class DeliveryState(StrEnum):
@@ -50,13 +53,23 @@ class LedgerStatus(NamedTuple):
 
 
 class RunFilter(NamedTuple):
-    """Which runs to list: by state, agent, and when they ended, from `since_ns` on and before `until_ns`."""
+    """Which runs to list: by state, agent, and when they ended, from `since_ns` on and before `until_ns`.
+
+    Type and label are those that stand. `agents` are those that whoever asks may see, `None` for all. `before` goes on
+    after the run in that place.
+    """
 
     state: State | None = None
     agent: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int | None = None
+    job_type: str | None = None
+    status: Status | None = None
+    type: OutcomeType | None = None
+    label: str | None = None
+    agents: frozenset[str] | None = None
+    before: Place | None = None
 
 
 class RevisionRow(NamedTuple):
@@ -88,6 +101,22 @@ class RunRow(NamedTuple):
     end_ns: int
     accepted_ns: int
     standing: RevisionRow
+    id: int
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in a list."""
+        return self.end_ns, self.id
+
+
+class RunPage(NamedTuple):
+    """Some of the runs that are wanted, and where to go on: `None` if these are the last.
+
+    It may have fewer than were asked for, or none, and still not be the last.
+    """
+
+    rows: tuple[RunRow, ...]
+    next: Place | None
 
 
 class DeliveryRow(NamedTuple):

@@ -22,7 +22,7 @@ from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, not_found, unavailable
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
 from agent_outcomes.ledger.database import Database
-from agent_outcomes.ledger.finding import find_run
+from agent_outcomes.ledger.finding import find_run, is_trace_known
 from agent_outcomes.ledger.ids import run_key
 from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         RevisionRow,
         RunFilter,
         RunHistory,
+        RunPage,
         RunRow,
         Series,
     )
@@ -192,6 +193,16 @@ class Store:
         """Runs with what stands of them, the last that ended first."""
         with self.database.reading() as connection:
             yield from listing.list_runs(connection, wanted)
+
+    def run_page(self, wanted: RunFilter) -> RunPage:
+        """As many of the runs as fit into a page, after a look at a bounded number of them."""
+        with self.database.reading() as connection:
+            return listing.run_page(connection, wanted)
+
+    def known_trace(self, trace_id: bytes) -> bool:
+        """Whether a run of this trace has been accepted, also one that waits for a human."""
+        with self.database.reading() as connection:
+            return is_trace_known(connection, trace_id)
 
     def run(self, reference: RunReference) -> RunHistory:
         """All about one run. Raises `ReportRefused` where none or several match."""
