@@ -88,13 +88,13 @@ def is_trace_known(connection: Connection, trace_id: bytes) -> bool:
 
 def last_revision_of(connection: Connection, run: int) -> StandingRun:
     """What stands of the run in that row. Raises `ReportRefused` if it was pruned."""
-    standing = standing_of(connection, run)
+    standing = standing_revision_of(connection, run)
     if standing is None:
         raise refusals.pruned()
     return standing
 
 
-def standing_of(connection: Connection, run: int) -> StandingRun | None:
+def standing_revision_of(connection: Connection, run: int) -> StandingRun | None:
     """What stands of the run in that row; `None` if it was pruned."""
     columns = schema.revisions.c
     last = connection.execute(

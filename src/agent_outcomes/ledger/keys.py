@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "aok_"
 """What every secret begins with, so that scanners for secrets find it."""
-NAME_LENGTH_MAX: Final = 100
+KEY_NAME_LENGTH_MAX: Final = 100
 AGENTS_MAX: Final = 100
 AGENT_LENGTH_MAX: Final = 256
 _HANDLE_LENGTH: Final = 8
@@ -183,8 +183,8 @@ class _Wanted(NamedTuple):
 
 
 def _checked_name(name: str) -> str:
-    if not 0 < len(name) <= NAME_LENGTH_MAX or not name.isprintable() or name != name.strip():
-        message = f"a key's name takes 1 to {NAME_LENGTH_MAX} printable characters, and no blank at its ends"
+    if not 0 < len(name) <= KEY_NAME_LENGTH_MAX or not name.isprintable() or name != name.strip():
+        message = f"a key's name takes 1 to {KEY_NAME_LENGTH_MAX} printable characters, and no blank at its ends"
         raise KeyRefused(message)
     return name
 
@@ -208,7 +208,7 @@ def _checked_rights(rights: Iterable[Right]) -> frozenset[Right]:
 
 
 def _none_named(name: str) -> KeyRefused:
-    return KeyRefused(f"no key named {name[:NAME_LENGTH_MAX]!r} is in use; look at the list of keys")
+    return KeyRefused(f"no key named {name[:KEY_NAME_LENGTH_MAX]!r} is in use; look at the list of keys")
 
 
 def _made(connection: Connection, wanted: _Wanted, made_ns: int) -> tuple[KeyRow, str]:

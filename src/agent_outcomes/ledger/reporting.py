@@ -21,7 +21,7 @@ from agent_outcomes.ledger.book.held import (
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportState
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised, told_revision
-from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of, standing_of
+from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of, standing_revision_of
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.later_forms import later_payloads, later_span
 from agent_outcomes.ledger.posting import amounts_of
@@ -112,7 +112,7 @@ class Reporting:
         run = find_run(connection, RunReference(outcome_id=told.run.id), ANYBODY, lock=True)
         if run is None or later is None:
             return False
-        standing = standing_of(connection, run.row)
+        standing = standing_revision_of(connection, run.row)
         if standing is None or standing.revision >= later.revision:
             return False
         made = told_revision(told, later, standing)
