@@ -55,15 +55,15 @@ class Received:
         ]
 
     def points(self, name: str) -> list[tuple[dict[str, Any], float, dict[str, Any]]]:
-        """A sum's data points of the last export of each scope, with its resource's and its scope's attributes."""
+        """A sum's data points of the last export of each scope of each process, with the attributes of both."""
         last: dict[str, tuple[dict[str, Any], dict[str, Any], Metric]] = {}
         for request in self.metrics:
             for resource in request.resource_metrics:
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
                         if metric.name == name:
-                            attributes = plain(scope.scope.attributes)
-                            last[repr(attributes)] = (plain(resource.resource.attributes), attributes, metric)
+                            made_by, attributes = plain(resource.resource.attributes), plain(scope.scope.attributes)
+                            last[repr((made_by, attributes))] = (made_by, attributes, metric)
         return [
             (resource, point.as_int or point.as_double, scope_attributes)
             for resource, scope_attributes, metric in last.values()
