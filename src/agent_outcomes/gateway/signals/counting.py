@@ -21,7 +21,7 @@ SERVICES_MAX: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class SignalCounts:
-    """Events by what they were to the ledger, reports by what they came to, and what was none of them.
+    """Events by what they were to the ledger, reports by what they came to when they came first, and the rest.
 
     `events_unreadable` are by reason, `reports_ignored` by why they were none, `reports_refused` by the refusal's code.
     `counted_twice` are runs of which this gateway has delivered what their own processes had counted already.
@@ -36,6 +36,7 @@ class SignalCounts:
     handoffs: int
     evaluations: int
     reports: Mapping[str, int]
+    reports_repeated: int
     reports_ignored: Mapping[str, int]
     reports_refused: Mapping[str, int]
     reports_failed: int
@@ -91,6 +92,7 @@ class Counting:
             handoffs=counted[str, "handoffs"],
             evaluations=counted[str, "evaluations"],
             reports=of(ReportState),
+            reports_repeated=counted[str, "reports_repeated"],
             reports_ignored=of(Ignored),
             reports_refused=of(RefusalCode),
             reports_failed=counted[str, "reports_failed"],

@@ -130,7 +130,7 @@ class Signals:
                 self._counting.add("reports_failed")
                 _log.warning("report_failed", "a report by telemetry failed: %s", type(error).__qualname__)
             else:
-                self._counting.add(answer.state)
+                self._counting.add("reports_repeated" if answer.repeated else answer.state)
 
     def _note_arrivals(self, arrivals: Arrivals, acceptances: Sequence[Acceptance]) -> None:
         self._counting.add("events_new", arrivals.new)
