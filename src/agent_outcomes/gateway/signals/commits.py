@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _Done = TypeVar("_Done")
 
-WAITING_MAX: Final = 20_000
+COMMITS_WAITING_MAX: Final = 20_000
 AT_ONCE_MAX: Final = 1_000
 RETRY_AFTER_S: Final = 1.0
 _AWAY_RETRY_AFTER_S: Final = 5.0
@@ -54,7 +54,7 @@ class Commits:
         store: Store,
         run_blocking: RunBlocking,
         on_arrivals: Callable[[Arrivals, Sequence[Acceptance]], None],
-        waiting_max: int = WAITING_MAX,
+        waiting_max: int = COMMITS_WAITING_MAX,
     ) -> None:
         self._store = store
         self._run_blocking = run_blocking

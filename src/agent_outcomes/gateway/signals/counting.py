@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.gateway.signals.event_fields import Unreadable
+from agent_outcomes.gateway.signals.event_fields import UnreadableReason
 from agent_outcomes.gateway.signals.verdicts import Ignored
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportState
 
@@ -88,7 +88,7 @@ class Counting:
             events_known=counted[str, "events_known"],
             events_refused=counted[str, "events_refused"],
             counted_twice=counted[str, "counted_twice"],
-            events_unreadable=of(Unreadable),
+            events_unreadable=of(UnreadableReason),
             handoffs=counted[str, "handoffs"],
             evaluations=counted[str, "evaluations"],
             reports=of(ReportState),

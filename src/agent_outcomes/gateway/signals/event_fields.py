@@ -21,7 +21,7 @@ TEXT_LENGTH_MAX: Final = 512
 _COUNT_MAX: Final = 2**63
 
 
-class Unreadable(StrEnum):
+class UnreadableReason(StrEnum):
     """Why an event is not read."""
 
     MISSING = "missing"
@@ -41,7 +41,7 @@ class Unreadable(StrEnum):
 class EventUnreadable(ValueError):  # noqa: N818 - a finding about what was sent, not an error of this program
     """An event that is not read: why, and which attribute says so; never what was in it."""
 
-    def __init__(self, reason: Unreadable, attribute: str = "") -> None:
+    def __init__(self, reason: UnreadableReason, attribute: str = "") -> None:
         super().__init__(reason, attribute)
         self.reason = reason
         self.attribute = attribute
@@ -64,21 +64,21 @@ class EventFields:
         value = self._attributes.get(key)
         if value is None or (isinstance(value, str) and len(value) <= length_max):
             return value
-        raise EventUnreadable(Unreadable.WRONG_TYPE, key)
+        raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Several texts; none where the attribute is not there."""
         value = self._attributes.get(key, ())
         if isinstance(value, tuple) and all(isinstance(one, str) and len(one) <= TEXT_LENGTH_MAX for one in value):
             return value
-        raise EventUnreadable(Unreadable.WRONG_TYPE, key)
+        raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
     def flag(self, key: str) -> bool | None:
         """True or false."""
         value = self._attributes.get(key)
         if value is None or isinstance(value, bool):
             return value
-        raise EventUnreadable(Unreadable.WRONG_TYPE, key)
+        raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
     def count(self, key: str) -> int | None:
         """A whole number, not negative."""
@@ -87,7 +87,7 @@ class EventFields:
             return None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _COUNT_MAX:
             return value
-        raise EventUnreadable(Unreadable.WRONG_TYPE, key)
+        raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
     def seconds(self, key: str) -> float | None:
         """A time in seconds, not negative."""
@@ -96,7 +96,7 @@ class EventFields:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and math.isfinite(value):
             return value
-        raise EventUnreadable(Unreadable.WRONG_TYPE, key)
+        raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
     def word(self, key: str, words: type[_Word]) -> _Word | None:
         """A word of the vocabulary."""
@@ -104,13 +104,13 @@ class EventFields:
         try:
             return None if text is None else words(text)
         except ValueError:
-            raise EventUnreadable(Unreadable.UNKNOWN_WORD, key) from None
+            raise EventUnreadable(UnreadableReason.UNKNOWN_WORD, key) from None
 
     def needed(self, key: str, words: type[_Word]) -> _Word:
         """A word of the vocabulary that every event has."""
         word = self.word(key, words)
         if word is None:
-            raise EventUnreadable(Unreadable.MISSING, key)
+            raise EventUnreadable(UnreadableReason.MISSING, key)
         return word
 
     def currency(self, key: str) -> str | None:
@@ -118,7 +118,7 @@ class EventFields:
         code = self.text(key)
         if code is None or code in CURRENCIES:
             return code
-        raise EventUnreadable(Unreadable.AMOUNT, key)
+        raise EventUnreadable(UnreadableReason.AMOUNT, key)
 
     def exact(self, key: str) -> Decimal | None:
         """An amount, by the digits of a text or the shortest digits of a double."""
@@ -127,7 +127,7 @@ class EventFields:
             return None
         amount = parse_amount(value)
         if amount is None:
-            raise EventUnreadable(Unreadable.AMOUNT, key)
+            raise EventUnreadable(UnreadableReason.AMOUNT, key)
         return amount
 
     def money(self, key: str, decimal_key: str, currency_key: str) -> tuple[Decimal, str] | None:
@@ -136,10 +136,10 @@ class EventFields:
         if value is None and digits is None:
             return None
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise EventUnreadable(Unreadable.AMOUNT, key)
+            raise EventUnreadable(UnreadableReason.AMOUNT, key)
         if digits is not None and float(digits) != value:
-            raise EventUnreadable(Unreadable.AMOUNT, decimal_key)
+            raise EventUnreadable(UnreadableReason.AMOUNT, decimal_key)
         amount, currency = self.exact(key) if digits is None else digits, self.currency(currency_key)
         if amount is None or currency is None:
-            raise EventUnreadable(Unreadable.AMOUNT, currency_key)
+            raise EventUnreadable(UnreadableReason.AMOUNT, currency_key)
         return amount, currency

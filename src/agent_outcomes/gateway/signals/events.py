@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.gateway.signals.event_fields import EventFields, EventUnreadable, Unreadable
+from agent_outcomes.gateway.signals.event_fields import EventFields, EventUnreadable, UnreadableReason
 from agent_outcomes.ledger.book.accepted import Acceptance, LaterRevision
 from agent_outcomes.outcome.attribute_reader import METADATA_LENGTH_MAX, Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
@@ -66,12 +66,12 @@ def read_event(event: WireLogRecord, resource: ResourceFacts) -> Acceptance:
     Raises `EventUnreadable` with the reason and the attribute.
     """
     if event.dropped_attributes:
-        raise EventUnreadable(Unreadable.CUT)
+        raise EventUnreadable(UnreadableReason.CUT)
     fields = EventFields(event.attributes)
     revision = _revision(fields)
     run = _run(fields, event, revision)
     if fields.text(semconv.LOG_RECORD_UID) not in {None, outcome_uid(run, revision)}:
-        raise EventUnreadable(Unreadable.CONTRADICTION, semconv.LOG_RECORD_UID)
+        raise EventUnreadable(UnreadableReason.CONTRADICTION, semconv.LOG_RECORD_UID)
     outcome = _outcome(fields)
     later = _later(fields, event.time_ns, revision) if revision else None
     return Acceptance(run, outcome, record(run, outcome), resource=resource, told=True, later=later)
@@ -80,14 +80,14 @@ def read_event(event: WireLogRecord, resource: ResourceFacts) -> Acceptance:
 def _revision(fields: EventFields) -> int:
     revision = fields.count(semconv.AGENT_OUTCOME_REVISION)
     if revision is None:
-        raise EventUnreadable(Unreadable.MISSING, semconv.AGENT_OUTCOME_REVISION)
+        raise EventUnreadable(UnreadableReason.MISSING, semconv.AGENT_OUTCOME_REVISION)
     return revision
 
 
 def _later(fields: EventFields, reported_ns: int, revision: int) -> LaterRevision:
     change = fields.word(semconv.AGENT_OUTCOME_CHANGE, Change)
     if change is None:
-        raise EventUnreadable(Unreadable.MISSING, semconv.AGENT_OUTCOME_CHANGE)
+        raise EventUnreadable(UnreadableReason.MISSING, semconv.AGENT_OUTCOME_CHANGE)
     return LaterRevision(
         revision=revision,
         change=change,
@@ -122,22 +122,22 @@ def _ids(fields: EventFields, event: WireLogRecord) -> tuple[int, int]:
     text = fields.text(semconv.AGENT_OUTCOME_ID)
     found = None if text is None else _ID.fullmatch(text)
     if found is None:
-        raise EventUnreadable(Unreadable.MISSING, semconv.AGENT_OUTCOME_ID)
+        raise EventUnreadable(UnreadableReason.MISSING, semconv.AGENT_OUTCOME_ID)
     trace_id, span_id = int(found[1], 16), int(found[2], 16)
     beside = (int.from_bytes(event.trace_id, "big"), int.from_bytes(event.span_id, "big"))
     if any(given not in {0, own} for given, own in zip(beside, (trace_id, span_id), strict=True)):
-        raise EventUnreadable(Unreadable.CONTRADICTION, semconv.AGENT_OUTCOME_ID)
+        raise EventUnreadable(UnreadableReason.CONTRADICTION, semconv.AGENT_OUTCOME_ID)
     return trace_id, span_id
 
 
 def _end_ns(fields: EventFields, time_ns: int, revision: int) -> int:
     """When the run ended: the time of revision 0; of a later one its time less how late it was, where it says so."""
     if time_ns == 0:
-        raise EventUnreadable(Unreadable.MISSING, "time_unix_nano")
+        raise EventUnreadable(UnreadableReason.MISSING, "time_unix_nano")
     delay_s = fields.seconds(semconv.AGENT_OUTCOME_DELAY) if revision else None
     end_ns = time_ns - round((delay_s or 0) * _NS)
     if end_ns < 0:
-        raise EventUnreadable(Unreadable.CONTRADICTION, semconv.AGENT_OUTCOME_DELAY)
+        raise EventUnreadable(UnreadableReason.CONTRADICTION, semconv.AGENT_OUTCOME_DELAY)
     return end_ns
 
 
@@ -148,7 +148,7 @@ def _cost(fields: EventFields) -> Cost:
         semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_DECIMAL, semconv.AGENT_OUTCOME_COST_CURRENCY
     )
     if total is not None and total[0] < 0:
-        raise EventUnreadable(Unreadable.AMOUNT, semconv.AGENT_OUTCOME_COST)
+        raise EventUnreadable(UnreadableReason.AMOUNT, semconv.AGENT_OUTCOME_COST)
     listed = fields.texts(semconv.AGENT_OUTCOME_COST_BREAKDOWN)
     if not listed:
         parts = () if total is None else (CostPart(plain_kind(source), total[1], total[0]),)
@@ -156,20 +156,20 @@ def _cost(fields: EventFields) -> Cost:
     cost = Cost(tuple(map(_part, listed)), source, complete)
     sums = cost.by_currency()
     if total is None if len(sums) == 1 else total is not None:
-        raise EventUnreadable(Unreadable.AMOUNT, semconv.AGENT_OUTCOME_COST)
+        raise EventUnreadable(UnreadableReason.AMOUNT, semconv.AGENT_OUTCOME_COST)
     if total is not None and sums != {total[1]: total[0]}:
-        raise EventUnreadable(Unreadable.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
+        raise EventUnreadable(UnreadableReason.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
     return cost
 
 
 def _part(text: str) -> CostPart:
     found = _PART.fullmatch(text)
     if found is None:
-        raise EventUnreadable(Unreadable.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
+        raise EventUnreadable(UnreadableReason.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
     fields = EventFields({"kind": found[1], "amount": found[2], "currency": found[3]})
     kind, amount, currency = fields.word("kind", CostKind), fields.exact("amount"), fields.currency("currency")
     if kind is None or amount is None or currency is None:
-        raise EventUnreadable(Unreadable.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
+        raise EventUnreadable(UnreadableReason.AMOUNT, semconv.AGENT_OUTCOME_COST_BREAKDOWN)
     return CostPart(kind, currency, amount)
 
 
@@ -197,7 +197,7 @@ def _outcome(fields: EventFields) -> Outcome:
         refused=fields.texts(semconv.AGENT_OUTCOME_REFUSED),
     )
     if outcome.state is not fields.needed(semconv.AGENT_OUTCOME_STATE, State):
-        raise EventUnreadable(Unreadable.CONTRADICTION, semconv.AGENT_OUTCOME_STATE)
+        raise EventUnreadable(UnreadableReason.CONTRADICTION, semconv.AGENT_OUTCOME_STATE)
     return outcome
 
 
@@ -205,5 +205,5 @@ def _problem(text: str) -> Problem:
     kind, _, attribute = text.partition(":")
     problem = Problem(EventFields({"kind": kind}).needed("kind", ProblemKind), attribute)
     if problem.kind is ProblemKind.TEXT_TRUNCATED and attribute in _CUT_WITH_AMOUNTS:
-        raise EventUnreadable(Unreadable.CUT, semconv.AGENT_OUTCOME_PROBLEMS)
+        raise EventUnreadable(UnreadableReason.CUT, semconv.AGENT_OUTCOME_PROBLEMS)
     return problem

@@ -71,7 +71,7 @@ class RunFields(TypedDict, total=False):
 
 RUN_RECORD_FIELDS: Final[Mapping[str, Any]] = RunFields.__annotations__
 """The names of the fields, in the order in which they are documented."""
-STATED: Final = (
+STATED_FIELDS: Final = (
     "status",
     "success",
     "type",
@@ -137,7 +137,7 @@ def _span(given: RecordFields, agent: str | None, times: Times, ids: tuple[int, 
         semconv.GEN_AI_CONVERSATION_ID: given.text("conversation_id"),
         semconv.ERROR_TYPE: error_type,
     }
-    stated: Any = given.some(STATED)
+    stated: Any = given.some(STATED_FIELDS)
     return AgentSpan(
         trace_id=ids[0],
         span_id=ids[1],

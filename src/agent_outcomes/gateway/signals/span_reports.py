@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
-from agent_outcomes.gateway.signals.verdicts import Ignored, evaluations_on_span, report_of
+from agent_outcomes.gateway.signals.verdicts import Ignored, evaluation_report, evaluations_on_span
 from agent_outcomes.ledger.book.held import fingerprint_of
 from agent_outcomes.ledger.book.reports import LateReport, Reporter, RunReference
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, Problem, SpanLimits
@@ -78,7 +78,7 @@ def reports_of_span(span: WireSpan, verdicts: Verdicts, *, is_in_run: bool) -> S
     for one in evaluations_on_span(span.attributes):
         is_lost = target.is_several and not one.of_own_span
         found.append(
-            Ignored.SEVERAL_RUNS if is_lost else report_of(one.evaluation, _run_of(span, one, target), verdicts)
+            Ignored.SEVERAL_RUNS if is_lost else evaluation_report(one.evaluation, _run_of(span, one, target), verdicts)
         )
     reports = tuple(each for each in found if isinstance(each, LateReport))
     return SpanReports(reports, tuple(each for each in found if isinstance(each, Ignored)))

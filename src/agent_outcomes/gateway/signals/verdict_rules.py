@@ -15,7 +15,7 @@ from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.words import STATUS_VALUES, canonical_word
 
 RULES_MAX: Final = 100
-NAME_LENGTH_MAX: Final = 256
+VERDICT_NAME_LENGTH_MAX: Final = 256
 _SCORE: Final = Pattern(r"score\s*(>=|<=|>|<|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)")
 _LABEL: Final = "label:"
 _PASS: Final = "pass"  # noqa: S105 - a rule
@@ -100,7 +100,7 @@ def parse_verdicts(texts: Iterable[str]) -> Verdicts:
 
 def _parse(text: str) -> tuple[str, Rule]:
     name, is_named, rule = (part.strip() for part in text.partition("="))
-    if not is_named or not name or len(name) > NAME_LENGTH_MAX:
+    if not is_named or not name or len(name) > VERDICT_NAME_LENGTH_MAX:
         message = f"verdict {_shown(text)}: it has no name; {_TAKES}"
         raise VerdictError(message)
     if rule == _PASS:

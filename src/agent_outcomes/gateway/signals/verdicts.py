@@ -80,10 +80,10 @@ def report_of_record(event: WireLogRecord, scope: str, verdicts: Verdicts) -> La
         _text(attributes.get(_EXPLANATION)),
         _text(attributes.get(semconv.LOG_RECORD_UID)) or str(event.time_ns or event.observed_ns),
     )
-    return report_of(evaluation, _run_of_record(event), verdicts)
+    return evaluation_report(evaluation, _run_of_record(event), verdicts)
 
 
-def report_of(evaluation: Evaluation, run: NamedRun | None, verdicts: Verdicts) -> LateReport | Ignored:
+def evaluation_report(evaluation: Evaluation, run: NamedRun | None, verdicts: Verdicts) -> LateReport | Ignored:
     """The report that an evaluation of that run is, or why it is none. Never raises.
 
     The same evaluation makes the same report with the same idempotency key, however often it comes.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.gateway.signals.record_fields import FUTURE_MAX_NS
-from agent_outcomes.gateway.signals.records import RUN_RECORD_FIELDS, STATED, is_repeat, read_run_record
+from agent_outcomes.gateway.signals.records import RUN_RECORD_FIELDS, STATED_FIELDS, is_repeat, read_run_record
 from agent_outcomes.ledger.book.content import Content
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES
@@ -198,8 +198,8 @@ def test_whether_a_repeat_says_the_same() -> None:
 
 def test_every_field_is_known() -> None:
     """Those that are read as attributes are all that the Python API takes."""
-    assert set(STATED) == set(STATED_ATTRIBUTES)
-    assert set(STATED) <= set(RUN_RECORD_FIELDS)
+    assert set(STATED_FIELDS) == set(STATED_ATTRIBUTES)
+    assert set(STATED_FIELDS) <= set(RUN_RECORD_FIELDS)
 
 
 JSON = st.recursive(
