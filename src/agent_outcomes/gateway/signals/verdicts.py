@@ -139,7 +139,7 @@ def _run_of_record(event: WireLogRecord) -> NamedRun | None:
     for field, key in (("outcome_id", semconv.AGENT_OUTCOME_ID), ("run_id", semconv.AGENT_OUTCOME_RUN_ID)):
         named = _text(event.attributes.get(key))
         if named is not None:
-            return {field: named}  # type: ignore[misc, return-value] # one of its keys
+            return {field: named}  # type: ignore[return-value] # one of its keys
     if not event.trace_id:
         return None
     if not event.span_id:
