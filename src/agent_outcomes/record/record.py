@@ -17,6 +17,8 @@ from agent_outcomes.semconv import (
     AGENT_RUN_TOKENS,
     AGENT_RUNS,
     Change,
+    CostKind,
+    CostSource,
     ErrorCategory,
     Instrument,
     State,
@@ -57,6 +59,9 @@ _OUTPUT: Final = TokenType.OUTPUT.value
 # On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
 _REPORTED: Final = State.REPORTED
 _CATEGORIES: Final = frozenset(category.value for category in ErrorCategory)
+_OTHER_KIND: Final = CostKind.OTHER
+_LLM_KIND: Final = CostKind.LLM
+_STATED_COST: Final = CostSource.EXPLICIT
 
 
 class Posting(NamedTuple):
@@ -328,7 +333,7 @@ def _add_revision(attributes: dict[str, AttributeValue], outcome_id: str, outcom
 def _add_cost(
     attributes: dict[str, AttributeValue], details: list[str], cost: Cost, costs: Mapping[str, Decimal]
 ) -> None:
-    if len(cost.parts) > 1:
+    if len(cost.parts) > 1 or (cost.parts and cost.parts[0].kind is not plain_kind(cost.source)):
         parts = (f"{part.kind.value} {plain_text(part.amount)} {part.currency}" for part in cost.parts)
         attributes[semconv.AGENT_OUTCOME_COST_BREAKDOWN] = tuple(parts)
     if cost.source is not None:
@@ -357,6 +362,11 @@ def _forms_of(amount: Decimal) -> tuple[float, bool, str]:
         text = text.rstrip("0").rstrip(".")
     # Of two decimals of up to 15 digits no double is nearest to both. The text's double costs less than the amount's.
     return float(text), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
+
+
+def plain_kind(source: CostSource | None) -> CostKind:
+    """What a cost of one part was spent on, as its event does not say so: a stated one on anything, else on models."""
+    return _OTHER_KIND if source is _STATED_COST else _LLM_KIND
 
 
 def word(member: StrEnum | None) -> str | None:

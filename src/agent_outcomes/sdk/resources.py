@@ -12,7 +12,7 @@ from agent_outcomes.ledger.book.accepted import ResourceFacts
 from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import TracerProvider
@@ -76,7 +76,11 @@ class TraceResources:
 
 def resource_facts(resource: Resource) -> ResourceFacts:
     """A resource as the ledger keeps it. Never raises."""
-    attributes = resource.attributes
+    return facts_of_attributes(resource.attributes)
+
+
+def facts_of_attributes(attributes: Mapping[str, Any]) -> ResourceFacts:
+    """The same of a resource's attributes, wherever they come from. Never raises."""
     environment = _text(attributes.get(_ENVIRONMENT)) or _text(attributes.get(_OLD_ENVIRONMENT))
     return ResourceFacts(
         _text(attributes.get(_SERVICE_NAME)),

@@ -254,6 +254,25 @@ def test_parts_of_one_currency_have_a_sum() -> None:
     assert attributes["agent.outcome.cost_breakdown"] == ("llm 0.1 EUR", "tool 0.2 EUR")
 
 
+@pytest.mark.parametrize(
+    ("kind", "source", "breakdown"),
+    [
+        (CostKind.LLM, CostSource.REPORTED, None),
+        (CostKind.LLM, CostSource.COMPUTED, None),
+        (CostKind.OTHER, CostSource.EXPLICIT, None),
+        (CostKind.HUMAN, CostSource.REPORTED, ("human 2 USD",)),
+        (CostKind.OTHER, CostSource.REPORTED, ("other 2 USD",)),
+    ],
+)
+def test_a_part_of_a_kind_of_its_own_is_named(
+    kind: CostKind, source: CostSource, breakdown: tuple[str, ...] | None
+) -> None:
+    """What a single amount was spent on can be read from the event: where it is not the usual, it says so."""
+    cost = Cost((CostPart(kind, "USD", Decimal(2)),), source, complete=True)
+    attributes = record(Run(1, 1, 1, 5, cost=cost), Outcome.success()).event.attributes
+    assert (attributes["agent.outcome.cost"], attributes.get("agent.outcome.cost_breakdown")) == (2.0, breakdown)
+
+
 def test_most_important_attributes_come_last() -> None:
     """A log record over its attribute limit loses the first ones, so identity and status stand last."""
     keys = list(record(RUN, Outcome.success(label="x", message="m", metadata={"a": 1})).event.attributes)

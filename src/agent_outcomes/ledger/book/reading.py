@@ -22,7 +22,7 @@ from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, METADATA_KEYS_MAX, i
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Unpack
 
     from agent_outcomes.outcome.keywords import AmountLike
@@ -84,7 +84,7 @@ _COST_ATTRIBUTES: Final[Mapping[str, str]] = {
     "kind": semconv.AGENT_COST_KIND,
 }
 _FIELD_OF: Final[Mapping[str, str]] = {
-    **{STATED_ATTRIBUTES[name]: name for name in (*_STATED, "run_id")},
+    **{attribute: name for name, attribute in STATED_ATTRIBUTES.items()},
     **{attribute: name for name, attribute in _COST_ATTRIBUTES.items()},
 }
 
@@ -96,6 +96,7 @@ _FIXES: Final[Mapping[ProblemKind, str]] = {
     ProblemKind.INVALID_TEXT: "takes text",
     ProblemKind.UNKNOWN_TYPE: "takes converted, escalated, deflected, unsuccessful or custom",
     ProblemKind.UNKNOWN_KIND: "takes llm, tool, human or other",
+    ProblemKind.NEGATIVE_COST: "takes a cost that is not negative",
     ProblemKind.INVALID_METADATA: f"takes JSON of up to {METADATA_KEYS_MAX} keys and {METADATA_LENGTH_MAX} characters",
 }
 # Other texts are shortened; metadata, which would be no JSON then, is lost.
@@ -148,6 +149,17 @@ def read_cost(reporter: Reporter = ANYBODY, /, **given: Unpack[CostFields]) -> L
     return cost._replace(fingerprint=fingerprint_of(cost))
 
 
+def complaints_about(problems: Iterable[Problem]) -> list[tuple[str, str]]:
+    """Of problems with what was stated those that refuse it as a whole: each field, and what it takes."""
+    complaints = []
+    for problem in problems:
+        fix = _FIXES.get(ProblemKind.INVALID_METADATA if problem == _OVERLONG else problem.kind)
+        if fix is not None:
+            field = _FIELD_OF.get(problem.attribute, "metadata")
+            complaints.append((field, f"{field} {fix}"))
+    return complaints
+
+
 class _Reading:
     """The fields of one report, and what is wrong with them."""
 
@@ -179,11 +191,7 @@ class _Reading:
 
     def judge(self, problems: tuple[Problem, ...] | list[Problem]) -> None:
         """Complain of the problems for which a report is refused."""
-        for problem in problems:
-            fix = _FIXES.get(ProblemKind.INVALID_METADATA if problem == _OVERLONG else problem.kind)
-            if fix is not None:
-                field = _FIELD_OF.get(problem.attribute, "metadata")
-                self.complain(field, f"{field} {fix}")
+        self.complaints += complaints_about(problems)
 
     def text(self, name: str, length_max: int) -> str | None:
         """A text as it is: not empty, of at most so many characters, and valid Unicode."""
