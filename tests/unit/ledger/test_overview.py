@@ -37,6 +37,8 @@ from tests.ledger_overviews import figures_from_totals, figures_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agent_outcomes.ledger.rows import RunRow
+
 NOW = 1_750_000_000 * NS
 ALL = OverviewFilter(0, 2**63 - 1)
 ANN = Reporter("ann", may_correct=True)
@@ -78,16 +80,17 @@ def _fill(store: Store, random: Random, runs: int, first: int = 1) -> None:
 
 
 def _add_later(store: Store, random: Random, acceptance: Acceptance) -> None:
-    named = {"outcome_id": acceptance.run.id}
+    run = acceptance.run.id
     match random.randrange(4):
         case 0:
-            given = {"success": random.choice([True, False]), "value": str(random.randrange(10**6) / 100)}
-            store.report(read_report(ANN, **named, **given, currency="EUR", reason="checked"), now_ns=NOW)
+            success, value = random.choice([True, False]), str(random.randrange(10**6) / 100)
+            given = read_report(ANN, outcome_id=run, success=success, value=value, currency="EUR", reason="checked")
+            store.report(given, now_ns=NOW)
         case 1:
-            store.report(read_report(ANN, **named, retract=True, reason="by mistake"), now_ns=NOW)
+            store.report(read_report(ANN, outcome_id=run, retract=True, reason="by mistake"), now_ns=NOW)
         case 2:
             amount = str(Decimal(random.randrange(1, 10**9)).scaleb(-9))
-            store.add_cost(read_cost(ANN, **named, amount=amount, currency="USD", kind="human"), now_ns=NOW)
+            store.add_cost(read_cost(ANN, outcome_id=run, amount=amount, currency="USD", kind="human"), now_ns=NOW)
         case _:
             later = LaterRevision(random.randrange(1, 6), Change.CORRECTED, NOW)
             store.accept([acceptance_of(acceptance.run, _outcome(random))._replace(told=True, later=later)])
@@ -138,8 +141,9 @@ def test_ranges_add_up(
     store.close()
 
 
-def _job(row) -> str | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    return row.standing.content.run.job_type  # type: ignore[no-any-return]
+def _job(row: RunRow) -> str | None:
+    assert row.standing.content is not None
+    return row.standing.content.run.job_type
 
 
 def test_steps_of_time(store: Store) -> None:

@@ -278,7 +278,7 @@ def _net(postings: Any) -> dict[str, Decimal]:
     """What postings come to on both sides of double entry."""
     sums: dict[str, Decimal] = {}
     for instrument, _, amount in postings:
-        name: str = _REVERSED.get(instrument.name, instrument.name)
+        name = _REVERSED.get(instrument.name) or instrument.name
         sums[name] = sums.get(name, Decimal(0)) + (-amount if instrument.name in _REVERSED else amount)
     return {name: amount for name, amount in sums.items() if amount}
 
