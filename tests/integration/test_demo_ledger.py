@@ -7,13 +7,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.ledger.overview import OverviewFilter, overview
 from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.semconv import State
 from tests.integration.ledger.receiver import Receiver
 from tests.integration.test_demo import DEMO, ROOT
+from tests.ledger_overviews import figures_from_totals, figures_of
 from tests.ledger_pipeline import store_at, total_in, url_of
 
 if TYPE_CHECKING:
@@ -53,6 +56,10 @@ def test_what_becomes_known_late_is_in_the_ledger_and_delivered(tmp_path: Path) 
         assert receiver.seen.total("agent.runs") == total_in(store, "agent.runs") == 2000
         assert list(store.runs(RunFilter(state=State.PENDING))) == []
         assert store.status().delivered == 2200
+        # The totals that it is held against have just been held against the plan.
+        found = overview(store, OverviewFilter(0, time.time_ns()))
+        assert found.runs == 2000
+        assert figures_of(found) == figures_from_totals(store)
 
 
 def test_a_ledger_that_is_none_is_a_bad_argument(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import func, or_, select
 
 from agent_outcomes.ledger import schema
-from agent_outcomes.ledger.book.content import canonical, json_text, read_content
+from agent_outcomes.ledger.book.content import field_in_content, read_content
 from agent_outcomes.ledger.book.reports import ANYBODY
 from agent_outcomes.ledger.finding import find_run, where_of
 from agent_outcomes.ledger.ids import outcome_id_of, storable
@@ -84,12 +84,9 @@ def _pages(connection: Connection, wanted: RunFilter, size: int) -> Iterator[tup
 
 
 def _needles(wanted: RunFilter) -> list[bytes]:
-    """What the stored content of a run's standing revision has in it if it is wanted.
-
-    In a text of the content every quotation mark has a backslash before it, so that none can look like a field.
-    """
+    """What the stored content of a run's standing revision has in it if it is wanted."""
     fields = {"job_type": wanted.job_type, "type": wanted.type, "label": wanted.label}
-    return [canonical({key: json_text(value)})[1:-1] for key, value in fields.items() if value is not None]
+    return [field_in_content(name, text) for name, text in fields.items() if text is not None]
 
 
 def run_history(connection: Connection, reference: RunReference) -> RunHistory | None:

@@ -35,7 +35,12 @@ def test_a_key_is_known_again_by_its_secret(store: Store) -> None:
     """It has the name, the rights and the agents that it was made with, and so has it in the list."""
     assert not has_keys(store)
     key, secret = create_key(store, "crm für Ämter", rights=BOTH, agents=["support", "坊"], now_ns=NOW)
-    assert (key.name, key.rights, key.agents, key.created_ns) == ("crm für Ämter", BOTH, {"support", "坊"}, NOW)
+    assert (key.name, key.rights, key.agents, key.created_ns) == (
+        "crm für Ämter",
+        BOTH,
+        frozenset({"support", "坊"}),
+        NOW,
+    )
     assert authenticate(store, secret) == key
     assert list_keys(store) == [key]
     assert has_keys(store)

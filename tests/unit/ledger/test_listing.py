@@ -20,6 +20,7 @@ from tests.acceptances import NS, acceptance_of, pending, plain_run, random_acce
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.ledger.rows import Place
     from agent_outcomes.ledger.store import Store
 
@@ -46,7 +47,7 @@ CASES: list[tuple[RunFilter, Callable[[RunRow], bool]]] = [
 ]
 
 
-def _content(row: RunRow):  # noqa: ANN202 - what it is, is said where it is made
+def _content(row: RunRow) -> Content:
     assert row.standing.content is not None
     return row.standing.content
 
@@ -60,8 +61,9 @@ def _filled(store: Store, runs: int) -> None:
     made = []
     for number in range(runs):
         acceptance = random_acceptance(random, 1000 + number)
-        said = {"type": random.choice([None, "converted", "escalated"]), "label": random.choice([None, *LABELS])}
-        outcome = random.choice([acceptance.outcome, Outcome.success(**said), Outcome.failure("no", **said)])
+        kind, label = random.choice([None, "converted", "escalated"]), random.choice([None, *LABELS])
+        outcomes = Outcome.success(type=kind, label=label), Outcome.failure("no", type=kind, label=label)
+        outcome = random.choice([acceptance.outcome, *outcomes])
         made.append(acceptance_of(acceptance.run, outcome))
     store.accept(made)
     for acceptance in random.sample(made, runs // 5):

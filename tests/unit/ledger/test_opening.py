@@ -20,7 +20,7 @@ from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.reading import read_report
 from agent_outcomes.ledger.book.refusals import ReportRefused
 from agent_outcomes.ledger.book.reports import RunReference
-from agent_outcomes.ledger.keys import list_keys
+from agent_outcomes.ledger.keys import Right, list_keys
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
 from agent_outcomes.ledger.opening import open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
@@ -156,7 +156,9 @@ def test_told_runs_and_keys_of_the_second_schema(tmp_path: Path) -> None:
     revisions = store.run(RunReference(run_id="told-1")).revisions
     assert [(row.revision, row.told) for row in revisions] == [(0, True), (1, True), (2, False)]
     keys = list_keys(store)
-    assert [(key.name, key.agents, key.rights) for key in keys] == [("crm", {"support"}, {"report"})] * 2
+    assert [(key.name, key.agents, key.rights) for key in keys] == [
+        ("crm", frozenset({"support"}), frozenset({Right.REPORT}))
+    ] * 2
     assert [key.expires_ns is None for key in keys] == [False, True]
     store.close()
 

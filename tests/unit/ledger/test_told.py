@@ -81,7 +81,7 @@ def test_told_is_kept_and_not_delivered(store: Store) -> None:
     assert store.run(RunReference(run_id="ticket-1")).deliveries == ()
     assert exported(store) == {}
     assert list(of_totals(store.series(), LedgerFacts("id", 1))) == []
-    assert (known(store)["agent.runs"], known(store)["agent.outcome.value"]) == (1, Decimal("12.5"))
+    assert (known(store)["agent.runs"], known(store)["agent.outcome.value"]) == (Decimal(1), Decimal("12.5"))
     assert verify(store).difference is None
 
 
@@ -93,7 +93,7 @@ def test_report_on_a_told_run_is_delivered(store: Store) -> None:
     assert store.report(given, now_ns=NOW).revision == 1
     assert store.status().accepted == store.status().waiting == 1
     sums = exported(store)
-    assert (sums["agent.outcome.reversal.value"], sums["agent.outcome.value"]) == (10, Decimal("7.25"))
+    assert (sums["agent.outcome.reversal.value"], sums["agent.outcome.value"]) == (Decimal(10), Decimal("7.25"))
     assert "agent.runs" not in sums
     store.add_cost(read_cost(outcome_id=run.id, amount="50.00", currency="USD", kind="human"), now_ns=NOW)
     assert exported(store)["agent.run.cost"] == 50
@@ -144,7 +144,7 @@ def test_unknown_run_begins_with_the_revision_that_was_told(store: Store) -> Non
     answer = store.report(read_report(CLERK, outcome_id=run.id, success=True, reason="closed"), now_ns=NOW)
     assert answer.revision == 4
     assert numbers(store, run) == [(3, True), (4, False)]
-    assert (known(store)["agent.runs"], known(store)["agent.outcomes"]) == (1, 2)
+    assert (known(store)["agent.runs"], known(store)["agent.outcomes"]) == (Decimal(1), Decimal(2))
     assert verify(store).difference is None
 
 
@@ -278,7 +278,7 @@ def _net(postings: Any) -> dict[str, Decimal]:
     """What postings come to on both sides of double entry."""
     sums: dict[str, Decimal] = {}
     for instrument, _, amount in postings:
-        name: str = _REVERSED.get(instrument.name, instrument.name)
+        name = _REVERSED.get(instrument.name) or instrument.name
         sums[name] = sums.get(name, Decimal(0)) + (-amount if instrument.name in _REVERSED else amount)
     return {name: amount for name, amount in sums.items() if amount}
 

@@ -100,6 +100,14 @@ def canonical(fields: Mapping[str, object]) -> bytes:
     return _dumps({key: value for key, value in fields.items() if value is not None}).encode("ascii")
 
 
+def field_in_content(name: str, text: str) -> bytes:
+    """A field of run or outcome as it stands in every content that has it, and in no other.
+
+    In a text of a content each quotation mark has a backslash before it, so that none can look like a field.
+    """
+    return canonical({name: json_text(text)})[1:-1]
+
+
 def json_text(text: str | None) -> object:
     """Text as JSON can carry it: two lone surrogates side by side would come back as one character."""
     if text is None or text.isascii():
