@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REMEMBERED_S: Final = 1.0
 """How long an answer of the ledger about a key is relied on: so long a key that was revoked goes on."""
-REMEMBERED_MAX: Final = 1024
+CALLERS_REMEMBERED_MAX: Final = 1024
 UNAUTHENTICATED: Final = "UNAUTHENTICATED"
 NOT_ALLOWED: Final = "NOT_ALLOWED"
 _TAKES_A_KEY: Final = "send a key as Authorization: Bearer KEY or X-API-Key: KEY; agent-outcomes keys create makes one"
@@ -95,7 +95,7 @@ class Admission:
         caller = caller_with(key)
         self._remembered[digest] = (now_s + REMEMBERED_S, caller)
         self._remembered.move_to_end(digest)
-        if len(self._remembered) > REMEMBERED_MAX:
+        if len(self._remembered) > CALLERS_REMEMBERED_MAX:
             self._remembered.popitem(last=False)
         return caller
 

@@ -148,6 +148,14 @@ def read_cost(reporter: Reporter = ANYBODY, /, **given: Unpack[CostFields]) -> L
     return cost._replace(fingerprint=fingerprint_of(cost))
 
 
+def read_reference(**given: Unpack[NamedRun]) -> RunReference:
+    """The run that is meant, read as in a report. Raises `ReportRefused` (INVALID_REPORT)."""
+    reading = _Reading(given, NamedRun.__annotations__)
+    reference = _reference(reading)
+    reading.finish()
+    return reference
+
+
 class _Reading:
     """The fields of one report, and what is wrong with them."""
 
