@@ -29,7 +29,7 @@ from agent_outcomes.gateway.http_api.run_answers import RevisionsAnswer, RunDeta
 from agent_outcomes.gateway.http_api.runs import list_runs_asked_for, tell_revisions, tell_run
 from agent_outcomes.ledger.keys import Right
 
-_OUTCOME: Final = "/v1/runs/{id:path}/outcome"
+_OUTCOME: Final = "/v1/runs/{id:key}/outcome"
 _REPORT_ANSWERS: Final = (
     AnswerKind(201, "The report was recorded.", ReportAnswer, headers=("etag", "location")),
     AnswerKind(200, "The same outcome stood already.", ReportAnswer, headers=("etag", "location")),
@@ -75,7 +75,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
-        path="/v1/runs/{id:path}/costs",
+        path="/v1/runs/{id:key}/costs",
         name="addCost",
         summary="Add a cost that arose after the run had ended",
         right=Right.REPORT,
@@ -111,7 +111,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/runs/{id:path}/revisions",
+        path="/v1/runs/{id:key}/revisions",
         name="listRevisions",
         summary="The history of a run's outcome",
         right=Right.READ,
@@ -122,7 +122,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
-        path="/v1/runs/{id:path}",
+        path="/v1/runs/{id:key}",
         name="getRun",
         summary="All about one run",
         right=Right.READ,

@@ -182,4 +182,4 @@ def _schemas(operations: tuple[Operation, ...]) -> Document:
 
 def _shown_path(path: str) -> str:
     """The path without Starlette's kinds of parameters."""
-    return path.replace(":path}", "}")
+    return path.replace(":key}", "}")

@@ -160,6 +160,6 @@ def _operation(path: str, name: str, body: type[msgspec.Struct], carry_out: Any)
 
 
 AGENTLATTICE: Final = (
-    _operation("/v1/audit-events/{id:path}/outcome", "agentLatticeOutcome", LatticeOutcome, take_lattice_outcome),
+    _operation("/v1/audit-events/{id:key}/outcome", "agentLatticeOutcome", LatticeOutcome, take_lattice_outcome),
     _operation("/api/v1/report", "agentLatticeReport", LatticeReport, take_lattice_report),
 )

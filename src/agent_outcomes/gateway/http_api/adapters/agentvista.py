@@ -47,7 +47,7 @@ class VistaAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def take_vista_outcome(call: ApiCall) -> Response:
-    """`PATCH /api/v1/dashboard/traces/{trace_id:path}/outcome`."""
+    """`PATCH /api/v1/dashboard/traces/{trace_id}/outcome`."""
     body = body_as(await read_fields(call.request), VistaOutcome)
     trace_id = str(call.request.path_params[_TRACE_ID])
     fields = {"success": body.success, "label": body.outcome, **trace_or_key(trace_id)}
@@ -66,7 +66,7 @@ async def take_vista_outcome(call: ApiCall) -> Response:
 AGENTVISTA: Final = (
     Operation(
         method="PATCH",
-        path="/api/v1/dashboard/traces/{trace_id:path}/outcome",
+        path="/api/v1/dashboard/traces/{trace_id:key}/outcome",
         name="agentVistaOutcome",
         summary="AgentVista: set the outcome of a trace",
         right=Right.REPORT,

@@ -217,8 +217,8 @@ def _operation(method: str, path: str, name: str) -> Operation:
 
 
 REVENIUM: Final = (
-    _operation("POST", "/v1/jobs/{id:path}/outcome", "reveniumOutcome"),
-    _operation("PATCH", "/v1/jobs/{id:path}/outcome", "reveniumAmendment"),
-    _operation("POST", "/profitstream/v2/api/jobs/{id:path}/outcome", "reveniumClientOutcome"),
-    _operation("PATCH", "/profitstream/v2/api/jobs/{id:path}/outcome", "reveniumClientAmendment"),
+    _operation("POST", "/v1/jobs/{id:key}/outcome", "reveniumOutcome"),
+    _operation("PATCH", "/v1/jobs/{id:key}/outcome", "reveniumAmendment"),
+    _operation("POST", "/profitstream/v2/api/jobs/{id:key}/outcome", "reveniumClientOutcome"),
+    _operation("PATCH", "/profitstream/v2/api/jobs/{id:key}/outcome", "reveniumClientAmendment"),
 )
