@@ -137,7 +137,7 @@ def _plain(name: str, value: Any) -> Any:
     if name in {"value", "amount"}:
         amount = parse_amount(value)
         return value if amount is None else plain_text(amount)
-    return encodable(value[:_TEXT_LENGTH_MAX]) if isinstance(value, str) else value
+    return encodable(value, _TEXT_LENGTH_MAX) if isinstance(value, str) else value
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:

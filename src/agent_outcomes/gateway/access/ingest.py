@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.gateway.access.admission import NOT_ALLOWED, NotAdmitted
 from agent_outcomes.ledger.keys import Right
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from agent_outcomes.gateway.access.context import GatewayContext
 
 _LACKS: Final = "the key lacks the right to ingest; agent-outcomes keys create --may ingest makes one that has it"
 
 
-def authorizer(context: GatewayContext) -> Callable[[Mapping[str, str], str | None], Awaitable[NotAdmitted | None]]:
+def authorizer(
+    context: GatewayContext,
+) -> Callable[[Mapping[str, str], str | None], Coroutine[Any, Any, NotAdmitted | None]]:
     """What tells of a request's headers (names in lower case) and its sender's address why it is not let in, if so.
 
     What it returns is not raised. It raises what the ledger and `run_blocking` raise.

@@ -57,7 +57,9 @@ async def tell_revisions(call: ApiCall) -> Response:
 async def run_asked_for(call: ApiCall) -> RunHistory:
     """All about the run that the path names. Raises `ReportRefused`, or `RequestRefused` for another's run."""
     query = read_query(call.request.query_params, RunQuery)
-    reference = read_reference(**{**run_named_by(call.identifier), "run": query.run})
+    named = run_named_by(call.identifier)
+    named["run"] = query.run
+    reference = read_reference(**named)
     return await call.context.run_blocking(partial(history_for, call.caller, call.context.store, reference))
 
 

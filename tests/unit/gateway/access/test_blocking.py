@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_more_than_may_wait_is_refused_at_once() -> None:
         return number
 
     async def main() -> None:
-        taken = [asyncio.ensure_future(calls.run(lambda number=number: call(number))) for number in range(3)]
+        taken = [asyncio.ensure_future(calls.run(partial(call, number))) for number in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
             await calls.run(lambda: call(99))
