@@ -183,7 +183,7 @@ def _refusal(place: GatewayPlace, reply: HttpReply, fields: Mapping[str, Any]) -
     if code in set(RefusalCode):
         named = fields.get("fields")
         about = tuple(str(name) for name in named) if isinstance(named, list) else ()
-        return ReportRefused(RefusalCode(code), words, about, wait_s)
+        return ReportRefused(RefusalCode(code), words, about, wait_s, fields.get("retryable") is not False)
     if status == 401:  # noqa: PLR2004
         return ReportRefused(RefusalCode.NOT_ALLOWED, words or "the gateway does not know this key", ("key",))
     if status in _RETRIED:

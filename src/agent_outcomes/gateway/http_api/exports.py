@@ -32,7 +32,7 @@ class _Wanted(NamedTuple):
     """Which revisions, and in which form."""
 
     form: str
-    agent: str | None
+    agents: frozenset[str] | None
     since_ns: int | None
     until_ns: int | None
 
@@ -50,7 +50,8 @@ async def export_history(call: ApiCall) -> Response:
     now_ns = call.context.now_ns()
     agent = agent_asked_for(call.caller, query.agent)
     since_ns, until_ns = time_ns(query.since, "since", now_ns), time_ns(query.until, "until", now_ns)
-    wanted = _Wanted(query.format, agent, since_ns, until_ns)
+    agents = call.caller.agents if agent is None else frozenset({agent})
+    wanted = _Wanted(query.format, agents, since_ns, until_ns)
     first = await call.context.run_blocking(partial(_page, call.context.store, wanted, 0, is_first=True))
     name = f"agent-outcomes.{query.format}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -69,7 +70,7 @@ async def _pages(call: ApiCall, wanted: _Wanted, first: _Page) -> AsyncIterator[
 def _page(store: Store, wanted: _Wanted, after_id: int, *, is_first: bool) -> _Page:
     rows = list(islice(store.revisions(wanted.since_ns, wanted.until_ns, after_id=after_id), EXPORT_PAGE_ROWS))
     table = (exported(row) for row in rows)
-    own = (row for row in table if wanted.agent is None or row["agent_name"] == wanted.agent)
+    own = (row for row in table if wanted.agents is None or row["agent_name"] in wanted.agents)
     out = io.BytesIO()
     (write_csv if wanted.form == "csv" else write_jsonl)(own, out, _tell_nobody)
     content = out.getvalue()

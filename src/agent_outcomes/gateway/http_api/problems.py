@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from agent_outcomes.gateway.access.admission import NOT_ALLOWED, UNAUTHENTICATED
 from agent_outcomes.ledger.book.refusals import RETRYABLE, RefusalCode
+from agent_outcomes.ledger.location import LedgerUnavailable
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5.0
 _AWAY: Final = "the ledger cannot be reached or written to now, and nothing was stored; send the same request again"
+_BROKEN: Final = "the ledger cannot be used until its operator mends it; the gateway's log says what is wrong"
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
@@ -105,13 +107,20 @@ class RequestRefused(Exception):  # noqa: N818 - what happened to the request; n
     """
 
     def __init__(
-        self, code: RefusalCode | RequestCode, detail: str, fields: tuple[str, ...] = (), retry_after_s: float = 0.0
+        self,
+        code: RefusalCode | RequestCode,
+        detail: str,
+        fields: tuple[str, ...] = (),
+        retry_after_s: float | None = None,
+        *,
+        passes: bool = True,
     ) -> None:
         super().__init__(code, detail, fields, retry_after_s)
         self.code = code
         self.detail = detail
         self.fields = fields
-        self.retry_after_s = retry_after_s or (RETRY_AFTER_S if code in _RETRYABLE else 0.0)
+        self.retryable = passes and code in _RETRYABLE
+        self.retry_after_s = (retry_after_s or RETRY_AFTER_S) if self.retryable else None
         self.allowed_methods: tuple[str, ...] = ()
 
     @property
@@ -128,7 +137,7 @@ class RequestRefused(Exception):  # noqa: N818 - what happened to the request; n
             status=self.status,
             detail=self.detail,
             code=self.code.value,
-            retryable=self.code in _RETRYABLE,
+            retryable=self.retryable,
             fields=list(self.fields),
         )
 
@@ -153,16 +162,18 @@ def told_plainly(refused: RequestRefused) -> Response:
 
 def refused_by_ledger(refused: ReportRefused) -> RequestRefused:
     """The same refusal as an answer; why the ledger is away is for its operator's log, as it names files."""
+    detail = refused.message
     if refused.code is RefusalCode.LEDGER_UNAVAILABLE:
-        _log.warning("ledger_away", "a request could not be carried out: %s", refused.message)
-        return RequestRefused(refused.code, _AWAY, retry_after_s=refused.retry_after_s or 0.0)
-    return RequestRefused(refused.code, refused.message, refused.fields, refused.retry_after_s or 0.0)
+        _log.warning("ledger_away", "a request could not be carried out: %s", detail)
+        detail = _AWAY if refused.passes else _BROKEN
+    return RequestRefused(refused.code, detail, refused.fields, refused.retry_after_s, passes=refused.passes)
 
 
 def ledger_away(error: LedgerError) -> RequestRefused:
     """The refusal of what an error of the ledger kept from being carried out."""
     _log.warning("ledger_away", "a request could not be carried out: %s", error)
-    return RequestRefused(RefusalCode.LEDGER_UNAVAILABLE, _AWAY)
+    passes = isinstance(error, LedgerUnavailable)
+    return RequestRefused(RefusalCode.LEDGER_UNAVAILABLE, _AWAY if passes else _BROKEN, passes=passes)
 
 
 def not_admitted(refusal: NotAdmitted) -> RequestRefused:

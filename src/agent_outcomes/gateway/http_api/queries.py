@@ -124,17 +124,8 @@ def read_cursor(text: str | None) -> tuple[int, int] | None:
 
 
 def agent_asked_for(caller: Caller, agent: str | None) -> str | None:
-    """Whose runs to look at, `None` for all; a key of one agent means that one.
-
-    Raises `RequestRefused` where that is not for this caller, or a key of several agents names none.
-    """
-    if caller.agents is None:
-        return agent
-    if agent is None and len(caller.agents) == 1:
-        return next(iter(caller.agents))
-    if agent is None:
-        raise RequestRefused(RequestCode.INVALID_QUERY, "the key is of several agents; name one as agent", ("agent",))
-    if not caller.sees(agent):
+    """Whose runs to look at; raises `RequestRefused` where they are not this caller's."""
+    if agent is not None and not caller.sees(agent):
         said = "the key is of another agent; use one of this agent"
         raise forbidden(said)
     return agent

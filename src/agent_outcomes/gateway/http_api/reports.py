@@ -10,7 +10,7 @@ import msgspec
 
 from agent_outcomes.gateway.http_api.answering import answer_of, refusal_of
 from agent_outcomes.gateway.http_api.bodies import BATCH_MAX_BYTES, read_fields
-from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused, forbidden
+from agent_outcomes.gateway.http_api.problems import STATUS_OF, RequestCode, RequestRefused, forbidden
 from agent_outcomes.gateway.http_api.queries import RetractionQuery, read_query
 from agent_outcomes.gateway.http_api.references import etag_of, with_headers, with_reference
 from agent_outcomes.gateway.http_api.report_shapes import REPORTS_MAX, BatchAnswer, BatchItemAnswer, report_answer
@@ -118,7 +118,7 @@ def _taken(call: ApiCall, given: list[Any], before: list[BatchItemAnswer]) -> li
     answers: list[BatchItemAnswer] = []
     for one in given:
         last = [*before[-1:], *answers][-1:]
-        if last and last[0].problem is not None and last[0].problem.code == RefusalCode.LEDGER_UNAVAILABLE:
+        if last and last[0].status == STATUS_OF[RefusalCode.LEDGER_UNAVAILABLE]:
             # Each would wait as long as this one did.
             answers += last
         else:

@@ -120,7 +120,7 @@ def run_answer(row: RunRow) -> RunAnswer:
 
 def detail_answer(history: RunHistory) -> RunDetailAnswer:
     """All about one run but its history."""
-    resource = {_shown(name): _plain(value) for name, value in history.resource.attributes}
+    resource = {shown_text(name): _plain(value) for name, value in history.resource.attributes}
     deliveries, held = list(map(_delivery, history.deliveries)), list(map(_held, history.held))
     return RunDetailAnswer(**_run_fields(history.row), resource=resource, deliveries=deliveries, held=held)
 
@@ -148,8 +148,8 @@ def _run_fields(row: RunRow) -> dict[str, Any]:
     return {
         "outcome_id": row.outcome_id,
         "trace_id": row.outcome_id[:32],
-        "run_id": _shown(row.run_id),
-        "agent_name": _shown(row.agent_name),
+        "run_id": shown_text(row.run_id),
+        "agent_name": shown_text(row.agent_name),
         "status": row.status,
         "state": row.state.value,
         "ended_at": time_text(row.end_ns),
@@ -162,11 +162,11 @@ def _run_fields(row: RunRow) -> dict[str, Any]:
 def _facts(content: Content) -> dict[str, Any]:
     run, outcome = content.run, content.outcome
     return {
-        "job_type": _shown(run.job_type),
-        "conversation_id": _shown(run.conversation_id),
+        "job_type": shown_text(run.job_type),
+        "conversation_id": shown_text(run.conversation_id),
         "retryable": outcome.retryable,
-        "error_category": _shown(outcome.error_category),
-        "error_type": _shown(outcome.error_type),
+        "error_category": shown_text(outcome.error_category),
+        "error_type": shown_text(outcome.error_type),
         "duration_s": run.duration_s,
         "input_tokens": run.usage.input_tokens,
         "output_tokens": run.usage.output_tokens,
@@ -181,18 +181,18 @@ def _outcome_fields(content: Content) -> dict[str, Any]:
         "state": outcome.state.value,
         "success": outcome.business_success,
         "type": None if outcome.type is None else outcome.type.value,
-        "label": _shown(outcome.label),
+        "label": shown_text(outcome.label),
         "value": None if outcome.value is None else plain_text(outcome.value),
         "currency": None if outcome.value is None else outcome.currency,
-        "message": _shown(outcome.message),
-        "metadata": _shown(outcome.metadata),
+        "message": shown_text(outcome.message),
+        "metadata": shown_text(outcome.metadata),
         "costs": [
             CostAnswer(kind=part.kind.value, currency=part.currency, amount=plain_text(part.amount))
             for part in content.run.cost.parts
         ],
-        "reported_by": _shown(content.reported_by),
-        "reason": _shown(content.reason),
-        "problems": [_shown(str(problem)) for problem in outcome.problems],
+        "reported_by": shown_text(content.reported_by),
+        "reason": shown_text(content.reason),
+        "problems": [shown_text(str(problem)) for problem in outcome.problems],
     }
 
 
@@ -202,27 +202,27 @@ def _delivery(row: DeliveryRow) -> DeliveryAnswer:
         event=row.event,
         state=row.state.value,
         reason=row.reason,
-        message=_shown(row.message),
+        message=shown_text(row.message),
         created_at=time_text(row.created_ns),
         delivered_at=None if row.delivered_ns is None else time_text(row.delivered_ns),
     )
 
 
 def _held(row: HeldRow) -> HeldAnswer:
-    by, at = _shown(row.reported_by), time_text(row.held_ns)
+    by, at = shown_text(row.reported_by), time_text(row.held_ns)
     return HeldAnswer(kind=row.kind, state=row.state.value, code=row.code, reported_by=by, held_at=at)
 
 
 def _plain(value: Any) -> Any:
     """A value of a resource as JSON takes it."""
     if isinstance(value, str):
-        return _shown(value)
+        return shown_text(value)
     if isinstance(value, bytes):
         return value.hex()
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _shown(text: Any) -> Any:
+def shown_text(text: Any) -> Any:
     """A text that UTF-8 has a form of: lone surrogates are escaped."""
     if text is None or text.isascii():
         return text

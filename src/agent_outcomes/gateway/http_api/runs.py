@@ -89,5 +89,6 @@ def _filter(call: ApiCall, query: RunsQuery) -> RunFilter:
         status=None if query.status is None else Status(query.status),
         type=None if query.type is None else OutcomeType(query.type),
         label=query.label,
+        agents=call.caller.agents,
         before=read_cursor(query.cursor),
     )

@@ -125,7 +125,7 @@ def told_as_lattice(refused: RequestRefused) -> Response:
         error=error,
         message=refused.detail,
         code=refused.code.value,
-        retryable=refused.problem.retryable,
+        retryable=refused.retryable,
         fields=list(refused.fields),
     )
     return Response(msgspec.json.encode(made), status, refused.headers, JSON_TYPE)

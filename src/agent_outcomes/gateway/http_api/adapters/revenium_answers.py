@@ -148,7 +148,7 @@ def _told(refused: RequestRefused, status: int, details: JobConflict | None = No
         error=HTTPStatus(status).phrase,
         message=message or refused.detail,
         code=refused.code.value,
-        retryable=refused.problem.retryable,
+        retryable=refused.retryable,
         fields=list(refused.fields),
         details=details,
     )
