@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.access.callers import Caller
 
-PAGE_MAX: Final = 1000
+RUNS_LISTED_MAX: Final = 1000
 _FIELD: Final = Pattern(r".*\$\.([a-z_]+)")
 _UNKNOWN: Final = Pattern(r".*unknown field `([a-z_]{1,64})`.*")
 _CURSOR: Final = Pattern(r"(\d{1,19})-(\d{1,19})")
@@ -54,7 +54,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     label: Name | None = None
     since: Time | None = None
     until: Time | None = None
-    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX, description="At most so many runs.")] = 100
+    limit: Annotated[int, Meta(ge=1, le=RUNS_LISTED_MAX, description="At most so many runs.")] = 100
     cursor: Annotated[str, Meta(max_length=64, description="`next` of the page before.")] | None = None
 
 
