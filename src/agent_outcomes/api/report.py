@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from agent_outcomes.api.gateway_client import GatewayPlace, ask_gateway, cost_request, outcome_request, read_gateway
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
 from agent_outcomes.ledger.book.reading import CostFields, ReportFields, read_cost, read_report
 from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, unavailable
@@ -28,6 +32,8 @@ REPORT_ATTEMPTS_MAX: Final = 10
 FIRST_RETRY_WAIT_S: Final = 2.0
 RETRY_WAIT_MAX_S: Final = 90.0
 
+GATEWAY_VARIABLE: Final = "AGENT_OUTCOMES_GATEWAY"
+GATEWAY_KEY_VARIABLE: Final = "AGENT_OUTCOMES_GATEWAY_KEY"
 _TEXTS: Final = ("message", "metadata")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -41,8 +47,21 @@ class _Ledger(NamedTuple):
     hidden: frozenset[str]
 
 
+class _Gateway(NamedTuple):
+    """A gateway that a report goes to, and which of its texts go not."""
+
+    place: GatewayPlace
+    hidden: frozenset[str]
+
+
 def report_outcome(
-    *, ledger: str | None = None, correct: bool = False, retry: bool = True, **report: Unpack[ReportFields]
+    *,
+    ledger: str | None = None,
+    gateway: str | None = None,
+    key: str | None = None,
+    correct: bool = False,
+    retry: bool = True,
+    **report: Unpack[ReportFields],
 ) -> Report:
     """State the outcome of a run that has ended, or correct it.
 
@@ -51,8 +70,11 @@ def report_outcome(
     of the first four is stated, in the spellings that spans take; they are the whole result. A `status` is compared
     with the run's and changes nothing. `reported_by`, `reason`, `idempotency_key` (makes a repeat safe) and
     `if_revision` (only if that one stands) are optional. With `correct` another result may take the place of the one
-    that stands, and with `retract` that one is taken back: both need a `reason`. `ledger` is the URL of the database;
-    without it that of `AGENT_OUTCOMES_LEDGER`, else the ledger of the processor in this process.
+    that stands, and with `retract` that one is taken back: both need a `reason`.
+
+    It goes to the database whose URL is `ledger`, or to the gateway at the URL `gateway` with its `key`. Without either
+    `AGENT_OUTCOMES_LEDGER` or `AGENT_OUTCOMES_GATEWAY` (and `AGENT_OUTCOMES_GATEWAY_KEY`) says which, else it is the
+    ledger of the processor in this process.
 
     Blocks: with `retry` what may succeed later is tried 10 times, after 2, 4, 8, ... and at most 90 seconds, or as the
     ledger asks.
@@ -62,15 +84,27 @@ def report_outcome(
         TypeError: an argument is unknown or of a type that no report has.
 
     """
-    _check("report_outcome", ReportFields.__annotations__, report, ledger, {"correct": correct, "retry": retry})
-    target = _ledger(ledger)
+    places = {"ledger": ledger, "gateway": gateway, "key": key}
+    _check("report_outcome", ReportFields.__annotations__, report, places, {"correct": correct, "retry": retry})
+    target = _target(ledger, gateway, key)
     shown: Any = {name: value for name, value in report.items() if name not in target.hidden}
     late = read_report(Reporter(may_correct=correct), **shown)
+    if isinstance(target, _Gateway):
+        sent = outcome_request(late, shown, correct=correct, own_key=uuid.uuid4().hex)
+        return _taken(partial(ask_gateway, target.place, sent), retry)
     now_ns = time.time_ns()
-    return _taken(target, retry, lambda store: store.report(late, now_ns=now_ns, hold_s=target.hold_s))
+    take = partial(_ask, target, lambda store: store.report(late, now_ns=now_ns, hold_s=target.hold_s))
+    return _taken(take, retry)
 
 
-def report_cost(*, ledger: str | None = None, retry: bool = True, **cost: Unpack[CostFields]) -> Report:
+def report_cost(
+    *,
+    ledger: str | None = None,
+    gateway: str | None = None,
+    key: str | None = None,
+    retry: bool = True,
+    **cost: Unpack[CostFields],
+) -> Report:
     """Add a cost that arose after its run had ended: a person's time after an escalation, a bill that came later.
 
     The run is named as in `report_outcome`. `amount` is a decimal or its text, never negative, in `currency` (USD if
@@ -79,10 +113,14 @@ def report_cost(*, ledger: str | None = None, retry: bool = True, **cost: Unpack
 
     Blocks, retries and raises as `report_outcome` does.
     """
-    _check("report_cost", CostFields.__annotations__, cost, ledger, {"retry": retry})
-    target, late = _ledger(ledger), read_cost(**cost)
+    places = {"ledger": ledger, "gateway": gateway, "key": key}
+    _check("report_cost", CostFields.__annotations__, cost, places, {"retry": retry})
+    target, late = _target(ledger, gateway, key), read_cost(**cost)
+    if isinstance(target, _Gateway):
+        return _taken(partial(ask_gateway, target.place, cost_request(late, cost)), retry)
     now_ns = time.time_ns()
-    return _taken(target, retry, lambda store: store.add_cost(late, now_ns=now_ns, hold_s=target.hold_s))
+    take = partial(_ask, target, lambda store: store.add_cost(late, now_ns=now_ns, hold_s=target.hold_s))
+    return _taken(take, retry)
 
 
 def asked_again(ask: Callable[[], Report], sleep: Callable[[float], object] = time.sleep) -> Report:
@@ -100,10 +138,10 @@ def asked_again(ask: Callable[[], Report], sleep: Callable[[float], object] = ti
     return ask()
 
 
-def _taken(target: _Ledger, retry: bool, take: Callable[[Store], Report]) -> Report:  # noqa: FBT001 - private
+def _taken(take: Callable[[], Report], retry: bool) -> Report:  # noqa: FBT001 - private
     def ask() -> Report:
         try:
-            return _ask(target, take)
+            return take()
         except ReportRefused:
             raise
         except Exception as error:  # a failure of ours, or of the database's driver
@@ -129,19 +167,38 @@ def _ask(target: _Ledger, take: Callable[[Store], Report]) -> Report:
     return take(store)
 
 
-def _ledger(given: str | None) -> _Ledger:
-    """The ledger that is meant. Raises `ReportRefused` where there is none, or its URL is wrong."""
+def _target(ledger: str | None, gateway: str | None, key: str | None) -> _Ledger | _Gateway:
+    """The ledger or the gateway that is meant. Raises `ReportRefused` where there is none, or its URL is wrong."""
     try:
-        url = read_setting("ledger", given)
+        url = None if gateway is not None else read_setting("ledger", ledger)
         if isinstance(url, str):
             return _ledger_at(url)
     except SettingsError as error:
         raise _no_ledger(str(error)) from None
+    url = gateway or (os.environ.get(GATEWAY_VARIABLE, "").strip() if ledger is None else "")
+    if url:
+        return _gateway_at(url, key)
     connection = _connection_here()
     if connection is None:
-        said = "no ledger is named; give ledger=, set AGENT_OUTCOMES_LEDGER, or call install(ledger=...)"
+        said = (
+            "no ledger is named; give ledger= or gateway=, set AGENT_OUTCOMES_LEDGER or AGENT_OUTCOMES_GATEWAY, or "
+            "call install(ledger=...)"
+        )
         raise _no_ledger(said)
     return _Ledger(connection.open_store, connection.hold_s, _fields(connection.hidden))
+
+
+def _gateway_at(url: str, key: str | None) -> _Gateway:
+    try:
+        place = read_gateway(url, key or os.environ.get(GATEWAY_KEY_VARIABLE, "").strip() or None)
+        return _Gateway(place, _hidden())
+    except SettingsError as error:
+        raise ReportRefused(RefusalCode.INVALID_REPORT, str(error), ("gateway",)) from None
+
+
+def _hidden() -> frozenset[str]:
+    """The texts that the settings of this process keep back."""
+    return frozenset(name for name in _TEXTS if read_setting(f"hide_{name}"))
 
 
 def _ledger_at(url: str) -> _Ledger:
@@ -163,8 +220,7 @@ def _ledger_at(url: str) -> _Ledger:
 
     hold_s = read_setting("ledger_hold_s")
     assert isinstance(hold_s, float)
-    hides = {name: read_setting(f"hide_{name}") for name in _TEXTS}
-    return _Ledger(open_store, hold_s, frozenset(name for name, is_hidden in hides.items() if is_hidden))
+    return _Ledger(open_store, hold_s, _hidden())
 
 
 def _connection_here() -> LedgerConnection | None:
@@ -183,15 +239,24 @@ def _no_ledger(message: str) -> ReportRefused:
 
 
 def _check(
-    call: str, known: Collection[str], given: Mapping[str, object], ledger: object, flags: Mapping[str, object]
+    call: str,
+    known: Collection[str],
+    given: Mapping[str, object],
+    places: Mapping[str, object],
+    flags: Mapping[str, object],
 ) -> None:
     """Raise `TypeError` for what cannot be meant, before anything is done."""
     for name in given:
         if name not in known:
-            message = f"{call}() has no argument {name!r}; it takes {', '.join((*known, 'ledger', *flags))}"
+            message = f"{call}() has no argument {name!r}; it takes {', '.join((*known, *places, *flags))}"
             raise TypeError(message)
-    if ledger is not None and not isinstance(ledger, str):
-        message = f"{call}(ledger=) takes the URL of a database as text, not {misuse.type_name(ledger)}"
+    for name, place in places.items():
+        if place is not None and not isinstance(place, str):
+            what = {"ledger": "the URL of a database", "gateway": "the URL of a gateway"}.get(name, "a key")
+            message = f"{call}({name}=) takes {what} as text, not {misuse.type_name(place)}"
+            raise TypeError(message)
+    if places["ledger"] is not None and places["gateway"] is not None:
+        message = f"{call}() takes ledger= or gateway=, not both"
         raise TypeError(message)
     for name, flag in flags.items():
         if not isinstance(flag, bool):

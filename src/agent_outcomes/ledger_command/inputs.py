@@ -4,50 +4,28 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.given_times import read_time
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from agent_outcomes.given_times import GivenTime
 
-_AGE: Final = Pattern(r"(\d{1,6})(s|m|h|d|w)")
-_SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _OUTCOME_ID: Final = Pattern(r"[0-9a-fA-F]{32}-[0-9a-fA-F]{16}")
 _TRACE_ID: Final = Pattern(r"[0-9a-fA-F]{32}")
-_NS: Final = 1_000_000_000
 _SHOWN_MAX: Final = 60
 _COUNT_DIGITS_MAX: Final = 9
 
 
-class GivenTime(NamedTuple):
-    """A time as it was given: so long ago, or a moment in Unix nanoseconds."""
-
-    ago_s: int | None
-    moment_ns: int = 0
-
-    def before(self, now_ns: int) -> int:
-        """The moment, in Unix nanoseconds; never before 1970."""
-        return self.moment_ns if self.ago_s is None else max(0, now_ns - self.ago_s * _NS)
-
-
 def given_time(text: str) -> GivenTime:
     """A time: `7d` or `36h` ago, or a date or time in ISO 8601, in UTC if it names no zone."""
-    given = text.strip()
-    found = _AGE.fullmatch(given)
-    if found is not None:
-        return GivenTime(int(found[1]) * _SECONDS[found[2]])
     try:
-        moment = datetime.fromisoformat(given)
-        at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        moment_ns = round(at.timestamp()) * _NS
-    except (ValueError, OverflowError):
-        moment_ns = -1
-    if moment_ns < 0:
-        raise _unusable(text, "time; give how long ago, as 7d, 36h or 90m, or a date, as 2026-01-31")
-    return GivenTime(None, moment_ns)
+        return read_time(text)
+    except ValueError:
+        what = "time; give how long ago, as 7d, 36h or 90m, or a date, as 2026-01-31"
+        raise _unusable(text, what) from None
 
 
 def positive_number(text: str) -> int:

@@ -160,6 +160,14 @@ def complaints_about(problems: Iterable[Problem]) -> list[tuple[str, str]]:
     return complaints
 
 
+def read_reference(**given: Unpack[NamedRun]) -> RunReference:
+    """The run that is meant, read as in a report. Raises `ReportRefused` (INVALID_REPORT)."""
+    reading = _Reading(given, NamedRun.__annotations__)
+    reference = _reference(reading)
+    reading.finish()
+    return reference
+
+
 class _Reading:
     """The fields of one report, and what is wrong with them."""
 

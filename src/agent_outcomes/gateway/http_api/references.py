@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which run a path names, and what headers say of a report on it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_outcomes.ledger.book.reading import NamedRun
+from agent_outcomes.ledger.book.refusals import invalid
+from agent_outcomes.outcome.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_RUN_ID: Final = "run_id:"
+_OUTCOME_ID: Final = Pattern(r"[0-9a-fA-F]{32}-[0-9a-fA-F]{16}")
+_TRACE_ID: Final = Pattern(r"[0-9a-fA-F]{32}")
+_ETAG: Final = Pattern(r'"(\d{1,9})"')
+_NAMES: Final = tuple(name for name in NamedRun.__annotations__ if name != "run")
+
+
+def run_named_by(identifier: str) -> NamedRun:
+    """The run that the `{id}` of a path names: by an outcome id, a trace id, or `run_id:` and the user's own key.
+
+    Raises `ReportRefused` (INVALID_REPORT).
+    """
+    if identifier.startswith(_RUN_ID):
+        return {"run_id": identifier.removeprefix(_RUN_ID)}
+    if _OUTCOME_ID.fullmatch(identifier):
+        return {"outcome_id": identifier}
+    if _TRACE_ID.fullmatch(identifier):
+        return {"trace_id": identifier}
+    raise invalid([("id", "the path takes an outcome id, a trace id, or run_id: and your own key of the run")])
+
+
+def with_reference(fields: Mapping[str, Any], identifier: str) -> dict[str, Any]:
+    """The fields of a report on the run that the path names. Raises `ReportRefused` where they name one, too."""
+    twice = [(name, f"{name} is left out: the path names the run") for name in _NAMES if name in fields]
+    if twice:
+        raise invalid(twice)
+    return {**fields, **run_named_by(identifier)}
+
+
+def with_headers(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+    """The fields with what `Idempotency-Key` and `If-Match` say; raises `ReportRefused` where both say otherwise."""
+    made = {**fields}
+    key = headers.get("idempotency-key")
+    if key is not None:
+        # Its draft standard has it in quotes, most senders have not.
+        text = key.strip()
+        is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
+        _put(made, "idempotency_key", text[1:-1] if is_quoted else text)
+    condition = headers.get("if-match")
+    if condition is not None and condition.strip() != "*":
+        _put(made, "if_revision", _revision_of(condition.strip()))
+    return made
+
+
+def etag_of(revision: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def _put(fields: dict[str, Any], name: str, value: Any) -> None:
+    if fields.get(name, value) != value:
+        raise invalid([(name, f"{name} and the header say two things; give one")])
+    fields[name] = value
+
+
+def _revision_of(condition: str) -> int:
+    found = _ETAG.fullmatch(condition)
+    if found is None:
+        raise invalid([("if_revision", 'If-Match takes the ETag of one revision, as "0", or *')])
+    return int(found[1])
