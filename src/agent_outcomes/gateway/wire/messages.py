@@ -15,9 +15,9 @@ from agent_outcomes.gateway.wire.frames import NO_SPAN, NO_TRACE, is_id
 from agent_outcomes.gateway.wire.values import attributes, read_value, text
 
 if TYPE_CHECKING:
-    from agent_outcomes.gateway.wire.values import Attributes, Value
+    from agent_outcomes.gateway.wire.values import Value, WireAttributes
 
-FIELDS_MAX: Final = 2**18
+SPAN_FIELDS_MAX: Final = 2**18
 _32_BITS: Final = 2**32 - 1
 
 
@@ -26,7 +26,7 @@ class WireEvent(NamedTuple):
 
     name: str
     time_ns: int
-    attributes: Attributes
+    attributes: WireAttributes
 
 
 class WireLink(NamedTuple):
@@ -34,7 +34,7 @@ class WireLink(NamedTuple):
 
     trace_id: bytes
     span_id: bytes
-    attributes: Attributes
+    attributes: WireAttributes
 
 
 class WireSpan(NamedTuple):
@@ -52,7 +52,7 @@ class WireSpan(NamedTuple):
     kind: int = 0
     start_ns: int = 0
     end_ns: int = 0
-    attributes: Attributes = {}  # noqa: RUF012
+    attributes: WireAttributes = {}  # noqa: RUF012
     dropped_attributes: int = 0
     events: tuple[WireEvent, ...] = ()
     links: tuple[WireLink, ...] = ()
@@ -70,7 +70,7 @@ class WireLogRecord(NamedTuple):
     span_id: bytes
     flags: int
     body: Value
-    attributes: Attributes
+    attributes: WireAttributes
     dropped_attributes: int = 0
 
 
@@ -119,7 +119,7 @@ class _Parts:
 
 def read_span(encoded: bytes) -> WireSpan:
     """The span that these bytes are. Raises `WireError` where they are none, or have no ids."""
-    budget = Budget(FIELDS_MAX)
+    budget = Budget(SPAN_FIELDS_MAX)
     parts = _Parts(encoded, budget)
     status = _Parts(parts.block(15), budget)
     read, lost = attributes(parts.blocks(9), budget)
@@ -148,7 +148,7 @@ def read_span(encoded: bytes) -> WireSpan:
 
 def read_log_record(encoded: bytes) -> WireLogRecord:
     """The log record that these bytes are. Raises `WireError` where they are none."""
-    budget = Budget(FIELDS_MAX)
+    budget = Budget(SPAN_FIELDS_MAX)
     parts = _Parts(encoded, budget)
     read, lost = attributes(parts.blocks(6), budget)
     return WireLogRecord(
@@ -164,15 +164,15 @@ def read_log_record(encoded: bytes) -> WireLogRecord:
     )
 
 
-def read_resource(encoded: bytes) -> Attributes:
+def read_resource(encoded: bytes) -> WireAttributes:
     """The attributes of the resource that these bytes are. Raises `WireError` where they are none."""
-    budget = Budget(FIELDS_MAX)
+    budget = Budget(SPAN_FIELDS_MAX)
     return attributes(_Parts(encoded, budget).blocks(1), budget)[0]
 
 
 def read_scope(encoded: bytes) -> tuple[str, str]:
     """Name and version of the scope that these bytes are. Raises `WireError` where they are none."""
-    parts = _Parts(encoded, Budget(FIELDS_MAX))
+    parts = _Parts(encoded, Budget(SPAN_FIELDS_MAX))
     return parts.text(1), parts.text(2)
 
 

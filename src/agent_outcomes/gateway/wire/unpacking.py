@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.settings import ReceiverLimits
 
 # What follows a member is copied for each, so that their number is bounded, too.
-MEMBERS_MAX: Final = 256
+PIECES_MAX: Final = 256
 # The smallest window that every decoder has to support (RFC 8878, 3.1.1.1.2); it is allocated ahead.
 _WINDOW_MAX_BYTES: Final = 8 * 2**20
 # So much of a zstd frame can become no more than 128 blocks, each of at most 128 KiB.
@@ -34,15 +34,33 @@ def unpack(packed: bytes, packing: Packing, limits: ReceiverLimits) -> bytes:
     if packing is Packing.IDENTITY:
         _check_size(len(packed), limits.inflated_max_bytes)
         return packed
+    return _INFLATES[packing](packed, _size_max(packed, limits))
+
+
+def unpack_zlib(packed: bytes, limits: ReceiverLimits) -> bytes:
+    """What the `deflate` of HTTP and gRPC was made of (RFC 1950). Raises as `unpack` does."""
+    size_max = _size_max(packed, limits)
+    inflating = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
+    try:
+        body = inflating.decompress(packed, size_max + 1)
+    except _IsalError:
+        _refuse("deflate")
+    _check_size(len(body), size_max)
+    if not inflating.eof or inflating.unused_data:
+        _refuse("deflate")
+    return body
+
+
+def _size_max(packed: bytes, limits: ReceiverLimits) -> int:
     ratio_bound = max(limits.inflated_ratio_free_bytes, limits.inflated_ratio_max * len(packed))
-    return _INFLATES[packing](packed, min(limits.inflated_max_bytes, ratio_bound))
+    return min(limits.inflated_max_bytes, ratio_bound)
 
 
 def _gunzipped(packed: bytes, size_max: int) -> bytes:
     """All members of a gzip file (RFC 1952), one after the other."""
     pieces: list[bytes] = []
     left = size_max
-    for _ in range(MEMBERS_MAX):
+    for _ in range(PIECES_MAX):
         inflating = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
         try:
             piece = inflating.decompress(packed, left + 1)
@@ -56,7 +74,7 @@ def _gunzipped(packed: bytes, size_max: int) -> bytes:
         packed = inflating.unused_data
         if not packed:
             return b"".join(pieces) if len(pieces) > 1 else piece
-    message = f"a gzip body of more than {MEMBERS_MAX} members"
+    message = f"a gzip body of more than {PIECES_MAX} members"
     raise TooMuchError(message)
 
 
@@ -65,7 +83,7 @@ def _unzstd(packed: bytes, size_max: int) -> bytes:
     context = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX_BYTES)
     pieces: list[bytes] = []
     size = at = 0
-    for _ in range(MEMBERS_MAX):
+    for _ in range(PIECES_MAX):
         inflating = context.decompressobj()
         while not inflating.eof:
             if at >= len(packed):
@@ -81,7 +99,7 @@ def _unzstd(packed: bytes, size_max: int) -> bytes:
         at = min(at, len(packed)) - len(inflating.unused_data)
         if at >= len(packed):
             return b"".join(pieces)
-    message = f"a zstd body of more than {MEMBERS_MAX} frames"
+    message = f"a zstd body of more than {PIECES_MAX} frames"
     raise TooMuchError(message)
 
 
@@ -91,7 +109,7 @@ def _check_size(size: int, size_max: int) -> None:
         raise TooMuchError(message)
 
 
-def _refuse(packing: Packing) -> NoReturn:
+def _refuse(packing: str) -> NoReturn:
     message = f"the body is not whole {packing} data"
     raise WireError(message) from None
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.wire.fields import Budget
 
 Value = str | bool | int | float | bytes | tuple["Value", ...] | dict[str, "Value"] | None
-Attributes = dict[str, Value]
+WireAttributes = dict[str, Value]
 
 ATTRIBUTES_MAX: Final = 256
 KEY_MAX_BYTES: Final = 256
@@ -43,7 +43,7 @@ _CONTINUATIONS_MAX: Final = 3
 _COMPOSITES: Final = (_ARRAY, _MAP)
 
 
-def attributes(pairs: Iterable[bytes], budget: Budget) -> tuple[Attributes, int]:
+def attributes(pairs: Iterable[bytes], budget: Budget) -> tuple[WireAttributes, int]:
     """The attributes of encoded `KeyValue`s, and how many were lost in part or whole.
 
     Of more than `ATTRIBUTES_MAX` the last are kept, as by the SDK; a value beyond `VALUE_MAX_BYTES` is cut, a key
@@ -61,7 +61,7 @@ def attributes(pairs: Iterable[bytes], budget: Budget) -> tuple[Attributes, int]
         if len(found) > ATTRIBUTES_MAX:
             del found[next(iter(found))]
             lost += 1
-    read: Attributes = {}
+    read: WireAttributes = {}
     for key, encoded in found.items():
         value = read_value(encoded, budget)
         if value is not None:

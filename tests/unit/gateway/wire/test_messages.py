@@ -33,7 +33,7 @@ from agent_outcomes.gateway.wire.values import (
     KEY_MAX_BYTES,
     TOO_DEEP,
     VALUE_MAX_BYTES,
-    Attributes,
+    WireAttributes,
     read_value,
 )
 from tests.otlp_requests import (
@@ -156,7 +156,7 @@ def test_a_log_record_is_read_whole(random: Random) -> None:
 
 @given(RANDOMS)
 def test_resource_and_scope_are_read(random: Random) -> None:
-    """Attributes of the one, name and version of the other."""
+    """WireAttributes of the one, name and version of the other."""
     resource, scope = a_resource(random), a_scope(random)
     assert read_resource(resource.SerializeToString()) == attributes_of(resource.attributes)
     assert read_scope(scope.SerializeToString()) == (scope.name, scope.version)
@@ -219,7 +219,7 @@ def span_with(*pairs: tuple[str, AnyValue], dropped: int = 0) -> bytes:
     ).SerializeToString()
 
 
-def read_with(*pairs: tuple[str, AnyValue], dropped: int = 0) -> tuple[Attributes, int]:
+def read_with(*pairs: tuple[str, AnyValue], dropped: int = 0) -> tuple[WireAttributes, int]:
     span = read_span(span_with(*pairs, dropped=dropped))
     return span.attributes, span.dropped_attributes
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from agent_outcomes.gateway.settings import ReceiverLimits
 from agent_outcomes.gateway.wire.errors import TooMuchError, WireError
 from agent_outcomes.gateway.wire.intake import Packing
-from agent_outcomes.gateway.wire.unpacking import MEMBERS_MAX, unpack
+from agent_outcomes.gateway.wire.unpacking import PIECES_MAX, unpack
 from tests.otlp_requests import changed_bytes
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def test_a_large_body_may_not_be_much_larger_than_what_came(packing: Packing) ->
 def test_a_body_in_many_pieces_is_too_much(packing: Packing) -> None:
     """Each costs time, however small it is."""
     piece = PACKS[packing](b"x")
-    assert unpack(piece * MEMBERS_MAX, packing, LIMITS) == b"x" * MEMBERS_MAX
+    assert unpack(piece * PIECES_MAX, packing, LIMITS) == b"x" * PIECES_MAX
     with pytest.raises(TooMuchError):
-        unpack(piece * (MEMBERS_MAX + 1), packing, LIMITS)
+        unpack(piece * (PIECES_MAX + 1), packing, LIMITS)
 
 
 def test_a_window_beyond_what_a_decoder_has_to_support_is_refused() -> None:

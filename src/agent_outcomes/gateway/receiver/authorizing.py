@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may send: asked of whoever knows, before anything else of a request is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+
+class Refusal(NamedTuple):
+    """Why a sender may not: 401 where it is not known who it is, 403 where it is; the message says what to change."""
+
+    status: int
+    message: str
+
+
+Authorizer = Callable[[Mapping[str, str], str | None], Awaitable[Refusal | None]]
+"""Asked with a request's headers, their names in lower case, and the host it comes from, if that is known."""
