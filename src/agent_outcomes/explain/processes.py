@@ -38,22 +38,27 @@ class Placed(Protocol):
     @property
     def id(self) -> Hashable:
         """What no other span is known by."""
+        ...
 
     @property
     def parent_id(self) -> Hashable | None:
         """What its parent is known by."""
+        ...
 
     @property
     def kind(self) -> SpanKind:
         """What it is to other processes."""
+        ...
 
     @property
     def parent_place(self) -> ParentPlace:
         """Where its parent was, by its flags."""
+        ...
 
     @property
     def resources(self) -> tuple[Resource, ...]:
         """The resources of all its copies."""
+        ...
 
 
 PlacedT = TypeVar("PlacedT", bound=Placed)

@@ -35,6 +35,7 @@ _CLOSERS: Final = {"{": "}", "[": "]"}
 _LIST_OF_SPANS: Final = list("{[{[{[")
 """What is open around a span of OTLP JSON: `resourceSpans`, `scopeSpans`, `spans`, each a list of an object."""
 
+
 class SpansError(ValueError):
     """The input holds no spans that can be read; the message says where and what was expected."""
 

@@ -52,7 +52,7 @@ class _Append(NamedTuple):
 class Journal:
     """The journal in `folder`, of at most `max_bytes`; its constructor does blocking work.
 
-    All but the constructor and `recorded` is for the thread of the event loop that `start` is called in. Raises
+    All but the constructor and `recorded` is for the thread of the one event loop that appends. Raises
     `JournalError` where the folder cannot be used, or another gateway uses it.
     """
 
@@ -76,6 +76,7 @@ class Journal:
         self._queue: queue.SimpleQueue[_Append | int | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     @property
     def used_bytes(self) -> int:
@@ -103,18 +104,12 @@ class Journal:
                 yield number, record
             self._note_cut(number, size - read_bytes)
 
-    def start(self) -> None:
-        """Begin to write, for appends from the running event loop."""
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="agent-outcomes-journal", daemon=True)
-        self._thread.start()
-
     async def append(self, kind: RecordKind, content: bytes, *, is_intake: bool = True) -> int:
         """Write a record and wait until it is synced; the number of its file, which is held once for the caller.
 
         Raises `JournalError`, and then it does not count as written. What is no intake may fill the journal up.
         """
-        if self._loop is None or self._thread is None:
+        if self._is_closed:
             message = f"the journal in {self._shown} is closed"
             raise JournalError(message)
         record = encode_record(kind, content)
@@ -123,7 +118,8 @@ class Journal:
             message = f"the journal in {self._shown} is full ({self._bytes} bytes); is the ledger being written?"
             raise JournalError(message)
         self._bytes += len(record)
-        written = self._loop.create_future()
+        self._start()
+        written = asyncio.get_running_loop().create_future()
         self._queue.put(_Append(record, written))
         return await written
 
@@ -139,9 +135,13 @@ class Journal:
         """Note that the file has a mark on what those other files hold."""
         self._holds.note_mark(segment, of)
 
-    def oldest(self) -> int | None:
-        """The oldest file that is needed, unless it is the one that is being written."""
-        return self._holds.oldest()
+    def size_of(self, segment: int) -> int:
+        """How large a file is, in bytes."""
+        return self._sizes.get(segment, 0)
+
+    def least_held(self) -> int | None:
+        """The file of which least is held, but for the one that is being written."""
+        return self._holds.least_held()
 
     def remove_free(self) -> None:
         """Have the files removed that nothing needs any more."""
@@ -151,6 +151,7 @@ class Journal:
 
     def close(self) -> None:
         """Write what waits, then no more; waits for that. Never raises."""
+        self._is_closed = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -158,6 +159,13 @@ class Journal:
         self._writer.close()
         with contextlib.suppress(OSError):
             os.close(self._lock)
+
+    def _start(self) -> None:
+        """Begin to write, for appends from the running event loop."""
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._run, name="agent-outcomes-journal", daemon=True)
+            self._thread.start()
 
     @property
     def _shown(self) -> str:

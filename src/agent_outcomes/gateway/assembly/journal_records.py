@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How records stand in a file of the journal: length, checksum, kind, content; what is cut or damaged is known as such."""
+"""How records stand in a file of the journal: length, checksum, kind, content. What is cut or damaged shows."""
 
 from __future__ import annotations
 

@@ -52,9 +52,10 @@ class SegmentHolds:
                 others.difference_update(free)
         return found
 
-    def oldest(self) -> int | None:
-        """The oldest file that is needed and appended to no more."""
-        return min((number for number in self._held if number < self._appended_to), default=None)
+    def least_held(self) -> int | None:
+        """The file of which least is held, of those that are appended to no more."""
+        held = {number: count for number, count in self._held.items() if count and number < self._appended_to}
+        return min(held, key=held.__getitem__, default=None)
 
     def _is_free(self, number: int) -> bool:
         return number < self._appended_to and not self._held[number] and not self._marked.get(number)

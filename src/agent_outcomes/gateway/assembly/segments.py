@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".journal"
 _LOCK: Final = "lock"
 _FILE_MODE: Final = 0o600
-_WRITTEN_AT_ONCE: Final = 512
-"""Buffers in one call of the system; Linux takes 1,024."""
 _sync: Final = getattr(os, "fdatasync", os.fsync)
 
 
@@ -50,14 +48,15 @@ class SegmentWriter:
         """
         if self._descriptor is not None and self._bytes >= self._segment_max_bytes:
             self._finish()
+        data = b"".join(records)
         try:
             descriptor = self._opened()
-            for start in range(0, len(records), _WRITTEN_AT_ONCE):
-                self._bytes += _write_all(descriptor, records[start : start + _WRITTEN_AT_ONCE])
+            _write_all(descriptor, data)
             _sync(descriptor)
         except OSError:
             self._give_up()
             raise
+        self._bytes += len(data)
         return self._number
 
     def close(self) -> None:
@@ -69,7 +68,6 @@ class SegmentWriter:
         if self._descriptor is None:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
             self._descriptor = os.open(path_of(self._folder, self._number), flags, _FILE_MODE)
-            self._bytes = 0
             sync_folder(self._folder)
         return self._descriptor
 
@@ -78,14 +76,15 @@ class SegmentWriter:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
         self._descriptor = None
+        self._bytes = 0
         self._number += 1
 
     def _give_up(self) -> None:
         """Leave a file that failed; whatever of the group it holds was not acknowledged and does no harm."""
         path = path_of(self._folder, self._number)
-        is_new = self._bytes == 0
+        is_mine_alone = self._descriptor is not None and self._bytes == 0
         self._finish()
-        if is_new:
+        if is_mine_alone:
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -136,12 +135,7 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def _write_all(descriptor: int, buffers: Sequence[bytes]) -> int:
-    """Write all of the buffers; how many bytes these were. Raises `OSError`."""
-    total = sum(map(len, buffers))
-    written = os.writev(descriptor, buffers)
-    if written < total:
-        rest = memoryview(b"".join(buffers))[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    return total
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
