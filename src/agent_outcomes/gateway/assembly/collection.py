@@ -85,7 +85,7 @@ class Collection:
     def _take_due_of(self, trace: HeldTrace, now_s: float) -> list[DuePart]:
         due, next_s = [], float("inf")
         for part in self._parts_of(trace):
-            part_due_s = due_s(part, self._limits)
+            part_due_s = due_s(part, trace.last_s, self._limits)
             if part_due_s <= now_s:
                 self.held.take(trace, part.spans)
                 due.append(DuePart(part))
@@ -109,8 +109,8 @@ class Collection:
         return part
 
     def is_late(self, part: TracePart) -> bool:
-        """Whether a part lacks its parent, and may have lost it to one that has settled."""
-        return not part.is_whole and not part.was_decided and self.settled.may_lack(part)
+        """Whether what is above a part has settled meanwhile, so that it comes too late."""
+        return not part.is_whole and not part.was_decided and self.settled.has_above(part)
 
     @property
     def _first_look_s(self) -> float:

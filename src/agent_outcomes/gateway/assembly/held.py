@@ -98,12 +98,16 @@ class HeldSpan:
 
 
 class HeldTrace:
-    """What is held of one trace, by span id; `look_s` is when it is to be looked at next."""
+    """What is held of one trace, by span id.
 
-    __slots__ = ("look_s", "spans", "trace_id")
+    `last_s` is when the last of them came, `look_s` when the trace is to be looked at next.
+    """
+
+    __slots__ = ("last_s", "look_s", "spans", "trace_id")
 
     def __init__(self, trace_id: bytes) -> None:
         self.trace_id = trace_id
+        self.last_s = 0.0
         self.look_s = float("inf")
         self.spans: dict[bytes, HeldSpan] = {}
 
@@ -134,6 +138,7 @@ class HeldTraces:
             return False
         else:
             known.copies = (*known.copies, span)
+        trace.last_s = span.came_s
         self.span_count += 1
         self.bytes += span.bytes
         return True

@@ -74,7 +74,6 @@ class Journal:
         self._writer = SegmentWriter(folder, min(segment_max_bytes, max_bytes // SEGMENTS_MIN), first)
         self._holds.note_appended(first)
         self._queue: queue.SimpleQueue[_Append | int | None] = queue.SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
@@ -161,9 +160,8 @@ class Journal:
             os.close(self._lock)
 
     def _start(self) -> None:
-        """Begin to write, for appends from the running event loop."""
+        """Begin to write."""
         if self._thread is None:
-            self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._run, name="agent-outcomes-journal", daemon=True)
             self._thread.start()
 
@@ -213,14 +211,9 @@ class Journal:
         except OSError as error:
             told = _told(self.folder, error)
             _log.warning("unwritten", "%s; requests are refused until it can be written", told)
-            self._in_loop(partial(self._note_unwritten, group, told))
+            _in_loop_of(group, partial(self._note_unwritten, group, told))
         else:
-            self._in_loop(partial(self._note_written, group, segment))
-
-    def _in_loop(self, note: Callable[[], None]) -> None:
-        assert self._loop is not None  # the thread is started with it
-        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(note)
+            _in_loop_of(group, partial(self._note_written, group, segment))
 
     def _remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -242,6 +235,11 @@ class Journal:
             self._bytes -= len(each.record)
             if not each.written.done():
                 each.written.set_exception(JournalError(told))
+
+
+def _in_loop_of(group: Sequence[_Append], note: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        group[0].written.get_loop().call_soon_threadsafe(note)
 
 
 def _told(folder: Path, error: OSError) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.gateway.assembly.journal import JournalError
 from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_spans
+from agent_outcomes.gateway.wire.fields import BLOCK
+from agent_outcomes.otlp.encoding import length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,9 +25,6 @@ MOVES_FROM_SHARE: Final = 0.25
 WORTH_SHARE: Final = 0.5
 """Of a file: only if no more of it than that is held it is worth it."""
 _IDENTITY: Final = 0
-_BLOCK: Final = 2
-_LOW_BITS: Final = 0x7F
-_MORE: Final = 0x80
 
 
 async def move_least_held(journal: Journal, collection: Collection) -> int:
@@ -67,9 +66,4 @@ def _resource_spans(resource: bytes, scope: bytes, spans: Sequence[bytes]) -> by
 
 def _block(number: int, data: bytes) -> bytes:
     """A field of bytes."""
-    length, encoded = len(data), bytearray((number << 3 | _BLOCK,))
-    while length > _LOW_BITS:
-        encoded.append(length & _LOW_BITS | _MORE)
-        length >>= 7
-    encoded.append(length)
-    return bytes(encoded) + data
+    return length(number << 3 | BLOCK) + length(len(data)) + data

@@ -82,10 +82,11 @@ def _is_topmost(top: HeldSpan, has_parent_in_another: bool) -> bool:  # noqa: FB
     return top.parent_place is not ParentPlace.HERE and top.kind in _CALLED
 
 
-def due_s(part: TracePart, limits: AssemblyLimits) -> float:
-    """When the part is to be settled, if nothing more comes."""
-    times = [copy.came_s for span in part.spans for copy in span.each_copy()]
-    idle_s, open_s = max(times) + limits.idle_after_s, min(times) + limits.open_max_s
-    if part.is_whole:
-        return min(part.top.came_s + limits.settle_after_s, idle_s, open_s)
-    return min(idle_s, open_s)
+def due_s(part: TracePart, last_s: float, limits: AssemblyLimits) -> float:
+    """When the part is to be settled, if nothing more comes; `last_s` is when the last span of its trace came.
+
+    As long as anything comes, the agent above may still be at work that parts have come of.
+    """
+    first_s = min(copy.came_s for span in part.spans for copy in span.each_copy())
+    waits_until_s = part.top.came_s + limits.settle_after_s if part.is_whole else last_s + limits.idle_after_s
+    return min(waits_until_s, first_s + limits.open_max_s)

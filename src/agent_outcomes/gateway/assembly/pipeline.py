@@ -142,7 +142,7 @@ class Pipeline:
         due = self._due[:PARTS_AT_ONCE]
         promising = [each.part for each in due if each.part.may_hold_agents]
         late = {id(part) for part in promising if self._collection.is_late(part)}
-        unsure = [part for part in promising if _may_be_known(part) and id(part) not in late]
+        unsure = [part for part in promising if self._is_unsure(part) and id(part) not in late]
         late |= {id(part) for part in unsure if await self._in_thread_known(part)}
         kept = [part for part in promising if id(part) not in late]
         remembered = [None if part.was_decided else self._collection.settled.add(part) for part in kept]
@@ -160,6 +160,12 @@ class Pipeline:
                 self._release(each.part)
         for one, memory in zip(settled, remembered, strict=True):
             self._sort(_Waiting(one, memory))
+
+    def _is_unsure(self, part: TracePart) -> bool:
+        """Whether only the ledger can tell if the part lacks its parent because that was counted before a restart."""
+        if part.is_whole or part.was_decided or part.trace_id in self._collection.settled:
+            return False
+        return part.top.parent_place is not ParentPlace.ELSEWHERE
 
     async def _in_thread_known(self, part: TracePart) -> bool:
         loop = asyncio.get_running_loop()
@@ -271,11 +277,6 @@ class Pipeline:
             late_spans=sum(part.span_count for part in lacking),
             other_spans=sum(others),
         )
-
-
-def _may_be_known(part: TracePart) -> bool:
-    """Whether only the ledger can tell if the part's parent came too late for a run that is in it."""
-    return not part.is_whole and not part.was_decided and part.top.parent_place is not ParentPlace.ELSEWHERE
 
 
 def _first_runs(waiting: Sequence[_Waiting]) -> list[_Waiting]:

@@ -127,13 +127,9 @@ class SettledTraces:
             settled.holds(parent_id) and not self._is_below(span, settled) for settled in self._traces.get(trace_id, ())
         )
 
-    def may_lack(self, part: TracePart) -> bool:
-        """Whether a part whose parent has not come may have lost it to one that has settled."""
-        top = part.top
-        return any(
-            not settled.resources or is_one_process(top, _Parent(b"", _kind_above(top), settled.resources))
-            for settled in self._traces.get(part.trace_id, ())
-        )
+    def has_above(self, part: TracePart) -> bool:
+        """Whether what is above a part has settled, or came too late itself."""
+        return any(self._is_below(part.top, settled) for settled in self._traces.get(part.trace_id, ()))
 
     def _add_id(self, settled: SettledPart, span: HeldSpan) -> None:
         settled.ids += span.id
