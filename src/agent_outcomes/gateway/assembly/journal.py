@@ -33,7 +33,7 @@ SEGMENT_MAX_BYTES: Final = 16 * 2**20
 SEGMENTS_MIN: Final = 16
 """A journal is cut into at least so many files, so that its oldest can go while the newest fills."""
 TAKEN_SHARE: Final = 0.95
-"""What of the journal may be filled by requests; the rest is for marks, without which nothing could be freed."""
+"""What of the journal may be filled by requests. Marks are always taken: without them nothing could be freed."""
 GROUP_MAX_BYTES: Final = 32 * 2**20
 _FOLDER_MODE: Final = 0o700
 
@@ -70,6 +70,7 @@ class Journal:
         self._holds = SegmentHolds()
         for number in self._sizes:
             self._holds.note_appended(number)
+            self._holds.hold(number)  # until it has been read
         first = max(self._sizes, default=0) + 1
         self._writer = SegmentWriter(folder, min(segment_max_bytes, max_bytes // SEGMENTS_MIN), first)
         self._holds.note_appended(first)
@@ -90,7 +91,8 @@ class Journal:
     def recorded(self) -> Iterator[tuple[int, JournalRecord]]:
         """All records that are there with the number of their file, in the order in which they were written.
 
-        A file is read up to what is cut or damaged. Raises `JournalError` where one cannot be read.
+        To be asked for once, first of all: a file of which then nothing is held is removed with the others. It is read
+        up to what is cut or damaged. Raises `JournalError` where one cannot be read.
         """
         for number, size in sorted(self._sizes.items()):
             try:
@@ -102,18 +104,18 @@ class Journal:
                 read_bytes += record.size_bytes
                 yield number, record
             self._note_cut(number, size - read_bytes)
+            self._holds.release(number)
 
     async def append(self, kind: RecordKind, content: bytes, *, is_intake: bool = True) -> int:
         """Write a record and wait until it is synced; the number of its file, which is held once for the caller.
 
-        Raises `JournalError`, and then it does not count as written. What is no intake may fill the journal up.
+        Raises `JournalError`, and then it does not count as written. What is no intake is small, and has no limit.
         """
         if self._is_closed:
             message = f"the journal in {self._shown} is closed"
             raise JournalError(message)
         record = encode_record(kind, content)
-        limit_bytes = TAKEN_SHARE * self.max_bytes if is_intake else self.max_bytes
-        if self._bytes + len(record) > limit_bytes:
+        if is_intake and self._bytes + len(record) > TAKEN_SHARE * self.max_bytes:
             message = f"the journal in {self._shown} is full ({self._bytes} bytes); is the ledger being written?"
             raise JournalError(message)
         self._bytes += len(record)
@@ -149,13 +151,17 @@ class Journal:
             self._queue.put(number)
 
     def close(self) -> None:
-        """Write what waits, then no more; waits for that. Never raises."""
+        """Write what waits, then no more; waits for that. What nothing needs any more is removed. Never raises."""
+        if self._is_closed:
+            return
         self._is_closed = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
         self._writer.close()
+        self._holds.note_appended(self._writer.number)
+        self._remove(self._holds.take_free())
         with contextlib.suppress(OSError):
             os.close(self._lock)
 
