@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LIMITS: Final = AssemblyLimits()
 SEGMENT: Final = 1
-HANDOFF_KEYS: Final = frozenset({"agent.run.caller_id"})
 
 Told = tuple[tuple[str, Any], ...]
 """A run by the attributes of its event."""

@@ -102,7 +102,7 @@ def exported_span(parts: SpanParts, resource: Resource, scope: InstrumentationSc
         resource=resource,
         attributes=attributes,
         events=[Event(event.name, event.attributes, event.time_ns) for event in parts.events],
-        kind=kind_of(parts.kind),
+        kind=span_kind(parts.kind),
         instrumentation_scope=scope,
         status=_status(parts.status_code, parts.status_message),
         start_time=parts.start_ns,
@@ -129,7 +129,7 @@ def parent_place(flags: int) -> ParentPlace:
     return ParentPlace.ELSEWHERE if flags & _IS_REMOTE else ParentPlace.HERE
 
 
-def kind_of(number: int) -> SpanKind:
+def span_kind(number: int) -> SpanKind:
     """The kind by OTLP's number; one that is not known is what a span is by default."""
     return _KINDS.get(number, SpanKind.INTERNAL)
 

@@ -69,7 +69,7 @@ def processes_of(spans: Sequence[PlacedT]) -> list[list[PlacedT]]:
     by_id = {span.id: span for span in spans}
     heads: dict[Hashable, Hashable] = {span.id: span.id for span in spans}
     for span in spans:
-        parent = by_id.get(span.parent_id or span.id, span)
+        parent = span if span.parent_id is None else by_id.get(span.parent_id, span)
         if parent is not span and is_one_process(span, parent):
             heads[_head_of(heads, span.id)] = _head_of(heads, parent.id)
     groups: dict[Hashable, list[PlacedT]] = {}

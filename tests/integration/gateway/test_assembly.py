@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assembly with a journal on disk and a real ledger: what is acknowledged becomes runs, whatever happens meanwhile."""
+"""The assembly with a journal on disk and a real ledger: what is acknowledged becomes runs, whatever happens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.exported import LOCAL, SERVICE, Sent, agent, chat
 from tests.soak.gateway_kills import Killing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 KILLS: Final = 4
@@ -112,6 +112,11 @@ def a_run(trace: int, name: str = "desk", calls: int = 2) -> list[Sent]:
     return [*spans, Sent(id=1, trace=f"{trace:032x}", attributes=agent(name), resource=SERVICE)]
 
 
+def send_runs(bench: Bench, traces: Iterable[int]) -> None:
+    for trace in traces:
+        bench.send(a_run(trace))
+
+
 @pytest.mark.parametrize("packing", [Packing.IDENTITY, Packing.GZIP])
 def test_runs_are_in_the_ledger_and_the_journal_forgets(bench: Bench, packing: Packing) -> None:
     """However requests are packed, and whenever the process is started again."""
@@ -188,8 +193,7 @@ def test_the_rest_of_a_trace_that_only_the_ledger_remembers_is_no_run(bench: Ben
 def test_no_more_is_taken_than_can_be_kept(bench: Bench) -> None:
     """The sender is told to come again, and can when there is room."""
     with pytest.raises(IntakeUnavailable, match="full") as refused:
-        for trace in range(1, 10_000):
-            bench.send(a_run(trace))
+        send_runs(bench, range(1, 10_000))
     assert 0 < refused.value.retry_after_s <= 5.0
     counts = bench.assembly.counts()
     assert counts.refused_requests == 1

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
-class Accepted(NamedTuple):
+class AcceptedRuns(NamedTuple):
     """How many runs the ledger has taken, has had already, and cannot store."""
 
     new: int = 0
     known: int = 0
     unstorable: int = 0
 
-    def plus(self, other: Accepted) -> Accepted:
+    def plus(self, other: AcceptedRuns) -> AcceptedRuns:
         """Both together."""
-        return Accepted(self.new + other.new, self.known + other.known, self.unstorable + other.unstorable)
+        return AcceptedRuns(self.new + other.new, self.known + other.known, self.unstorable + other.unstorable)
 
 
-def accept_all(store: Store, acceptances: Sequence[Acceptance]) -> Accepted:
+def accept_all(store: Store, acceptances: Sequence[Acceptance]) -> AcceptedRuns:
     """Have the ledger accept the runs, each whatever becomes of the others; blocks.
 
     Raises `LedgerError`, and then some may be stored: to do it again is safe. Where none at all can be stored it is
@@ -53,9 +53,9 @@ def _as_counted(store: Store, acceptance: Acceptance) -> Acceptance:
     return acceptance._replace(revised=None)
 
 
-def _narrowed(store: Store, acceptances: Sequence[Acceptance]) -> Accepted:
+def _narrowed(store: Store, acceptances: Sequence[Acceptance]) -> AcceptedRuns:
     if not acceptances:
-        return Accepted()
+        return AcceptedRuns()
     try:
         arrivals = store.accept(acceptances)
     except LedgerUnavailable:
@@ -63,10 +63,10 @@ def _narrowed(store: Store, acceptances: Sequence[Acceptance]) -> Accepted:
     except Exception as error:  # noqa: BLE001 - of the database or ours: it must not keep the others from being stored
         if len(acceptances) == 1:
             _log.warning("unstorable", "a run is lost that the ledger cannot store: %s", _told(acceptances[0], error))
-            return Accepted(unstorable=1)
+            return AcceptedRuns(unstorable=1)
         half = len(acceptances) // 2
         return _narrowed(store, acceptances[:half]).plus(_narrowed(store, acceptances[half:]))
-    return Accepted(arrivals.new, arrivals.known)
+    return AcceptedRuns(arrivals.new, arrivals.known)
 
 
 def _told(acceptance: Acceptance, error: Exception) -> str:

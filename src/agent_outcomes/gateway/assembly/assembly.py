@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.gateway.assembly.collection import Collection
-from agent_outcomes.gateway.assembly.counts import AssemblyCounts, Counting
+from agent_outcomes.gateway.assembly.counts import AssemblyCounting, AssemblyCounts
 from agent_outcomes.gateway.assembly.journal import Journal, JournalError
 from agent_outcomes.gateway.assembly.journal_records import RecordKind
 from agent_outcomes.gateway.assembly.moving import move_least_held
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.store import Store
 
 JOURNAL_FOLDER: Final = "journal"
-RETRY_AFTER_S: Final = 5.0
+INTAKE_RETRY_AFTER_S: Final = 5.0
 HELD_REFUSED_SHARE: Final = 1.25
 """Of the bytes that may be held: beyond them the oldest settle early, beyond this requests are refused."""
 LOOK_S: Final = 0.25
@@ -70,7 +70,7 @@ class Assembly:
         self._collection = Collection(settings.assembly, reads_evaluations=bool(settings.verdicts))
         self._journal = Journal(settings.state_folder / JOURNAL_FOLDER, settings.assembly.journal_max_bytes)
         recovered = recover(self._journal, self._collection, settings.receiver, clock())
-        self._counting = Counting(
+        self._counting = AssemblyCounting(
             AssemblyCounts(restored_spans=recovered.span_count, cut_files=self._journal.cut_count)
         )
         self._threads = ThreadPoolExecutor(1, "agent-outcomes-assembly")
@@ -136,7 +136,7 @@ class Assembly:
             self._counting.counts,
             traces_now=len(held),
             spans_now=held.span_count,
-            held_bytes_now=held.bytes + pipeline.bytes,
+            held_bytes_now=held.size_bytes + pipeline.size_bytes,
             waiting_parts_now=pipeline.part_count,
             journal_bytes_now=self._journal.used_bytes,
             away_now=int(pipeline.pause_s > 0.0),
@@ -156,11 +156,11 @@ class Assembly:
     async def _keep(self, request: ExportRequest, scopes: Sequence[ScopeFrames]) -> None:
         told = self._what_is_full()
         if told is not None or self._is_draining:
-            raise IntakeUnavailable(RETRY_AFTER_S, told or "the gateway is ending")
+            raise IntakeUnavailable(INTAKE_RETRY_AFTER_S, told or "the gateway is ending")
         try:
             segment = await self._journal.append(RecordKind.SPANS, recorded_request(request))
         except JournalError as error:
-            raise IntakeUnavailable(RETRY_AFTER_S, str(error)) from None
+            raise IntakeUnavailable(INTAKE_RETRY_AFTER_S, str(error)) from None
         try:
             added = self._collection.add(scopes, request.body, segment, self._clock())
             self._journal.hold(segment, added.held)
@@ -172,7 +172,7 @@ class Assembly:
         """Why no more can be taken at present, if so."""
         if self._journal.is_full:
             return "the journal is full; is the ledger being written?"
-        held_bytes = self._collection.held.bytes + self._pipeline.bytes
+        held_bytes = self._collection.held.size_bytes + self._pipeline.size_bytes
         if held_bytes > HELD_REFUSED_SHARE * self._limits.held_max_bytes:
             return "too much is held in memory; is the ledger being written?"
         return None

@@ -122,7 +122,7 @@ class Collection:
     @property
     def is_too_much(self) -> bool:
         """Whether more is held than may be, so that the oldest settle early."""
-        return len(self.held) > self._limits.traces_max or self.held.bytes > self._limits.held_max_bytes
+        return len(self.held) > self._limits.traces_max or self.held.size_bytes > self._limits.held_max_bytes
 
     def _may_matter(self, encoded: bytes) -> bool:
         return may_hold_agents(encoded) or (self._reads_evaluations and may_hold_evaluations(encoded))

@@ -44,7 +44,7 @@ class AssemblyCounts:
     full_now: int = 0
 
 
-class Counting:
+class AssemblyCounting:
     """Counts what is done."""
 
     def __init__(self, counts: AssemblyCounts) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.explain.exported import kind_of, parent_place
+from agent_outcomes.explain.exported import parent_place, span_kind
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.fields import BLOCK, FIXED32, VARINT, Budget, fields
 
@@ -96,4 +96,4 @@ def _any_head(encoded: bytes) -> SpanHead:
 def _head(parent_id: bytes, kind: int, flags: int) -> SpanHead:
     # Some encoders write a parent that is none.
     parent_id = NO_PARENT if parent_id == _NO_SPAN else parent_id
-    return SpanHead(parent_id, kind_of(kind), parent_place(flags))
+    return SpanHead(parent_id, span_kind(kind), parent_place(flags))

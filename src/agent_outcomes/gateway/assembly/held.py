@@ -80,7 +80,7 @@ class HeldSpan:
         return (self.scope.resource, *(copy.scope.resource for copy in self.copies))
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What it takes, without its copies."""
         return len(self.encoded) + SPAN_OVERHEAD_BYTES
 
@@ -120,7 +120,7 @@ class HeldTraces:
         self._looks: list[tuple[float, int, bytes]] = []
         self._counter = itertools.count()
         self.span_count = 0
-        self.bytes = 0
+        self.size_bytes = 0
 
     def __len__(self) -> int:
         """How many traces there are."""
@@ -140,7 +140,7 @@ class HeldTraces:
             known.copies = (*known.copies, span)
         trace.last_s = span.came_s
         self.span_count += 1
-        self.bytes += span.bytes
+        self.size_bytes += span.size_bytes
         return True
 
     def look_at(self, trace_id: bytes, at_s: float) -> None:
@@ -177,7 +177,7 @@ class HeldTraces:
             if trace.spans.pop(span.id, None) is not None:
                 for copy in span.each_copy():
                     self.span_count -= 1
-                    self.bytes -= copy.bytes
+                    self.size_bytes -= copy.size_bytes
         if not trace.spans:
             self._traces.pop(trace.trace_id, None)
 

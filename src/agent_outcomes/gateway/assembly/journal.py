@@ -120,7 +120,7 @@ class Journal:
             raise JournalError(message)
         self._bytes += len(record)
         self._start()
-        written = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._queue.put(_Append(record, written))
         return await written
 

@@ -35,7 +35,7 @@ async def move_least_held(journal: Journal, collection: Collection) -> int:
     if segment is None:
         return 0
     spans = [span for _, span in collection.held.in_segment(segment)]
-    content = request_of(spans)
+    content = request_with(spans)
     if not spans or len(content) > WORTH_SHARE * journal.size_of(segment):
         return 0
     try:
@@ -51,7 +51,7 @@ async def move_least_held(journal: Journal, collection: Collection) -> int:
     return len(moved)
 
 
-def request_of(spans: Iterable[HeldSpan]) -> bytes:
+def request_with(spans: Iterable[HeldSpan]) -> bytes:
     """A request with these spans, as encoded Protobuf."""
     scopes: dict[tuple[bytes, bytes], list[bytes]] = {}
     for span in spans:

@@ -50,9 +50,17 @@ class TracePart:
         return sum(1 + len(span.copies) for span in self.spans)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What its spans take."""
-        return sum(copy.bytes for span in self.spans for copy in span.each_copy())
+        return sum(copy.size_bytes for span in self.spans for copy in span.each_copy())
+
+    def segments(self) -> dict[int, int]:
+        """The files of the journal that have its spans, and how many each."""
+        counts: dict[int, int] = {}
+        for span in self.spans:
+            for copy in span.each_copy():
+                counts[copy.segment] = counts.get(copy.segment, 0) + 1
+        return counts
 
     @property
     def awaited_id(self) -> bytes | None:

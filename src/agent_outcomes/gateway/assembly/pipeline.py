@@ -16,8 +16,7 @@ from agent_outcomes.gateway.assembly.accepting import accept_all
 from agent_outcomes.gateway.assembly.collection import DuePart
 from agent_outcomes.gateway.assembly.journal import JournalError
 from agent_outcomes.gateway.assembly.journal_records import RecordKind, SettledMark, encode_mark
-from agent_outcomes.gateway.assembly.recovery import segments_of
-from agent_outcomes.gateway.assembly.settling import Settled, settle
+from agent_outcomes.gateway.assembly.settling import SettledSpans, settle
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor
 
-    from agent_outcomes.gateway.assembly.accepting import Accepted
+    from agent_outcomes.gateway.assembly.accepting import AcceptedRuns
     from agent_outcomes.gateway.assembly.collection import Collection
-    from agent_outcomes.gateway.assembly.counts import Counting
+    from agent_outcomes.gateway.assembly.counts import AssemblyCounting
     from agent_outcomes.gateway.assembly.journal import Journal
     from agent_outcomes.gateway.assembly.parts import TracePart
     from agent_outcomes.gateway.assembly.settled import SettledPart
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
 PARTS_AT_ONCE: Final = 256
 RUNS_AT_ONCE: Final = 512
 """In one transaction."""
-PAUSE_MIN_S: Final = 0.05
-PAUSE_MAX_S: Final = 1.0
+RETRY_PAUSE_MIN_S: Final = 0.05
+RETRY_PAUSE_MAX_S: Final = 1.0
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
@@ -61,7 +60,7 @@ class SpanSignals(Protocol):
 class _Waiting:
     """A part that is settled; `remembered` is what is forgotten if it was no run."""
 
-    settled: Settled
+    settled: SettledSpans
     remembered: SettledPart | None = None
 
     @property
@@ -80,7 +79,7 @@ class Pipeline:
         store: Store,
         threads: Executor,
         *,
-        counting: Counting,
+        counting: AssemblyCounting,
         signals: SpanSignals | None,
     ) -> None:
         self._collection = collection
@@ -93,7 +92,7 @@ class Pipeline:
         self._unmarked: list[_Waiting] = []
         self._waiting: list[_Waiting] = []
         self._pause_s = 0.0
-        self.bytes = 0
+        self.size_bytes = 0
 
     @property
     def is_empty(self) -> bool:
@@ -127,7 +126,7 @@ class Pipeline:
             await self._mark()
             await self._accept()
         except (LedgerError, JournalError, IntakeUnavailable) as error:
-            self._pause_s = min(max(2 * self._pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
+            self._pause_s = min(max(2 * self._pause_s, RETRY_PAUSE_MIN_S), RETRY_PAUSE_MAX_S)
             _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)
         else:
             self._pause_s = 0.0
@@ -135,7 +134,7 @@ class Pipeline:
 
     def _add(self, parts: Sequence[DuePart]) -> None:
         self._due += parts
-        self.bytes += sum(due.part.bytes for due in parts)
+        self.size_bytes += sum(due.part.size_bytes for due in parts)
 
     async def _settle(self) -> None:
         """Work out what parts come to; those that are no run are done with."""
@@ -158,8 +157,8 @@ class Pipeline:
         for each in due:
             if not each.part.may_hold_agents or id(each.part) in late:
                 self._release(each.part)
-        for one, memory in zip(settled, remembered, strict=True):
-            self._sort(_Waiting(one, memory))
+        for result, memory in zip(settled, remembered, strict=True):
+            self._sort(_Waiting(result, memory))
 
     def _is_unsure(self, part: TracePart) -> bool:
         """Whether only the ledger can tell if the part lacks its parent because that was counted before a restart."""
@@ -171,15 +170,15 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._store.known_trace, part.trace_id)
 
-    async def _settled(self, parts: Sequence[TracePart]) -> list[Settled]:
+    async def _settled(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
         if not parts:
             return []
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._settle_here, parts)
 
-    def _settle_here(self, parts: Sequence[TracePart]) -> list[Settled]:
+    def _settle_here(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
         return [self._settle_one(part) for part in parts]
 
-    def _settle_one(self, part: TracePart) -> Settled:
+    def _settle_one(self, part: TracePart) -> SettledSpans:
         try:
             return settle(part, self._is_known)
         except LedgerError:
@@ -187,7 +186,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - of ours, on spans that nobody has thought of: the others go on
             name = type(error).__qualname__
             _log.warning(f"failed_{name}", "spans of a trace were not taken into account: %s", name)
-            return Settled(part, has_failed=True)
+            return SettledSpans(part, has_failed=True)
 
     def _is_known(self, trace_id: bytes) -> bool:
         if self._collection.held.trace(trace_id) is not None or trace_id in self._collection.settled:
@@ -232,7 +231,7 @@ class Pipeline:
     async def _write_mark(self, part: TracePart) -> None:
         mark = encode_mark(SettledMark(part.trace_id, tuple(span.id for span in part.spans)))
         segment = await self._journal.append(RecordKind.SETTLED, mark, is_intake=False)
-        self._journal.note_mark(segment, segments_of(part))
+        self._journal.note_mark(segment, part.segments())
         self._journal.release(segment)
 
     async def _accept(self) -> None:
@@ -249,7 +248,7 @@ class Pipeline:
             for each in group:
                 self._release(each.part)
 
-    def _note(self, accepted: Accepted) -> None:
+    def _note(self, accepted: AcceptedRuns) -> None:
         self._counting.add(runs=accepted.new, known_runs=accepted.known, unstorable_runs=accepted.unstorable)
 
     async def _report(self, group: Sequence[_Waiting]) -> None:
@@ -263,8 +262,8 @@ class Pipeline:
             await self._signals.take_reports(reports)
 
     def _release(self, part: TracePart) -> None:
-        self.bytes -= part.bytes
-        for segment, count in segments_of(part).items():
+        self.size_bytes -= part.size_bytes
+        for segment, count in part.segments().items():
             self._journal.release(segment, count)
 
     def _count_due(self, due: Sequence[DuePart], late: set[int]) -> None:

@@ -56,20 +56,11 @@ def recover(journal: Journal, collection: Collection, limits: ReceiverLimits, no
             elif record.kind == RecordKind.SETTLED:
                 part = collection.restore(read_mark(record.content))
                 if part is not None:
-                    journal.note_mark(segment, segments_of(part))
+                    journal.note_mark(segment, part.segments())
                     decided.append(part)
         except (ValueError, IndexError) as error:  # of which `WireError` is one
             _log.warning("unreadable", "a record of the journal cannot be read and is passed over: %s", _told(error))
     return Recovered(span_count, decided)
-
-
-def segments_of(part: TracePart) -> dict[int, int]:
-    """The files of the journal that have the spans of a part, and how many each."""
-    counts: dict[int, int] = {}
-    for span in part.spans:
-        for copy in span.each_copy():
-            counts[copy.segment] = counts.get(copy.segment, 0) + 1
-    return counts
 
 
 def _hold_again(content: bytes, segment: int, collection: Collection, limits: ReceiverLimits, now_s: float) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SUFFIX: Final = ".journal"
+SEGMENT_SUFFIX: Final = ".journal"
 _LOCK: Final = "lock"
 _FILE_MODE: Final = 0o600
 _sync: Final = getattr(os, "fdatasync", os.fsync)
@@ -91,15 +91,15 @@ class SegmentWriter:
 
 def path_of(folder: Path, number: int) -> Path:
     """The file of that number."""
-    return folder / f"{number:016d}{SUFFIX}"
+    return folder / f"{number:016d}{SEGMENT_SUFFIX}"
 
 
 def segments_in(folder: Path) -> list[tuple[int, int]]:
     """The numbers of the files there, in order, and their sizes in bytes. Raises `OSError`."""
     found = [
-        (int(entry.name.removesuffix(SUFFIX)), entry.stat().st_size)
+        (int(entry.name.removesuffix(SEGMENT_SUFFIX)), entry.stat().st_size)
         for entry in os.scandir(folder)
-        if entry.name.endswith(SUFFIX) and entry.name.removesuffix(SUFFIX).isdecimal()
+        if entry.name.endswith(SEGMENT_SUFFIX) and entry.name.removesuffix(SEGMENT_SUFFIX).isdecimal()
     ]
     return sorted(found)
 

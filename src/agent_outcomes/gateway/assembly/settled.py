@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.assembly.held import HeldSpan
     from agent_outcomes.gateway.assembly.parts import TracePart
 
-TRACES_MAX: Final = 100_000
-SPANS_MAX: Final = 2_000_000
+REMEMBERED_TRACES_MAX: Final = 100_000
+REMEMBERED_SPANS_MAX: Final = 2_000_000
 """How many ids of spans are remembered of all traces together."""
 _ID_BYTES: Final = 8
 _CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
@@ -63,7 +63,7 @@ class _Parent:
 class SettledTraces:
     """Remembers the parts that have settled of the latest traces."""
 
-    def __init__(self, traces_max: int = TRACES_MAX, spans_max: int = SPANS_MAX) -> None:
+    def __init__(self, traces_max: int = REMEMBERED_TRACES_MAX, spans_max: int = REMEMBERED_SPANS_MAX) -> None:
         self._traces_max = traces_max
         self._spans_max = spans_max
         self._traces: dict[bytes, list[SettledPart]] = {}

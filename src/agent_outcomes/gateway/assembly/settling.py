@@ -38,7 +38,7 @@ IsKnown = Callable[[bytes], bool]
 """Whether any run of the trace of that id is known, or may become known by what is held."""
 
 
-class Reporting(NamedTuple):
+class ReportingSpan(NamedTuple):
     """A span that may report on runs, and whether it is one itself or within one."""
 
     span: WireSpan
@@ -46,7 +46,7 @@ class Reporting(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledSpans:
     """What a part came to: runs, and spans that may report on others; spans that were unreadable were left out.
 
     With `has_failed` it came to nothing by a fault of ours.
@@ -54,13 +54,13 @@ class Settled:
 
     part: TracePart
     acceptances: tuple[Acceptance, ...] = ()
-    reporting: tuple[Reporting, ...] = ()
+    reporting: tuple[ReportingSpan, ...] = ()
     unreadable_count: int = 0
     problem_count: int = 0
     has_failed: bool = False
 
 
-def settle(part: TracePart, is_known: IsKnown) -> Settled:
+def settle(part: TracePart, is_known: IsKnown) -> SettledSpans:
     """What the part comes to. Raises nothing but failures of ours."""
     spans, unreadable_count = _read(part)
     exported: dict[SpanId, ExportedSpan] = {}
@@ -74,10 +74,12 @@ def settle(part: TracePart, is_known: IsKnown) -> Settled:
         replayed = replay([each for each in exported.values() if each.id not in reports], keeps_handoffs=False)
         runs = {(settlement.run.trace_id, settlement.run.span_id) for settlement in replayed.settlements}
     inside = _inside(exported, runs)
-    return Settled(
+    return SettledSpans(
         part,
         tuple(_acceptances(replayed)),
-        tuple(Reporting(each.wire, each.exported.id in inside) for each in spans if may_report(each.wire.attributes)),
+        tuple(
+            ReportingSpan(each.wire, each.exported.id in inside) for each in spans if may_report(each.wire.attributes)
+        ),
         unreadable_count,
         len(replayed.problems),
     )

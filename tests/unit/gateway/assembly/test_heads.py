@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from agent_outcomes.explain.exported import kind_of, parent_place
+from agent_outcomes.explain.exported import parent_place, span_kind
 from agent_outcomes.gateway.assembly.agent_marks import AGENT_KEYS, is_agents_scope, may_hold_agents
 from agent_outcomes.gateway.assembly.heads import NO_PARENT, SpanHead, read_head
 from agent_outcomes.gateway.wire.frames import NO_SPAN
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.backends
 ids = st.binary(min_size=8, max_size=8)
 
 
-def span(**more: object) -> Span:
+def span(**more: Any) -> Span:
     return Span(trace_id=bytes(15) + b"t", span_id=bytes(7) + b"s", **more)
 
 
@@ -28,17 +29,14 @@ def span(**more: object) -> Span:
     st.one_of(st.just(b""), st.just(NO_SPAN), ids),
     st.integers(0, 9),
     st.sampled_from([0, 1, 0x100, 0x101, 0x300, 0x301, 0x201]),
-    st.text(max_size=300),
-    st.text(max_size=200),
-    st.text(max_size=5),
+    st.tuples(st.text(max_size=300), st.text(max_size=200), st.text(max_size=5)),
 )
-def test_a_head_says_what_the_span_does(
-    parent_id: bytes, kind: int, flags: int, name: str, trace_state: str, message: str
-) -> None:
+def test_a_head_says_what_the_span_does(parent_id: bytes, kind: int, flags: int, texts: tuple[str, str, str]) -> None:
     """Whatever stands before, between and behind."""
+    name, trace_state, message = texts
     sent = span(parent_span_id=parent_id, kind=kind, flags=flags, name=name, trace_state=trace_state)
     sent.status.message = message
-    expected = SpanHead(NO_PARENT if parent_id == NO_SPAN else parent_id, kind_of(kind), parent_place(flags))
+    expected = SpanHead(NO_PARENT if parent_id == NO_SPAN else parent_id, span_kind(kind), parent_place(flags))
     assert read_head(sent.SerializeToString()) == expected
 
 

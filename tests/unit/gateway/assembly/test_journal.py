@@ -22,7 +22,7 @@ from agent_outcomes.gateway.assembly.journal_records import (
     read_records,
 )
 from agent_outcomes.gateway.assembly.segment_holds import SegmentHolds
-from agent_outcomes.gateway.assembly.segments import SUFFIX
+from agent_outcomes.gateway.assembly.segments import SEGMENT_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def again(journal: Journal) -> Journal:
 
 
 def files(journal: Journal) -> list[Path]:
-    return sorted(journal.folder.glob(f"*{SUFFIX}"))
+    return sorted(journal.folder.glob(f"*{SEGMENT_SUFFIX}"))
 
 
 def keep(journal: Journal, *records: bytes) -> list[int]:
@@ -56,6 +56,12 @@ def keep(journal: Journal, *records: bytes) -> list[int]:
         return list(await asyncio.gather(*(journal.append(RecordKind.SPANS, each) for each in records)))
 
     return asyncio.run(append())
+
+
+def keep_each(journal: Journal, records: list[bytes]) -> None:
+    """One after the other."""
+    for record in records:
+        keep(journal, record)
 
 
 @given(contents, st.integers(min_value=0))
@@ -145,8 +151,7 @@ def test_files_go_when_nothing_of_them_is_held(journal: Journal) -> None:
 def test_it_takes_no_more_than_it_may(journal: Journal) -> None:
     """But for marks, without which nothing could be freed."""
     with pytest.raises(JournalError, match="is full"):
-        for _ in range(100):
-            keep(journal, bytes(MAX_BYTES // 25))
+        keep_each(journal, [bytes(MAX_BYTES // 25)] * 100)
     assert journal.used_bytes <= 0.95 * MAX_BYTES
     asyncio.run(journal.append(RecordKind.SETTLED, bytes(MAX_BYTES // 20), is_intake=False))
     assert sum(file.stat().st_size for file in files(journal)) == journal.used_bytes
@@ -165,7 +170,7 @@ def test_nothing_is_acknowledged_that_could_not_be_written(
     """It says why, and works again as soon as the disk does."""
     keep(journal, b"before")
 
-    def fail(descriptor: int) -> None:
+    def fail(_: int) -> None:
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patched:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When parts of traces settle, and what they are: whole calls after a moment, what lacks its parent after a long one."""
+"""When parts of traces settle: whole calls after a moment, what lacks its parent when nothing comes any more."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_run_settles_a_moment_after_its_root_came(collection: Collection) -> N
     assert runs(collection, 20.0 + SOON_S - 0.1) == []
     assert runs(collection, 20.0 + SOON_S) == ["desk"]
     assert runs(collection, 1e6) == []
-    assert len(collection.held) == collection.held.span_count == collection.held.bytes == 0
+    assert len(collection.held) == collection.held.span_count == collection.held.size_bytes == 0
 
 
 def test_without_its_root_a_part_settles_when_nothing_comes_any_more(collection: Collection) -> None:
@@ -208,12 +208,14 @@ def forest(chance: random.Random) -> list[Sent]:
         if above is not None and chance.random() < 0.25:
             resource, kind, flags = chance.choice([SERVICE, OTHER]), SERVER, REMOTE
             above = replace(above, kind=CLIENT)
-        attributes = chance.choice([agent(f"agent {number}"), chat(number + 1), {}, {"agent.outcome.label": "done"}])
+        attributes: dict[str, str | int] = chance.choice(
+            [agent(f"agent {number}"), chat(number + 1), {}, {"agent.outcome.label": "done"}]
+        )
         spans.append(
             Sent(
                 id=number + 1,
                 parent=None if above is None else above.id,
-                trace=f"{1 if above is None else 0:032x}" if above is None else above.trace,
+                trace=f"{chance.randint(1, 2):032x}" if above is None else above.trace,
                 resource=resource,
                 kind=kind,
                 flags=flags,
