@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
-from agent_outcomes.explain.reading import id_of, parent_id_of
+from agent_outcomes.explain.exported import id_of, parent_id_of
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.record.record import record
 from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from agent_outcomes.explain.reading import SpanId
+    from agent_outcomes.explain.exported import SpanId
     from agent_outcomes.explain.replay import Replay
     from agent_outcomes.outcome.model import Outcome
     from agent_outcomes.record.record import AttributeValue

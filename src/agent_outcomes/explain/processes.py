@@ -8,18 +8,16 @@ resources (pod names, hosts, regions), and to the first batches of a process oft
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from opentelemetry.trace import SpanKind
 
-from agent_outcomes.explain.reading import ParentPlace, parent_id_of
+from agent_outcomes.explain.exported import ParentPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
-
-    from agent_outcomes.explain.reading import ExportedSpan, SpanId
 
 _SERVICE_NAME: Final = "service.name"
 _INSTANCE_KEYS: Final = (
@@ -34,33 +32,65 @@ _CALLERS: Final = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
 _CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
 
-def processes_of(spans: Sequence[ExportedSpan]) -> list[list[ExportedSpan]]:
+class Placed(Protocol):
+    """What of a span says in which process it was, and in which its parent."""
+
+    @property
+    def id(self) -> Hashable:
+        """What no other span is known by."""
+        ...
+
+    @property
+    def parent_id(self) -> Hashable | None:
+        """What its parent is known by."""
+        ...
+
+    @property
+    def kind(self) -> SpanKind:
+        """What it is to other processes."""
+        ...
+
+    @property
+    def parent_place(self) -> ParentPlace:
+        """Where its parent was, by its flags."""
+        ...
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources of all its copies."""
+        ...
+
+
+PlacedT = TypeVar("PlacedT", bound=Placed)
+
+
+def processes_of(spans: Sequence[PlacedT]) -> list[list[PlacedT]]:
     """The spans in groups that hang together within one process; each group is ordered as the spans were given."""
     by_id = {span.id: span for span in spans}
-    heads = {span.id: span.id for span in spans}
+    heads: dict[Hashable, Hashable] = {span.id: span.id for span in spans}
     for span in spans:
-        parent = by_id.get(parent_id_of(span.span) or span.id, span)
+        parent = span if span.parent_id is None else by_id.get(span.parent_id, span)
         if parent is not span and is_one_process(span, parent):
             heads[_head_of(heads, span.id)] = _head_of(heads, parent.id)
-    groups: dict[SpanId, list[ExportedSpan]] = {}
+    groups: dict[Hashable, list[PlacedT]] = {}
     for span in spans:
         groups.setdefault(_head_of(heads, span.id), []).append(span)
     return list(groups.values())
 
 
-def _head_of(heads: dict[SpanId, SpanId], one: SpanId) -> SpanId:
+def _head_of(heads: dict[Hashable, Hashable], one: Hashable) -> Hashable:
     while heads[one] != one:
         heads[one] = heads[heads[one]]
         one = heads[one]
     return one
 
 
-def is_one_process(child: ExportedSpan, parent: ExportedSpan) -> bool:
+def is_one_process(child: Placed, parent: Placed) -> bool:
     """Whether the child was made by the process that made its parent."""
     if child.parent_place is ParentPlace.HERE:
         return True
-    is_called = child.span.kind in _CALLED
-    is_calling = parent.span.kind in _CALLERS
+    is_called = child.kind in _CALLED
+    is_calling = parent.kind in _CALLERS
     pairs = [(one, other) for one in child.resources for other in parent.resources]
     is_alike = any(one == other or _names_one_instance(one, other) for one, other in pairs)
     if child.parent_place is ParentPlace.ELSEWHERE:

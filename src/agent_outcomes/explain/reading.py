@@ -6,17 +6,14 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from agent_outcomes.explain.exported import EventParts, SpanParts, exported_span, later_copy
 from agent_outcomes.otlp.json_codec import from_otlp_json
 
 if TYPE_CHECKING:
@@ -25,11 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-_HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
-# OTLP numbers span kinds from 1, 0 being unspecified; the API from 0.
-_KINDS: Final = {kind.value + 1: kind for kind in SpanKind}
-_STATUSES: Final = {0: StatusCode.UNSET, 1: StatusCode.OK, 2: StatusCode.ERROR}
+    from agent_outcomes.explain.exported import ExportedSpan, SpanId
 
 _JSON_SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING_OR_BRACKET: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
@@ -42,33 +35,9 @@ _CLOSERS: Final = {"{": "}", "[": "]"}
 _LIST_OF_SPANS: Final = list("{[{[{[")
 """What is open around a span of OTLP JSON: `resourceSpans`, `scopeSpans`, `spans`, each a list of an object."""
 
-SpanId = tuple[int, int]
-
 
 class SpansError(ValueError):
     """The input holds no spans that can be read; the message says where and what was expected."""
-
-
-class ParentPlace(Enum):
-    """Where a span's parent was, by the span's own flags (OTLP, `SpanFlags`); older SDKs set none."""
-
-    HERE = "in the span's process"
-    ELSEWHERE = "in another process"
-    UNSAID = "not said"
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedSpan:
-    """A span as exported; `resources` are those of all its copies."""
-
-    span: ReadableSpan
-    parent_place: ParentPlace
-    resources: tuple[Resource, ...]
-
-    @property
-    def id(self) -> SpanId:
-        """Trace and span id."""
-        return id_of(self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,42 +74,16 @@ def read_spans(text: str) -> Export:
         cut_line = number if is_cut else None
         for span in _spans(data):
             known = spans.get(span.id)
-            spans[span.id] = span if known is None else _later(known, span)
+            spans[span.id] = span if known is None else later_copy(known, span)
     if not spans:
         raise SpansError(_no_spans(cut_line))
     return Export(tuple(spans.values()), cut_line)
-
-
-def id_of(span: ReadableSpan) -> SpanId:
-    """Trace and span id."""
-    context = span.get_span_context()
-    return (context.trace_id, context.span_id) if context is not None else (0, 0)
-
-
-def parent_id_of(span: ReadableSpan) -> SpanId | None:
-    """Trace and span id of the parent."""
-    return None if span.parent is None else (span.parent.trace_id, span.parent.span_id)
 
 
 def _no_spans(cut_line: int | None) -> str:
     if cut_line is not None:
         return f"line {cut_line} breaks off, and there is no whole span before that"
     return 'no spans in the input; give OTLP JSON with "resourceSpans", as the collector\'s file exporter writes it'
-
-
-def _later(known: ExportedSpan, other: ExportedSpan) -> ExportedSpan:
-    """Of two copies of a span the one that ended last, as a copy sent while it was open says less.
-
-    All copies were made by one process, whatever was added to its resource on the way.
-    """
-    kept, lost = (known, other) if _completeness(known.span) > _completeness(other.span) else (other, known)
-    place = lost.parent_place if kept.parent_place is ParentPlace.UNSAID else kept.parent_place
-    resources = tuple(dict.fromkeys((*kept.resources, *lost.resources)))
-    return replace(kept, parent_place=place, resources=resources)
-
-
-def _completeness(span: ReadableSpan) -> tuple[int, int, int]:
-    return (span.end_time or 0, len(span.attributes or ()), len(span.events))
 
 
 def _documents(text: str) -> Iterator[tuple[int, str, bool]]:
@@ -190,43 +133,25 @@ def _spans(data: TracesData) -> Iterator[ExportedSpan]:
         for scope_spans in resource_spans.scope_spans:
             scope = InstrumentationScope(scope_spans.scope.name, scope_spans.scope.version)
             for message in scope_spans.spans:
-                yield ExportedSpan(_span(message, resource, scope), _parent_place(message), (resource,))
+                yield exported_span(_parts(message), resource, scope)
 
 
-def _parent_place(message: SpanMessage) -> ParentPlace:
-    if not message.flags & _HAS_IS_REMOTE:
-        return ParentPlace.UNSAID
-    return ParentPlace.ELSEWHERE if message.flags & _IS_REMOTE else ParentPlace.HERE
-
-
-def _span(message: SpanMessage, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
-    trace_id = int.from_bytes(message.trace_id, "big")
-    attributes = BoundedAttributes(attributes=_attributes(message.attributes))
-    attributes.dropped = message.dropped_attributes_count
-    parent: SpanContext | None = None
-    if message.parent_span_id:
-        is_remote = _parent_place(message) is ParentPlace.ELSEWHERE
-        parent = SpanContext(trace_id, int.from_bytes(message.parent_span_id, "big"), is_remote)
-    flags = TraceFlags(message.flags & 0xFF)
-    return ReadableSpan(
+def _parts(message: SpanMessage) -> SpanParts:
+    return SpanParts(
+        trace_id=message.trace_id,
+        span_id=message.span_id,
+        parent_id=message.parent_span_id,
+        flags=message.flags,
         name=message.name,
-        context=SpanContext(trace_id, int.from_bytes(message.span_id, "big"), is_remote=False, trace_flags=flags),
-        parent=parent,
-        resource=resource,
-        attributes=attributes,
-        events=[Event(event.name, _attributes(event.attributes), event.time_unix_nano) for event in message.events],
-        kind=_KINDS.get(message.kind, SpanKind.INTERNAL),
-        instrumentation_scope=scope,
-        status=_status(message),
-        start_time=message.start_time_unix_nano,
-        end_time=message.end_time_unix_nano,
+        kind=message.kind,
+        start_ns=message.start_time_unix_nano,
+        end_ns=message.end_time_unix_nano,
+        attributes=_attributes(message.attributes),
+        dropped_attributes=message.dropped_attributes_count,
+        events=[EventParts(each.name, each.time_unix_nano, _attributes(each.attributes)) for each in message.events],
+        status_code=message.status.code,
+        status_message=message.status.message,
     )
-
-
-def _status(message: SpanMessage) -> Status:
-    code = _STATUSES.get(message.status.code, StatusCode.UNSET)
-    # The SDK takes a description for errors only, and warns of any other.
-    return Status(code, message.status.message or None) if code is StatusCode.ERROR else Status(code)
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> Mapping[str, Any]:

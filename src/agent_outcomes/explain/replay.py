@@ -23,7 +23,7 @@ from agent_outcomes.spans.tracker import RunTracker
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_outcomes.explain.reading import ExportedSpan, SpanId
+    from agent_outcomes.explain.exported import ExportedSpan, SpanId
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import ProblemKind
 
@@ -40,13 +40,19 @@ class Replay:
     problems: list[ProblemKind] = field(default_factory=list)
 
 
-def replay(spans: Iterable[ExportedSpan]) -> Replay:
-    """Run the spans through the rules, each group that hangs together within a process for itself."""
+def replay(spans: Iterable[ExportedSpan], *, keeps_handoffs: bool = True) -> Replay:
+    """Run the spans through the rules, each group that hangs together within a process for itself.
+
+    With `keeps_handoffs` a settlement has the agents below it.
+    """
     ordered = sorted(spans, key=lambda each: (each.span.start_time or 0, each.id))
     result = Replay({each.id: each.span for each in ordered})
     for process in processes_of(ordered):
         tracker = RunTracker(
-            facts_of=SpanReader, on_problem=result.problems.append, on_wait=lambda: None, keeps_handoffs=True
+            facts_of=SpanReader,
+            on_problem=result.problems.append,
+            on_wait=lambda: None,
+            keeps_handoffs=keeps_handoffs,
         )
         callbacks = SpanCallbacks(tracker)
         for span, has_ended in callbacks_of([each.span for each in process]):

@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent_outcomes.explain.reading import id_of, parent_id_of
+from agent_outcomes.explain.exported import id_of, parent_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from agent_outcomes.explain.reading import SpanId
+    from agent_outcomes.explain.exported import SpanId
 
 
 @dataclass(slots=True)

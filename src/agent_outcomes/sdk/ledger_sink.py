@@ -6,15 +6,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.ledger.book.accepted import Acceptance
 from agent_outcomes.ledger.waiting import DROPPED, Submission
 from agent_outcomes.limited_log import LimitedLog
-from agent_outcomes.record.evaluations import evaluation_events
-from agent_outcomes.record.handoffs import handoff_event
-from agent_outcomes.record.hiding import without_texts
 from agent_outcomes.record.pauses import used_part_of
 from agent_outcomes.record.record import record
 from agent_outcomes.record.totals import Postings, Totals
+from agent_outcomes.sdk.acceptances import acceptance_of
 from agent_outcomes.sdk.health import EVENT_HANDED_OVER, dropped, problem_postings, warn_of_mistakes
 from agent_outcomes.sdk.ledger_connection import connection_to
 from agent_outcomes.sdk.outcome_spans import emit_span
@@ -27,9 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import TracerProvider
 
-    from agent_outcomes.ledger.book.accepted import ResourceFacts
-    from agent_outcomes.outcome.model import Outcome
-    from agent_outcomes.record.record import Event, PlainPosting
+    from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
+    from agent_outcomes.record.record import PlainPosting
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.sdk.handover import Handover
     from agent_outcomes.sdk.ledger_connection import LedgerConnection
@@ -142,24 +138,8 @@ class LedgerSink:
         self._health.restart()
 
     def _acceptance_of(self, settlement: Settlement) -> Acceptance:
-        run, outcome = settlement.run, self._shown(settlement.outcome)
-        resource = self._resources.facts_of(run.trace_id)
-        previous = settlement.previous
-        if settlement.revision == 0 or previous is None:
-            made = record(run, outcome)
-            further = self._further_events(made.event, outcome, settlement)
-            return Acceptance(run, outcome, made, further, resource, paused=settlement.paused)
-        first = self._shown(previous)
-        return Acceptance(run, first, record(run, first), (), resource, revised=outcome)
-
-    def _shown(self, outcome: Outcome) -> Outcome:
-        return without_texts(outcome, self._hidden) if self._hidden else outcome
-
-    def _further_events(self, event: Event, outcome: Outcome, settlement: Settlement) -> tuple[Event, ...]:
-        events = [handoff_event(settlement.run, handoff) for handoff in settlement.handoffs]
-        if self._settings.evaluation_result and not settlement.paused:
-            events += evaluation_events(event, outcome, 0)
-        return tuple(events)
+        resource = self._resources.facts_of(settlement.run.trace_id)
+        return acceptance_of(settlement, resource, hidden=self._hidden, evaluates=self._settings.evaluation_result)
 
     def _health_of(self, handover: Handover, submission: Submission) -> list[PlainPosting]:
         settlement, acceptance = handover.settlement, submission.acceptance

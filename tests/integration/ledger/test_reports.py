@@ -350,10 +350,11 @@ def test_a_report_on_a_pruned_run(pipeline: LedgerPipeline) -> None:
     with store.database.engine.begin() as connection:
         connection.execute(schema.deliveries.update().values(state=DeliveryState.DELIVERED.value, payload=None))
     assert prune(store, time.time_ns() + 1) == 1
-    for report in (
+    reports: list[Callable[[], Report]] = [
         lambda: report_outcome(run_id="old", success=True, ledger=pipeline.url),
         lambda: report_cost(run_id="old", amount="1", ledger=pipeline.url),
-    ):
+    ]
+    for report in reports:
         with pytest.raises(ReportRefused, match="the run was pruned") as refused:
             report()
         assert (refused.value.code, refused.value.retryable) == (RefusalCode.RUN_NOT_FOUND, False)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is held, what has settled, and which part of which trace is next: the rules of settling, without any I/O.
+
+Times are given by whoever calls, in seconds of any one clock that does not go back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_outcomes.gateway.assembly.agent_marks import is_agents_scope, may_hold_agents, may_hold_evaluations
+from agent_outcomes.gateway.assembly.held import HeldScope, HeldSpan, HeldTraces
+from agent_outcomes.gateway.assembly.parts import TracePart, due_s, parts_of
+from agent_outcomes.gateway.assembly.settled import SettledTraces
+from agent_outcomes.gateway.assembly.settling import scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agent_outcomes.gateway.assembly.held import HeldTrace
+    from agent_outcomes.gateway.assembly.journal_records import SettledMark
+    from agent_outcomes.gateway.settings import AssemblyLimits
+    from agent_outcomes.gateway.wire.frames import ScopeFrames
+
+
+class Added(NamedTuple):
+    """What became of the spans of a request: held, too late for their trace, or held already."""
+
+    held: int = 0
+    late: int = 0
+    repeated: int = 0
+
+
+class DuePart(NamedTuple):
+    """A part that is to be settled; `is_early` says that it is because too much is held."""
+
+    part: TracePart
+    is_early: bool = False
+
+
+class Collection:
+    """The spans of all traces, from their coming until the part of a trace that they are in is due.
+
+    With `reads_evaluations` spans that only carry an evaluation are read, too.
+    """
+
+    def __init__(self, limits: AssemblyLimits, *, reads_evaluations: bool = False) -> None:
+        self._limits = limits
+        self._reads_evaluations = reads_evaluations
+        self.held = HeldTraces()
+        self.settled = SettledTraces()
+
+    def add(self, scopes: Sequence[ScopeFrames], body: bytes, segment: int, now_s: float) -> Added:
+        """Hold the spans of a request, of which `body` is the whole; `segment` is the file that has them."""
+        is_promising = self._may_matter(body)
+        held = late = repeated = 0
+        for frames in scopes:
+            scope = HeldScope(
+                frames.resource, frames.scope, may_hold_agents=self._is_to_be_read(frames, is_promising=is_promising)
+            )
+            for frame in frames.spans:
+                span = HeldSpan(frame, scope, segment, now_s)
+                if frame.trace_id in self.settled and self.settled.take_late(frame.trace_id, span):
+                    late += 1
+                elif self.held.add(frame.trace_id, span):
+                    held += 1
+                    self.held.look_at(frame.trace_id, now_s + self._first_look_s)
+                else:
+                    repeated += 1
+        return Added(held, late, repeated)
+
+    def take_due(self, now_s: float) -> Iterator[list[DuePart]]:
+        """The parts that are due by now, trace by trace, the oldest traces first where too much is held.
+
+        Whoever stops to ask leaves the rest for the next time.
+        """
+        for trace in self.held.take_looks(now_s):
+            yield self._take_due_of(trace, now_s)
+        while self.is_too_much and (oldest := self.held.oldest()) is not None:
+            parts = self._parts_of(oldest)
+            for part in parts:
+                self.held.take(oldest, part.spans)
+            yield [DuePart(part, is_early=True) for part in parts]
+
+    def _take_due_of(self, trace: HeldTrace, now_s: float) -> list[DuePart]:
+        due, next_s = [], float("inf")
+        for part in self._parts_of(trace):
+            part_due_s = due_s(part, trace.last_s, self._limits)
+            if part_due_s <= now_s:
+                self.held.take(trace, part.spans)
+                due.append(DuePart(part))
+            else:
+                next_s = min(next_s, part_due_s)
+        self.held.look_at(trace.trace_id, next_s)
+        return due
+
+    def restore(self, mark: SettledMark) -> TracePart | None:
+        """The part that was settled so before a restart, if its spans have been read again by now."""
+        trace = self.held.trace(mark.trace_id)
+        spans = [] if trace is None else [trace.spans[each] for each in mark.span_ids if each in trace.spans]
+        if trace is None or not spans:
+            self.settled.add_ids(mark.trace_id, mark.span_ids)
+            return None
+        ids = {span.id for span in spans}
+        top = next((span for span in spans if span.parent_id not in ids), spans[0])
+        part = TracePart(mark.trace_id, tuple(spans), top, is_whole=top.parent_id is None, was_decided=True)
+        self.held.take(trace, spans)
+        self.settled.add(part)
+        return part
+
+    def is_late(self, part: TracePart) -> bool:
+        """Whether what is above a part has settled meanwhile, so that it comes too late."""
+        return not part.is_whole and not part.was_decided and self.settled.has_above(part)
+
+    @property
+    def _first_look_s(self) -> float:
+        return min(self._limits.settle_after_s, self._limits.idle_after_s, self._limits.open_max_s)
+
+    def _parts_of(self, trace: HeldTrace) -> list[TracePart]:
+        return parts_of(trace, lambda span: self.settled.is_called_from(trace.trace_id, span))
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether more is held than may be, so that the oldest settle early."""
+        return len(self.held) > self._limits.traces_max or self.held.size_bytes > self._limits.held_max_bytes
+
+    def _may_matter(self, encoded: bytes) -> bool:
+        return may_hold_agents(encoded) or (self._reads_evaluations and may_hold_evaluations(encoded))
+
+    def _is_to_be_read(self, frames: ScopeFrames, *, is_promising: bool) -> bool:
+        if is_agents_scope(scope_of(frames.scope).name):
+            return True
+        return is_promising and any(self._may_matter(frame.encoded) for frame in frames.spans)

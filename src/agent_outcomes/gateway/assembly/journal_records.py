@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How records stand in a file of the journal: length, checksum, kind, content. What is cut or damaged shows."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEADER: Final = struct.Struct("<II")
+HEADER_BYTES: Final = _HEADER.size
+_SPANS_HEADER: Final = struct.Struct("<B")
+_TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = 8
+
+
+class RecordKind(IntEnum):
+    """What a record holds: spans as they came, or which of them were settled together."""
+
+    SPANS = 1
+    SETTLED = 2
+
+
+class JournalRecord(NamedTuple):
+    """One record that was read back whole; `kind` may be one that only later versions know."""
+
+    kind: int
+    content: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is in its file."""
+        return HEADER_BYTES + 1 + len(self.content)
+
+
+class SettledMark(NamedTuple):
+    """Which spans of a trace were settled together: all that they came to follows from them, once and for all."""
+
+    trace_id: bytes
+    span_ids: tuple[bytes, ...]
+
+
+def encode_record(kind: RecordKind, content: bytes) -> bytes:
+    """The record as it is appended to a file."""
+    body = bytes((kind,)) + content
+    return _HEADER.pack(len(body), zlib.crc32(body)) + body
+
+
+def read_records(data: bytes) -> Iterator[JournalRecord]:
+    """The records at the beginning of `data`, up to the first that is cut or damaged. Never raises."""
+    view, start = memoryview(data), 0
+    while start + HEADER_BYTES < len(data):
+        length, checksum = _HEADER.unpack_from(data, start)
+        start += HEADER_BYTES
+        body = view[start : start + length]
+        if not length or len(body) != length or zlib.crc32(body) != checksum:
+            return
+        yield JournalRecord(body[0], bytes(body[1:]))
+        start += length
+
+
+def encode_mark(mark: SettledMark) -> bytes:
+    """The content of a record of kind `SETTLED`."""
+    return mark.trace_id + b"".join(mark.span_ids)
+
+
+def read_mark(content: bytes) -> SettledMark:
+    """The mark that such a record holds. Raises `ValueError` where it holds none."""
+    if len(content) < _TRACE_ID_BYTES or (len(content) - _TRACE_ID_BYTES) % _SPAN_ID_BYTES:
+        message = "not a trace id and span ids"
+        raise ValueError(message)
+    starts = range(_TRACE_ID_BYTES, len(content), _SPAN_ID_BYTES)
+    return SettledMark(content[:_TRACE_ID_BYTES], tuple(content[at : at + _SPAN_ID_BYTES] for at in starts))
+
+
+def encode_spans(packing: int, packed: bytes) -> bytes:
+    """The content of a record of kind `SPANS`: a request's body and how it is packed."""
+    return _SPANS_HEADER.pack(packing) + packed
+
+
+def read_spans_record(content: bytes) -> tuple[int, bytes]:
+    """How the body in such a record is packed, and the body. Raises `ValueError` where it holds none."""
+    if not content:
+        message = "an empty record of spans"
+        raise ValueError(message)
+    return content[0], content[_SPANS_HEADER.size :]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans that are held for long written to the newest file of the journal, so that others can go.
+
+An agent that works for an hour would otherwise keep every file of that hour, for one span in each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.gateway.assembly.journal import JournalError
+from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_spans
+from agent_outcomes.gateway.wire.fields import BLOCK
+from agent_outcomes.otlp.encoding import length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent_outcomes.gateway.assembly.collection import Collection
+    from agent_outcomes.gateway.assembly.held import HeldSpan
+    from agent_outcomes.gateway.assembly.journal import Journal
+
+MOVES_FROM_SHARE: Final = 0.25
+"""Of the journal: as long as it is smaller nothing is moved."""
+WORTH_SHARE: Final = 0.5
+"""Of a file: only if no more of it than that is held it is worth it."""
+_IDENTITY: Final = 0
+
+
+async def move_least_held(journal: Journal, collection: Collection) -> int:
+    """Move what is held of the file with the fewest spans, if that is worth it; how many were moved. Never raises."""
+    if journal.used_bytes < MOVES_FROM_SHARE * journal.max_bytes:
+        return 0
+    segment = journal.least_held()
+    if segment is None:
+        return 0
+    spans = [span for _, span in collection.held.in_segment(segment)]
+    content = request_with(spans)
+    if not spans or len(content) > WORTH_SHARE * journal.size_of(segment):
+        return 0
+    try:
+        newest = await journal.append(RecordKind.SPANS, encode_spans(_IDENTITY, content))
+    except JournalError:
+        return 0
+    moved = [span for _, span in collection.held.in_segment(segment)]
+    for span in moved:
+        span.segment = newest
+    journal.hold(newest, len(moved))
+    journal.release(newest)
+    journal.release(segment, len(moved))
+    return len(moved)
+
+
+def request_with(spans: Iterable[HeldSpan]) -> bytes:
+    """A request with these spans, as encoded Protobuf."""
+    scopes: dict[tuple[bytes, bytes], list[bytes]] = {}
+    for span in spans:
+        scopes.setdefault((span.scope.encoded_resource, span.scope.encoded_scope), []).append(span.encoded)
+    return b"".join(_resource_spans(resource, scope, encoded) for (resource, scope), encoded in scopes.items())
+
+
+def _resource_spans(resource: bytes, scope: bytes, spans: Sequence[bytes]) -> bytes:
+    scope_spans = _block(1, scope) + b"".join(_block(2, span) for span in spans)
+    return _block(1, _block(1, resource) + _block(2, scope_spans))
+
+
+def _block(number: int, data: bytes) -> bytes:
+    """A field of bytes."""
+    return length(number << 3 | BLOCK) + length(len(data)) + data

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of a part from when it is due until the journal may forget it: settled, marked, accepted, let go.
+
+What cannot go on, as the ledger is away or the journal cannot be written, waits where it is, and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent_outcomes.explain.exported import ParentPlace
+from agent_outcomes.gateway.assembly.accepting import accept_all
+from agent_outcomes.gateway.assembly.collection import DuePart
+from agent_outcomes.gateway.assembly.journal import JournalError
+from agent_outcomes.gateway.assembly.journal_records import RecordKind, SettledMark, encode_mark
+from agent_outcomes.gateway.assembly.settling import SettledSpans, settle
+from agent_outcomes.gateway.wire.intake import IntakeUnavailable
+from agent_outcomes.ledger.location import LedgerError
+from agent_outcomes.limited_log import LimitedLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Executor
+
+    from agent_outcomes.gateway.assembly.accepting import AcceptedRuns
+    from agent_outcomes.gateway.assembly.collection import Collection
+    from agent_outcomes.gateway.assembly.counts import AssemblyCounting
+    from agent_outcomes.gateway.assembly.journal import Journal
+    from agent_outcomes.gateway.assembly.parts import TracePart
+    from agent_outcomes.gateway.assembly.settled import SettledPart
+    from agent_outcomes.gateway.wire.messages import WireSpan
+    from agent_outcomes.ledger.book.reports import LateReport
+    from agent_outcomes.ledger.store import Store
+
+PARTS_AT_ONCE: Final = 256
+RUNS_AT_ONCE: Final = 512
+"""In one transaction."""
+RETRY_PAUSE_MIN_S: Final = 0.05
+RETRY_PAUSE_MAX_S: Final = 1.0
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
+
+
+class SpanSignals(Protocol):
+    """Who reads reports on other runs from spans, and gives them to the ledger."""
+
+    def reports(self, span: WireSpan, *, is_in_run: bool) -> Sequence[LateReport]:
+        """The reports that a span makes."""
+        ...
+
+    async def take_reports(self, reports: Sequence[LateReport]) -> None:
+        """Give reports to the ledger. Raises `IntakeUnavailable` where that cannot be done now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A part that is settled; `remembered` is what is forgotten if it was no run."""
+
+    settled: SettledSpans
+    remembered: SettledPart | None = None
+
+    @property
+    def part(self) -> TracePart:
+        """The part itself."""
+        return self.settled.part
+
+
+class Pipeline:
+    """Takes parts out of `collection` that are due, and gives their runs to `store`; `threads` does what blocks."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        journal: Journal,
+        store: Store,
+        threads: Executor,
+        *,
+        counting: AssemblyCounting,
+        signals: SpanSignals | None,
+    ) -> None:
+        self._collection = collection
+        self._journal = journal
+        self._store = store
+        self._threads = threads
+        self._counting = counting
+        self._signals = signals
+        self._due: list[DuePart] = []
+        self._unmarked: list[_Waiting] = []
+        self._waiting: list[_Waiting] = []
+        self._pause_s = 0.0
+        self.size_bytes = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way."""
+        return not (self._due or self._unmarked or self._waiting)
+
+    @property
+    def part_count(self) -> int:
+        """How many parts are under way."""
+        return len(self._due) + len(self._unmarked) + len(self._waiting)
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before going on: not at all, unless something cannot be written at present."""
+        return self._pause_s
+
+    def add_decided(self, parts: Iterable[TracePart]) -> None:
+        """Settle parts again, just as they were settled before a restart."""
+        self._add([DuePart(part) for part in parts])
+
+    async def step(self, now_s: float) -> None:
+        """Go one step on with what is due by now and all that is under way. Raises nothing but failures of ours."""
+        # What waits for the ledger is bounded by what may be held; no more is worked out ahead of it.
+        if len(self._due) < PARTS_AT_ONCE and self.part_count < 4 * PARTS_AT_ONCE:
+            for parts in self._collection.take_due(now_s):
+                self._add(parts)
+                if len(self._due) >= PARTS_AT_ONCE:
+                    break
+        try:
+            await self._settle()
+            await self._mark()
+            await self._accept()
+        except (LedgerError, JournalError, IntakeUnavailable) as error:
+            self._pause_s = min(max(2 * self._pause_s, RETRY_PAUSE_MIN_S), RETRY_PAUSE_MAX_S)
+            _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)
+        else:
+            self._pause_s = 0.0
+        self._journal.remove_free()
+
+    def _add(self, parts: Sequence[DuePart]) -> None:
+        self._due += parts
+        self.size_bytes += sum(due.part.size_bytes for due in parts)
+
+    async def _settle(self) -> None:
+        """Work out what parts come to; those that are no run are done with."""
+        due = self._due[:PARTS_AT_ONCE]
+        promising = [each.part for each in due if each.part.may_hold_agents]
+        late = {id(part) for part in promising if self._collection.is_late(part)}
+        unsure = [part for part in promising if self._is_unsure(part) and id(part) not in late]
+        late |= {id(part) for part in unsure if await self._in_thread_known(part)}
+        kept = [part for part in promising if id(part) not in late]
+        remembered = [None if part.was_decided else self._collection.settled.add(part) for part in kept]
+        try:
+            settled = await self._settled(kept)
+        except BaseException:
+            for part, one in zip(kept, remembered, strict=True):
+                if one is not None:
+                    self._collection.settled.discard(part.trace_id, one)
+            raise
+        del self._due[: len(due)]
+        self._count_due(due, late)
+        for each in due:
+            if not each.part.may_hold_agents or id(each.part) in late:
+                self._release(each.part)
+        for result, memory in zip(settled, remembered, strict=True):
+            self._sort(_Waiting(result, memory))
+
+    def _is_unsure(self, part: TracePart) -> bool:
+        """Whether only the ledger can tell if the part lacks its parent because that was counted before a restart."""
+        if part.is_whole or part.was_decided or part.trace_id in self._collection.settled:
+            return False
+        return part.top.parent_place is not ParentPlace.ELSEWHERE
+
+    async def _in_thread_known(self, part: TracePart) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._store.known_trace, part.trace_id)
+
+    async def _settled(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
+        if not parts:
+            return []
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._settle_here, parts)
+
+    def _settle_here(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
+        return [self._settle_one(part) for part in parts]
+
+    def _settle_one(self, part: TracePart) -> SettledSpans:
+        try:
+            return settle(part, self._is_known)
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of ours, on spans that nobody has thought of: the others go on
+            name = type(error).__qualname__
+            _log.warning(f"failed_{name}", "spans of a trace were not taken into account: %s", name)
+            return SettledSpans(part, has_failed=True)
+
+    def _is_known(self, trace_id: bytes) -> bool:
+        if self._collection.held.trace(trace_id) is not None or trace_id in self._collection.settled:
+            return True
+        return self._store.known_trace(trace_id)
+
+    def _sort(self, waiting: _Waiting) -> None:
+        """Put a settled part where it has to wait, or be done with it."""
+        settled = waiting.settled
+        self._counting.add(
+            unreadable_spans=settled.unreadable_count,
+            problems=settled.problem_count,
+            failed_parts=int(settled.has_failed),
+        )
+        if settled.acceptances and not waiting.part.was_decided:
+            self._unmarked.append(waiting)
+        elif settled.acceptances or settled.reporting:
+            self._waiting.append(waiting)
+            self._forget_if_no_run(waiting)
+        else:
+            self._forget_if_no_run(waiting)
+            self._release(waiting.part)
+
+    def _forget_if_no_run(self, waiting: _Waiting) -> None:
+        if not waiting.settled.acceptances and waiting.remembered is not None:
+            self._collection.settled.discard(waiting.part.trace_id, waiting.remembered)
+
+    async def _mark(self) -> None:
+        """Have the journal note which spans were settled together, all in one group. Raises `JournalError`."""
+        unmarked, self._unmarked = self._unmarked, []
+        segments = await asyncio.gather(*(self._write_mark(each.part) for each in unmarked), return_exceptions=True)
+        error: BaseException | None = None
+        for each, segment in zip(unmarked, segments, strict=True):
+            if isinstance(segment, BaseException):
+                self._unmarked.append(each)
+                error = segment
+            else:
+                self._waiting.append(each)
+        if error is not None:
+            raise error
+
+    async def _write_mark(self, part: TracePart) -> None:
+        mark = encode_mark(SettledMark(part.trace_id, tuple(span.id for span in part.spans)))
+        segment = await self._journal.append(RecordKind.SETTLED, mark, is_intake=False)
+        self._journal.note_mark(segment, part.segments())
+        self._journal.release(segment)
+
+    async def _accept(self) -> None:
+        """Give the ledger what waits for it, in groups. Raises `LedgerError` or `IntakeUnavailable`."""
+        while self._waiting:
+            group = _first_runs(self._waiting)
+            acceptances = [acceptance for each in group for acceptance in each.settled.acceptances]
+            if acceptances:
+                loop = asyncio.get_running_loop()
+                self._note(await loop.run_in_executor(self._threads, accept_all, self._store, acceptances))
+            self._waiting[: len(group)] = [_without_runs(each) for each in group]
+            await self._report(group)
+            del self._waiting[: len(group)]
+            for each in group:
+                self._release(each.part)
+
+    def _note(self, accepted: AcceptedRuns) -> None:
+        self._counting.add(runs=accepted.new, known_runs=accepted.known, unstorable_runs=accepted.unstorable)
+
+    async def _report(self, group: Sequence[_Waiting]) -> None:
+        if self._signals is None:
+            return
+        reports: list[LateReport] = []
+        for waiting in group:
+            for each in waiting.settled.reporting:
+                reports += self._signals.reports(each.span, is_in_run=each.is_in_run)
+        if reports:
+            await self._signals.take_reports(reports)
+
+    def _release(self, part: TracePart) -> None:
+        self.size_bytes -= part.size_bytes
+        for segment, count in part.segments().items():
+            self._journal.release(segment, count)
+
+    def _count_due(self, due: Sequence[DuePart], late: set[int]) -> None:
+        others = [each.part.span_count for each in due if not each.part.may_hold_agents]
+        lacking = [each.part for each in due if id(each.part) in late]
+        self._counting.add(
+            parts=len(due),
+            early_parts=sum(each.is_early for each in due),
+            late_parts=len(lacking),
+            late_spans=sum(part.span_count for part in lacking),
+            other_spans=sum(others),
+        )
+
+
+def _first_runs(waiting: Sequence[_Waiting]) -> list[_Waiting]:
+    """The first parts that have at most `RUNS_AT_ONCE` runs together, or the first one."""
+    found: list[_Waiting] = []
+    run_count = 0
+    for each in waiting:
+        run_count += len(each.settled.acceptances)
+        if found and run_count > RUNS_AT_ONCE:
+            break
+        found.append(each)
+    return found
+
+
+def _without_runs(waiting: _Waiting) -> _Waiting:
+    return replace(waiting, settled=replace(waiting.settled, acceptances=()))

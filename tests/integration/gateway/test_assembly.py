@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assembly with a journal on disk and a real ledger: what is acknowledged becomes runs, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from agent_outcomes.gateway.assembly.assembly import JOURNAL_FOLDER, Assembly
+from agent_outcomes.gateway.settings import AssemblyLimits, GatewaySettings
+from agent_outcomes.gateway.wire.errors import WireError
+from agent_outcomes.gateway.wire.intake import ExportRequest, IntakeUnavailable, Packing, Taken
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.rows import RunFilter
+from agent_outcomes.ledger.store import Store
+from agent_outcomes.otel_variables import OtlpSignal
+from tests.assembled import divided, pieces_of
+from tests.exported import LOCAL, SERVICE, Sent, agent, chat
+from tests.soak.gateway_kills import Killing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+KILLS: Final = 4
+SOON_S: Final = 5.0
+LONG_S: Final = 60.0
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Bench:
+    """One state folder and one ledger, and the assembly that is at work on them at present."""
+
+    def __init__(self, folder: Path, limits: AssemblyLimits) -> None:
+        self.clock = Clock()
+        self.path = folder / "ledger.db"
+        self.store = Store.open(read_location(f"sqlite:///{self.path}"))
+        self.settings = GatewaySettings(ledger="", state_folder=folder, assembly=limits)
+        self.assembly = self._open()
+
+    def _open(self) -> Assembly:
+        return Assembly(self.settings, self.store, clock=self.clock)
+
+    def restart(self) -> None:
+        """End without any notice being taken of what is under way."""
+        self.assembly.close()
+        self.assembly = self._open()
+
+    def send(self, spans: Sequence[Sent], *, packing: Packing = Packing.IDENTITY) -> Taken:
+        body = b"".join(pieces_of("\n".join(span.line() for span in spans)))
+        return self.take(body, packing)
+
+    def take(self, body: bytes, packing: Packing = Packing.IDENTITY) -> Taken:
+        packed = gzip.compress(body) if packing is Packing.GZIP else body
+        return asyncio.run(self.assembly.take(ExportRequest(OtlpSignal.TRACES, body, packed, packing)))
+
+    def step(self, after_s: float = 0.0) -> None:
+        self.clock.now_s += after_s
+        asyncio.run(self.assembly.step())
+
+    def runs(self) -> list[tuple[str | None, int | None]]:
+        """Each run's agent and its input tokens."""
+        rows = list(self.store.runs(RunFilter()))
+        return sorted(
+            (
+                row.agent_name or "",
+                None if row.standing.content is None else row.standing.content.run.usage.input_tokens,
+            )
+            for row in rows
+        )
+
+    def files(self) -> list[Path]:
+        return sorted((self.settings.state_folder / JOURNAL_FOLDER).glob("*.journal"))
+
+    def close(self) -> None:
+        self.assembly.close()
+        self.store.close()
+
+
+@pytest.fixture
+def limits() -> AssemblyLimits:
+    return AssemblyLimits()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, limits: AssemblyLimits) -> Iterator[Bench]:
+    made = Bench(tmp_path, limits)
+    yield made
+    made.close()
+
+
+def a_run(trace: int, name: str = "desk", calls: int = 2) -> list[Sent]:
+    spans = [
+        Sent(id=2 + call, parent=1, trace=f"{trace:032x}", flags=LOCAL, attributes=chat(10)) for call in range(calls)
+    ]
+    return [*spans, Sent(id=1, trace=f"{trace:032x}", attributes=agent(name), resource=SERVICE)]
+
+
+def send_runs(bench: Bench, traces: Iterable[int]) -> None:
+    for trace in traces:
+        bench.send(a_run(trace))
+
+
+@pytest.mark.parametrize("packing", [Packing.IDENTITY, Packing.GZIP])
+def test_runs_are_in_the_ledger_and_the_journal_forgets(bench: Bench, packing: Packing) -> None:
+    """However requests are packed, and whenever the process is started again."""
+    assert bench.send(a_run(1), packing=packing) == Taken()
+    bench.restart()
+    assert bench.assembly.counts().restored_spans == 3
+    bench.send(a_run(2, "shop"), packing=packing)
+    bench.step()
+    assert bench.runs() == []
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 20), ("shop", 20)]
+    counts = bench.assembly.counts()
+    assert (counts.runs, counts.spans_now, counts.held_bytes_now, counts.waiting_parts_now) == (2, 0, 0, 0)
+    bench.restart()
+    assert bench.assembly.counts().restored_spans == 0
+    bench.step(LONG_S)
+    assert bench.runs() == [("desk", 20), ("shop", 20)]
+
+
+def test_the_resource_of_a_run_is_kept_with_it(bench: Bench) -> None:
+    """As the ledger's totals are by it."""
+    bench.send([replace(span, resource={"service.name": "till", "k8s.pod.name": "till-7"}) for span in a_run(1)])
+    bench.step(SOON_S)
+    with closing(sqlite3.connect(bench.path)) as connection:
+        names = [row[0] for row in connection.execute("SELECT service_name FROM identities")]
+    assert names == ["till"]
+
+
+def test_a_ledger_that_is_away_is_waited_for(bench: Bench) -> None:
+    """Also by the next process, which comes to the same, whatever came late meanwhile."""
+    bench.send(a_run(1))
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        bench.step(SOON_S)
+        assert bench.assembly.counts().away_now == 1
+        assert bench.assembly.counts().waiting_parts_now == 1
+        bench.restart()
+        bench.send([Sent(id=9, parent=1, trace=f"{1:032x}", flags=LOCAL, attributes=chat(1000))])
+        assert bench.assembly.counts().late_spans == 1
+        other.execute("ROLLBACK")
+    bench.step()
+    assert bench.runs() == [("desk", 20)]
+    assert bench.assembly.counts().away_now == 0
+    bench.restart()
+    bench.step(LONG_S)
+    assert bench.runs() == [("desk", 20)]
+
+
+def test_what_was_counted_before_a_restart_is_not_counted_again(bench: Bench) -> None:
+    """Neither when the same spans come again, nor when the rest of their trace does."""
+    bench.send(a_run(1))
+    bench.step(SOON_S)
+    bench.restart()
+    bench.send(a_run(1))
+    bench.send([Sent(id=8, parent=1, trace=f"{1:032x}", flags=LOCAL, attributes=agent("nested"))])
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 20)]
+    assert bench.assembly.counts().known_runs == 1
+
+
+def test_the_rest_of_a_trace_that_only_the_ledger_remembers_is_no_run(bench: Bench) -> None:
+    """As after a restart, when nothing of it is in the journal."""
+    bench.send(a_run(1))
+    bench.step(SOON_S)
+    bench.restart()
+    assert bench.assembly.counts().restored_spans == 0
+    bench.send([Sent(id=8, parent=7, trace=f"{1:032x}", flags=LOCAL, attributes=agent("nested"))])
+    bench.step(LONG_S)
+    assert bench.runs() == [("desk", 20)]
+    assert bench.assembly.counts().late_parts == 1
+
+
+@pytest.mark.parametrize("limits", [AssemblyLimits(journal_max_bytes=64 * 2**10)])
+def test_no_more_is_taken_than_can_be_kept(bench: Bench) -> None:
+    """The sender is told to come again, and can when there is room."""
+    with pytest.raises(IntakeUnavailable, match="full") as refused:
+        send_runs(bench, range(1, 10_000))
+    assert 0 < refused.value.retry_after_s <= 5.0
+    counts = bench.assembly.counts()
+    assert counts.refused_requests == 1
+    assert sum(file.stat().st_size for file in bench.files()) <= 64 * 2**10
+    for _ in range(1 + counts.traces_now // 256):
+        bench.step(SOON_S)
+    assert len(bench.runs()) == counts.requests
+    bench.send(a_run(20_000))
+
+
+@pytest.mark.parametrize("limits", [AssemblyLimits(journal_max_bytes=256 * 2**10)])
+def test_one_long_run_does_not_keep_the_whole_journal(bench: Bench) -> None:
+    """Its spans go on to newer files, and are all there after a restart."""
+    long, moments = f"{99:032x}", 60
+    for moment in range(moments):
+        bench.send([Sent(id=10 + moment, parent=1, trace=long, flags=LOCAL, attributes=chat(1))])
+        for trace in range(20):
+            bench.send(a_run(1000 + moment * 20 + trace))
+        bench.step(SOON_S)
+    counts = bench.assembly.counts()
+    assert counts.moved_spans > 0
+    assert counts.refused_requests == 0
+    bench.restart()
+    bench.send([Sent(id=1, trace=long, attributes=agent("long"))])
+    bench.step(SOON_S)
+    runs = bench.runs()
+    assert len(runs) == 20 * moments + 1
+    assert ("long", moments) in runs
+
+
+def test_what_is_no_request_is_refused_and_what_has_no_ids_is_left_out(bench: Bench) -> None:
+    """The rest of such a request is taken."""
+    with pytest.raises(WireError):
+        bench.take(b"\xff\xff\xff")
+    pieces = pieces_of("\n".join(span.line() for span in a_run(1)))
+    nameless = pieces[0].replace(bytes(15) + b"\x01", bytes(16))
+    taken = bench.take(b"".join([*pieces, nameless]))
+    assert taken.rejected == 1
+    assert "id" in taken.message
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 20)]
+
+
+def test_draining_takes_no_more_and_settles_nothing_early(bench: Bench) -> None:
+    """What is due is in the ledger, what is not is in the journal."""
+    bench.send(a_run(1))
+    bench.clock.now_s += SOON_S
+    bench.send(a_run(2))
+
+    async def drain() -> bool:
+        running = asyncio.create_task(bench.assembly.run())
+        done = await bench.assembly.drain(10.0)
+        await running
+        return done
+
+    assert asyncio.run(drain())
+    assert bench.runs() == [("desk", 20)]
+    with pytest.raises(IntakeUnavailable, match="ending"):
+        bench.send(a_run(3))
+    bench.restart()
+    bench.step(SOON_S)
+    assert len(bench.runs()) == 2
+
+
+def test_spans_that_cannot_be_read_are_counted_and_hurt_nobody(bench: Bench) -> None:
+    """The run that they were in is counted with what the others say."""
+    pieces = pieces_of("\n".join(span.line() for span in a_run(1)))
+    name = b"gen_ai.usage.input_tokens"
+    broken = pieces[0].replace(b"\x0a" + bytes((len(name),)) + name, b"\x0a\xff" + name)
+    bench.take(b"".join([broken, *pieces[1:]]))
+    bench.step(SOON_S)
+    assert bench.assembly.counts().unreadable_spans == 1
+    assert bench.runs() == [("desk", 10)]
+
+
+def test_many_runs_in_any_division(bench: Bench) -> None:
+    """More than go into one transaction, or one step."""
+    spans = [span for trace in range(1, 701) for span in a_run(trace, calls=1)]
+    chance = random.Random(5)
+    for body in divided(pieces_of("\n".join(span.line() for span in spans)), chance):
+        bench.take(body)
+    for _ in range(4):
+        bench.step(SOON_S)
+    assert bench.runs() == [("desk", 10)] * 700
+
+
+def test_killed_at_any_moment_it_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    """With eight senders, each of which sends until it is acknowledged."""
+    figures = Killing(tmp_path, 11).run(KILLS, 1.0)
+    print(f"{figures.kills} kills, {len(figures.acknowledged)} runs acknowledged, {len(figures.lost)} lost")
+    assert figures.kills == KILLS
+    assert figures.acknowledged
+    assert not figures.lost
+    assert not figures.strangers
+    assert (figures.twice, figures.wrong_tokens, figures.first_difference) == (0, 0, None)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When parts of traces settle: whole calls after a moment, what lacks its parent when nothing comes any more."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent_outcomes.gateway.assembly.collection import Collection
+from agent_outcomes.gateway.assembly.journal_records import SettledMark
+from agent_outcomes.gateway.settings import AssemblyLimits
+from agent_outcomes.gateway.wire.frames import frame_traces
+from tests.assembled import LIMITS, accepted, divided, pieces_of, taken, told
+from tests.exported import CLIENT, LOCAL, REMOTE, SERVER, SERVICE, Sent, agent, chat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_outcomes.gateway.assembly.parts import TracePart
+
+OTHER = {"service.name": "stock"}
+SOON_S = LIMITS.settle_after_s
+LONG_S = LIMITS.idle_after_s
+
+
+def come(collection: Collection, spans: Sequence[Sent], at_s: float) -> tuple[int, int, int]:
+    """Have spans come in one request; how many were held, late, repeated."""
+    body = b"".join(pieces_of("\n".join(span.line() for span in spans)))
+    return tuple(collection.add(frame_traces(body), body, 1, at_s))  # type: ignore[return-value]
+
+
+def runs(collection: Collection, at_s: float) -> list[str | None]:
+    """The agents' names of the runs that are due."""
+    return [each.run.agent_name for each in accepted(settle_all(collection, at_s))]
+
+
+def settle_all(collection: Collection, at_s: float) -> list[TracePart]:
+    """What is due, as the pipeline treats it."""
+    kept = []
+    for part in taken(collection, at_s):
+        if collection.is_late(part):
+            continue
+        if accepted([part]):
+            collection.settled.add(part)
+        kept.append(part)
+    return kept
+
+
+def a_run(first: int, name: str = "desk", **more: object) -> list[Sent]:
+    """An agent with a model call."""
+    return [
+        Sent(id=first, attributes=agent(name), **more),  # type: ignore[arg-type]
+        Sent(id=first + 1, parent=first, attributes=chat(10), flags=LOCAL),
+    ]
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return Collection(LIMITS)
+
+
+def test_a_run_settles_a_moment_after_its_root_came(collection: Collection) -> None:
+    """Not before, and once."""
+    root, call = a_run(1)
+    come(collection, [call], 0.0)
+    come(collection, [root], 20.0)
+    assert runs(collection, 20.0 + SOON_S - 0.1) == []
+    assert runs(collection, 20.0 + SOON_S) == ["desk"]
+    assert runs(collection, 1e6) == []
+    assert len(collection.held) == collection.held.span_count == collection.held.size_bytes == 0
+
+
+def test_without_its_root_a_part_settles_when_nothing_comes_any_more(collection: Collection) -> None:
+    """Each span that comes makes it wait again."""
+    root, call = a_run(2, parent=1, flags=LOCAL)
+    come(collection, [call], 0.0)
+    come(collection, [root], LONG_S - 1)
+    assert runs(collection, 2 * LONG_S - 2) == []
+    assert runs(collection, 2 * LONG_S - 1) == ["desk"]
+
+
+def test_a_long_run_keeps_all_that_it_has_used(collection: Collection) -> None:
+    """What came early waits for the root as long as anything comes."""
+    calls = [Sent(id=9 + number, parent=1, flags=LOCAL, attributes=chat(10)) for number in range(20)]
+    for number, call in enumerate(calls):
+        come(collection, [call], number * (LONG_S - 1))
+        assert taken(collection, number * (LONG_S - 1)) == []
+    end_s = len(calls) * (LONG_S - 1)
+    come(collection, a_run(1), end_s)
+    (run,) = accepted(taken(collection, end_s + SOON_S))
+    assert run.run.usage.input_tokens == 210
+
+
+def test_no_trace_is_held_for_ever(collection: Collection) -> None:
+    """Though something comes all the time."""
+    at_s = 0.0
+    while at_s < LIMITS.open_max_s:
+        come(collection, [Sent(id=100 + int(at_s), parent=1, flags=LOCAL, attributes=agent("loop"))], at_s)
+        assert taken(collection, at_s) == []
+        at_s += LONG_S / 2
+    assert len(taken(collection, LIMITS.open_max_s)) == 1
+
+
+@pytest.mark.parametrize("flags", [LOCAL, None])
+def test_a_nested_agent_whose_parent_comes_late_is_no_run(collection: Collection, flags: int | None) -> None:
+    """It waits for the agent that it belongs to."""
+    inner = a_run(3, "inner", parent=1, flags=flags)
+    come(collection, inner, 0.0)
+    assert runs(collection, LONG_S - 1) == []
+    come(collection, a_run(1, "outer")[:1], LONG_S - 1)
+    assert runs(collection, LONG_S - 1 + SOON_S) == ["outer"]
+
+
+def test_what_comes_late_changes_nothing(collection: Collection) -> None:
+    """Neither a span below a settled one nor the very same again, and what is below a late one is late."""
+    spans = a_run(1)
+    come(collection, spans, 0.0)
+    assert runs(collection, SOON_S) == ["desk"]
+    late = [Sent(id=7, parent=1, flags=LOCAL, attributes=agent("late")), Sent(id=8, parent=7, flags=LOCAL)]
+    assert come(collection, [*late, *spans], 30.0) == (0, 4, 0)
+    assert len(collection.held) == 0
+
+
+def test_an_agent_above_a_settled_one_is_no_run(collection: Collection) -> None:
+    """What is left of its trace is no run either: it would be counted for the second time."""
+    come(collection, a_run(3, "inner", parent=2, flags=LOCAL), 0.0)
+    assert runs(collection, LONG_S) == ["inner"]
+    assert come(collection, [Sent(id=2, parent=1, flags=LOCAL)], LONG_S + 1) == (0, 1, 0)
+    assert come(collection, a_run(1, "outer"), LONG_S + 2) == (0, 2, 0)
+
+
+def test_what_came_before_its_late_parent_is_late(collection: Collection) -> None:
+    """It was held in the hope of another one."""
+    come(collection, a_run(1), 0.0)
+    assert runs(collection, SOON_S) == ["desk"]
+    assert come(collection, a_run(9, "lost", parent=8, flags=LOCAL), 10.0) == (2, 0, 0)
+    assert come(collection, [Sent(id=8, parent=1, flags=LOCAL)], 12.0) == (0, 1, 0)
+    assert runs(collection, 12.0 + LONG_S) == []
+
+
+def test_agents_that_lost_one_parent_are_runs_each(collection: Collection) -> None:
+    """As they are in a file without it."""
+    come(collection, a_run(3, "one", parent=2, flags=LOCAL), 0.0)
+    come(collection, a_run(5, "two", parent=2, flags=LOCAL), 1.0)
+    assert sorted(map(str, runs(collection, 1.0 + LONG_S))) == ["one", "two"]
+
+
+def test_each_call_of_a_service_is_a_run(collection: Collection) -> None:
+    """Two calls of one trace, long after each other, in the same process."""
+    for first, at_s in ((10, 0.0), (20, 40.0)):
+        server = Sent(id=first, parent=first - 1, kind=SERVER, flags=REMOTE, resource=OTHER)
+        spans = [replace(each, resource=OTHER) for each in a_run(first + 1, "stock", parent=first, flags=LOCAL)]
+        come(collection, [server, *spans], at_s)
+        assert runs(collection, at_s + SOON_S) == ["stock"]
+
+
+@pytest.mark.parametrize("is_caller_first", [True, False])
+def test_a_remote_callee_is_a_run_of_its_own(collection: Collection, is_caller_first: bool) -> None:  # noqa: FBT001
+    """Whichever of the two settles first, and whatever kind the callee's span is."""
+    caller = [*a_run(1, "desk"), Sent(id=5, parent=1, kind=CLIENT, flags=LOCAL)]
+    callee = [replace(each, resource=OTHER) for each in a_run(6, "stock", parent=5, flags=REMOTE)]
+    first, second = (caller, callee) if is_caller_first else (callee, caller)
+    come(collection, first, 0.0)
+    found = runs(collection, SOON_S)
+    come(collection, second, SOON_S)
+    found += runs(collection, 2 * SOON_S)
+    assert sorted(map(str, found)) == ["desk", "stock"]
+
+
+def test_a_part_that_was_no_run_does_not_keep_one_from_being_counted(collection: Collection) -> None:
+    """Plain spans that lost their parent say nothing of the agent that comes."""
+    come(collection, [Sent(id=3, parent=1, flags=LOCAL)], 0.0)
+    assert runs(collection, LONG_S) == []
+    come(collection, a_run(1), LONG_S)
+    assert runs(collection, LONG_S + SOON_S) == ["desk"]
+
+
+def test_beyond_what_may_be_held_the_oldest_settle_early() -> None:
+    """By number, and by size."""
+    for limits in (replace(LIMITS, traces_max=2), replace(LIMITS, held_max_bytes=3000)):
+        collection = Collection(limits)
+        for number in range(5):
+            trace = f"{number + 1:032x}"
+            come(collection, [replace(each, trace=trace) for each in a_run(1, f"agent {number}")], 0.0)
+        early = [due for parts in collection.take_due(0.1) for due in parts]
+        assert [each.is_early for each in early] == [True] * len(early)
+        assert [each.run.agent_name for each in accepted(due.part for due in early)] == [
+            "agent 0",
+            "agent 1",
+            "agent 2",
+        ]
+        assert len(collection.held) == 2
+        assert len(runs(collection, SOON_S)) == 2
+
+
+def forest(chance: random.Random) -> list[Sent]:
+    """Spans of a few processes that call each other, agents among them, in two traces."""
+    spans: list[Sent] = []
+    for number in range(chance.randint(1, 24)):
+        above = chance.choice(spans) if spans and chance.random() < 0.85 else None
+        resource = SERVICE if above is None else above.resource
+        kind, flags = chance.choice([1, 1, 3]), chance.choice([LOCAL, LOCAL, LOCAL, None])
+        if above is not None and chance.random() < 0.25:
+            resource, kind, flags = chance.choice([SERVICE, OTHER]), SERVER, REMOTE
+            above = replace(above, kind=CLIENT)
+        attributes: dict[str, str | int] = chance.choice(
+            [agent(f"agent {number}"), chat(number + 1), {}, {"agent.outcome.label": "done"}]
+        )
+        spans.append(
+            Sent(
+                id=number + 1,
+                parent=None if above is None else above.id,
+                trace=f"{chance.randint(1, 2):032x}" if above is None else above.trace,
+                resource=resource,
+                kind=kind,
+                flags=flags,
+                attributes=attributes,
+                start_us=number * 10,
+                end_us=10_000 - number,
+            )
+        )
+    return spans
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers())
+def test_any_division_comes_to_the_same(seed: int) -> None:
+    """Any order, any requests, any repetition, with the process killed and started again at any moment."""
+    chance = random.Random(seed)
+    text = "\n".join(span.line() for span in forest(chance))
+    pieces = pieces_of(text)
+    whole = Collection(LIMITS)
+    whole.add(frame_traces(b"".join(pieces)), b"".join(pieces), 1, 0.0)
+    expected = told(accepted(taken(whole, 1e4)))
+    collection, journal, decided = Collection(LIMITS), [], []
+    for body in divided(pieces, chance):
+        collection.add(frame_traces(body), body, 1, 0.0)
+        journal.append(body)
+        if chance.random() < 0.2:
+            collection = restarted(journal)
+    found = taken(collection, 1e4)
+    if chance.random() < 0.5:
+        # Killed after the marks were written: what was decided is found again, and nothing beside it.
+        marks = [SettledMark(part.trace_id, tuple(span.id for span in part.spans)) for part in found]
+        collection = restarted(journal)
+        decided = [part for mark in marks if (part := collection.restore(mark)) is not None]
+        found = [*decided, *taken(collection, 1e4)]
+        assert len(found) == len(decided)
+    assert told(accepted(found)) == expected
+
+
+def restarted(journal: list[bytes]) -> Collection:
+    collection = Collection(LIMITS)
+    for body in journal:
+        collection.add(frame_traces(body), body, 1, 0.0)
+    return collection
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    """Whoever sets them to nothing has everything settle at once."""
+    collection = Collection(AssemblyLimits(settle_after_s=0.0, idle_after_s=0.0))
+    come(collection, a_run(5, parent=1, flags=LOCAL), 3.0)
+    assert runs(collection, 3.0) == ["desk"]
