@@ -228,7 +228,7 @@ def test_a_span_reports_on_the_one_run_of_the_trace_that_it_links_to(ledger: Sto
 
 
 def test_a_report_waits_for_the_very_span_while_it_may_still_be_a_run(ledger: Store) -> None:
-    """Of two agents that ran one after the other in a trace the second one's verdict does not become the first one's."""
+    """Of two agents that ran one after the other in a trace, the second one's verdict is not given to the first one."""
     first, second = pending(0xC), pending(0xC)
     now_ns = first.run.end_ns + ALONE_AFTER_NS - 1
     second.run.span_id = 8
