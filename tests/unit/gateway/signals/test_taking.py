@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from agent_outcomes import semconv
 from agent_outcomes.gateway.settings import GatewaySettings
 from agent_outcomes.gateway.signals.commits import Commits, accept_what_can_be
 from agent_outcomes.gateway.signals.log_reading import LogReading
+from agent_outcomes.gateway.signals.reporting import ALONE_AFTER_NS, take_report
 from agent_outcomes.gateway.signals.taking import READ_HERE_MAX, Signals
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.frames import LogFrames
 from agent_outcomes.gateway.wire.intake import ExportRequest, IntakeUnavailable, Packing, Taken
 from agent_outcomes.gateway.wire.messages import WireLink, WireSpan
 from agent_outcomes.ledger.book.accepted import Acceptance, Arrivals
+from agent_outcomes.ledger.book.refusals import ReportState
 from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.location import LedgerUnavailable
 from agent_outcomes.ledger.rows import RunFilter
@@ -39,6 +42,7 @@ from agent_outcomes.record.handoffs import Handoff, handoff_event
 from agent_outcomes.record.record import Event, record
 from agent_outcomes.semconv import Change, State
 from tests.acceptances import END_NS, pending, random_acceptance
+from tests.otlp_requests import a_log_request, some_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -196,6 +200,8 @@ def test_runs_that_were_counted_twice_are_told_with_the_fix(ledger: Store) -> No
     advice = signals.advice() or ""
     assert "'kiosk'" in advice
     assert "service.pipelines.traces.exporters" in advice
+    assert ledger.accept([pending(7)]) == Arrivals(new=0, known=1), "from spans it is not made again"
+    assert ledger.run(RunReference(outcome_id=pending(7).run.id)).deliveries == ()
 
 
 def test_a_span_reports_on_the_one_run_of_the_trace_that_it_links_to(ledger: Store) -> None:
@@ -219,6 +225,26 @@ def test_a_span_reports_on_the_one_run_of_the_trace_that_it_links_to(ledger: Sto
     counts = signals.counts()
     assert counts.reports == {"recorded": 2, "unchanged": 0, "held": 1}
     assert counts.reports_repeated == 3
+
+
+def test_a_report_waits_for_the_very_span_while_it_may_still_be_a_run(ledger: Store) -> None:
+    """Of two agents that ran one after the other in a trace, the second one's verdict is not given to the first one."""
+    first, second = pending(0xC), pending(0xC)
+    now_ns = first.run.end_ns + ALONE_AFTER_NS - 1
+    second.run.span_id = 8
+    second = Acceptance(second.run, second.outcome, record(second.run, second.outcome))
+    ledger.accept([first])
+    (report,) = Signals(settings("ok=pass"), ledger).reports(
+        WireSpan(
+            (0xC).to_bytes(16, "big"),
+            (8).to_bytes(8, "big"),
+            attributes={"annotations.0.annotation.name": "ok", "annotations.0.annotation.label": "fail"},
+        ),
+        is_in_run=True,
+    )
+    assert take_report(ledger, report, now_ns=now_ns, hold_s=1e9).state is ReportState.HELD
+    ledger.accept([second])
+    assert [standing(ledger, run)[0] for run in (first, second)] == [0, 1]
 
 
 def test_commits_are_shared(ledger: Store) -> None:
@@ -302,6 +328,35 @@ def test_one_that_the_ledger_cannot_store_takes_no_other_with_it(ledger: Store) 
         accepted = accept_what_can_be(ledger, given_)
         assert accepted.refused == tuple(places)
         assert accepted.arrivals.new == 7 - len(places)
+
+
+def test_any_resource_is_kept_or_cut(ledger: Store) -> None:
+    """Values of every kind, no numbers, no text of UTF-8, and more than is kept: no run is lost for it."""
+    random = Random(4)
+    resources = [Resource(attributes=some_pairs(random)) for _ in range(40)]
+    resources[1].attributes.add(key="nan").value.double_value = float("nan")
+    resources[2].attributes.add(key="service.name").value.string_value = "\0"
+    resources[3].attributes.add(key="long").value.string_value = "\0é" * 100_000
+    signals = Signals(settings(), ledger)
+    parts = [
+        resource_logs(each.SerializeToString(), OURS, [event_of(pending(number))])
+        for number, each in enumerate(resources, 1)
+    ]
+    body = logs_request(parts)
+    assert taken(signals, [ExportRequest(OtlpSignal.LOGS, body, body, Packing.IDENTITY)]) == [Taken()]
+    assert signals.counts().events_new == len(resources)
+
+
+def test_any_log_record_beside_them_is_another_ones(ledger: Store) -> None:
+    """Requests of all shapes, with one event of ours among their records."""
+    random = Random(6)
+    signals = Signals(settings("a=pass"), ledger)
+    for number in range(1, 30):
+        whole = a_log_request(random)
+        part = resource_logs(encoded_resource({}), OURS, [event_of(pending(number))])
+        body = logs_request([part]) + whole.SerializeToString()
+        taken(signals, [ExportRequest(OtlpSignal.LOGS, body, body, Packing.IDENTITY)])
+    assert signals.counts().events_new == 29
 
 
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=20).map(lambda data: data + b"agent.outcome"), max_size=5))
