@@ -261,14 +261,17 @@ def test_told_by_two_at_once(ledger_url: str) -> None:
     store.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_told_and_reported_in_any_order(store: Store, data: st.DataObject) -> None:
     """Of each revision somebody delivers event and metrics once: its own process what it told, this ledger the rest."""
     store.settle(Policy.LATEST)
     run = plain_run(store.status().runs + 1)
     chain = _chain(run, data.draw(st.lists(st.tuples(_OUTCOMES, _AMOUNTS), min_size=1, max_size=4)))
-    steps = data.draw(st.permutations([*chain, "spans", "report", "report", "retract", "cost"]))
+    whole: list[Acceptance | str] = [*chain, "spans", "report", "report", "retract", "cost"]
+    steps = data.draw(st.permutations(whole))
     before = exported(store)
     for step in steps:
         if isinstance(step, Acceptance):
