@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.rows import RevisionRow
     from agent_outcomes.run.model import Cost
 
-    Value = str | int | float | bool | Decimal | None
-    Exported = dict[str, Value]
+    _Value = str | int | float | bool | Decimal | None
+    Exported = dict[str, _Value]
 
 PARQUET_ROWS: Final = 5_000
 TEXT: Final = "text"
@@ -221,7 +221,7 @@ def _costs(cost: Cost) -> str | None:
     return json.dumps(parts) if parts else None
 
 
-def _plain(kind: str, value: Value) -> Any:
+def _plain(kind: str, value: _Value) -> Any:
     if value is None:
         return None
     if kind == TIME:
@@ -231,7 +231,7 @@ def _plain(kind: str, value: Value) -> Any:
     return value
 
 
-def _storable(name: str, row: Exported) -> Value:
+def _storable(name: str, row: Exported) -> _Value:
     """A value as Parquet takes it: text that it can hold, and times in microseconds."""
     value = row[name]
     if isinstance(value, str):

@@ -13,7 +13,7 @@ from agent_outcomes.ledger.book.content import field_in_content, read_content
 from agent_outcomes.ledger.book.reports import ANYBODY
 from agent_outcomes.ledger.finding import find_run, where_of
 from agent_outcomes.ledger.ids import outcome_id_of, storable
-from agent_outcomes.ledger.resources import read_resource
+from agent_outcomes.ledger.resources import resource_in
 from agent_outcomes.ledger.rows import (
     DeliveryRow,
     DeliveryState,
@@ -45,7 +45,7 @@ _PENDING: Final = schema.pending_runs.c
 
 
 def list_runs(connection: Connection, wanted: RunFilter) -> Iterator[RunRow]:
-    """The runs that are wanted with what stands of them, the last that ended first."""
+    """The runs that are wanted with what stands of them, in the order that is wanted."""
     size = PAGE_ROWS if wanted.limit is None else wanted.limit
     found = chain.from_iterable(rows for rows, _ in _pages(connection, wanted, size))
     yield from found if wanted.limit is None else islice(found, wanted.limit)
@@ -102,7 +102,7 @@ def run_history(connection: Connection, reference: RunReference) -> RunHistory |
     reports = connection.execute(_held_query().where(held.c.run == found.row).order_by(held.c.id))
     return RunHistory(
         _run_row(row, listed[-1]),
-        read_resource(connection, found.rows.resource),
+        resource_in(connection, found.rows.resource),
         listed,
         tuple(map(_delivery_row, events)),
         tuple(map(_held_row, reports)),
@@ -172,10 +172,21 @@ def _runs_query(wanted: RunFilter, after: tuple[int, int] | None) -> Select[Any]
         query = query.where(ended >= wanted.since_ns)
     if wanted.until_ns is not None:
         query = query.where(ended < wanted.until_ns)
+    return _in_order(query, wanted, after, ended, row)
+
+
+def _in_order(
+    query: Select[Any], wanted: RunFilter, after: Place | None, ended: ColumnElement[int], row: ColumnElement[int]
+) -> Select[Any]:
+    """What comes after that place, in the order that is wanted."""
     if after is not None:
+        end_ns, number = after
         # The first says where in the index to begin.
-        query = query.where(ended <= after[0], or_(ended < after[0], row < after[1]))
-    return query.order_by(ended.desc(), row.desc())
+        if wanted.oldest_first:
+            query = query.where(ended >= end_ns, or_(ended > end_ns, row > number))
+        else:
+            query = query.where(ended <= end_ns, or_(ended < end_ns, row < number))
+    return query.order_by(ended, row) if wanted.oldest_first else query.order_by(ended.desc(), row.desc())
 
 
 def _standing(connection: Connection, runs: list[int], needles: Sequence[bytes] = ()) -> dict[int, RevisionRow]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.accepting import Arrived
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.policy import Policy
+    from agent_outcomes.ledger.book.revisions import StandingRun
     from agent_outcomes.ledger.later_forms import LaterForms
     from agent_outcomes.ledger.recording import Recording
     from agent_outcomes.outcome.model import Outcome
@@ -106,22 +107,28 @@ class Reporting:
         made = judge_revised(outcome, last_revision_of(connection, run.row), self._policy, now_ns)
         return self._record(connection, run, made, _When(now_ns, now_ns))
 
-    def tell(self, connection: Connection, told: Acceptance, now_ns: int) -> bool:
-        """Record a later revision that a run's own process has emitted; whether it was not known."""
-        later = told.later
-        run = find_run(connection, RunReference(outcome_id=told.run.id), ANYBODY, lock=True)
-        if run is None or later is None:
-            return False
-        standing = standing_revision_of(connection, run.row)
-        if standing is None or standing.revision >= later.revision:
-            return False
-        made = told_revision(told, later, standing)
-        rows = self._recording.resources.told(connection, run.rows)
-        totals = amounts_of(made.record.postings)
-        reported_ns = storable_ns(later.reported_ns)
-        entry = Entry(run.row, run.end_ns, rows, made, reported_ns, totals, None, (), told=True)
-        self._recording.write(connection, [entry], now_ns)
-        return True
+    def tell(self, connection: Connection, told: Sequence[Acceptance], now_ns: int) -> int:
+        """Record later revisions that their runs' own processes have emitted; how many were not known."""
+        standing: dict[int, StandingRun | None] = {}
+        entries = []
+        for each in told:
+            later = each.later
+            run = find_run(connection, RunReference(outcome_id=each.run.id), ANYBODY, lock=True)
+            if run is None or later is None:
+                continue
+            if run.row not in standing:
+                standing[run.row] = standing_revision_of(connection, run.row)
+            before = standing[run.row]
+            if before is None or before.revision >= later.revision:
+                continue
+            made = told_revision(each, later, before)
+            standing[run.row] = made.standing
+            rows = self._recording.resources.told(connection, run.rows)
+            totals, reported_ns = amounts_of(made.record.postings), storable_ns(later.reported_ns)
+            entries.append(Entry(run.row, run.end_ns, rows, made, reported_ns, totals, None, (), told=True))
+        if entries:
+            self._recording.write(connection, entries, now_ns)
+        return len(entries)
 
     def _take_of(
         self, connection: Connection, report: LateReport | LateCost, run: FoundRun, key: str | None, when: _When

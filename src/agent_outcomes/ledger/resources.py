@@ -62,7 +62,7 @@ class Resources:
         return ResourceRows(rows.resource, identity)
 
 
-def read_resource(connection: Connection, resource: int) -> ResourceFacts:
+def resource_in(connection: Connection, resource: int) -> ResourceFacts:
     """What was known of the resource in that row."""
     columns, names = schema.resources.c, schema.identities.c
     found = connection.execute(

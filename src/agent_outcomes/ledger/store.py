@@ -9,7 +9,6 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sqlalchemy import select
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from agent_outcomes.ledger.accepting import Written
+    from agent_outcomes.ledger.accepting import RunKey, Written
     from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
     from agent_outcomes.ledger.location import Location
     from agent_outcomes.ledger.rows import (
@@ -145,12 +144,12 @@ class Store:
         """
         now_ns = time.time_ns()
         ended = prepared(acceptances, now_ns)
-        later = sorted((each for each in acceptances if each.later is not None), key=attrgetter("revision"))
+        later = sorted((each for each in acceptances if each.later is not None), key=_told_order)
         revised = [each for each in acceptances if each.revised is not None]
 
         def work(connection: Connection, *, all_new: bool = True) -> Arrivals:
             written = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
-            told = sum(self._reporting.tell(connection, each, now_ns) for each in later)
+            told = self._reporting.tell(connection, later, now_ns)
             self._reporting.join(connection, written.runs, now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
@@ -310,6 +309,11 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _told_order(told: Acceptance) -> tuple[RunKey, int]:
+    # By runs first, so that no two transactions wait for each other.
+    return run_key(told.run), told.revision
 
 
 def _given(policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms | None) -> dict[str, str]:

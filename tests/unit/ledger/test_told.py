@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +18,10 @@ from agent_outcomes.ledger.book.accepted import Acceptance, Arrivals, LaterRevis
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.reports import Reporter, RunReference
+from agent_outcomes.ledger.database import Database
 from agent_outcomes.ledger.delivery.series import LedgerFacts, of_totals
 from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.overview import OverviewFilter, overview
 from agent_outcomes.ledger.pruning import prune
 from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.spool_lines import decode_line, encode_line
@@ -27,6 +31,7 @@ from agent_outcomes.record.record import record
 from agent_outcomes.run.model import Cost, CostPart, Run
 from agent_outcomes.semconv import Change, CostKind, State
 from tests.acceptances import NS, acceptance_of, pending, plain_run
+from tests.ledger_overviews import figures_from_totals, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +39,15 @@ if TYPE_CHECKING:
 
 NOW = 1_750_000_000 * NS
 CLERK = Reporter("ann", may_correct=True)
+
+
+_OUTCOMES = st.builds(
+    lambda success, label, value: Outcome.success(success=success, label=label, value=value, currency="EUR"),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([None, "won", "zurück"]),
+    st.none() | st.decimals(-1000, 1000, places=3),
+)
+_AMOUNTS = st.none() | st.decimals("0.001", 99, places=3)
 
 
 def told(run: Run, outcome: Outcome, revision: int = 0, change: Change = Change.REPORTED, **said: Any) -> Acceptance:
@@ -215,6 +229,86 @@ def test_told_through_a_spool_line() -> None:
     assert b'"v":1' in encode_line(pending(3))
 
 
+def test_told_by_two_at_once(ledger_url: str) -> None:
+    """Two processes that are told of the same runs record each revision once between them."""
+    location = read_location(ledger_url)
+    Store.open(location).close()
+    chains = [
+        told(plain_run(number), Outcome.success(success=revision % 2 == 0, value=revision + 1), revision)
+        for number in range(1, 9)
+        for revision in range(4)
+    ]
+    new: list[int] = []
+
+    def tell(seed: int) -> None:
+        mine = Store(Database(location), None, None)
+        left = Random(seed).sample(chains, len(chains))
+        for start in range(0, len(left), 5):
+            new.append(mine.accept(left[start : start + 5]).new)  # noqa: PERF401 - others append meanwhile
+        mine.close()
+
+    threads = [threading.Thread(target=tell, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store = Store.open(location)
+    rows = list(store.runs(RunFilter()))
+    assert [row.standing.revision for row in rows] == [3] * 8
+    assert sum(new) == sum(1 for _ in store.revisions())
+    assert known(store)["agent.runs"] == 8
+    assert verify(store).difference is None
+    store.close()
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+def test_told_and_reported_in_any_order(store: Store, data: st.DataObject) -> None:
+    """Of each revision somebody delivers event and metrics once: its own process what it told, this ledger the rest."""
+    store.settle(Policy.LATEST)
+    run = plain_run(store.status().runs + 1)
+    chain = _chain(run, data.draw(st.lists(st.tuples(_OUTCOMES, _AMOUNTS), min_size=1, max_size=4)))
+    whole: list[Acceptance | str] = [*chain, "spans", "report", "report", "retract", "cost"]
+    steps = data.draw(st.permutations(whole))
+    before = exported(store)
+    for step in steps:
+        if isinstance(step, Acceptance):
+            store.accept([step])
+        elif step == "spans":
+            store.accept([acceptance_of(run, Outcome.success())])
+        else:
+            _report(store, run, step, data)
+    revisions = store.run(RunReference(outcome_id=run.id)).revisions
+    deliveries = store.run(RunReference(outcome_id=run.id)).deliveries
+    assert [row.revision for row in deliveries] == [row.revision for row in revisions if not row.told]
+    postings = [posting for row in revisions if not row.told and row.content for posting in row.content.postings]
+    added: dict[str, Decimal] = {}
+    for instrument, _, amount in postings:
+        added[instrument.name] = added.get(instrument.name, Decimal(0)) + amount
+    after = exported(store)
+    sums = {name: amount - before.get(name, 0) for name, amount in after.items()}
+    assert {name: amount for name, amount in sums.items() if amount} == {k: v for k, v in added.items() if v}
+    assert figures_of(overview(store, OverviewFilter(0, 2**62))) == figures_from_totals(store)
+    assert verify(store).difference is None
+
+
+def _report(store: Store, run: Run, step: str, data: st.DataObject) -> None:
+    """What somebody states later; one that comes before the run waits for it."""
+    named: dict[str, Any] = {"outcome_id": run.id, "reason": "looked at again"}
+    match step:
+        case "report":
+            value = data.draw(st.decimals(0, 100, places=2))
+            late = read_report(CLERK, success=data.draw(st.booleans()), value=value, currency="EUR", **named)
+        case "retract":
+            late = read_report(CLERK, retract=True, **named)
+        case _:
+            store.add_cost(read_cost(CLERK, amount="0.5", currency="USD", **named), now_ns=NOW, hold_s=10.0**9)
+            return
+    store.report(late, now_ns=NOW, hold_s=10.0**9)
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One ledger for all examples: each has runs of its own."""
@@ -223,15 +317,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     yield store
     assert verify(store).difference is None
     store.close()
-
-
-_OUTCOMES = st.builds(
-    lambda success, label, value: Outcome.success(success=success, label=label, value=value, currency="EUR"),
-    st.sampled_from([None, True, False]),
-    st.sampled_from([None, "won", "zurück"]),
-    st.none() | st.decimals(-1000, 1000, places=3),
-)
-_AMOUNTS = st.none() | st.decimals("0.001", 99, places=3)
 
 
 def _chain(run: Run, steps: list[tuple[Outcome, Decimal | None]]) -> list[Acceptance]:

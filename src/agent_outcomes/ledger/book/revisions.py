@@ -34,6 +34,7 @@ from agent_outcomes.semconv import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from decimal import Decimal
 
     from agent_outcomes.ledger.book.accepted import Acceptance, LaterRevision
     from agent_outcomes.ledger.book.policy import Policy
@@ -268,9 +269,10 @@ def _with_business_of(told: Outcome, standing: Outcome) -> Outcome:
 
 def _added(cost: Cost, part: CostPart) -> Cost:
     """The cost with one part more; what was complete stays so, as this is not what was missing."""
-    amounts = {(each.kind, each.currency): each.amount for each in cost.parts}
-    key = (part.kind, part.currency)
-    amounts[key] = EXACT.add(amounts[key], part.amount) if key in amounts else part.amount
+    amounts: dict[tuple[CostKind, str], Decimal] = {}
+    for kind, currency, amount in (*cost.parts, part):
+        before = amounts.get((kind, currency))
+        amounts[kind, currency] = amount if before is None else EXACT.add(before, amount)
     parts = tuple(CostPart(kind, currency, amount) for (kind, currency), amount in amounts.items())
     complete = True if cost.complete is None else cost.complete
     return Cost(parts, cost.source or CostSource.REPORTED, complete)
