@@ -45,7 +45,7 @@ _PENDING: Final = schema.pending_runs.c
 
 
 def list_runs(connection: Connection, wanted: RunFilter) -> Iterator[RunRow]:
-    """The runs that are wanted with what stands of them, the last that ended first."""
+    """The runs that are wanted with what stands of them, in the order that is wanted."""
     size = PAGE_ROWS if wanted.limit is None else wanted.limit
     found = chain.from_iterable(rows for rows, _ in _pages(connection, wanted, size))
     yield from found if wanted.limit is None else islice(found, wanted.limit)
@@ -172,10 +172,21 @@ def _runs_query(wanted: RunFilter, after: tuple[int, int] | None) -> Select[Any]
         query = query.where(ended >= wanted.since_ns)
     if wanted.until_ns is not None:
         query = query.where(ended < wanted.until_ns)
+    return _in_order(query, wanted, after, ended, row)
+
+
+def _in_order(
+    query: Select[Any], wanted: RunFilter, after: Place | None, ended: ColumnElement[int], row: ColumnElement[int]
+) -> Select[Any]:
+    """What comes after that place, in the order that is wanted."""
     if after is not None:
+        end_ns, number = after
         # The first says where in the index to begin.
-        query = query.where(ended <= after[0], or_(ended < after[0], row < after[1]))
-    return query.order_by(ended.desc(), row.desc())
+        if wanted.oldest_first:
+            query = query.where(ended >= end_ns, or_(ended > end_ns, row > number))
+        else:
+            query = query.where(ended <= end_ns, or_(ended < end_ns, row < number))
+    return query.order_by(ended, row) if wanted.oldest_first else query.order_by(ended.desc(), row.desc())
 
 
 def _standing(connection: Connection, runs: list[int], needles: Sequence[bytes] = ()) -> dict[int, RevisionRow]:

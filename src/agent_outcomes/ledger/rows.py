@@ -56,7 +56,7 @@ class RunFilter(NamedTuple):
     """Which runs to list: by state, agent, and when they ended, from `since_ns` on and before `until_ns`.
 
     Type and label are those that stand. `agents` are those that whoever asks may see, `None` for all. `before` goes on
-    after the run in that place.
+    after the run in that place. The last that ended comes first, or with `oldest_first` the first.
     """
 
     state: State | None = None
@@ -70,6 +70,7 @@ class RunFilter(NamedTuple):
     label: str | None = None
     agents: frozenset[str] | None = None
     before: Place | None = None
+    oldest_first: bool = False
 
 
 class RevisionRow(NamedTuple):

@@ -93,8 +93,11 @@ def test_every_filter(store: Store) -> None:
     for wanted, is_wanted in CASES:
         expected = [row for row in everything if is_wanted(row)]
         assert list(store.runs(wanted)) == expected, wanted
+        oldest_first = wanted._replace(oldest_first=True)
+        assert list(store.runs(oldest_first)) == expected[::-1], wanted
         for limit in (1, 7, 119, 120):
             assert _paged(store, wanted, limit) == expected, (wanted, limit)
+            assert _paged(store, oldest_first, limit) == expected[::-1], (wanted, limit)
         assert list(store.runs(wanted._replace(limit=5))) == expected[:5]
         assert list(store.runs(wanted._replace(limit=0))) == []
     middle = everything[60]
@@ -106,7 +109,8 @@ def test_every_filter(store: Store) -> None:
 def test_runs_that_ended_at_once(store: Store) -> None:
     """Pages go on within runs of one end."""
     store.accept([acceptance_of(plain_run(1, span), Outcome.success()) for span in range(1, 30)])
-    assert len({row.outcome_id for row in _paged(store, RunFilter(), 4)}) == 29
+    for wanted in (RunFilter(), RunFilter(oldest_first=True), RunFilter(State.PENDING, oldest_first=True)):
+        assert len({row.outcome_id for row in _paged(store, wanted, 4)}) == 29
     assert store.run_page(RunFilter(limit=29)).next is None
 
 
@@ -134,7 +138,14 @@ def test_known_traces(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", [RunFilter(agent="support"), RunFilter(), RunFilter(since_ns=1), RunFilter(before=(NOW, 5))]
+    "wanted",
+    [
+        RunFilter(agent="support"),
+        RunFilter(),
+        RunFilter(since_ns=1),
+        RunFilter(before=(NOW, 5)),
+        RunFilter(before=(NOW, 5), oldest_first=True),
+    ],
 )
 def test_pages_are_found_by_an_index(store: Store, wanted: RunFilter) -> None:
     """SQLite neither looks through all runs nor sorts them."""
