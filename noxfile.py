@@ -16,7 +16,7 @@ from typing import Final
 import nox
 
 FRAMEWORKS: Final = Path("tests/frameworks/environments")
-NAMES: Final = ("genai", "adk", "agents", "classic", "sdks", "together", "javascript")
+NAMES: Final = ("genai", "adk", "agents", "classic", "sdks", "together", "javascript", "java")
 BENCH: Final = Path("tests/bench/environments")
 PEERS: Final = ("traceloop", "openinference", "langfuse", "logfire")
 # CrewAI or Semantic Kernel and genai-prices agree on no pydantic for Python 3.15, which a universal resolution would

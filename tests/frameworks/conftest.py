@@ -19,7 +19,7 @@ from tests.frameworks.observation import Observation
 from tests.frameworks.scenarios import cast_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.frameworks.expectations import Framework
     from tests.frameworks.scenarios import Beyond, Scenario
@@ -31,8 +31,8 @@ ENVIRONMENT: Final = "FRAMEWORKS_ENVIRONMENT"
 
 # The environment with the telemetry SDKs of others, which `test_together.py` needs.
 TOGETHER: Final = "together"
-# The environment with no framework in Python: `test_javascript.py` has its own packages, and is run in no other.
-JAVASCRIPT: Final = "javascript"
+# The environments with no framework in Python: what their test runs has its own packages, and is run in no other.
+ELSEWHERE: Final[Mapping[str, str]] = {"javascript": "test_javascript.py", "java": "test_java.py"}
 
 
 class Observe(Protocol):
@@ -57,7 +57,7 @@ def tested_frameworks() -> list[Framework]:
     environment = os.environ.get(ENVIRONMENT)
     if environment is None:
         return [framework for framework in frameworks() if framework.is_installed]
-    if environment == JAVASCRIPT:
+    if environment in ELSEWHERE:
         return []
     demanded = [framework for framework in frameworks() if framework.environment == environment]
     assert demanded, f"{ENVIRONMENT}={environment}: no file in tests/frameworks/expected names this environment"
@@ -73,8 +73,7 @@ named = os.environ.get(ENVIRONMENT)
 if named != TOGETHER and (named is not None or find_spec("logfire") is None):
     collect_ignore.append("test_together.py")
 
-if os.environ.get(ENVIRONMENT) != JAVASCRIPT:
-    collect_ignore.append("test_javascript.py")
+collect_ignore += [test for environment, test in ELSEWHERE.items() if environment != named]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -141,11 +141,11 @@ class ModelServer:
         """Hold the first calls until so many have come, so that the runs that make them do overlap."""
         self._meeting = threading.Barrier(count)
 
-    def wait_until_asked(self, count: int = 1) -> None:
-        """Wait until so many requests have come; raises `TimeoutError` after 20 s."""
+    def wait_until_asked(self, count: int = 1, limit_s: float = ASKED_LIMIT_S) -> None:
+        """Wait until so many requests have come; raises `TimeoutError` where they have not in time."""
         with self._asked:
-            if not self._asked.wait_for(lambda: self.requests_count >= count, ASKED_LIMIT_S):
-                msg = f"the model server was asked {self.requests_count} times in {ASKED_LIMIT_S} s, not {count}"
+            if not self._asked.wait_for(lambda: self.requests_count >= count, limit_s):
+                msg = f"the model server was asked {self.requests_count} times in {limit_s} s, not {count}"
                 raise TimeoutError(msg)
 
     def exchange(self, path: str, request: dict[str, Any], *, is_gone: Callable[[], bool]) -> Response | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.frameworks.cast import CASTS
-from tests.frameworks.javascript_lab import PROGRAMS, Played, play, program_folder
-from tests.frameworks.model_server import FINAL_TEXT
+from tests.frameworks.javascript_lab import PROGRAMS, play, program_folder
+from tests.frameworks.programs import assert_played
 from tests.frameworks.scenarios import Beyond, Scenario
 from tests.integration.explain.test_captures import agrees, told
 from tests.integration.npm import node_modules_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.frameworks.cast import Cast
+    from tests.frameworks.programs import Played
 
 SCENARIOS: Final = (Scenario.TOOL_SUCCESS, Beyond.STREAMED, Scenario.RATE_LIMITED, Scenario.CANCELLED)
 RIGHT: Final[Mapping[Scenario | Beyond, str]] = {
@@ -92,14 +93,6 @@ def test_runs_and_usage(stack: Stack, scenario: Scenario | Beyond, folder: Path,
     """One run, with the user's name for the agent; where it is not yet read, it has to differ."""
     for cast in casts(scenario, pytestconfig):
         played = play(folder, stack.program, scenario, cast)
-        assert_played(scenario, played)
+        assert_played(played, is_answered=RIGHT[scenario] == "success")
         found, run = told(played.spans), expected(stack, scenario, cast, played)
         assert agrees(found, [run]) is (scenario not in stack.pending), (cast.lead, found, run)
-
-
-def assert_played(scenario: Scenario | Beyond, played: Played) -> None:
-    """The program went through what the scenario is about, and nothing else went wrong."""
-    assert played.complaints == ""
-    is_answered = RIGHT[scenario] == "success"
-    assert (played.answer == FINAL_TEXT) is is_answered, played.answer
-    assert (played.requests_count, len(played.ledger), played.tool_calls) == ((2, 2, 1) if is_answered else (1, 0, 0))

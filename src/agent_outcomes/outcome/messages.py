@@ -103,12 +103,14 @@ _REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NOT_FOUND, OTHER, QUOTA, RATE_
 class Told(NamedTuple):
     """What a message says, and the class, code or HTTP status in it that says so.
 
-    `is_said` marks a provider's own sentence, which says more than a class, a code or a status beside it.
+    `is_said` marks a provider's own sentence, which says more than a class, a code or a status beside it, `is_vague` a
+    text that says where something went wrong and not what, so that a cause says more.
     """
 
     rule: Classification
     code: str | None
     is_said: bool = False
+    is_vague: bool = False
 
 
 def is_refinable(rule: Classification) -> bool:
@@ -196,7 +198,7 @@ def _said(text: str) -> Told | None:
 
 def _by_rest(text: str) -> Told | None:
     """What a message says by its beginning, if nothing behind that says more."""
-    return first_of(Told(rule, None) for form, rule in VAGUE_TEXTS if form.match(text) is not None)
+    return first_of(Told(rule, None, is_vague=True) for form, rule in VAGUE_TEXTS if form.match(text) is not None)
 
 
 def _by_form(text: str) -> Told | None:

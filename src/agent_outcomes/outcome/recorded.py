@@ -70,6 +70,7 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
 def _refined(chain: Sequence[Thrown], told: Sequence[Told | None]) -> Classification | None:
     """What stands beside a class that says less: its message, else its causes (of a name without a package none)."""
     beside = told[0]
-    if beside is not None:
+    if beside is not None and not beside.is_vague:
         return beside.rule
-    return find_rule(_facts(chain[1:])) if len(chain) > 1 and "." in chain[0].name else None
+    caused = find_rule(_facts(chain[1:])) if len(chain) > 1 and "." in chain[0].name else None
+    return beside.rule if beside is not None and caused is None else caused

@@ -65,7 +65,10 @@ def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
     elif known and calls and below.model_calls <= 1:
         _cover_one(below, own, Twice(known[0], calls[0], merged(known[0], calls[0])))
     else:
+        says_nothing = below.silent >= below.model_calls and not below.missing
         cover_span(below, below.copy(), own)
+        if says_nothing:
+            below.missing = own.missing
 
 
 def _cover_one(below: Tally, own: Tally, pair: Twice) -> None:
@@ -180,6 +183,7 @@ def _cover_tokens(target: Tally, whole: Tally, part: Tally, own: Tally, relation
             target.mismatch = True
     if relation is _Relation.STANDS_FOR:
         target.silent -= part.silent
+        target.missing -= part.missing
 
 
 def _cover_cost(target: Tally, whole: Tally, part: Tally, own: Tally, relation: _Relation) -> None:

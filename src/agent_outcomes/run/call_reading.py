@@ -57,6 +57,7 @@ def note_call(
     scope: str = "",
     start_ns: int | None = None,
     end_ns: int | None = None,
+    has_failed: bool = False,
 ) -> None:
     """Note the call that a span tells of, which by itself reports `tally`; times are Unix time in nanoseconds.
 
@@ -75,6 +76,8 @@ def note_call(
         frozenset({scope}),
         start_ns,
         end_ns,
+        has_failed=has_failed,
+        lacks_usage=tally.missing > 0,
     )
     tally.calls = CallLog.of([call])
     if kind is CallKind.EMBEDDING:

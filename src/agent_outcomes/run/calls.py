@@ -3,8 +3,8 @@
 
 A call is seen twice where two instrumentations are on, where a framework and the SDK below it both trace it, and where
 a framework books it on a span of its own. Then it has the same response id, or the same model and the same tokens in an
-interval that lies within the other's, from another instrumentation scope. What looks alike and is not proven to be
-one leaves the sums in doubt.
+interval that lies within the other's, from another instrumentation scope. One that failed has used nothing that could
+be compared: then model and interval do. What looks alike and is not proven to be one leaves the sums in doubt.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Call(NamedTuple):
     """What one or several spans say of a call; times are Unix time in nanoseconds, `tokens` are by dimension.
 
     `models` are plain names, see `plain_model`. `encloses` says that further calls run within it, because a tool or an
-    agent does.
+    agent does, `has_failed` that one of its spans has, `lacks_usage` that it went well in the end, and none of them
+    says what it has used nor why not.
     """
 
     kind: CallKind
@@ -60,6 +61,8 @@ class Call(NamedTuple):
     start_ns: int | None = None
     end_ns: int | None = None
     encloses: bool = False
+    has_failed: bool = False
+    lacks_usage: bool = False
 
     @property
     def counts(self) -> tuple[int | None, int | None]:
@@ -91,8 +94,10 @@ def sameness(one: Call, other: Call) -> Sameness:
     """Whether two spans of one run tell of one call, as far as they say."""
     if one.ids & other.ids:
         return _sameness_by_id(one, other)
-    if one.counts != other.counts or not any(one.counts) or not _may_be_one_model(one.models, other.models):
+    if one.counts != other.counts or not _may_be_one_model(one.models, other.models):
         return Sameness.TWO
+    if not any(one.counts):
+        return _sameness_of_silent(one, other)
     if one.kind is other.kind:
         return _sameness_of_alike(one, other)
     kinds = {one.kind, other.kind}
@@ -118,6 +123,17 @@ def _sameness_of_alike(one: Call, other: Call) -> Sameness:
     if _is_within(one, other):
         return _sameness_within(other, one)
     return Sameness.TWO if _are_apart(one, other) else Sameness.DOUBTFUL_TWO
+
+
+def _sameness_of_silent(one: Call, other: Call) -> Sameness:
+    """Of calls that report nothing only their number is in doubt: one within another that failed was what failed.
+
+    Within one that went well it may have been an attempt before that.
+    """
+    are_alike = one.kind is other.kind and one.is_silent and bool(one.models and other.models)
+    fails_around = (one.has_failed and _is_within(other, one)) or (other.has_failed and _is_within(one, other))
+    is_one = are_alike and fails_around and _sameness_of_alike(one, other) is Sameness.ONE
+    return Sameness.ONE if is_one else Sameness.TWO
 
 
 def _is_within(inner: Call, outer: Call) -> bool:
@@ -163,7 +179,18 @@ def merged(one: Call, other: Call) -> Call:
         _first(one.start_ns, other.start_ns),
         _largest(one.end_ns, other.end_ns),
         one.encloses or other.encloses,
+        one.has_failed or other.has_failed,
+        _lack_usage(one, other),
     )
+
+
+def _lack_usage(one: Call, other: Call) -> bool:
+    """Whether usage is missing of a call in two spans; an attempt that failed within one that went well has none."""
+    if one.lacks_usage and other.lacks_usage:
+        return True
+    well, failed = (one, other) if one.lacks_usage else (other, one)
+    is_attempt = failed.has_failed and failed.is_silent and not _is_within(well, failed)
+    return well.lacks_usage and is_attempt
 
 
 def contradict(one: Call, other: Call) -> bool:

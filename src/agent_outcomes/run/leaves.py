@@ -27,7 +27,7 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.pauses import STEP_MARK
-from agent_outcomes.run.tally import COUNT_MAX, USAGE_MISSING
+from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
@@ -106,6 +106,7 @@ class Plan:
         "is_call",
         "keys",
         "mark",
+        "may_lack_usage",
         "never_zero",
         "role",
         "says_tokens",
@@ -128,6 +129,7 @@ class Plan:
         self.tokens = tuple(columns.tokens.items())
         self.never_zero = [index for dimension, index in self.tokens if dimension in columns.zero_is_open]
         self.says_tokens = not _COUNTED.isdisjoint(columns.tokens)
+        self.may_lack_usage = self.is_call and columns.cost is None and not self.says_tokens
         self.has_parts = bool(columns.parts)
         self.cost = columns.cost
         self.values = _values_getter(keys)
@@ -256,7 +258,7 @@ class Plan:
         if not self.says_tokens:
             tally.silent += len(leaves)
             if self.cost is None:
-                tally.note((USAGE_MISSING,))
+                tally.missing += len(leaves)
         if self.embeds:
             tally.embeddings += len(leaves)
             tally.embedded += sum([leaf[_ROW][index] for leaf in leaves for d, index in self.tokens if d == INPUT])

@@ -42,11 +42,9 @@ _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_REASONING_TOKENS,
 )
 _ZERO: Final = Decimal(0)
+_USAGE_MISSING: Final = Problem(ProblemKind.USAGE_MISSING)
 
 K = TypeVar("K", bound=Hashable)
-
-USAGE_MISSING: Final = Problem(ProblemKind.USAGE_MISSING)
-"""Of a model call that was made and reports nothing; one that failed may have used nothing."""
 
 
 class Tally:
@@ -54,9 +52,10 @@ class Tally:
 
     `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported, `computed` to
     what those that reported none cost by their tokens; `unpriced` counts model calls, and totals of agents, without
-    either, `silent` the model calls that reported no tokens, `embeddings` those that embed, `embedded` tokens. `calls`
-    are those that make up the sums, `has_totals` says that agents reported totals. `tool_below` says that a tool span
-    was seen since the last agent span, so that two instrumentations of one tool call count it once.
+    either, `silent` the model calls that reported no tokens, `missing` those of them that went well and say neither
+    what they have cost nor why not, `embeddings` those that embed, `embedded` tokens. `calls` are those that make up
+    the sums, `has_totals` says that agents reported totals. `tool_below` says that a tool span was seen since the last
+    agent span, so that two instrumentations of one tool call count it once.
     """
 
     __slots__ = (
@@ -66,6 +65,7 @@ class Tally:
         "embeddings",
         "has_totals",
         "mismatch",
+        "missing",
         "model_calls",
         "parts",
         "problems",
@@ -86,6 +86,7 @@ class Tally:
         self.computed: dict[str, Decimal] | None = None
         self.unpriced = 0
         self.silent = 0
+        self.missing = 0
         self.embeddings = 0
         self.embedded = 0
         self.has_totals = False
@@ -114,9 +115,9 @@ class Tally:
                 self.problems[problem] = None
 
     def note_missing(self) -> None:
-        """List that a call which went well says nothing of what it has used, unless something lists why."""
+        """Note that a call which went well says nothing of what it has used, unless something lists why."""
         if self.silent and self.unpriced and self.problems is None:
-            self.note((USAGE_MISSING,))
+            self.missing = 1
 
     def add(self, other: Tally) -> None:
         """Add what a sibling reported; a call that both tell of counts once."""
@@ -143,6 +144,7 @@ class Tally:
         self.tool_below = self.tool_below or other.tool_below
         self.unpriced += other.unpriced
         self.silent += other.silent
+        self.missing += other.missing
         self.embeddings += other.embeddings
         self.embedded += other.embedded
         self.has_totals = self.has_totals or other.has_totals
@@ -174,6 +176,7 @@ class Tally:
         self.model_calls += times * call.is_model_call
         self.unpriced += times * call.is_unpriced
         self.silent += times * call.is_silent
+        self.missing += times * call.lacks_usage
         if call.kind is CallKind.EMBEDDING:
             self.embeddings += times
             self.embedded += times * (call.tokens[INPUT] or 0)
@@ -213,9 +216,9 @@ class Tally:
 def problems_of(tally: Tally) -> list[Problem]:
     """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
     problems = [*tally.problems] if tally.problems else []
-    if USAGE_MISSING in problems and (tally.silent <= 0 or tally.unpriced <= 0):
-        # Another span of the same call, or a total above it, has what was missing.
-        problems.remove(USAGE_MISSING)
+    if tally.missing > 0 and tally.silent > 0 and tally.unpriced > 0:
+        # Else another span of the same call, or a total above it, has what was missing.
+        problems.append(_USAGE_MISSING)
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):

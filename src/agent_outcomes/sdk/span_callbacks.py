@@ -188,9 +188,10 @@ class SpanCallbacks:
         bounded: Any = span._attributes
         if plan is None or type(bounded) is not BoundedAttributes or bounded.dropped or self._doubted:
             return False
-        # How a call failed may say how its run did.
+        # How a call failed may say how its run did, and one that was cut off may have used nothing.
         status: Any = span._status
-        if status is not _UNSET and status.status_code is StatusCode.ERROR:
+        has_failed = status is not _UNSET and status.status_code is StatusCode.ERROR
+        if has_failed or (plan.may_lack_usage and sys.exception() is not None):
             return False
         if shape.names_agent and (type(span._name) is not str or is_agent_by_name(span._name)):
             return False

@@ -52,6 +52,8 @@ _MODEL: Final = Role.MODEL
 _TOOL: Final = Role.TOOL
 # What is metered by `agent.cost.*` stands nowhere else.
 _BOOKED: Final = USAGE_KEYS - {AGENT_COST_AMOUNT}
+# By these a generator ends, and whoever reads it has what it wanted.
+_NO_FAILURES: Final = (GeneratorExit, StopIteration, StopAsyncIteration)
 _CALL_KEYS: Final = KIND_KEYS | ONE_CALL_KEYS
 
 
@@ -176,10 +178,15 @@ def run_span_of(
 
 
 def own_usage(
-    span: SpanFacts, attributes: Mapping[str, Any], role: Role, price_of: PriceOf | None = None
+    span: SpanFacts,
+    attributes: Mapping[str, Any],
+    role: Role,
+    price_of: PriceOf | None = None,
+    error: BaseException | None = None,
 ) -> Tally | None:
     """What the span itself, of this role, reports to have used; `price_of` prices a call that reports no cost.
 
+    `error` was in flight at its end alone: a call that it cut off, as a cancellation does, may have used nothing.
     A model call that was written onto an agent's span is read as one, by its operation or kind or by what is said of
     single calls alone; whether it was the only one is not known. What a limit took from a span that may report usage
     may have been that.
@@ -200,7 +207,8 @@ def own_usage(
         tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
     if is_call and tally is not None:
         tally.note((Problem(ProblemKind.MARKS_OVERWRITTEN),))
-    if tally is not None and not span.has_failed:
+    has_failed = span.has_failed or (error is not None and not isinstance(error, _NO_FAILURES))
+    if tally is not None and not has_failed:
         tally.note_missing()
     if price_of is not None and tally is not None and tally.unpriced:
         # Loaded with the prices, and only with them.
@@ -208,7 +216,16 @@ def own_usage(
 
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:
-        note_call(tally, attributes, role, limits, scope=span.scope, start_ns=span.start_ns, end_ns=span.end_ns)
+        note_call(
+            tally,
+            attributes,
+            role,
+            limits,
+            scope=span.scope,
+            start_ns=span.start_ns,
+            end_ns=span.end_ns,
+            has_failed=has_failed,
+        )
     return tally
 
 

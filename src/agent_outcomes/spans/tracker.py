@@ -266,9 +266,9 @@ class RunTracker:
             return
         began = node.began if node is not None else None
         role, likeness = seen_as(facts, attributes, self._reading.verdict_of, began)
-        own = own_usage(facts, attributes, role, self._reading.price_of)
         if error is not None and node is not None and id(error) == node.exception_id:
             error = None
+        own = own_usage(facts, attributes, role, self._reading.price_of, error)
         if likeness is _NONE:
             self._ends.end_plain(node, own, step_end_of(facts, attributes, role, error))
             self._remember_step(node, role)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, StatusCode, use_span
 
 from tests.pipeline import AGENT, MODEL, call_model, run_agent, usage, use
@@ -64,6 +67,67 @@ def test_a_call_that_failed_may_have_used_nothing(bare: Pipeline) -> None:
         call.set_status(StatusCode.ERROR)
         call.end()
     assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], False)
+
+
+def seen_twice(bare: Pipeline, *, is_below: bool, fails_outside: bool, fails_inside: bool) -> None:
+    """A call without usage in the spans of two instrumentations."""
+    call = {**MODEL, "gen_ai.request.model": "atlas-2"}
+    outer = bare.tracer("vendor.framework").start_span("chat", attributes=call)
+    with use_span(outer if is_below else trace.get_current_span()):
+        inner = bare.tracer("vendor.sdk").start_span("chat", attributes=call)
+    for span, fails in ((inner, fails_inside), (outer, fails_outside)):
+        if fails:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
+
+@pytest.mark.parametrize("is_below", [True, False], ids=["below", "beside"])
+@pytest.mark.parametrize("fails_inside", [True, False])
+def test_a_call_that_failed_in_two_spans_is_one(bare: Pipeline, is_below: bool, fails_inside: bool) -> None:  # noqa: FBT001 - rows
+    """Of which the inner one may not know that it failed; nothing is called missing."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT):
+        seen_twice(bare, is_below=is_below, fails_outside=True, fails_inside=fails_inside)
+    assert bare.event().attributes["agent.run.model_calls"] == 1
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], False)
+
+
+@pytest.mark.parametrize("is_below", [True, False], ids=["below", "beside"])
+def test_usage_is_missing_beside_calls_that_failed(bare: Pipeline, is_below: bool) -> None:  # noqa: FBT001 - a row
+    """What another call has failed of says nothing of one that went well."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT):
+        seen_twice(bare, is_below=is_below, fails_outside=True, fails_inside=False)
+        seen_twice(bare, is_below=True, fails_outside=False, fails_inside=True)
+    assert bare.event().attributes["agent.run.model_calls"] == 2
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == (["usage_missing"], False)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize(
+    ("error", "problems"), [(CancelledError, []), (KeyboardInterrupt, []), (GeneratorExit, ["usage_missing"])]
+)
+def test_a_call_that_was_cut_off_may_have_used_nothing(
+    bare: Pipeline, error: type[BaseException], problems: list[str], count: int
+) -> None:
+    """Its span ends as if it went well, for a cancellation is no `Exception`; who closes a generator has its answer."""
+    for _ in range(count):
+        bare.memory.clear()
+        with contextlib.suppress(error), bare.tracer().start_as_current_span("turn", attributes=AGENT):
+            call = bare.tracer().start_span("chat", attributes=MODEL)
+            try:
+                raise error
+            finally:
+                call.end()
+        assert bare.event().problems == problems
+
+
+def test_an_error_that_a_call_began_below_says_nothing_of_it(bare: Pipeline) -> None:
+    """A call that is made while an exception is handled went well all the same."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT):
+        try:
+            int("no number")
+        except ValueError:
+            bare.tracer().start_span("chat", attributes=MODEL).end()
+    assert bare.event().problems == ["usage_missing"]
 
 
 @pytest.mark.parametrize(

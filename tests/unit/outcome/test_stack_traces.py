@@ -155,6 +155,26 @@ Caused by: java.util.concurrent.ExecutionException: x
 Caused by: {cause}
 \t... 9 more
 """
+IO_ERROR = "org.springframework.web.client.ResourceAccessException"
+
+
+@pytest.mark.parametrize(
+    ("cause", "category"),
+    [
+        ("java.lang.InterruptedException", "cancelled"),
+        ("java.net.SocketTimeoutException: slow", "timeout"),
+        ("java.net.ConnectException", "network"),
+        ("com.shop.Unheard: of", "network"),
+    ],
+)
+def test_a_cause_says_more_than_where_it_went_wrong(cause: str, category: str) -> None:
+    """Spring's text names the request and the way it was on, whatever has stopped it there."""
+    message = 'I/O error on POST request for "http://10.0.0.1/v1/chat/completions": stopped: null'
+    trace = f"{IO_ERROR}: {message}\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: x\nCaused by: {cause}\n"
+    assert classify(facts_from_recorded(IO_ERROR, message, trace)).category == category
+    assert classify(facts_from_recorded(IO_ERROR, message)).category == "network"
+
+
 DOTNET = """{name}: call failed
  ---> System.AggregateException: One or more errors occurred. (x)
  ---> {cause}

@@ -31,6 +31,8 @@ ONE = Call(
     end_ns=200,
 )
 OTHER = ONE._replace(scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
+SILENT = {"tokens": (None,) * 5}
+FAILED = {**SILENT, "has_failed": True}
 R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
 SAME_SCOPE = {"scopes": ONE.scopes}
 LATER = {"start_ns": 300, "end_ns": 400}
@@ -44,6 +46,19 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
     ("another model", {}, {"models": frozenset({"birch"})}, Sameness.TWO),
     ("other tokens", {}, {"tokens": (100, 11, None, None, None)}, Sameness.TWO),
     ("no tokens", {"tokens": (None,) * 5}, {"tokens": (None,) * 5}, Sameness.TWO),
+    ("no tokens, the outer failed", FAILED, SILENT, Sameness.ONE),
+    ("no tokens, the inner failed: an attempt", SILENT, FAILED, Sameness.TWO),
+    ("both failed", FAILED, FAILED, Sameness.ONE),
+    ("both failed, the very interval", FAILED, {**FAILED, "start_ns": 100, "end_ns": 200}, Sameness.ONE),
+    ("both failed, one within a call around a tool", {**FAILED, "encloses": True}, FAILED, Sameness.TWO),
+    ("both failed, another model", FAILED, {**FAILED, "models": frozenset({"birch"})}, Sameness.TWO),
+    ("both failed, a model that is not named", FAILED, {**FAILED, "models": frozenset()}, Sameness.TWO),
+    ("both failed, the same scope", FAILED, {**FAILED, **SAME_SCOPE}, Sameness.TWO),
+    ("both failed, a later interval", FAILED, {**FAILED, **LATER}, Sameness.TWO),
+    ("both failed, intervals that overlap", FAILED, {**FAILED, "start_ns": 150, "end_ns": 250}, Sameness.TWO),
+    ("both failed, no times", FAILED, {**FAILED, "start_ns": None}, Sameness.TWO),
+    ("both failed, two ids", {**FAILED, "ids": R1}, {**FAILED, "ids": R2}, Sameness.TWO),
+    ("both failed, a chat and an embedding", FAILED, {**FAILED, "kind": CallKind.EMBEDDING}, Sameness.TWO),
     ("the same scope", {}, SAME_SCOPE, Sameness.TWO),
     ("a later interval", {}, LATER, Sameness.TWO),
     ("an earlier interval", {}, {"start_ns": 1, "end_ns": 100}, Sameness.TWO),
@@ -185,6 +200,35 @@ def test_grouping_does_not_matter(calls: list[tuple[str, str]], data: Any) -> No
     assert straight.tokens == grouped.tokens
     assert (straight.tokens[0] or 0) == sum(map(ord, names))
     assert straight.model_calls == grouped.model_calls == len(names)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["m", "vendor/m", "n"]), st.booleans(), st.booleans())),
+    st.randoms(use_true_random=False),
+)
+def test_calls_that_failed_count_once(tries: list[tuple[int, str, bool, bool]], random: Any) -> None:
+    """Each attempt as often as one instrumentation has seen it, however many others are around it or within."""
+    whole, spans, now_ns = Tally(), [], 0
+    for attempts, model, is_framework_on, knows_failure in tries:
+        started_ns = now_ns
+        for _ in range(attempts):
+            spans.append(_failed(model, "sdk", now_ns + 1, now_ns + 2, knows_failure=knows_failure))
+            now_ns += 2
+        if is_framework_on:
+            spans.append(_failed(model, "framework", started_ns, now_ns))
+    random.shuffle(spans)
+    for span in spans:
+        whole.add(span)
+    assert whole.model_calls == whole.silent == whole.unpriced == sum(attempts for attempts, *_ in tries)
+    assert not whole.mismatch
+
+
+def _failed(model: str, scope: str, start_ns: int, end_ns: int, *, knows_failure: bool = True) -> Tally:
+    attributes = {"gen_ai.request.model": model}
+    tally = read_usage(attributes, Role.MODEL)
+    assert tally is not None
+    note_call(tally, attributes, Role.MODEL, scope=scope, start_ns=start_ns, end_ns=end_ns, has_failed=knows_failure)
+    return tally
 
 
 def _call(
