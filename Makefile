@@ -54,6 +54,7 @@ lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(RUN) -m tests.tools.generate_metrics_only --check
 	$(RUN) -m tests.tools.generate_compatibility --check
 	$(RUN) -m tests.tools.generate_settings --check
+	$(RUN) -m tests.tools.generate_openapi --check
 
 unit: $(VENV)/.dev ## unit tests
 	$(RUN) -m pytest $(PARALLEL) tests/unit
@@ -86,6 +87,7 @@ generate: $(VENV)/.dev ## rewrite what is generated from the registry
 	PYTHONPATH=collector-config/grafana $(RUN) -m outcome_dashboards
 	$(RUN) -m tests.tools.generate_compatibility
 	$(RUN) -m tests.tools.generate_settings
+	$(RUN) -m tests.tools.generate_openapi
 
 collector: $(VENV)/.dev ## build the collector that the tests use, and print where it is
 	$(RUN) -m tests.tools.build_otelcol

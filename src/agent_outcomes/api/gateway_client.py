@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState, unavailable
+from agent_outcomes.ledger.book.refusals import (
+    RETRYABLE,
+    RefusalCode,
+    Report,
+    ReportRefused,
+    ReportState,
+    unavailable,
+)
 from agent_outcomes.outcome.amounts import parse_amount, plain_text
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.text import encodable, own_value
@@ -49,12 +56,16 @@ class GatewayPlace:
 
 
 class GatewayRequest(NamedTuple):
-    """A report as it is sent; `has_own_key` says that its idempotency key is one of ours, for our own retries."""
+    """A report as it is sent; `has_own_key` says that its idempotency key is one of ours, for our own retries.
+
+    `repaired` are the texts that could not be sent as they are.
+    """
 
     method: str
     path: str
     body: bytes
     has_own_key: bool
+    repaired: tuple[Problem, ...] = ()
 
 
 def read_gateway(url: str, key: str | None) -> GatewayPlace:
@@ -90,7 +101,8 @@ def outcome_request(late: LateReport, given: Mapping[str, Any], *, correct: bool
     has_own_key = late.idempotency_key is None
     if has_own_key:
         fields["idempotency_key"] = own_key
-    return GatewayRequest("PUT", f"{_path(late.reference)}/outcome", _json(fields), has_own_key)
+    repaired = tuple(each for each in late.statement.problems if each.kind is ProblemKind.TEXT_REPAIRED)
+    return GatewayRequest("PUT", f"{_path(late.reference)}/outcome", _json(fields), has_own_key, repaired)
 
 
 def cost_request(late: LateCost, given: Mapping[str, Any]) -> GatewayRequest:
@@ -153,18 +165,18 @@ def _answer(place: GatewayPlace, request: GatewayRequest, reply: HttpReply) -> R
     fields = _fields(reply)
     if reply.status in _SUCCESSES and fields is not None:
         try:
-            return _report(fields, has_own_key=request.has_own_key)
+            return _report(fields, request)
         except (KeyError, ValueError, TypeError):
             pass
     raise _refusal(place, reply, fields or {})
 
 
-def _report(fields: Mapping[str, Any], *, has_own_key: bool) -> Report:
+def _report(fields: Mapping[str, Any], request: GatewayRequest) -> Report:
     outcome_id, revision = fields["outcome_id"], fields["revision"]
     if not isinstance(outcome_id, str | None) or not isinstance(revision, int | None):
         raise TypeError
-    repeated = bool(fields["repeated"]) and not has_own_key
-    return Report(ReportState(fields["state"]), outcome_id, revision, tuple(_problems(fields["problems"])), repeated)
+    state, problems = ReportState(fields["state"]), (*_problems(fields["problems"]), *request.repaired)
+    return Report(state, outcome_id, revision, problems, bool(fields["repeated"]) and not request.has_own_key)
 
 
 def _problems(listed: list[str]) -> list[Problem]:
@@ -183,7 +195,8 @@ def _refusal(place: GatewayPlace, reply: HttpReply, fields: Mapping[str, Any]) -
     if code in set(RefusalCode):
         named = fields.get("fields")
         about = tuple(str(name) for name in named) if isinstance(named, list) else ()
-        return ReportRefused(RefusalCode(code), words, about, wait_s, fields.get("retryable") is not False)
+        passes = code not in RETRYABLE or fields.get("retryable") is not False
+        return ReportRefused(RefusalCode(code), words, about, wait_s, passes)
     if status == 401:  # noqa: PLR2004
         return ReportRefused(RefusalCode.NOT_ALLOWED, words or "the gateway does not know this key", ("key",))
     if status in _RETRIED:

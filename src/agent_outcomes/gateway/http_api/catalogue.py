@@ -12,10 +12,12 @@ from agent_outcomes.gateway.http_api.exports import CSV, JSON_LINES, export_hist
 from agent_outcomes.gateway.http_api.operations import AnswerKind, Operation
 from agent_outcomes.gateway.http_api.queries import (
     ExportQuery,
+    RangeQuery,
     RetractionQuery,
     RunQuery,
     RunsQuery,
 )
+from agent_outcomes.gateway.http_api.recording import RecordBody, RecordedAnswer, record_run_told
 from agent_outcomes.gateway.http_api.report_shapes import (
     BatchAnswer,
     BatchBody,
@@ -27,6 +29,7 @@ from agent_outcomes.gateway.http_api.report_shapes import (
 from agent_outcomes.gateway.http_api.reports import take_cost, take_outcome, take_reports, take_retraction
 from agent_outcomes.gateway.http_api.run_answers import RevisionsAnswer, RunDetailAnswer, RunPageAnswer
 from agent_outcomes.gateway.http_api.runs import list_runs_asked_for, tell_revisions, tell_run
+from agent_outcomes.gateway.http_api.totals import TotalsAnswer, tell_totals
 from agent_outcomes.ledger.keys import Right
 
 _OUTCOME: Final = "/v1/runs/{id:key}/outcome"
@@ -99,6 +102,21 @@ OPERATIONS: Final = (
         group="reports",
     ),
     Operation(
+        method="POST",
+        path="/v1/runs",
+        name="recordRun",
+        summary="Record a run that made no spans",
+        right=Right.INGEST,
+        carry_out=record_run_told,
+        body=RecordBody,
+        answers=(
+            AnswerKind(201, "The run was recorded.", RecordedAnswer, headers=("etag", "location")),
+            AnswerKind(200, "The same run was recorded before.", RecordedAnswer, headers=("etag", "location")),
+        ),
+        headers=("idempotency-key",),
+        refusals=(400, 413, 415, 422),
+    ),
+    Operation(
         method="GET",
         path="/v1/runs",
         name="listRuns",
@@ -130,6 +148,17 @@ OPERATIONS: Final = (
         query=RunQuery,
         answers=(AnswerKind(200, "The run and the outcome that stands.", RunDetailAnswer, headers=("etag",)),),
         refusals=(404, 409, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/totals",
+        name="getTotals",
+        summary="What the page shows, as numbers",
+        right=Right.READ,
+        carry_out=tell_totals,
+        query=RangeQuery,
+        answers=(AnswerKind(200, "Sums over the runs that ended in that time.", TotalsAnswer),),
+        refusals=(422,),
     ),
     Operation(
         method="GET",

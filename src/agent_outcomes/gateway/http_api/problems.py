@@ -161,19 +161,23 @@ def told_plainly(refused: RequestRefused) -> Response:
 
 
 def refused_by_ledger(refused: ReportRefused) -> RequestRefused:
-    """The same refusal as an answer; why the ledger is away is for its operator's log, as it names files."""
-    detail = refused.message
+    """The same refusal as an answer."""
     if refused.code is RefusalCode.LEDGER_UNAVAILABLE:
-        _log.warning("ledger_away", "a request could not be carried out: %s", detail)
-        detail = _AWAY if refused.passes else _BROKEN
-    return RequestRefused(refused.code, detail, refused.fields, refused.retry_after_s, passes=refused.passes)
+        return _away(refused.message, refused.retry_after_s, passes=refused.passes)
+    return RequestRefused(refused.code, refused.message, refused.fields, refused.retry_after_s, passes=refused.passes)
 
 
 def ledger_away(error: LedgerError) -> RequestRefused:
     """The refusal of what an error of the ledger kept from being carried out."""
-    _log.warning("ledger_away", "a request could not be carried out: %s", error)
-    passes = isinstance(error, LedgerUnavailable)
-    return RequestRefused(RefusalCode.LEDGER_UNAVAILABLE, _AWAY if passes else _BROKEN, passes=passes)
+    return _away(str(error), None, passes=isinstance(error, LedgerUnavailable))
+
+
+def _away(why: str, retry_after_s: float | None, *, passes: bool) -> RequestRefused:
+    """Why is for the operator's log, as it names files and servers."""
+    _log.warning(f"ledger_away_{passes}", "a request could not be carried out: %s", why)
+    return RequestRefused(
+        RefusalCode.LEDGER_UNAVAILABLE, _AWAY if passes else _BROKEN, (), retry_after_s, passes=passes
+    )
 
 
 def not_admitted(refusal: NotAdmitted) -> RequestRefused:
