@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes._version import __version__
 from agent_outcomes.doctor import add_doctor
 from agent_outcomes.explain.command import add_explain
+from agent_outcomes.gateway_command.parser import add_keys, add_serve
 from agent_outcomes.ledger_command.parser import add_ledger
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ examples:
   agent-outcomes doctor -- python app.py   check the application itself as well
   agent-outcomes explain traces.json       say for each run in exported spans which rule decided what
   agent-outcomes ledger status             say how much a ledger has accepted and delivered
+  agent-outcomes serve                     take spans of agents in any language; show their outcomes on a page
 
 exit codes: 0 all well, 2 the command line cannot be understood, 130 interrupted, 141 the output was
 closed by its reader; further ones are listed by the subcommand's own --help.
@@ -62,6 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    for add in (add_doctor, add_explain, add_ledger):
+    for add in (add_doctor, add_explain, add_ledger, add_serve, add_keys):
         add(subparsers)
     return parser

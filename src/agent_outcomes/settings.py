@@ -224,6 +224,32 @@ TABLE: Final = tuple(
     Setting(name, _ROWS[name][0], default, _ROWS[name][1]) for name, default in Settings._field_defaults.items()
 )
 VARIABLES: Final[Mapping[str, str]] = {setting.name: setting.variable for setting in TABLE}
+OTHER_VARIABLES: Final = frozenset(
+    f"{SETTINGS_PREFIX}{name}"
+    for name in (
+        "BODY_MAX_MIB",
+        "CONNECTIONS_MAX",
+        "DELIVER_TO",
+        "FORWARD_TO",
+        "GATEWAY",
+        "GATEWAY_KEY",
+        "HELD_MAX_MIB",
+        "IDLE_AFTER_S",
+        "INFLATED_MAX_MIB",
+        "JOURNAL_MAX_MIB",
+        "LISTEN",
+        "OPEN_MAX_S",
+        "OTLP_GRPC",
+        "OTLP_HTTP",
+        "REQUESTS_MAX",
+        "SETTLE_AFTER_S",
+        "STATE_FOLDER",
+        "TRACES_MAX",
+        "TRACE_URL",
+        "VERDICTS",
+    )
+)
+"""What reports to a gateway and `agent-outcomes serve` read: no settings of ours, and no slips of who sets them."""
 
 
 def read_settings(environ: Mapping[str, str] | None = None, /, **arguments: Unpack[SettingsArguments]) -> Settings:
@@ -268,7 +294,7 @@ def _unknown_names(options: Mapping[str, object], variables: Mapping[str, str]) 
     for name in sorted(options.keys() - VARIABLES.keys()):
         yield _unknown_message(f"option {_shown(name)}", name, VARIABLES.keys())
     ours = {name for name in variables if name.startswith(SETTINGS_PREFIX)}
-    for name in sorted(ours - set(VARIABLES.values())):
+    for name in sorted(ours - set(VARIABLES.values()) - OTHER_VARIABLES):
         yield _unknown_message(_shown(name), name, VARIABLES.values())
 
 

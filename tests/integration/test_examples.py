@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from tests.integration.backends import free_port
+from tests.integration.gateway.served import Served
 from tests.integration.npm import node_modules_of
 from tests.integration.otelcol import CONFIG_FOLDER, Collector
 from tests.integration.zero_code import Application
@@ -31,6 +32,7 @@ PLAIN: Final = (
     "set_attributes",
 )
 JAVASCRIPT: Final = "other_language"
+WEBHOOK: Final = "judge_by_webhook"
 ZERO_CODE: Final = "zero_code"
 # Run by tests/frameworks, where LangGraph is installed.
 LANGGRAPH: Final = "langgraph_agent"
@@ -59,7 +61,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_every_example_is_tested_and_listed() -> None:
     """No folder is left out here, and the table in examples/README.md has each."""
-    assert folders() == {*PLAIN, JAVASCRIPT, ZERO_CODE, LANGGRAPH}
+    assert folders() == {*PLAIN, JAVASCRIPT, WEBHOOK, ZERO_CODE, LANGGRAPH}
     listed = set(re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed >= folders()
 
@@ -110,3 +112,40 @@ def test_metrics_of_an_agent_in_another_language(otelcol_binary: Path, tmp_path:
         )
     assert done.stderr == ""
     assert done.stdout == (EXAMPLES / JAVASCRIPT / "output.txt").read_text(encoding="utf-8")
+
+
+def test_an_agent_in_another_language_through_a_gateway(tmp_path: Path) -> None:
+    """Its spans go to `agent-outcomes serve`, which makes outcomes of them; it judges one of its runs over HTTP."""
+    program = tmp_path / "program"
+    shutil.copytree(EXAMPLES / JAVASCRIPT, program)
+    (program / "node_modules").symlink_to(node_modules_of(EXAMPLES / JAVASCRIPT))
+    with Served(tmp_path, "--settle-after=1") as gateway:
+        endpoints = environment(OTEL_EXPORTER_OTLP_ENDPOINT=gateway.otlp_http, AGENT_OUTCOMES_GATEWAY=gateway.url)
+        command = [shutil.which("node") or "node", "gateway.js"]
+        done = subprocess.run(
+            command, cwd=program, capture_output=True, text=True, timeout=60, check=False, env=endpoints
+        )
+    assert done.stderr == ""
+    assert done.stdout == (EXAMPLES / JAVASCRIPT / "output-gateway.txt").read_text(encoding="utf-8")
+
+
+def test_runs_judged_over_http(tmp_path: Path) -> None:
+    """By curl and by a webhook in Python, against `agent-outcomes serve`."""
+    shell = shutil.which("sh") or "sh"
+    with Served(tmp_path) as gateway:
+        variables = environment(AGENT_OUTCOMES_GATEWAY=gateway.url, PYTHON=f"{sys.executable}", PYTHONWARNINGS="error")
+        done = subprocess.run(
+            [shell, str(EXAMPLES / WEBHOOK / "main.sh")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=variables,
+        )
+        judged = {run["run_id"]: run["outcome"] for run in gateway.runs(agent="sales-bot")}
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == (EXAMPLES / WEBHOOK / "output.txt").read_text(encoding="utf-8")
+    assert {name: (outcome["type"], outcome["revision"]) for name, outcome in judged.items()} == {
+        "lead-4711": ("converted", 2),
+        "lead-4712": ("unsuccessful", 1),
+    }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.doctor.around import check_program
 from agent_outcomes.doctor.environment import read_targets
 from agent_outcomes.doctor.findings import APP_LAYERS, EXIT_CODES, MEANINGS, Layer, LayerState, ok, skipped
+from agent_outcomes.doctor.gateway import check_gateway
 from agent_outcomes.doctor.inside import look_inside
 from agent_outcomes.doctor.ledger import check_ledger
 from agent_outcomes.doctor.network import check_network
@@ -88,7 +89,8 @@ def examine(
     settings = read_targets(environ)
     findings = list(settings.findings) or [ok(Layer.SETTINGS, "all values can be used")]
     network = check_network(settings.targets, settings.switched_off, _temporality(environ), way)
-    findings += [*network, *check_ledger(environ, way, is_way_open=_is_open(network))]
+    ledger = check_ledger(environ, way, is_way_open=_is_open(network))
+    findings += [*network, *ledger, check_gateway(environ, way)]
     if command:
         findings += check_program(command, environ, deadline.left_s(), output_to_stderr=output_to_stderr)
     else:
@@ -108,7 +110,7 @@ def check(timeout_s: float = TIMEOUT_S) -> Diagnosis:
     findings += [skipped(Layer.COMMAND, "this process is looked at"), *judge_program(look_inside(), os.environ)]
     network = check_network(settings.targets, settings.switched_off, _temporality(os.environ), deadline)
     ledger = check_ledger(os.environ, deadline, is_way_open=_is_open(network), looks_inside=True)
-    findings += [*network, *ledger]
+    findings += [*network, *ledger, check_gateway(os.environ, deadline)]
     return report_of(findings)
 
 

@@ -26,6 +26,7 @@ class Layer(StrEnum):
     RUNS = "runs"
     OUTCOMES = "outcomes"
     LEDGER = "ledger"
+    GATEWAY = "gateway"
     DNS = "dns"
     CONNECT = "connect"
     TLS = "tls"
@@ -73,6 +74,7 @@ EXIT_CODES: Final[Mapping[Layer, int]] = {
     Layer.RUNS: 16,
     Layer.OUTCOMES: 17,
     Layer.LEDGER: 18,
+    Layer.GATEWAY: 19,
     Layer.DNS: 20,
     Layer.CONNECT: 21,
     Layer.TLS: 22,
@@ -96,6 +98,7 @@ MEANINGS: Final[Mapping[Layer, str]] = {
     Layer.RUNS: "spans are seen, and one of them is an agent's",
     Layer.OUTCOMES: "every run's outcome is handed over",
     Layer.LEDGER: "the ledger, if any, opens and can be written, and what it holds is delivered",
+    Layer.GATEWAY: "the gateway that reports go to, if any, answers, is ready and takes our key",
     Layer.DNS: "the endpoint's host name resolves",
     Layer.CONNECT: "something listens on its port",
     Layer.TLS: "both sides speak TLS, with a certificate that can be trusted, or neither does",

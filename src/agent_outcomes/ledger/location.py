@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -72,6 +74,17 @@ def read_location(url: object) -> Location:
     # What stands before the first colon may be anything, and what follows may hold a password.
     named = f"{printable(scheme[:20])}:..." if "://" in text else "it has no scheme"
     raise SettingsError(_unusable(f"{named}"))
+
+
+def state_folder() -> Path:
+    """Where this user's programs keep what must outlive them. Never raises."""
+    stated = os.environ.get("XDG_STATE_HOME", "")
+    if Path(stated).is_absolute():
+        return Path(stated)
+    try:
+        return Path.home() / ".local" / "state"
+    except RuntimeError:  # nobody knows whose home it would be
+        return Path(tempfile.gettempdir())
 
 
 def _sqlite(text: str) -> Location:

@@ -15,15 +15,15 @@ import hashlib
 import itertools
 import os
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from agent_outcomes.ledger.location import state_folder
 from agent_outcomes.ledger.spool_lines import LineError, decode_line, encode_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.location import Location
@@ -138,17 +138,7 @@ def spool_folder(location: Location) -> Path:
     if location.path is not None:
         return location.path.with_name(f"{location.path.name}-spool")
     name = hashlib.sha256(str(location).encode(errors="replace")).hexdigest()[:16]
-    return _state_folder() / "agent-outcomes" / name
-
-
-def _state_folder() -> Path:
-    stated = os.environ.get("XDG_STATE_HOME", "")
-    if Path(stated).is_absolute():
-        return Path(stated)
-    try:
-        return Path.home() / ".local" / "state"
-    except RuntimeError:  # nobody knows whose home it would be
-        return Path(tempfile.gettempdir())
+    return state_folder() / "agent-outcomes" / name
 
 
 def _taken(path: Path) -> Iterator[Segment]:

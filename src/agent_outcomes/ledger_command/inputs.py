@@ -28,6 +28,14 @@ def given_time(text: str) -> GivenTime:
         raise _unusable(text, what) from None
 
 
+def age_s(text: str) -> int:
+    """How long, in seconds: `90m`, `36h`, `7d`."""
+    given = given_time(text)
+    if given.ago_s is None:
+        raise _unusable(text, "length of time; give it as 90m, 36h or 7d")
+    return given.ago_s
+
+
 def positive_number(text: str) -> int:
     """A whole number from 1."""
     if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX and int(text) > 0):

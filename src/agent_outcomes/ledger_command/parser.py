@@ -63,8 +63,9 @@ def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out
 
 
 def _run(carried_out_by: str, options: Namespace) -> int:
+    module, _, name = carried_out_by.partition(".")
     running = import_module("agent_outcomes.ledger_command.running")
-    exit_code: int = running.run_command(*carried_out_by.split("."), options)
+    exit_code: int = running.run_command(f"agent_outcomes.ledger_command.{module}", name, options)
     return exit_code
 
 

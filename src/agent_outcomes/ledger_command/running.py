@@ -26,12 +26,15 @@ _HINTS: Final = {
 }
 
 
-def run_command(module: str, name: str, options: Namespace) -> int:
-    """Carry out the command `name` of that module of this package; its exit code. Errors are said in one line."""
+def run_command(module: str, name: str, options: Namespace, require: Callable[[], object] = require_packages) -> int:
+    """Carry out the command `name` of that module; its exit code. Errors are said in one line.
+
+    `require` raises `SettingsError` where a package is missing that the module imports.
+    """
     try:
-        require_packages()
+        require()
         _check_values(options)
-        carry_out: Callable[[Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
+        carry_out: Callable[[Namespace], int] = getattr(import_module(module), name)
         return carry_out(options)
     except ReportRefused as refused:
         complain(str(refused))

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypedDict
 
 from agent_outcomes import semconv
 from agent_outcomes.foreign_exceptions import Guard
@@ -56,6 +56,27 @@ class _Key(NamedTuple):
     labels: tuple[LabelValue, ...]
 
 
+class KeptSettings(TypedDict):
+    """What of a process's settings the ledger keeps for all who use it; `None` where they say nothing of their own."""
+
+    policy: Policy | None
+    limits: LedgerLimits | None
+    forms: LaterForms | None
+
+
+def kept_settings(settings: Settings) -> KeptSettings:
+    """The arguments of `Store.open` that these settings mean."""
+    limits = LedgerLimits(settings.agents_max, settings.job_types_max, settings.labels_max)
+    forms = LaterForms(settings.evaluation_result, settings.outcome_span)
+    return {
+        "policy": None if settings.ledger_policy == OWN_POLICY else Policy(settings.ledger_policy),
+        # Those that nobody has changed are no reason to change what is kept in the ledger.
+        "limits": None if limits == LedgerLimits() else limits,
+        # Nor what others may have on.
+        "forms": forms if any(forms) else None,
+    }
+
+
 class LedgerConnection:
     """Opens the store when it is first needed, and again after a failure; `writer` commits, `deliverer` delivers.
 
@@ -67,13 +88,7 @@ class LedgerConnection:
         self.location = location
         self.hold_s = settings.ledger_hold_s
         self.hidden = settings.hidden
-        self._policy = None if settings.ledger_policy == OWN_POLICY else Policy(settings.ledger_policy)
-        limits = LedgerLimits(settings.agents_max, settings.job_types_max, settings.labels_max)
-        # Those that nobody has changed are no reason to change what is kept in the ledger.
-        self._limits = None if limits == LedgerLimits() else limits
-        # Nor what others may have on.
-        forms = LaterForms(settings.evaluation_result, settings.outcome_span)
-        self._forms = forms if any(forms) else None
+        self._kept = kept_settings(settings)
         self._store: Store | None = None
         self._users: weakref.WeakSet[LedgerUser] = weakref.WeakSet()
         self._reported: weakref.WeakKeyDictionary[LedgerUser, dict[_Key, int]] = weakref.WeakKeyDictionary()
@@ -94,7 +109,7 @@ class LedgerConnection:
         """The store of this process. Raises `LedgerError`."""
         store = self._store
         if store is None or store.is_closed:
-            store = self._store = Store.open(self.location, policy=self._policy, limits=self._limits, forms=self._forms)
+            store = self._store = Store.open(self.location, **self._kept)
         return store
 
     def add(self, user: LedgerUser) -> None:

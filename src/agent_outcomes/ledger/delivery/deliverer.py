@@ -95,6 +95,12 @@ class Deliverer:
         """Whether this process is the one that delivers now."""
         return self._rounds.lease.is_held
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a thread that delivers, or waits to."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
     def start(self) -> None:
         """Have a thread deliver, if there is none yet. Never raises."""
         with self._lock:
