@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.postgresql import running_postgresql, server_programs
-from tests.soak import disk, fsyncs, kills, model, outage, workers
+from tests.soak import disk, fsyncs, gateways, kills, model, outage, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +30,7 @@ programs:
   errors   every N-th write and sync of a SQLite ledger fails, by strace
   workers  gunicorn --preload, Celery with one task a child, multiprocessing, on SQLite and PostgreSQL
   outage   PostgreSQL is stopped, and hangs, while runs end
+  gateways two gateways behind a real collector, one killed half way, and one alone
   model    random sequences of runs and reports, held against a model of the ledger, on SQLite and PostgreSQL
   all      each of them, one after the other
 
@@ -131,6 +132,12 @@ def _outage(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[st
     yield "PostgreSQL away", outage.prove(ledgers.server, down_s=30.0, seed=options.seed)
 
 
+def _gateways(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
+    assert ledgers.server is not None
+    proof = gateways.prove(ledgers.server, ledgers.folder(), runs=options.outcomes, seed=options.seed)
+    yield "gateways behind a collector", proof
+
+
 def _model(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
     url = f"sqlite:///{ledgers.folder()}/outcomes.db"
     yield "model on SQLite", model.prove(url, sequences=options.sequences, seed=options.seed)
@@ -147,6 +154,7 @@ PROGRAMS: Final[Mapping[str, Callable[[_Ledgers, argparse.Namespace], Iterator[t
     "errors": _errors,
     "workers": _workers,
     "outage": _outage,
+    "gateways": _gateways,
     "model": _model,
 }
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -59,6 +60,25 @@ def check_page(gateway: Served, facts: dict[str, Facts]) -> None:
         assert re.search(rf"{job_type} \d+ \d+ {re.escape(row)}", text), (job_type, row)
 
 
+def check_totals(gateway: Served, facts: dict[str, Facts]) -> None:
+    """So has `/v1/totals`, to the last digit."""
+    totals = gateway.ask("/v1/totals").body
+    reported = [each for each in facts.values() if each.type is not None]
+    assert (totals["runs"], totals["reported"], totals["pending"]) == (RUNS, len(reported), RUNS - len(reported))
+    assert totals["successes"] == sum(each.success is True for each in reported)
+    assert totals["funnel"] == {
+        "total": RUNS,
+        "successful": sum(each.status == "success" for each in facts.values()),
+        "converted": sum((each.status, each.type) == ("success", "converted") for each in facts.values()),
+        "deflected": sum((each.status, each.type) == ("success", "deflected") for each in facts.values()),
+    }
+    spent, rows = costs(facts), totals["job_types"]
+    assert {row["job_type"]: Decimal(row["cost"]) for row in rows if row["currency"] == "USD"} == spent
+    worth = {(row["job_type"], row["currency"]): Decimal(row["value"]) for row in rows}
+    assert {key: amount for key, amount in worth.items() if amount} == values(facts)
+    assert sum(row["outcomes"] for row in totals["outcomes"]) == len(reported)
+
+
 @pytest.mark.parametrize("order", [("logs",), ("logs", "traces"), ("traces", "logs")], ids="-".join)
 def test_runs_that_have_told_of_themselves_are_kept_as_told_and_counted_once(
     exported: Path, tmp_path: Path, order: tuple[str, ...]
@@ -74,6 +94,7 @@ def test_runs_that_have_told_of_themselves_are_kept_as_told_and_counted_once(
         found = known_facts(gateway)
         assert found == expected
         check_page(gateway, expected)
+        check_totals(gateway, expected)
         ready = gateway.ask("/readyz").body
         assert (ready["status"], ready["warnings"]) == ("ready", [])
         assert gateway.stop() == 0
@@ -99,9 +120,25 @@ def test_of_spans_alone_the_same_runs_are_made(exported: Path, tmp_path: Path) -
         assert {found[name].status for name in differing} == {"success"}
         assert values(found) == values(expected)
         check_page(gateway, found)
+        check_totals(gateway, found)
         gateway.wait_for(lambda: receiver.seen.uids().total() >= RUNS and receiver.seen.total("agent.runs") >= RUNS)
         assert gateway.stop() == 0
     assert set(receiver.seen.uids()) == {f"{name}-0" for name in expected}
     assert set(receiver.seen.uids().values()) == {1}
     assert receiver.seen.total("agent.runs") == RUNS
     assert sum(by_status(found).values()) == RUNS
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_demo_itself_sends_to_a_gateway(tmp_path: Path, protocol: str) -> None:
+    """The SDK's own exporters, all three signals at once, as its users run it: every run once, and none twice."""
+    with Served(tmp_path, "--settle-after=2") as gateway:
+        endpoint = gateway.otlp_grpc if protocol == "grpc" else gateway.otlp_http
+        out = tmp_path / "demo"
+        assert "Check: events, metrics and traces agree" in run_demo(
+            out, "--endpoint", endpoint, "--protocol", protocol
+        )
+        expected, _ = exported_facts(out)
+        assert known_facts(gateway) == expected
+        check_totals(gateway, expected)
+        assert gateway.ask("/readyz").body["warnings"] == []
