@@ -13,10 +13,10 @@ from agent_outcomes.ledger_command import inputs
 from agent_outcomes.settings import VARIABLES
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
-    Subparsers = _SubParsersAction[ArgumentParser]
+    from agent_outcomes.ledger_command.parser import Subparsers
 
 _SERVE: Final = """\
 Take OTLP from agents in any language and from collectors, make runs and outcomes of it, keep them in a ledger, take

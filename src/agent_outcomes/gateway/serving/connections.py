@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agent_outcomes.gateway.serving.progress import Phase, Progress
+from agent_outcomes.gateway.serving.progress import ConnectionProgress, Phase
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,7 +40,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, {}, loop)
         self._limits = limits
-        self.progress = Progress(loop.time())
+        self.progress = ConnectionProgress(loop.time())
         self._head_bytes = 0
         self._is_too_large = False
 

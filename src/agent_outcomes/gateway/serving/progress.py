@@ -26,7 +26,7 @@ class Phase(StrEnum):
 
 
 @dataclass(slots=True)
-class Progress:
+class ConnectionProgress:
     """The phase of one connection, since when (on a monotonic clock), and how much of a body has come.
 
     A connection begins in `HEADERS`: who connects and stays silent holds it as one does who sends half a header.
