@@ -22,7 +22,7 @@ from agent_outcomes.ledger.keys import authenticate, has_keys
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent_outcomes.gateway.access.blocking import RunBlocking
+    from agent_outcomes.gateway.blocking_calls import RunBlocking
     from agent_outcomes.ledger.store import Store
 
 REMEMBERED_S: Final = 1.0

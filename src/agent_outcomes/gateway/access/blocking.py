@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +19,6 @@ _Result = TypeVar("_Result")
 
 class OverloadedError(Exception):
     """Too many calls wait for a thread: nothing was done, and the same request may be made again soon."""
-
-
-class RunBlocking(Protocol):
-    """Runs a call on another thread and gives what it returns."""
-
-    async def __call__(self, call: Callable[[], _Result], /) -> _Result:
-        """What the call returns; raises what it raises, or `OverloadedError`."""
-        ...
 
 
 class BlockingCalls:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_outcomes.gateway.access.admission import Admission
-    from agent_outcomes.gateway.access.blocking import RunBlocking
+    from agent_outcomes.gateway.blocking_calls import RunBlocking
     from agent_outcomes.gateway.settings import GatewaySettings
     from agent_outcomes.ledger.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable
@@ -15,23 +15,14 @@ from agent_outcomes.ledger.location import LedgerUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agent_outcomes.gateway.blocking_calls import RunBlocking
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.store import Store
 
-_Done = TypeVar("_Done")
-
 COMMITS_WAITING_MAX: Final = 20_000
 AT_ONCE_MAX: Final = 1_000
-RETRY_AFTER_S: Final = 1.0
+COMMIT_RETRY_AFTER_S: Final = 1.0
 _AWAY_RETRY_AFTER_S: Final = 5.0
-
-
-class RunBlocking(Protocol):
-    """Runs what blocks on another thread, and waits for it."""
-
-    async def __call__(self, call: Callable[[], _Done], /) -> _Done:
-        """What the call returns or raises."""
-        ...
 
 
 class Accepted(NamedTuple):
@@ -74,7 +65,7 @@ class Commits:
             return 0
         if self._queue and self.waiting_count + len(acceptances) > self._waiting_max:
             message = "the gateway is storing as many outcomes as it can hold; send them again"
-            raise IntakeUnavailable(RETRY_AFTER_S, message)
+            raise IntakeUnavailable(COMMIT_RETRY_AFTER_S, message)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(acceptances, done))
         self.waiting_count += len(acceptances)
@@ -151,7 +142,7 @@ def accept_what_can_be(store: Store, acceptances: Sequence[Acceptance]) -> Accep
 def _unavailable(error: BaseException) -> IntakeUnavailable:
     if isinstance(error, LedgerUnavailable):
         return IntakeUnavailable(_AWAY_RETRY_AFTER_S, str(error))
-    return IntakeUnavailable(RETRY_AFTER_S, "the gateway could not store these outcomes now; send them again")
+    return IntakeUnavailable(COMMIT_RETRY_AFTER_S, "the gateway could not store these outcomes now; send them again")
 
 
 def _fail(done: asyncio.Future[int], error: IntakeUnavailable) -> None:

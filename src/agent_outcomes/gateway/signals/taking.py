@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.foreign_exceptions import is_theirs_in_given
-from agent_outcomes.gateway.signals.commits import RETRY_AFTER_S, Commits
+from agent_outcomes.gateway.signals.commits import COMMIT_RETRY_AFTER_S, Commits
 from agent_outcomes.gateway.signals.counting import Counting
 from agent_outcomes.gateway.signals.log_reading import LogReading, is_ours
 from agent_outcomes.gateway.signals.reporting import take_report
@@ -23,8 +23,8 @@ from agent_outcomes.limited_log import LimitedLog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_outcomes.gateway.blocking_calls import RunBlocking
     from agent_outcomes.gateway.settings import GatewaySettings
-    from agent_outcomes.gateway.signals.commits import RunBlocking
     from agent_outcomes.gateway.signals.counting import SignalCounts
     from agent_outcomes.gateway.wire.frames import LogFrames
     from agent_outcomes.gateway.wire.intake import ExportRequest
@@ -123,7 +123,7 @@ class Signals:
             except ReportRefused as refused:
                 self._counting.add(refused.code)
                 if refused.code is RefusalCode.LEDGER_UNAVAILABLE:
-                    raise IntakeUnavailable(refused.retry_after_s or RETRY_AFTER_S, refused.message) from None
+                    raise IntakeUnavailable(refused.retry_after_s or COMMIT_RETRY_AFTER_S, refused.message) from None
             except Exception as error:  # of the database, or a failure of ours
                 if is_theirs_in_given(error):
                     raise
