@@ -27,7 +27,7 @@ DOCUMENTS: Final = sorted(
     if "node_modules" not in path.parts
 )
 REFUSED: Final = "was not taken as stated"
-README_LINES_MAX: Final = 160
+README_LINES_MAX: Final = 175
 WIDTH_OF_A_PICTURE_MAX: Final = 100
 
 
