@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.postgresql import running_postgresql, server_programs
-from tests.soak import disk, fsyncs, gateways, kills, model, outage, workers
+from tests.soak import disk, fsyncs, gateway_kills, gateways, kills, model, outage, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +30,7 @@ programs:
   errors   every N-th write and sync of a SQLite ledger fails, by strace
   workers  gunicorn --preload, Celery with one task a child, multiprocessing, on SQLite and PostgreSQL
   outage   PostgreSQL is stopped, and hangs, while runs end
+  gateway-kills a gateway is ended again and again under eight senders (50 times at most)
   gateways two gateways behind a real collector, one killed half way, and one alone
   model    random sequences of runs and reports, held against a model of the ledger, on SQLite and PostgreSQL
   all      each of them, one after the other
@@ -138,6 +139,11 @@ def _gateways(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[
     yield "gateways behind a collector", proof
 
 
+def _gateway_kills(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
+    kills = min(50, options.kills)
+    yield "a gateway killed", gateway_kills.prove(ledgers.folder(), kills=kills, runs=8000, seed=options.seed)
+
+
 def _model(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
     url = f"sqlite:///{ledgers.folder()}/outcomes.db"
     yield "model on SQLite", model.prove(url, sequences=options.sequences, seed=options.seed)
@@ -155,6 +161,7 @@ PROGRAMS: Final[Mapping[str, Callable[[_Ledgers, argparse.Namespace], Iterator[t
     "workers": _workers,
     "outage": _outage,
     "gateways": _gateways,
+    "gateway-kills": _gateway_kills,
     "model": _model,
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from agent_outcomes._version import __version__
+from agent_outcomes.doctor.findings import EXIT_CODES, Layer
 from agent_outcomes.gateway_command.parser import RIGHTS
 from agent_outcomes.ledger.keys import Right
 from tests.integration.backends import wait_until
@@ -164,6 +165,28 @@ def _is_refused(url: str) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_doctor_finds_a_gateway_well(tmp_path: Path, protocol: str) -> None:
+    """As a receiver of all three signals and as the gateway that reports go to; a key that it does not know is said."""
+    ledger = f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
+    with Served(tmp_path) as gateway:
+        endpoint = gateway.otlp_grpc if protocol == "grpc" else gateway.otlp_http
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            "AGENT_OUTCOMES_GATEWAY": gateway.url,
+        }
+        well = command("doctor", **variables)
+        assert (well.returncode, "No broken layer found." in well.stdout) == (0, True), well.stdout
+        assert f"version {__version__}, ready, no key is needed from here" in well.stdout
+        assert command("keys", "create", "--ledger", ledger, "--name", "x", "--may", "ingest").returncode == 0
+        gateway.wait_for(lambda: gateway.ask("/v1/runs").status == 401)
+        refused = command("doctor", **variables, AGENT_OUTCOMES_GATEWAY_KEY="aok_hunter2")
+        assert refused.returncode == EXIT_CODES[Layer.GATEWAY]
+        assert "it does not know our key" in refused.stdout
+        assert "hunter2" not in refused.stdout
 
 
 def test_the_command_line_knows_the_ledger_s_rights() -> None:

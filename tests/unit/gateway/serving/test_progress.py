@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_outcomes.gateway.serving.progress import RATE_GRACE_S, WRITE_TIMEOUT_S, Phase, ConnectionProgress
+from agent_outcomes.gateway.serving.progress import RATE_GRACE_S, WRITE_TIMEOUT_S, ConnectionProgress, Phase
 from agent_outcomes.gateway.settings import ReceiverLimits
 
 pytestmark = pytest.mark.backends
