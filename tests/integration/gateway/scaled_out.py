@@ -87,12 +87,17 @@ def _compared(store: Store, sent: dict[str, int], cpu_us: float, took_s: float) 
 
 
 class _Restarted(Served):
-    """A gateway that counts the CPU time of all its processes, killed ones too."""
+    """A gateway that counts the CPU time of all its processes, killed ones too, from when they have started."""
 
     def __init__(self, folder: Path, options: Sequence[str]) -> None:
-        super().__init__(folder, *options)
         self.restarts = 0
         self._spent_s = 0.0
+        super().__init__(folder, *options)
+
+    def start(self) -> None:
+        """Start it; what that takes is not counted."""
+        super().start()
+        self._spent_s -= _cpu_s(self.pid)
 
     def kill_and_restart(self) -> None:
         """End it as a power cut would, and start it again."""
