@@ -75,7 +75,7 @@ def collected(requests: Iterable[Coming], limits: AssemblyLimits = LIMITS) -> Co
 
 def taken(collection: Collection, now_s: float) -> list[TracePart]:
     """The parts that are due."""
-    return [due.part for parts in collection.take_due(now_s) for due in parts]
+    return [due.part for trace in collection.take_due(now_s) for due in trace.parts]
 
 
 def accepted(parts: Iterable[TracePart]) -> list[Acceptance]:

@@ -27,24 +27,35 @@ AGENT_KEYS: Final = frozenset(
     }
 )
 """What a span has one of that is an agent's by its attributes, or that states an outcome."""
-_KEY_TAG: Final = rb"\n"
 
 
-def _pattern_of(keys: Iterable[str]) -> re.Pattern[bytes]:
-    # The tag in front is one byte that is always the same, which is what is searched for at the speed of memory.
-    ways = [re.escape(bytes((len(key),)) + key.encode()) for key in sorted(keys)]
-    return re.compile(_KEY_TAG + b"(?:" + b"|".join(ways) + b")", re.DOTALL)
+def _trie_of(keys: Iterable[str]) -> str:
+    """A pattern of any of the keys that looks at what several have in common once."""
+    tails: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        if key:
+            tails.setdefault(key[0], []).append(key[1:])
+    if not tails or "" in keys:
+        # Whatever may follow, one of them is there.
+        return ""
+    ways = [re.escape(first) + _trie_of(rest) for first, rest in tails.items()]
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
-_has_agent_key: Final = _pattern_of(AGENT_KEYS).search
-# The name of a span, its field 5, as the conventions have it of agents.
-_has_agent_name: Final = re.compile(rb"\*(?:[\x0c-\x7f]|[\x80-\xff][\x01-\x7f])invoke_(?:agent|workflow)").search
+_LENGTHS: Final = bytes((min(map(len, AGENT_KEYS)), max(map(len, AGENT_KEYS))))
+# The tag in front is one byte that is always the same, which is searched for at the speed of memory.
+_has_agent_key: Final = re.compile(
+    b"\n[" + re.escape(_LENGTHS[:1]) + b"-" + re.escape(_LENGTHS[1:]) + b"]" + _trie_of(AGENT_KEYS).encode()
+).search
 _has_evaluation: Final = re.compile(rb"\n[\x0c-\x7f](?:trace\.)?(?:annotations|evaluations)\.").search
 
 
 def may_hold_agents(encoded: bytes) -> bool:
-    """Whether a span, or any span of a request, has an attribute or the name by which an agent may be known."""
-    return _has_agent_key(encoded) is not None or _has_agent_name(encoded) is not None
+    """Whether a span, or any span of a request, may have an attribute by which an agent is known.
+
+    One that is known by its name alone is so by its scope, too.
+    """
+    return _has_agent_key(encoded) is not None
 
 
 def may_hold_evaluations(encoded: bytes) -> bool:

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_outcomes.gateway.assembly.agent_marks import is_agents_scope, may_hold_agents, may_hold_evaluations
-from agent_outcomes.gateway.assembly.held import HeldScope, HeldSpan, HeldTraces
-from agent_outcomes.gateway.assembly.parts import TracePart, due_s, parts_of
+from agent_outcomes.gateway.assembly.held import HeldScope, HeldSpan, HeldTraces, PlainSpans
+from agent_outcomes.gateway.assembly.parts import TracePart, due_s, parts_of, plain_due_s
 from agent_outcomes.gateway.assembly.settled import SettledTraces
 from agent_outcomes.gateway.assembly.settling import scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agent_outcomes.gateway.assembly.held import HeldTrace
     from agent_outcomes.gateway.assembly.journal_records import SettledMark
     from agent_outcomes.gateway.settings import AssemblyLimits
-    from agent_outcomes.gateway.wire.frames import ScopeFrames
+    from agent_outcomes.gateway.wire.frames import ScopeFrames, SpanFrame
 
 
 class Added(NamedTuple):
@@ -38,6 +38,13 @@ class DuePart(NamedTuple):
     is_early: bool = False
 
 
+class DueTrace(NamedTuple):
+    """The parts of a trace that are due, and how many spans, by file, need no longer be kept without further ado."""
+
+    parts: list[DuePart]
+    let_go: Mapping[int, int]
+
+
 class Collection:
     """The spans of all traces, from their coming until the part of a trace that they are in is due.
 
@@ -53,36 +60,43 @@ class Collection:
     def add(self, scopes: Sequence[ScopeFrames], body: bytes, segment: int, now_s: float) -> Added:
         """Hold the spans of a request, of which `body` is the whole; `segment` is the file that has them."""
         is_promising = self._may_matter(body)
-        held = late = repeated = 0
+        added = Added()
         for frames in scopes:
-            scope = HeldScope(
-                frames.resource, frames.scope, may_hold_agents=self._is_to_be_read(frames, is_promising=is_promising)
-            )
-            for frame in frames.spans:
-                span = HeldSpan(frame, scope, segment, now_s)
-                if frame.trace_id in self.settled and self.settled.take_late(frame.trace_id, span):
-                    late += 1
-                elif self.held.add(frame.trace_id, span):
-                    held += 1
-                    self.held.look_at(frame.trace_id, now_s + self._first_look_s)
+            may_hold_agents = self._is_to_be_read(frames, is_promising=is_promising)
+            scope = HeldScope(frames.resource, frames.scope, may_hold_agents=may_hold_agents)
+            for trace_id, of_trace in _by_trace(frames.spans).items():
+                if may_hold_agents or trace_id in self.settled:
+                    some = self._add_each(trace_id, [HeldSpan(frame, scope, segment, now_s) for frame in of_trace])
                 else:
-                    repeated += 1
+                    self.held.add_plain(trace_id, PlainSpans(of_trace, scope, segment, now_s))
+                    some = Added(len(of_trace))
+                added = Added(*map(sum, zip(added, some, strict=True)))
+                self.held.look_at(trace_id, now_s + self._first_look_s)
+        return added
+
+    def _add_each(self, trace_id: bytes, spans: Sequence[HeldSpan]) -> Added:
+        held = late = repeated = 0
+        for span in spans:
+            if trace_id in self.settled and self.settled.take_late(trace_id, span):
+                late += 1
+            elif self.held.add(trace_id, span):
+                held += 1
+            else:
+                repeated += 1
         return Added(held, late, repeated)
 
-    def take_due(self, now_s: float) -> Iterator[list[DuePart]]:
-        """The parts that are due by now, trace by trace, the oldest traces first where too much is held.
+    def take_due(self, now_s: float) -> Iterator[DueTrace]:
+        """What is due by now, trace by trace, the oldest traces first where too much is held.
 
         Whoever stops to ask leaves the rest for the next time.
         """
         for trace in self.held.take_looks(now_s):
-            yield self._take_due_of(trace, now_s)
+            yield self._take_due_of(trace, now_s) if trace.is_promising else self._take_due_plain(trace, now_s)
         while self.is_too_much and (oldest := self.held.oldest()) is not None:
-            parts = self._parts_of(oldest)
-            for part in parts:
-                self.held.take(oldest, part.spans)
-            yield [DuePart(part, is_early=True) for part in parts]
+            yield self._take_early(oldest)
 
-    def _take_due_of(self, trace: HeldTrace, now_s: float) -> list[DuePart]:
+    def _take_due_of(self, trace: HeldTrace, now_s: float) -> DueTrace:
+        let_go = self.held.spread(trace)
         due, next_s = [], float("inf")
         for part in self._parts_of(trace):
             part_due_s = due_s(part, trace.last_s, self._limits)
@@ -92,21 +106,38 @@ class Collection:
             else:
                 next_s = min(next_s, part_due_s)
         self.held.look_at(trace.trace_id, next_s)
-        return due
+        return DueTrace(due, let_go)
 
-    def restore(self, mark: SettledMark) -> TracePart | None:
+    def _take_due_plain(self, trace: HeldTrace, now_s: float) -> DueTrace:
+        trace_due_s = plain_due_s(trace, self._limits)
+        if trace_due_s <= now_s:
+            return DueTrace([], self.held.take_plain(trace))
+        self.held.look_at(trace.trace_id, trace_due_s)
+        return DueTrace([], {})
+
+    def _take_early(self, trace: HeldTrace) -> DueTrace:
+        if not trace.is_promising:
+            return DueTrace([], self.held.take_plain(trace))
+        let_go = self.held.spread(trace)
+        parts = self._parts_of(trace)
+        for part in parts:
+            self.held.take(trace, part.spans)
+        return DueTrace([DuePart(part, is_early=True) for part in parts], let_go)
+
+    def restore(self, mark: SettledMark) -> DueTrace:
         """The part that was settled so before a restart, if its spans have been read again by now."""
         trace = self.held.trace(mark.trace_id)
+        let_go = {} if trace is None else self.held.spread(trace)
         spans = [] if trace is None else [trace.spans[each] for each in mark.span_ids if each in trace.spans]
         if trace is None or not spans:
             self.settled.add_ids(mark.trace_id, mark.span_ids)
-            return None
+            return DueTrace([], let_go)
         ids = {span.id for span in spans}
         top = next((span for span in spans if span.parent_id not in ids), spans[0])
         part = TracePart(mark.trace_id, tuple(spans), top, is_whole=top.parent_id is None, was_decided=True)
         self.held.take(trace, spans)
         self.settled.add(part)
-        return part
+        return DueTrace([DuePart(part)], let_go)
 
     def is_late(self, part: TracePart) -> bool:
         """Whether what is above a part has settled meanwhile, so that it comes too late."""
@@ -131,3 +162,14 @@ class Collection:
         if is_agents_scope(scope_of(frames.scope).name):
             return True
         return is_promising and any(self._may_matter(frame.encoded) for frame in frames.spans)
+
+
+def _by_trace(frames: Sequence[SpanFrame]) -> dict[bytes, list[SpanFrame]]:
+    found: dict[bytes, list[SpanFrame]] = {}
+    for frame in frames:
+        of_trace = found.get(frame.trace_id)
+        if of_trace is None:
+            found[frame.trace_id] = [frame]
+        else:
+            of_trace.append(frame)
+    return found

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.explain.exported import parent_place, span_kind
+from agent_outcomes.explain.exported import ParentPlace, parent_place, span_kind
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.fields import BLOCK, FIXED32, VARINT, Budget, fields
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanKind
-
-    from agent_outcomes.explain.exported import ParentPlace
 
 NO_PARENT: Final = b""
 _IDS_END: Final = 28
@@ -27,6 +25,9 @@ _PARENT: Final = 4 << 3 | BLOCK
 _NAME: Final = 5 << 3 | BLOCK
 _KIND: Final = 6 << 3 | VARINT
 _FLAGS: Final = 16 << 3 | FIXED32
+_PARENT_TAG: Final = bytes((_PARENT,))
+_NO_PARENT_FIELD: Final = bytes((_PARENT, _ID_BYTES)) + _NO_SPAN
+_PARENT_END: Final = _IDS_END + len(_NO_PARENT_FIELD)
 _FLAGS_TAG: Final = b"\x85\x01"
 _FLAGS_BYTES: Final = 6
 _FIELDS_MAX: Final = 4096
@@ -49,6 +50,14 @@ def read_head(encoded: bytes) -> SpanHead:
     tail = encoded[-_FLAGS_BYTES:]
     flags = int.from_bytes(tail[2:], "little") if tail.startswith(_FLAGS_TAG) else 0
     return _head(parent_id, kind, flags)
+
+
+def may_be_topmost(encoded: bytes) -> bool:
+    """Whether a span may be the first of its process in its trace: it has no parent, or one elsewhere."""
+    if encoded[_IDS_END : _IDS_END + 1] != _PARENT_TAG or _NO_PARENT_FIELD in encoded[_IDS_END:_PARENT_END]:
+        return not read_head(encoded).parent_id
+    tail = encoded[-_FLAGS_BYTES:]
+    return tail.startswith(_FLAGS_TAG) and parent_place(int.from_bytes(tail[2:], "little")) is ParentPlace.ELSEWHERE
 
 
 class _UnusualError(Exception):

@@ -97,19 +97,37 @@ class HeldSpan:
         )
 
 
-class HeldTrace:
-    """What is held of one trace, by span id.
+class PlainSpans:
+    """Spans of one scope and trace that came together, none of which says anything of an agent.
 
-    `last_s` is when the last of them came, `look_s` when the trace is to be looked at next.
+    They are held as they came: nearly all of the world's spans are never looked at.
     """
 
-    __slots__ = ("last_s", "look_s", "spans", "trace_id")
+    __slots__ = ("came_s", "frames", "scope", "segment", "size_bytes")
 
-    def __init__(self, trace_id: bytes) -> None:
+    def __init__(self, frames: list[SpanFrame], scope: HeldScope, segment: int, came_s: float) -> None:
+        self.frames = frames
+        self.scope = scope
+        self.segment = segment
+        self.came_s = came_s
+        self.size_bytes = sum([len(frame.encoded) for frame in frames]) + SPAN_OVERHEAD_BYTES * len(frames)
+
+
+class HeldTrace:
+    """What is held of one trace, by span id, and `plain` what says nothing of an agent so far.
+
+    `first_s` and `last_s` are when the first and the last of them came, `look_s` when it is to be looked at next.
+    """
+
+    __slots__ = ("first_s", "is_promising", "last_s", "look_s", "plain", "spans", "trace_id")
+
+    def __init__(self, trace_id: bytes, now_s: float) -> None:
         self.trace_id = trace_id
-        self.last_s = 0.0
+        self.first_s = self.last_s = now_s
         self.look_s = float("inf")
         self.spans: dict[bytes, HeldSpan] = {}
+        self.plain: list[PlainSpans] = []
+        self.is_promising = False
 
 
 class HeldTraces:
@@ -117,6 +135,7 @@ class HeldTraces:
 
     def __init__(self) -> None:
         self._traces: dict[bytes, HeldTrace] = {}
+        self._plain: dict[bytes, HeldTrace] = {}
         self._looks: list[tuple[float, int, bytes]] = []
         self._counter = itertools.count()
         self.span_count = 0
@@ -127,10 +146,50 @@ class HeldTraces:
         return len(self._traces)
 
     def add(self, trace_id: bytes, span: HeldSpan) -> bool:
-        """Hold a span; whether it is not held already, just as it is."""
+        """Hold a span that may say something of an agent; whether it is not held already, just as it is."""
+        trace = self._trace_at(trace_id, span.came_s)
+        trace.is_promising = True
+        self._plain.pop(trace_id, None)
+        return self._add_to(trace, span)
+
+    def add_plain(self, trace_id: bytes, spans: PlainSpans) -> None:
+        """Hold spans that say nothing of an agent."""
+        trace = self._trace_at(trace_id, spans.came_s)
+        trace.plain.append(spans)
+        self.span_count += len(spans.frames)
+        self.size_bytes += spans.size_bytes
+
+    def spread(self, trace: HeldTrace) -> dict[int, int]:
+        """Hold the plain spans of a trace as any others; of those that were held already how many each file has."""
+        repeated: dict[int, int] = {}
+        for group in trace.plain:
+            self.span_count -= len(group.frames)
+            self.size_bytes -= group.size_bytes
+            for frame in group.frames:
+                if not self._add_to(trace, HeldSpan(frame, group.scope, group.segment, group.came_s)):
+                    repeated[group.segment] = repeated.get(group.segment, 0) + 1
+        trace.plain = []
+        return repeated
+
+    def take_plain(self, trace: HeldTrace) -> dict[int, int]:
+        """Hold a trace no longer that has only plain spans; how many of them each file has."""
+        counts: dict[int, int] = {}
+        for group in trace.plain:
+            self.span_count -= len(group.frames)
+            self.size_bytes -= group.size_bytes
+            counts[group.segment] = counts.get(group.segment, 0) + len(group.frames)
+        self._traces.pop(trace.trace_id, None)
+        self._plain.pop(trace.trace_id, None)
+        return counts
+
+    def _trace_at(self, trace_id: bytes, now_s: float) -> HeldTrace:
         trace = self._traces.get(trace_id)
         if trace is None:
-            trace = self._traces[trace_id] = HeldTrace(trace_id)
+            trace = self._traces[trace_id] = self._plain[trace_id] = HeldTrace(trace_id, now_s)
+        trace.last_s = now_s
+        return trace
+
+    def _add_to(self, trace: HeldTrace, span: HeldSpan) -> bool:
         known = trace.spans.get(span.id)
         if known is None:
             trace.spans[span.id] = span
@@ -138,7 +197,6 @@ class HeldTraces:
             return False
         else:
             known.copies = (*known.copies, span)
-        trace.last_s = span.came_s
         self.span_count += 1
         self.size_bytes += span.size_bytes
         return True
@@ -164,8 +222,8 @@ class HeldTraces:
             yield trace
 
     def oldest(self) -> HeldTrace | None:
-        """The trace that is held for longest."""
-        return next(iter(self._traces.values()), None)
+        """The trace that is held for longest, of those without any agent so far if there are any."""
+        return next(iter(self._plain.values()), None) or next(iter(self._traces.values()), None)
 
     def trace(self, trace_id: bytes) -> HeldTrace | None:
         """What is held of that trace."""
@@ -178,16 +236,15 @@ class HeldTraces:
                 for copy in span.each_copy():
                     self.span_count -= 1
                     self.size_bytes -= copy.size_bytes
-        if not trace.spans:
+        if not trace.spans and not trace.plain:
             self._traces.pop(trace.trace_id, None)
 
-    def in_segment(self, segment: int) -> Iterator[tuple[bytes, HeldSpan]]:
-        """What is held that a file of the journal has, each with its trace id."""
+    def in_segment(self, segment: int) -> Iterator[HeldSpan | PlainSpans]:
+        """What is held that a file of the journal has."""
         for trace in self._traces.values():
             for span in trace.spans.values():
-                for copy in span.each_copy():
-                    if copy.segment == segment:
-                        yield trace.trace_id, copy
+                yield from (copy for copy in span.each_copy() if copy.segment == segment)
+            yield from (group for group in trace.plain if group.segment == segment)
 
     def _drop_old_looks(self) -> None:
         """Leave out what the trace was to be looked at for, and no longer is."""

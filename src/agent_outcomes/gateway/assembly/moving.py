@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.gateway.assembly.held import PlainSpans
 from agent_outcomes.gateway.assembly.journal import JournalError
 from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_spans
 from agent_outcomes.gateway.wire.fields import BLOCK
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.assembly.collection import Collection
     from agent_outcomes.gateway.assembly.held import HeldSpan
-    from agent_outcomes.gateway.assembly.journal import Journal
+from agent_outcomes.gateway.assembly.journal import Journal
 
 MOVES_FROM_SHARE: Final = 0.25
 """Of the journal: as long as it is smaller nothing is moved."""
@@ -34,29 +35,33 @@ async def move_least_held(journal: Journal, collection: Collection) -> int:
     segment = journal.least_held()
     if segment is None:
         return 0
-    spans = [span for _, span in collection.held.in_segment(segment)]
-    content = request_with(spans)
-    if not spans or len(content) > WORTH_SHARE * journal.size_of(segment):
+    content = request_with(collection.held.in_segment(segment))
+    if not content or len(content) > WORTH_SHARE * journal.size_of(segment):
         return 0
     try:
         newest = await journal.append(RecordKind.SPANS, encode_spans(_IDENTITY, content))
     except JournalError:
         return 0
-    moved = [span for _, span in collection.held.in_segment(segment)]
-    for span in moved:
-        span.segment = newest
-    journal.hold(newest, len(moved))
+    moved_count = 0
+    for each in list(collection.held.in_segment(segment)):
+        each.segment = newest
+        moved_count += len(_encoded(each))
+    journal.hold(newest, moved_count)
     journal.release(newest)
-    journal.release(segment, len(moved))
-    return len(moved)
+    journal.release(segment, moved_count)
+    return moved_count
 
 
-def request_with(spans: Iterable[HeldSpan]) -> bytes:
+def request_with(held: Iterable[HeldSpan | PlainSpans]) -> bytes:
     """A request with these spans, as encoded Protobuf."""
     scopes: dict[tuple[bytes, bytes], list[bytes]] = {}
-    for span in spans:
-        scopes.setdefault((span.scope.encoded_resource, span.scope.encoded_scope), []).append(span.encoded)
+    for each in held:
+        scopes.setdefault((each.scope.encoded_resource, each.scope.encoded_scope), []).extend(_encoded(each))
     return b"".join(_resource_spans(resource, scope, encoded) for (resource, scope), encoded in scopes.items())
+
+
+def _encoded(each: HeldSpan | PlainSpans) -> list[bytes]:
+    return [frame.encoded for frame in each.frames] if isinstance(each, PlainSpans) else [each.encoded]
 
 
 def _resource_spans(resource: bytes, scope: bytes, spans: Sequence[bytes]) -> bytes:

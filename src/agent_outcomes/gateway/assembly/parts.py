@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 
 from agent_outcomes.explain.exported import ParentPlace
 from agent_outcomes.explain.processes import processes_of
+from agent_outcomes.gateway.assembly.heads import may_be_topmost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,16 @@ def _is_topmost(top: HeldSpan, has_parent_in_another: bool) -> bool:  # noqa: FB
     if top.parent_id is None or has_parent_in_another:
         return True
     return top.parent_place is not ParentPlace.HERE and top.kind in _CALLED
+
+
+def plain_due_s(trace: HeldTrace, limits: AssemblyLimits) -> float:
+    """When a trace that says nothing of an agent is no longer of interest, if nothing more comes.
+
+    All that it may be good for is to say what hangs together, so that what tells that it is over need not be exact.
+    """
+    is_whole = any(may_be_topmost(frame.encoded) for group in trace.plain for frame in group.frames)
+    waits_s = limits.settle_after_s if is_whole else limits.idle_after_s
+    return min(trace.last_s + waits_s, trace.first_s + limits.open_max_s)
 
 
 def due_s(part: TracePart, last_s: float, limits: AssemblyLimits) -> float:

@@ -22,7 +22,7 @@ from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from agent_outcomes.gateway.assembly.accepting import AcceptedRuns
@@ -117,8 +117,9 @@ class Pipeline:
         """Go one step on with what is due by now and all that is under way. Raises nothing but failures of ours."""
         # What waits for the ledger is bounded by what may be held; no more is worked out ahead of it.
         if len(self._due) < PARTS_AT_ONCE and self.part_count < 4 * PARTS_AT_ONCE:
-            for parts in self._collection.take_due(now_s):
-                self._add(parts)
+            for trace in self._collection.take_due(now_s):
+                self._add(trace.parts)
+                self._let_go(trace.let_go)
                 if len(self._due) >= PARTS_AT_ONCE:
                     break
         try:
@@ -260,6 +261,11 @@ class Pipeline:
                 reports += self._signals.reports(each.span, is_in_run=each.is_in_run)
         if reports:
             await self._signals.take_reports(reports)
+
+    def _let_go(self, counts: Mapping[int, int]) -> None:
+        for segment, count in counts.items():
+            self._journal.release(segment, count)
+            self._counting.add(other_spans=count)
 
     def _release(self, part: TracePart) -> None:
         self.size_bytes -= part.size_bytes

@@ -54,10 +54,12 @@ def recover(journal: Journal, collection: Collection, limits: ReceiverLimits, no
                 journal.hold(segment, held)
                 span_count += held
             elif record.kind == RecordKind.SETTLED:
-                part = collection.restore(read_mark(record.content))
-                if part is not None:
-                    journal.note_mark(segment, part.segments())
-                    decided.append(part)
+                restored = collection.restore(read_mark(record.content))
+                for number, count in restored.let_go.items():
+                    journal.release(number, count)
+                for due in restored.parts:
+                    journal.note_mark(segment, due.part.segments())
+                    decided.append(due.part)
         except (ValueError, IndexError) as error:  # of which `WireError` is one
             _log.warning("unreadable", "a record of the journal cannot be read and is passed over: %s", _told(error))
     return Recovered(span_count, decided)

@@ -187,7 +187,7 @@ def test_beyond_what_may_be_held_the_oldest_settle_early() -> None:
         for number in range(5):
             trace = f"{number + 1:032x}"
             come(collection, [replace(each, trace=trace) for each in a_run(1, f"agent {number}")], 0.0)
-        early = [due for parts in collection.take_due(0.1) for due in parts]
+        early = [due for trace in collection.take_due(0.1) for due in trace.parts]
         assert [each.is_early for each in early] == [True] * len(early)
         assert [each.run.agent_name for each in accepted(due.part for due in early)] == [
             "agent 0",
@@ -196,6 +196,30 @@ def test_beyond_what_may_be_held_the_oldest_settle_early() -> None:
         ]
         assert len(collection.held) == 2
         assert len(runs(collection, SOON_S)) == 2
+
+
+def test_what_is_no_agent_goes_before_any_agent_settles_early() -> None:
+    """However much of it there is, and though it came last."""
+    collection = Collection(replace(LIMITS, traces_max=2))
+    come(collection, a_run(1), 0.0)
+    for number in range(2, 10):
+        come(collection, [Sent(id=1, trace=f"{number:032x}")], 0.1)
+    assert taken(collection, 0.2) == []
+    assert len(collection.held) == 2
+    assert runs(collection, SOON_S) == ["desk"]
+    assert taken(collection, LONG_S) == []
+    assert len(collection.held) == collection.held.span_count == collection.held.size_bytes == 0
+
+
+def test_plain_spans_are_part_of_the_run_that_comes_after_them(collection: Collection) -> None:
+    """A step of the application between an agent and what it calls."""
+    step, call = Sent(id=2, parent=1, flags=LOCAL), Sent(id=3, parent=2, flags=LOCAL, attributes=chat(10))
+    assert come(collection, [step], 0.0) == (1, 0, 0)
+    come(collection, [step], 1.0)
+    come(collection, [call], 2.0)
+    come(collection, [Sent(id=1, attributes=agent("desk"))], 30.0)
+    (run,) = accepted(taken(collection, 30.0 + SOON_S))
+    assert run.run.usage.input_tokens == 10
 
 
 def forest(chance: random.Random) -> list[Sent]:
@@ -248,7 +272,7 @@ def test_any_division_comes_to_the_same(seed: int) -> None:
         # Killed after the marks were written: what was decided is found again, and nothing beside it.
         marks = [SettledMark(part.trace_id, tuple(span.id for span in part.spans)) for part in found]
         collection = restarted(journal)
-        decided = [part for mark in marks if (part := collection.restore(mark)) is not None]
+        decided = [due.part for mark in marks for due in collection.restore(mark).parts]
         found = [*decided, *taken(collection, 1e4)]
         assert len(found) == len(decided)
     assert told(accepted(found)) == expected
