@@ -10,7 +10,6 @@ much does, requests are refused.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +24,6 @@ from agent_outcomes.gateway.assembly.pipeline import Pipeline
 from agent_outcomes.gateway.assembly.recovery import recorded_request, recover
 from agent_outcomes.gateway.wire.frames import frame_traces
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable, Taken
-from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +42,6 @@ LOOK_S: Final = 0.25
 """How long at most it takes to see that something is due."""
 MOVES_EVERY_S: Final = 1.0
 REJECTED: Final = "spans were left out whose trace id or span id is none"
-
-_log: Final = LimitedLog(logging.getLogger(__name__))
 
 
 class Assembly:
@@ -95,12 +91,11 @@ class Assembly:
     async def run(self) -> None:
         """Settle what is due until this is cancelled or the assembly is drained. Never raises of itself."""
         while not self._is_draining:
-            with _log.guard("failed", "the assembly failed and goes on"):
-                await self.step()
+            await self.step()
             await asyncio.sleep(self._rest_s())
 
     async def step(self) -> None:
-        """Go one step on with what is due by now. Raises nothing but failures of ours."""
+        """Go one step on with what is due by now. Never raises."""
         now_s = self._clock()
         await self._pipeline.step(now_s)
         if now_s >= self._next_move_s:

@@ -124,6 +124,14 @@ class Collection:
             self.held.take(trace, part.spans)
         return DueTrace([DuePart(part, is_early=True) for part in parts], let_go)
 
+    def let_go_excess(self) -> Mapping[int, int]:
+        """Where too much is held let plain traces go, the oldest first; how many of their spans each file has."""
+        counts: dict[int, int] = {}
+        while self.is_too_much and (oldest := self.held.oldest()) is not None and not oldest.is_promising:
+            for segment, count in self.held.take_plain(oldest).items():
+                counts[segment] = counts.get(segment, 0) + count
+        return counts
+
     def restore(self, mark: SettledMark) -> DueTrace:
         """The part that was settled so before a restart, if its spans have been read again by now."""
         trace = self.held.trace(mark.trace_id)

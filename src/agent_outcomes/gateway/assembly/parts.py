@@ -63,11 +63,6 @@ class TracePart:
                 counts[copy.segment] = counts.get(copy.segment, 0) + 1
         return counts
 
-    @property
-    def awaited_id(self) -> bytes | None:
-        """The id of the parent that has not come."""
-        return None if self.is_whole else self.top.parent_id
-
 
 def parts_of(trace: HeldTrace, is_elsewhere: Callable[[HeldSpan], bool]) -> list[TracePart]:
     """The parts of what is held of a trace.

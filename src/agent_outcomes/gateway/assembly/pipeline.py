@@ -92,6 +92,7 @@ class Pipeline:
         self._unmarked: list[_Waiting] = []
         self._waiting: list[_Waiting] = []
         self._pause_s = 0.0
+        self._lock = asyncio.Lock()
         self.size_bytes = 0
 
     @property
@@ -114,7 +115,11 @@ class Pipeline:
         self._add([DuePart(part) for part in parts])
 
     async def step(self, now_s: float) -> None:
-        """Go one step on with what is due by now and all that is under way. Raises nothing but failures of ours."""
+        """Go one step on with what is due by now and all that is under way; one at a time. Never raises."""
+        async with self._lock:
+            await self._step(now_s)
+
+    async def _step(self, now_s: float) -> None:
         # What waits for the ledger is bounded by what may be held; no more is worked out ahead of it.
         if len(self._due) < PARTS_AT_ONCE and self.part_count < 4 * PARTS_AT_ONCE:
             for trace in self._collection.take_due(now_s):
@@ -127,11 +132,18 @@ class Pipeline:
             await self._mark()
             await self._accept()
         except (LedgerError, JournalError, IntakeUnavailable) as error:
-            self._pause_s = min(max(2 * self._pause_s, RETRY_PAUSE_MIN_S), RETRY_PAUSE_MAX_S)
+            self._wait_longer()
             _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)
+        except Exception as error:  # noqa: BLE001 - a failure of ours: what is under way is tried again
+            self._wait_longer()
+            name = type(error).__qualname__
+            _log.warning(f"failed_{name}", "settling failed and is tried again: %s", name)
         else:
             self._pause_s = 0.0
         self._journal.remove_free()
+
+    def _wait_longer(self) -> None:
+        self._pause_s = min(max(2 * self._pause_s, RETRY_PAUSE_MIN_S), RETRY_PAUSE_MAX_S)
 
     def _add(self, parts: Sequence[DuePart]) -> None:
         self._due += parts

@@ -53,16 +53,21 @@ def recover(journal: Journal, collection: Collection, limits: ReceiverLimits, no
                 held = _hold_again(record.content, segment, collection, limits, now_s)
                 journal.hold(segment, held)
                 span_count += held
+                _release(journal, collection.let_go_excess())
             elif record.kind == RecordKind.SETTLED:
                 restored = collection.restore(read_mark(record.content))
-                for number, count in restored.let_go.items():
-                    journal.release(number, count)
+                _release(journal, restored.let_go)
                 for due in restored.parts:
                     journal.note_mark(segment, due.part.segments())
                     decided.append(due.part)
         except (ValueError, IndexError) as error:  # of which `WireError` is one
             _log.warning("unreadable", "a record of the journal cannot be read and is passed over: %s", _told(error))
     return Recovered(span_count, decided)
+
+
+def _release(journal: Journal, counts: Mapping[int, int]) -> None:
+    for number, count in counts.items():
+        journal.release(number, count)
 
 
 def _hold_again(content: bytes, segment: int, collection: Collection, limits: ReceiverLimits, now_s: float) -> int:

@@ -6,7 +6,7 @@ Only parts that may have been runs are remembered, of the latest traces. What is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanKind
@@ -26,20 +26,37 @@ if TYPE_CHECKING:
 REMEMBERED_TRACES_MAX: Final = 100_000
 REMEMBERED_SPANS_MAX: Final = 2_000_000
 """How many ids of spans are remembered of all traces together."""
+PARTS_MAX: Final = 256
+"""How many parts of one trace are told apart."""
 _ID_BYTES: Final = 8
 _CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered of a span that says in which process it was (`Placed`)."""
+
+    id: bytes
+    kind: SpanKind
+    resources: tuple[Resource, ...]
+    parent_id: bytes | None = None
+    parent_place: ParentPlace = ParentPlace.UNSAID
 
 
 @dataclass(slots=True)
 class SettledPart:
     """A part that has settled: the ids of its spans, one behind the other, and whose they are.
 
-    `awaited_id` is that of the parent that it has waited for in vain.
+    `top` is what is known of its topmost span if it has waited for the parent of that in vain.
     """
 
     ids: bytes
-    awaited_id: bytes | None
+    top: _Known | None
     resources: tuple[Resource, ...]
+
+    def lacks(self, span: HeldSpan) -> bool:
+        """Whether the span is the one that it has waited for."""
+        return self.top is not None and self.top.parent_id == span.id and is_one_process(self.top, span)
 
     def holds(self, span_id: bytes) -> bool:
         """Whether a span of this id was in it."""
@@ -47,17 +64,6 @@ class SettledPart:
         while place >= 0 and place % _ID_BYTES:
             place = self.ids.find(span_id, place + 1)
         return place >= 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    """What stands for a parent of which only its id and its process are remembered (`Placed`)."""
-
-    id: bytes
-    kind: SpanKind
-    resources: tuple[Resource, ...]
-    parent_id: bytes | None = None
-    parent_place: ParentPlace = field(default=ParentPlace.UNSAID)
 
 
 class SettledTraces:
@@ -80,8 +86,12 @@ class SettledTraces:
     def add(self, part: TracePart) -> SettledPart:
         """Remember a part; what to give to `discard` if it turns out to be no run."""
         resources = tuple(dict.fromkeys(span.scope.resource for span in part.spans))
-        settled = SettledPart(b"".join(span.id for span in part.spans), part.awaited_id, resources)
-        self._traces.setdefault(part.trace_id, []).append(settled)
+        top = None if part.is_whole else _known(part.top)
+        settled = SettledPart(b"".join(span.id for span in part.spans), top, resources)
+        parts = self._traces.setdefault(part.trace_id, [])
+        parts.append(settled)
+        if len(parts) > PARTS_MAX:
+            parts[:2] = [_together(*parts[:2])]
         self._span_count += len(part.spans)
         while len(self._traces) > self._traces_max or self._span_count > self._spans_max:
             self._forget_oldest()
@@ -108,9 +118,9 @@ class SettledTraces:
     def take_late(self, trace_id: bytes, span: HeldSpan) -> bool:
         """Whether the span belongs to a part that has settled; then what is below it does, too."""
         for settled in self._traces.get(trace_id, ()):
-            if span.id == settled.awaited_id:
+            if settled.lacks(span):
                 # What is above it now comes too late, too.
-                settled.awaited_id = span.parent_id
+                settled.top = _known(span)
                 self._add_id(settled, span)
                 return True
             if settled.holds(span.id):
@@ -142,12 +152,21 @@ class SettledTraces:
         if span.parent_place is ParentPlace.HERE:
             return True
         # What is not known of a part that was restored is taken to be usual.
-        parent = _Parent(parent_id, _kind_above(span), settled.resources or span.resources)
+        parent = _Known(parent_id, _kind_above(span), settled.resources or span.resources)
         return is_one_process(span, parent)
 
     def _forget_oldest(self) -> None:
         parts = self._traces.pop(oldest_key(self._traces) or b"", [])
         self._span_count -= sum(len(settled.ids) for settled in parts) // _ID_BYTES
+
+
+def _together(one: SettledPart, other: SettledPart) -> SettledPart:
+    resources = tuple(dict.fromkeys((*one.resources, *other.resources)))
+    return SettledPart(one.ids + other.ids, other.top, resources)
+
+
+def _known(span: HeldSpan) -> _Known:
+    return _Known(span.id, span.kind, span.resources, span.parent_id, span.parent_place)
 
 
 def _kind_above(span: HeldSpan) -> SpanKind:

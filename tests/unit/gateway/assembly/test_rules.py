@@ -134,6 +134,23 @@ def test_an_agent_above_a_settled_one_is_no_run(collection: Collection) -> None:
     assert come(collection, a_run(1, "outer"), LONG_S + 2) == (0, 2, 0)
 
 
+def test_a_caller_that_comes_late_is_a_run_of_its_own(collection: Collection) -> None:
+    """Though its callee has waited for it: it is another process's."""
+    come(collection, [replace(span, resource=OTHER) for span in a_run(6, "stock", parent=5)], 0.0)
+    assert runs(collection, LONG_S) == ["stock"]
+    come(collection, [*a_run(1), Sent(id=5, parent=1, kind=CLIENT, flags=LOCAL)], LONG_S + 1)
+    assert runs(collection, LONG_S + 1 + SOON_S) == ["desk"]
+
+
+def test_a_trace_of_very_many_calls_remembers_them_all(collection: Collection) -> None:
+    """One that lasts for days, as of a worker that never starts a new one."""
+    for call in range(600):
+        come(collection, a_run(2 * call + 10, parent=1, flags=REMOTE, kind=SERVER), 100.0 * call)
+        assert runs(collection, 100.0 * call + SOON_S) == ["desk"]
+    for call in range(0, 600, 37):
+        assert come(collection, a_run(2 * call + 10, parent=1, flags=REMOTE, kind=SERVER), 1e6) == (0, 2, 0)
+
+
 def test_what_came_before_its_late_parent_is_late(collection: Collection) -> None:
     """It was held in the hope of another one."""
     come(collection, a_run(1), 0.0)
