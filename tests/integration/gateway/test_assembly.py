@@ -23,7 +23,7 @@ from agent_outcomes.ledger.store import Store
 from agent_outcomes.otel_variables import OtlpSignal
 from tests.assembled import divided, pieces_of
 from tests.exported import LOCAL, SERVICE, Sent, agent, chat
-from tests.soak.gateway_kills import Killing
+from tests.soak.assembly_kills import Killing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
