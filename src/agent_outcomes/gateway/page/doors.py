@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import RedirectResponse
 
@@ -216,7 +216,9 @@ def safe_next(text: str) -> str:
 
 
 def _path_of(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    """The address as it was asked for, in which an id may have a question mark that begins no query."""
+    path = request.scope.get("raw_path", b"").decode("ascii", "replace") or quote(request.url.path)
+    return f"{path}?{request.url.query}" if request.url.query else path
 
 
 def _comes_from_elsewhere(request: Request) -> bool:

@@ -65,6 +65,7 @@ class JudgePage:
         return [
             Route("/judge", self._door.view(self._look)),
             Route("/judge/{id}", self._door.action(Right.REPORT, self._judge), methods=["POST"]),
+            Route("/judge/{id}", self._door.view(self._back)),
         ]
 
     async def _look(self, visit: Visit) -> Response:
@@ -72,6 +73,10 @@ class JudgePage:
         done = visit.request.query_params.get("done", "")
         judged = await self._judged(visit.visitor, done) if done else None
         return await self._shown(visit, place, judged=judged)
+
+    async def _back(self, visit: Visit) -> Response:
+        """For whoever loads the address of a form."""
+        return self._door.elsewhere(_place_of(visit).address())
 
     async def _judge(self, visit: Visit) -> Response:
         place = _place_of(visit)
@@ -120,6 +125,7 @@ class JudgePage:
             age_ns=0 if current is None else now_ns - current.end_ns,
             queue=[run_line(row, now_ns) for row in rows if row is not current],
             has_more=page.next is not None,
+            further=None if page.next is None else place.address(after=place_text(page.next)),
             skip=None if current is None else place.address(after=place_text((current.end_ns, current.id))),
             again=_Place(place.agent, place.job_type, "").address() if place.after else None,
             place=place,

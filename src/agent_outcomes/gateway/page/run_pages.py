@@ -77,6 +77,7 @@ class RunPages:
             Route("/runs/{id}/report", door.action(Right.REPORT, self._report), methods=["POST"]),
             Route("/runs/{id}/retract", door.action(Right.CORRECT, self._retract), methods=["POST"]),
             Route("/runs/{id}/costs", door.action(Right.REPORT, self._add_cost), methods=["POST"]),
+            *(Route(f"/runs/{{id}}/{what}", door.view(self._back)) for what in ("report", "retract", "costs")),
             Route("/runs/{id:path}", door.view(self._run)),
         ]
 
@@ -109,6 +110,10 @@ class RunPages:
     async def _find(self, visit: Visit) -> Response:
         text = visit.request.query_params.get("id", "").strip()
         return self._door.elsewhere(address("/runs", text) if text else "/runs")
+
+    async def _back(self, visit: Visit) -> Response:
+        """For whoever loads the address of a form."""
+        return self._door.elsewhere(address("/runs", visit.request.path_params["id"]))
 
     async def _run(self, visit: Visit) -> Response:
         reference = reference_of(visit.request.path_params["id"])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+TIMEOUT_MS: Final = 90_000
 Theme = Literal["light", "dark"]
 
 
@@ -61,6 +62,7 @@ def page_of(
     complaints: list[str] = []
     try:
         page = window.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_with_keys_nothing_is_seen_before_the_log_in(kept: Store) -> None:
     content = kept.run(RunReference(outcome_id=run.run.id)).row.standing.content
     assert content is not None
     assert content.reported_by == "ann"
+
+
+def test_after_the_log_in_the_very_run_is_there_that_was_asked_for(kept: Store) -> None:
+    """Also if its key has characters that mean something in an address."""
+    run = pending(1, run_id="orders/17?x=1&y=ü #1")
+    kept.accept([run])
+    _, secret = create_key(kept, "ann", rights=[Right.READ])
+    path = f"/runs/{quote(run.run.run_id or '', safe='')}?done=x%26y"
+    with visited(kept) as visitor:
+        login = visitor.page(visitor.get(path).headers["location"])
+        onward = visitor.send(login, "/login", {"key": secret}).headers["location"]
+        assert onward == path
+        assert run.run.id in visitor.page(onward).text
 
 
 def test_a_form_from_before_the_log_in_is_worth_nothing_after_it(kept: Store) -> None:

@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
+from agent_outcomes.gateway.access.admission import Admission
+from agent_outcomes.gateway.access.blocking import BlockingCalls
+from agent_outcomes.gateway.access.context import GatewayContext
+from agent_outcomes.gateway.page.routes import create_page
+from agent_outcomes.gateway.settings import GatewaySettings
+from agent_outcomes.ledger.location import read_location
+from agent_outcomes.ledger.store import Store
 from agent_outcomes.outcome.model import Outcome
 from agent_outcomes.semconv import Status
 from tests.acceptances import acceptance_of, case_acceptances, pending, plain_run
+from tests.gateway_api import served
 from tests.integration.gateway.page.page_reading import Page
 from tests.integration.gateway.page.site import all_runs, visited
-
-if TYPE_CHECKING:
-    from agent_outcomes.ledger.store import Store
 
 pytestmark = pytest.mark.backends
 
@@ -32,6 +39,8 @@ HOSTILE = (
     "../../etc/passwd?x=1#y",
     "a" * 256,
 )
+
+ASKED = ("agent", "job_type", "label", "range", "state", "from", "to", "before", "after", "done")
 
 
 def accept_hostile(store: Store) -> None:
@@ -70,12 +79,10 @@ def test_nothing_of_telemetry_is_markup(kept: Store) -> None:
     with visited(kept) as visitor:
         for path in ("/?range=24h", "/judge", "/runs", *(f"/runs/{row.outcome_id}" for row in rows)):
             assert _is_harmless(visitor.page(path)), path
-        for name in ("agent", "job_type", "label", "range", "state", "from", "to", "before", "after", "done"):
-            for text in HOSTILE:
-                given = quote(text, safe="", errors="replace")
-                for view in ("/", "/judge", "/runs"):
-                    assert _is_harmless(visitor.page(f"{view}?{name}={given}"))
         for text in HOSTILE:
+            query = urlencode(dict.fromkeys(ASKED, text), errors="replace")
+            for view in ("/", "/judge", "/runs"):
+                assert _is_harmless(visitor.page(f"{view}?{query}"))
             answer = visitor.get(f"/runs/{quote(text, safe='', errors='replace')}")
             assert answer.status_code == 404
             assert answer.text == "Not Found" or _is_harmless(Page(answer.text))
@@ -189,9 +196,53 @@ def test_a_link_on_another_site_leads_here_without_a_detour_for_the_visitor(kept
             attributes["content"] for _, attributes in Page(answer.text).elements if "http-equiv" in attributes
         )
         assert refresh == f"0;url=/runs/{run.run.id}?done=report"
+        for path in ("/runs/a%3Fb%23c%22%3E", "/runs?agent=%22%3E%3Cb%3E", "/runs/%00%E2%80%AE"):
+            page = Page(visitor.get(path, **headers).text)
+            assert f"0;url={path}" in {attributes.get("content") for _, attributes in page.elements}
         embedded = visitor.get(f"/runs/{run.run.id}", **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"})
         assert embedded.status_code == 403
         assert "secret-agent" not in embedded.text
+
+
+def test_the_address_of_a_form_leads_back_to_its_page(kept: Store) -> None:
+    """It stands in the browser's bar after a form was refused, and may be loaded again or be sent to somebody."""
+    run = pending(4)
+    kept.accept([run])
+    with visited(kept) as visitor:
+        for what in ("report", "retract", "costs"):
+            assert visitor.get(f"/runs/{run.run.id}/{what}").headers["location"] == f"/runs/{run.run.id}"
+        assert visitor.get(f"/judge/{run.run.id}?agent=support").headers["location"] == "/judge?agent=support"
+
+
+def test_a_busy_gateway_says_when_to_come_again(kept: Store) -> None:
+    """Where no thread is free, and more wait than may."""
+    calls = BlockingCalls(threads=1, calls_max=0)
+    context = GatewayContext(
+        kept, GatewaySettings(str(kept.location), Path.cwd()), calls.run, Admission(kept, calls.run)
+    )
+    with served(Starlette(routes=create_page(context))) as url, httpx.Client(trust_env=False) as client:
+        answer = client.get(f"{url}/runs")
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert "The gateway is busy." in Page(answer.text).text
+    calls.close()
+
+
+def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """With the ledger's own words, and none of the server's."""
+    store = Store.open(read_location(f"sqlite:///{tmp_path}/ledger.db"))
+    store.accept([pending(number) for number in range(1, 400)])
+    with visited(store) as visitor:
+        assert visitor.get("/runs").status_code == 200
+        store.database.engine.dispose()
+        for path in (tmp_path / "ledger.db", tmp_path / "ledger.db-wal"):
+            path.write_bytes(b"no database " * 10_000)
+        for view in ("/", "/runs", "/judge"):
+            answer = visitor.get(view)
+            assert answer.status_code == 503
+            assert "The ledger cannot be read" in Page(answer.text).text
+            assert "Traceback" not in answer.text
+    store.close()
 
 
 def test_another_host_name_is_not_served_without_keys(kept: Store) -> None:
