@@ -206,15 +206,18 @@ def test_totals_are_the_sums_of_what_is_listed(api: httpx.Client) -> None:
     assert totals["funnel"]["successful"] == sum(run["status"] == "success" for run in runs)
     kinds = Counter((run["outcome"]["type"], run["outcome"]["label"]) for run in runs if run["state"] == "reported")
     assert {(each["type"], each["label"]): each["outcomes"] for each in totals["outcomes"]} == kinds
-    values: Counter[str] = Counter()
-    costs: Counter[str] = Counter()
+    values: dict[str, Decimal] = {}
+    costs: dict[str, Decimal] = {}
     for run in runs:
-        if run["outcome"]["value"] is not None:
-            values[run["outcome"]["currency"]] += Decimal(run["outcome"]["value"])  # type: ignore[assignment]
-        for part in run["outcome"]["costs"]:
-            costs[part["currency"]] += Decimal(part["amount"])  # type: ignore[assignment]
+        outcome = run["outcome"]
+        if outcome["value"] is not None:
+            values[outcome["currency"]] = values.get(outcome["currency"], Decimal(0)) + Decimal(outcome["value"])
+        for part in outcome["costs"]:
+            costs[part["currency"]] = costs.get(part["currency"], Decimal(0)) + Decimal(part["amount"])
     told = {each["currency"]: (Decimal(each["value"]), Decimal(each["cost"])) for each in totals["money"]}
-    assert told == {currency: (values[currency], costs[currency]) for currency in {*values, *costs}}
+    assert told == {
+        currency: (values.get(currency, Decimal(0)), costs.get(currency, Decimal(0))) for currency in {*values, *costs}
+    }
     assert sum(each["runs"] for each in totals["rates"]) == RUNS
     one = api.get("/v1/totals", params={"since": "2023-11-01", "until": "2023-12-01", "agent": "sales"}).json()
     assert one["runs"] == sum(run["agent_name"] == "sales" for run in runs)

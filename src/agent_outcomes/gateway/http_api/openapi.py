@@ -37,7 +37,7 @@ _HEADERS: Final[dict[str, Document]] = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "Makes a repeat safe: the first answer is given again.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[A-Za-z0-9._:-]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     },
     "if-match": {
         "name": "If-Match",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.location import LedgerError
 
 PROBLEM_JSON: Final = "application/problem+json"
-RETRY_AFTER_S: Final = 5.0
+PROBLEM_RETRY_AFTER_S: Final = 5.0
 _AWAY: Final = "the ledger cannot be reached or written to now, and nothing was stored; send the same request again"
 _BROKEN: Final = "the ledger cannot be used until its operator mends it; the gateway's log says what is wrong"
 _log: Final = LimitedLog(logging.getLogger(__name__))
@@ -120,7 +120,7 @@ class RequestRefused(Exception):  # noqa: N818 - what happened to the request; n
         self.detail = detail
         self.fields = fields
         self.retryable = passes and code in _RETRYABLE
-        self.retry_after_s = (retry_after_s or RETRY_AFTER_S) if self.retryable else None
+        self.retry_after_s = (retry_after_s or PROBLEM_RETRY_AFTER_S) if self.retryable else None
         self.allowed_methods: tuple[str, ...] = ()
 
     @property

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused
 from agent_outcomes.gateway.http_api.reports import read_late_report, report
 from agent_outcomes.ledger.book.refusals import invalid
 from agent_outcomes.ledger.keys import Right
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ async def report_or_replace(call: ApiCall, fields: Mapping[str, Any]) -> Report:
 
 
 def idempotency_of(headers: Mapping[str, str]) -> dict[str, Any]:
-    """The idempotency key of a request, if it has one; raises `RequestRefused` for one that is none."""
-    key = headers.get("idempotency-key", "").strip(' "')
-    if len(key) > 256:  # noqa: PLR2004 - as the ledger takes them
-        said = "Idempotency-Key takes up to 256 characters"
-        raise RequestRefused(RequestCode.INVALID_BODY, said, ("idempotency_key",))
-    return {"idempotency_key": key} if key else {}
+    """The idempotency key of a request, if it has one; raises `ReportRefused` for what is none."""
+    given = headers.get("idempotency-key")
+    if given is None:
+        return {}
+    key = given.strip(' "')
+    if not 0 < len(key) <= LABEL_LENGTH_MAX:
+        raise invalid([("idempotency_key", f"Idempotency-Key takes text of 1 to {LABEL_LENGTH_MAX} characters")])
+    return {"idempotency_key": key}
