@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import signal
@@ -12,13 +13,16 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agent_outcomes._version import __version__
 from agent_outcomes.doctor.findings import EXIT_CODES, Layer
 from agent_outcomes.gateway_command.parser import RIGHTS
 from agent_outcomes.ledger.keys import Right
 from tests.integration.backends import wait_until
+from tests.integration.gateway.agent_traces import issued_requests, post
 from tests.integration.gateway.served import ENDED_IN_S, Served, environment
+from tests.integration.ledger.receiver import Receiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,6 +169,20 @@ def _is_refused(url: str) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_what_comes_is_passed_on_unchanged_and_kept_as_well(tmp_path: Path) -> None:
+    """To the endpoint of `--forward-to`, however it came; its own metrics count it."""
+    (issued,) = issued_requests(3, 3, seed=11)
+    with Receiver() as receiver:
+        url = f"http://127.0.0.1:{receiver.port}"
+        with Served(tmp_path, f"--forward-to={url}", "--settle-after=0.2") as gateway:
+            assert post(gateway.otlp_http, "traces", gzip.compress(issued.body), {"content-encoding": "gzip"}) == 200
+            gateway.wait_for(lambda: receiver.seen.traces)
+            gateway.wait_for(lambda: len(gateway.runs()) == 3)
+            assert "agent_outcomes_gateway_forward_forwarded_total 1\n" in gateway.ask("/metrics").body
+            assert gateway.stop() == 0
+        assert receiver.seen.traces == [ExportTraceServiceRequest.FromString(issued.body)]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
