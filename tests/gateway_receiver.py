@@ -35,10 +35,14 @@ async def _is_set(event: threading.Event) -> None:
 
 @dataclass
 class KeepingIntake:
-    """Keeps requests that can be framed; raises `failure` while there is one, and waits while `gate` is shut."""
+    """Keeps requests that can be framed; raises `failure` while there is one, and waits while `gate` is shut.
+
+    `failures` are raised one after the other, once each.
+    """
 
     requests: list[ExportRequest] = field(default_factory=list)
     failure: Exception | None = None
+    failures: list[Exception] = field(default_factory=list)
     message: str = ""
     gate: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
@@ -57,6 +61,8 @@ class KeepingIntake:
         self.waiting += 1
         await _is_set(self.gate)
         self.waiting -= 1
+        if self.failures:
+            raise self.failures.pop(0)
         if self.failure is not None:
             raise self.failure
         self.requests.append(request)

@@ -38,7 +38,7 @@ _COPY: Final = (
     "INSERT INTO pending_runs SELECT run + :by, end_ns + :by FROM pending_runs WHERE run <= :count",
     (
         "INSERT INTO revisions SELECT id + :by, run + :by, revision, change, reported_ns, recorded_ns, content, digest,"
-        " posted, told FROM revisions WHERE id <= :count"
+        " posted FROM revisions WHERE id <= :count"
     ),
     (
         "INSERT INTO deliveries SELECT id + :by, run + :by, revision, event, resource, NULL, 'delivered', NULL, NULL,"

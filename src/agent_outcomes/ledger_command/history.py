@@ -45,12 +45,7 @@ def as_object(found: RunHistory) -> dict[str, object]:
         "state": found.row.state.value,
         "resource": dict(found.resource.attributes),
         "revisions": [
-            {
-                **plain_row(exported(row)),
-                "told": row.told,
-                "changed": dict(_changed(found, index)),
-                "postings": [*_postings(row.content)],
-            }
+            {**plain_row(exported(row)), "changed": dict(_changed(found, index)), "postings": [*_postings(row.content)]}
             for index, row in enumerate(found.revisions)
         ],
         "deliveries": [row._asdict() for row in found.deliveries],
@@ -86,8 +81,7 @@ def print_run(found: RunHistory) -> None:
 def _show_revision(found: RunHistory, index: int, row: RevisionRow) -> None:
     content = row.content
     change = "counted" if row.change is None else row.change.value
-    told = ", told by its own process" if row.told else ""
-    say(f"revision {row.revision}: {change}, {when(row.reported_ns)}{told}")
+    say(f"revision {row.revision}: {change}, {when(row.reported_ns)}")
     if content is None:
         say("  its details were pruned")
         return
@@ -144,8 +138,7 @@ def _postings(content: Content | None) -> Iterator[tuple[str, str, str]]:
 
 def _show_deliveries(found: RunHistory) -> None:
     if not found.deliveries:
-        is_told = all(row.told for row in found.revisions)
-        say("its own process has emitted its events" if is_told else "its events were delivered, and pruned")
+        say("its events were delivered, and pruned")
         return
     print_table(
         ("event", "revision", "accepted", "delivery", "at", "words of the receiver"),

@@ -12,7 +12,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, StatusCode, get_current_span
@@ -258,8 +257,6 @@ def has_fast_attributes() -> bool:
         "name",
         context,
         parent=context,
-        # Without one the SDK makes one, for which it starts a thread.
-        resource=Resource.get_empty(),
         attributes=BoundedAttributes(attributes={"key": "value"}),
         instrumentation_scope=scope,
     )

@@ -113,21 +113,6 @@ def test_each_refusal_has_its_exit_code_and_changes_nothing(run: Run, store: Sto
     assert "retracted" in run("show", "ticket-1")[1]
 
 
-def test_a_run_that_was_told_is_shown_as_such(run: Run, store: Store) -> None:
-    store.accept([pending(301, run_id="told")._replace(told=True)])
-    assert "its own process has emitted its events" in run("show", "told")[1]
-    assert run("report", "--run-id", "told", "--success")[0] == 0
-    out = run("show", "told")[1]
-    assert [line.endswith("told by its own process") for line in out.splitlines() if "revision " in line[:9]] == [
-        True,
-        False,
-    ]
-    (shown,) = objects(run("show", "told", "--json")[1])
-    assert [revision["told"] for revision in shown["revisions"]] == [True, False]
-    assert [delivery["revision"] for delivery in shown["deliveries"]] == [1]
-    assert run("verify")[0] == 0
-
-
 def test_a_late_cost_is_added_to_the_cent(run: Run) -> None:
     for amount in ("50.000000000001", "0.1"):
         assert run("cost", "--run-id", "ticket-2", "--amount", amount, "--kind", "human", "--reported-by", "hr")[0] == 0

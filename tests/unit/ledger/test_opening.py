@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from agent_outcomes.ledger import opening
 from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.reading import read_report
@@ -27,7 +24,7 @@ from agent_outcomes.ledger.keys import Right, list_keys
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
 from agent_outcomes.ledger.opening import open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
-from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, identities, metadata
+from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 from agent_outcomes.ledger.store import LedgerLimits, Store
 from agent_outcomes.settings import SettingsError
 from tests.acceptances import pending
@@ -148,25 +145,6 @@ def test_schema_of_before_opens(tmp_path: Path, dump: str, runs: int, revisions:
     assert (row.state, row.standing.revision, row.standing.id) == ("reported", 1, found[1] + 2)
     assert verify(store).difference is None
     store.close()
-
-
-def test_first_schema_on_either_engine(ledger_url: str) -> None:
-    """What was written before is of nobody's telling, and nothing is missing of the newest schema."""
-    location = read_location(ledger_url)
-    engine = opening._postgresql(location) if location.path is None else opening._sqlite(location.path)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(opening.__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        assert schema_of(connection) == 1
-        connection.execute(text("INSERT INTO identities (id, digest) VALUES (7, :digest)"), {"digest": b"1"})
-    Store.open(location).close()
-    with engine.connect() as connection:
-        assert connection.execute(select(identities.c.id, identities.c.told)).all() == [(7, False)]
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
 
 
 def test_told_runs_and_keys_of_the_second_schema(tmp_path: Path) -> None:

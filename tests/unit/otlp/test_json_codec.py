@@ -19,7 +19,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, HistogramDataPoint, NumberDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
-from agent_outcomes.otlp.json_codec import MAX_DEPTH, from_otlp_json, to_otlp_json
+from agent_outcomes.otlp.json_codec import from_otlp_json, to_otlp_json
+from agent_outcomes.otlp.json_values import MAX_DEPTH
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

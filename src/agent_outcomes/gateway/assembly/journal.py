@@ -77,7 +77,6 @@ class Journal:
         self._queue: queue.SimpleQueue[_Append | int | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._unanswered_count = 0
 
     @property
     def used_bytes(self) -> int:
@@ -122,7 +121,6 @@ class Journal:
         self._bytes += len(record)
         self._start()
         written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._unanswered_count += 1
         self._queue.put(_Append(record, written))
         return await written
 
@@ -162,10 +160,8 @@ class Journal:
             self._thread.join()
             self._thread = None
         self._writer.close()
-        # Who is yet to be told that a record is written holds its file only then.
-        if not self._unanswered_count:
-            self._holds.note_appended(self._writer.number)
-            self._remove(self._holds.take_free())
+        self._holds.note_appended(self._writer.number)
+        self._remove(self._holds.take_free())
         with contextlib.suppress(OSError):
             os.close(self._lock)
 
@@ -233,7 +229,6 @@ class Journal:
                 _log.warning("unremoved", "%s", _told(self.folder, error))
 
     def _note_written(self, group: Sequence[_Append], segment: int) -> None:
-        self._unanswered_count -= len(group)
         self._holds.note_appended(segment)
         self._sizes[segment] = self._sizes.get(segment, 0) + sum(len(each.record) for each in group)
         for each in group:
@@ -242,7 +237,6 @@ class Journal:
                 each.written.set_result(segment)
 
     def _note_unwritten(self, group: Sequence[_Append], told: str) -> None:
-        self._unanswered_count -= len(group)
         for each in group:
             self._bytes -= len(each.record)
             if not each.written.done():

@@ -90,9 +90,10 @@ class _Export:
             with under_way(door.counts, door.limits) as held:
                 held.add(len(packed))
                 return response(await door.take(self._request(packed, held)))
-        except RefusedError as refused:
-            door.counts.refused[refused.reason] += 1
-            return await _abort(context, refused)
+        except RefusedError as error:
+            refused = error.bare()
+        door.counts.refused[refused.reason] += 1
+        return await _abort(context, refused)
 
     def _request(self, packed: bytes, held: Held) -> ExportRequest:
         if packed.startswith(_ZLIB):

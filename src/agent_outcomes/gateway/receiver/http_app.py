@@ -74,12 +74,15 @@ class OtlpHttp:
             taken = await self._taken(asked, body)
         except _BrokenOffError:
             self._counts.broken_off += 1
-        except RefusedError as refused:
-            self._counts.refused[refused.reason] += 1
-            await _refuse(refused, headers, body, send)
+            return
+        except RefusedError as error:
+            refused = error.bare()
         else:
             content = json_response(taken, asked.signal) if asked.is_json else response(taken)
             await _answer(send, 200, JSON if asked.is_json else PROTOBUF, content)
+            return
+        self._counts.refused[refused.reason] += 1
+        await _refuse(refused, headers, body, send)
 
     async def _asked(self, scope: Scope, headers: Mapping[str, str]) -> _Asked:
         """What the head asks for, once the sender is known to be allowed. Raises `RefusedError`."""

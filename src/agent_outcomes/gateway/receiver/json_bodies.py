@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.otel_variables import OtlpSignal
-from agent_outcomes.otlp.json_codec import from_otlp_json
+from agent_outcomes.otlp.json_encoding import encoded_from_otlp_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,8 @@ def protobuf_of(text: bytes, signal: OtlpSignal) -> bytes:
     Raises `WireError` naming the first place that is malformed, but not what stands there.
     """
     try:
-        return from_otlp_json(text, _REQUESTS[signal]).SerializeToString()
+        return encoded_from_otlp_json(text, _REQUESTS[signal])
     except ValueError as error:
         message = str(error).partition(", found ")[0]
-        raise WireError(message) from error
+    # Not from within: a traceback would keep alive all that was read.
+    raise WireError(message)

@@ -68,6 +68,10 @@ class RefusedError(Exception):
             None if retry_after_s is None else min(max(retry_after_s, RETRY_AFTER_LEAST_S), RETRY_AFTER_MOST_S)
         )
 
+    def bare(self) -> RefusedError:
+        """The same without where it came from: a traceback keeps alive what was read of the request."""
+        return RefusedError(self.reason, self.message, self.retry_after_s)
+
     @property
     def statuses(self) -> Statuses:
         """How it is said."""

@@ -203,21 +203,6 @@ def test_whoever_gives_up_waiting_holds_nothing(journal: Journal) -> None:
     reopened.close()
 
 
-def test_what_is_answered_after_it_was_closed_is_kept(journal: Journal) -> None:
-    """Another thread closes it while the event loop has not yet heard that a record is written."""
-
-    async def append() -> None:
-        waiting = asyncio.ensure_future(journal.append(RecordKind.SPANS, b"acknowledged"))
-        await asyncio.sleep(0)
-        journal.close()
-        await waiting
-
-    asyncio.run(append())
-    reopened = Journal(journal.folder, MAX_BYTES)
-    assert [record.content for _, record in reopened.recorded()] == [b"acknowledged"]
-    reopened.close()
-
-
 def test_marks_keep_their_file_as_long_as_what_they_are_of() -> None:
     """Also through several files, and no longer."""
     holds = SegmentHolds()
