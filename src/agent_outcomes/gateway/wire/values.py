@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.gateway.wire.fields import BLOCK, FIXED64, VARINT, fields
+from agent_outcomes.gateway.wire.fields import BLOCK, FIXED64, MORE, VARINT, fields
 from agent_outcomes.otlp.encoding import NESTING_MAX
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ _CONTINUED: Final = 0xC0
 _CONTINUATION: Final = 0x80
 _CONTINUATIONS_MAX: Final = 3
 _COMPOSITES: Final = (_ARRAY, _MAP)
+_KEY_HEAD: Final = bytes((_KEY,))
+_VALUE_HEAD: Final = bytes((_VALUE,))
+_TEXT_HEAD: Final = bytes((_TEXT,))
+_MORE_BYTES: Final = bytes((MORE,))
+_ONE_BYTE: Final = {size: bytes((size,)) for size in range(MORE)}
 
 
 def attributes(pairs: Iterable[bytes], budget: Budget) -> tuple[WireAttributes, int]:
@@ -74,6 +79,9 @@ def read_value(encoded: bytes, budget: Budget, depth: int = 0, room: int = VALUE
     """The value of an encoded `AnyValue`, cut to so many bytes. Raises `WireError`."""
     if depth > NESTING_MAX:
         return TOO_DEEP
+    # A text alone with its length in one byte, as most values are.
+    if encoded[:1] == _TEXT_HEAD and encoded[1:2] == _ONE_BYTE.get(len(encoded) - 2) and len(encoded) <= room:
+        return encoded[2:].decode(errors="replace")
     value: Value = None
     composite = 0
     blocks: list[bytes] = []
@@ -127,6 +135,11 @@ def _items(block: bytes, budget: Budget, room: int) -> Iterator[tuple[bytes, int
 
 def _pair(encoded: bytes, budget: Budget) -> tuple[str | None, bytes]:
     """The key of an encoded `KeyValue`, `None` if it is too long, and its encoded value."""
+    # A key and a value behind it, each with its length in one byte, as most are.
+    if encoded[:1] == _KEY_HEAD and encoded[1:2] < _MORE_BYTES:
+        at = 2 + encoded[1] if len(encoded) > 1 else 0
+        if encoded[at : at + 1] == _VALUE_HEAD and encoded[at + 1 : at + 2] == _ONE_BYTE.get(len(encoded) - at - 2):
+            return encoded[2:at].decode(errors="replace"), encoded[at + 2 :]
     key: str | None = ""
     blocks: list[bytes] = []
     for tag, start, end in fields(encoded, 0, len(encoded), budget):
