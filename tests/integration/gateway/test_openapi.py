@@ -42,7 +42,7 @@ JUDGED_ONE_BY_ONE = {"reportOutcomes": {"negative_data_rejection"}}
 def test_the_committed_copy_is_what_is_served(kept: Store) -> None:
     assert document() == COPY.read_bytes(), "run python -m tests.tools.generate_openapi"
     with api_of(kept) as url:
-        served = httpx.get(f"{url}/openapi.json")
+        served = httpx.get(timeout=60.0, url=f"{url}/openapi.json")
     assert served.headers["content-type"] == "application/json"
     assert served.content + b"\n" == document()
 
