@@ -51,7 +51,7 @@ def test_every_operation_asks_for_its_right(kept: Store, operation: Operation) -
     """Without a key 401, with one that has no right to it 403, with every other one neither."""
     kept.accept([pending(1, run_id="mine")])
     secrets = {right: create_key(kept, right.value, rights=[right])[1] for right in Right}
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         assert ask(client, operation).status_code == 401
         for right, secret in secrets.items():
             client.headers["authorization"] = f"Bearer {secret}"
@@ -66,7 +66,7 @@ def test_every_operation_asks_for_its_right(kept: Store, operation: Operation) -
 def test_without_a_key_nothing_else_is_told(kept: Store, method: str, path: str) -> None:
     """Neither that a path is none, nor that a method or a body is not taken; a wrong key is as good as none."""
     create_key(kept, "somebody", rights=[Right.ADMIN])
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         for headers in (
             {},
             {"x-api-key": "aok_aaaaaaaa_wrong"},
@@ -86,7 +86,7 @@ def test_a_key_of_one_agent_reaches_no_other(kept: Store, operation: Operation) 
     kept.accept([pending(3, run_id="nobodys", agent=None)])
     rights = [Right.READ, Right.CORRECT, Right.INGEST]
     _, secret = create_key(kept, "support", rights=rights, agents=["support"])
-    with api_of(kept) as url, httpx.Client(base_url=url, headers={"x-api-key": secret}) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         for run in ("theirs", "nobodys"):
             assert ask(client, operation, run).status_code == 403
         assert ask(client, operation).status_code in {200, 201, 422}
@@ -95,7 +95,7 @@ def test_a_key_of_one_agent_reaches_no_other(kept: Store, operation: Operation) 
 def test_a_key_of_agents_lists_and_exports_theirs_only(kept: Store) -> None:
     kept.accept([pending(number, run_id=f"r{number}", agent=f"bot-{number % 3}") for number in range(1, 10)])
     _, secret = create_key(kept, "two", rights=[Right.READ], agents=["bot-1", "bot-2"])
-    with api_of(kept) as url, httpx.Client(base_url=url, headers={"x-api-key": secret}) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         assert {run["agent_name"] for run in client.get("/v1/runs").json()["runs"]} == {"bot-1", "bot-2"}
         assert {run["agent_name"] for run in client.get("/v1/runs?agent=bot-1").json()["runs"]} == {"bot-1"}
         assert client.get("/v1/runs?agent=bot-0").status_code == 403
@@ -109,7 +109,7 @@ def test_a_run_id_that_two_agents_use_is_told_apart_by_the_key(kept: Store) -> N
     """Nothing of the other's run is told, not even its id."""
     kept.accept([pending(1, run_id="same"), pending(2, run_id="same", agent=OTHER_AGENT)])
     _, secret = create_key(kept, "support", rights=[Right.READ, Right.REPORT], agents=["support"])
-    with api_of(kept) as url, httpx.Client(base_url=url, headers={"x-api-key": secret}) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         assert client.get("/v1/runs/run_id:same").json()["agent_name"] == "support"
         assert client.put("/v1/runs/run_id:same/outcome", json={"success": True}).status_code == 201
 
@@ -119,7 +119,7 @@ def test_a_key_is_found_in_nothing_that_is_told(kept: Store, caplog: pytest.LogC
     caplog.set_level(logging.DEBUG)
     _, secret = create_key(kept, "reader", rights=[Right.READ])
     planted = "hunter2-in-a-body"
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         said = []
         for headers in ({"x-api-key": secret}, {"authorization": f"Bearer {secret}x"}, {"x-api-key": secret[:-1]}):
             for operation in OPERATIONS:
@@ -135,7 +135,7 @@ def test_a_key_is_found_in_nothing_that_is_told(kept: Store, caplog: pytest.LogC
 
 def test_without_keys_another_sites_page_is_not_served(kept: Store) -> None:
     """Whose name points here, or who has a browser send something across."""
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         assert client.get("/v1/runs").status_code == 200
         assert client.get("/v1/runs", headers={"host": "evil.example"}).status_code == 403
         assert client.get("/v1/runs", headers={"sec-fetch-site": "cross-site"}).status_code == 403

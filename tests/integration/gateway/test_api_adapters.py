@@ -29,7 +29,7 @@ JOBS = ("lead-1", "a/b c", "f" * 32)
 @pytest.fixture
 def api(kept: Store) -> Iterator[httpx.Client]:
     kept.accept([pending(number, run_id=run_id) for number, run_id in enumerate(JOBS, 1)])
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         yield client
 
 
@@ -162,7 +162,7 @@ def test_a_metering_key_reports_nothing(kept: Store) -> None:
     _, reporting = create_key(kept, "writer", rights=[Right.REPORT])
     kept.accept([pending(1, run_id="lead-1")])
     body = {"executionStatus": "SUCCESS", "outcomeType": "CONVERTED", "reportedBy": "somebody"}
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         assert revenium(client, "POST", "lead-1", body, key=ingesting).status_code == 403
         assert revenium(client, "POST", "lead-1", body, key="wrong").status_code == 401
         assert revenium(client, "POST", "lead-1", body, key=reporting).status_code == 201
@@ -249,7 +249,7 @@ def test_agentlattice_knows_whose_events_they_are(kept: Store) -> None:
     """403 for another's, 404 for none where nothing is held, 403 for who may not change what stands."""
     kept.accept([pending(1, run_id="mine"), pending(2, run_id="theirs", agent="other")])
     _, secret = create_key(kept, "al", rights=[Right.REPORT], agents=["support"])
-    with api_of(kept, hold_s=0.0) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept, hold_s=0.0) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         path = "/v1/audit-events/{}/outcome"
         assert client.post(path.format("mine"), json={"status": "success"}).json()["error"] == "UNAUTHORIZED"
         client.headers["authorization"] = f"Bearer {secret}"

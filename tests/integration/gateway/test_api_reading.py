@@ -46,7 +46,7 @@ def api(kept: Store) -> Iterator[httpx.Client]:
             now_ns=LATER_NS,
         )
         kept.add_cost(read_cost(CORRECTOR, amount="1.005", kind="human", **named), now_ns=LATER_NS)
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         yield client
 
 
@@ -162,8 +162,8 @@ def test_texts_of_any_kind_come_through(kept: Store) -> None:
     made = [acceptance_of(plain_run(number, agent=name), pending(1).outcome) for number, name in enumerate(names, 1)]
     kept.accept(made)
     with api_of(kept) as url:
-        told = {run["agent_name"] for run in httpx.get(f"{url}/v1/runs").json()["runs"]}
-        assert len(httpx.get(f"{url}/v1/export").text.splitlines()) == len(names)
+        told = {run["agent_name"] for run in httpx.get(timeout=60.0, url=f"{url}/v1/runs").json()["runs"]}
+        assert len(httpx.get(timeout=60.0, url=f"{url}/v1/export").text.splitlines()) == len(names)
     assert len(told) == len(names)
     assert {"坊", "<script>", "a\u202eb\r\n\x1b[31m"} < told
 
@@ -188,8 +188,8 @@ def test_an_export_of_many_pages_has_one_header(kept: Store) -> None:
     count = EXPORT_PAGE_ROWS * 2
     kept.accept([pending(number) for number in range(1, count + 1)])
     with api_of(kept) as url:
-        table = httpx.get(f"{url}/v1/export?format=csv").text
-        lines = httpx.get(f"{url}/v1/export").text
+        table = httpx.get(timeout=60.0, url=f"{url}/v1/export?format=csv").text
+        lines = httpx.get(timeout=60.0, url=f"{url}/v1/export").text
     rows = list(csv.DictReader(io.StringIO(table, newline="")))
     assert len({row["outcome_id"] for row in rows}) == len(rows) == count
     assert table.count("outcome_id") == 1
@@ -225,7 +225,7 @@ def test_totals_are_the_sums_of_what_is_listed(api: httpx.Client) -> None:
 
 def test_totals_are_of_the_last_thirty_days_by_default(kept: Store) -> None:
     with api_of(kept) as url:
-        totals = httpx.get(f"{url}/v1/totals").json()
+        totals = httpx.get(timeout=60.0, url=f"{url}/v1/totals").json()
         assert (totals["runs"], totals["money"], totals["rates"]) == (0, [], [])
         assert totals["step_s"] == 30 * 86_400 // 60
-        assert httpx.get(f"{url}/v1/totals?since=1h&until=2h").json()["runs"] == 0
+        assert httpx.get(timeout=60.0, url=f"{url}/v1/totals?since=1h&until=2h").json()["runs"] == 0

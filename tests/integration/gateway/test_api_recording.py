@@ -36,7 +36,7 @@ RUN = {
 
 @pytest.fixture
 def api(kept: Store) -> Iterator[httpx.Client]:
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         yield client
 
 
@@ -87,6 +87,6 @@ def test_each_field_that_cannot_be_taken_is_named(api: httpx.Client, body: Any, 
 
 def test_a_key_records_runs_of_its_own_agents_only(kept: Store) -> None:
     _, secret = create_key(kept, "bots", rights=[Right.INGEST], agents=["billing-bot"])
-    with api_of(kept) as url, httpx.Client(base_url=url, headers={"x-api-key": secret}) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         assert client.post("/v1/runs", json={"agent": "sales-bot"}).status_code == 403
         assert client.post("/v1/runs", json=RUN).status_code == 201

@@ -35,7 +35,7 @@ def acceptances() -> list[Any]:
 @pytest.fixture
 def api(kept: Store) -> Iterator[httpx.Client]:
     kept.accept(acceptances())
-    with api_of(kept) as url, httpx.Client(base_url=url) as client:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
         yield client
 
 
@@ -114,11 +114,11 @@ def test_a_repeat_under_its_key_gets_the_first_answer(api: httpx.Client, key: st
 def test_a_report_that_comes_first_is_held(kept: Store) -> None:
     """And joined when its run comes; where nothing is held it may be sent again, after so many seconds."""
     with api_of(kept) as url:
-        early = httpx.put(f"{url}{OUTCOME.format(5)}", json={"success": True, "label": "early"})
+        early = httpx.put(timeout=60.0, url=f"{url}{OUTCOME.format(5)}", json={"success": True, "label": "early"})
         assert told(early) == (202, "held")
         assert "etag" not in early.headers
     with api_of(kept, hold_s=0.0) as url:
-        nowhere = httpx.put(f"{url}{OUTCOME.format(77)}", json={"success": True})
+        nowhere = httpx.put(timeout=60.0, url=f"{url}{OUTCOME.format(77)}", json={"success": True})
         assert told(nowhere) == (404, "RUN_NOT_FOUND")
         assert int(nowhere.headers["retry-after"]) > 0
     kept.accept(acceptances())
@@ -130,13 +130,18 @@ def test_a_report_that_comes_first_is_held(kept: Store) -> None:
 def test_of_several_runs_one_has_to_be_named(kept: Store) -> None:
     kept.accept([pending(number, run_id="twice") for number in (1, 2)])
     with api_of(kept) as url:
-        ambiguous = httpx.put(f"{url}/v1/runs/run_id:twice/outcome", json={"success": True})
+        ambiguous = httpx.put(timeout=60.0, url=f"{url}/v1/runs/run_id:twice/outcome", json={"success": True})
         assert told(ambiguous) == (409, "RUN_AMBIGUOUS")
         assert f"{1:032x}" in ambiguous.json()["detail"]
-        last = httpx.put(f"{url}/v1/runs/run_id:twice/outcome", json={"success": True, "run": "latest"})
+        last = httpx.put(
+            timeout=60.0, url=f"{url}/v1/runs/run_id:twice/outcome", json={"success": True, "run": "latest"}
+        )
         assert last.json()["outcome_id"].startswith(f"{2:032x}")
-        assert httpx.get(f"{url}/v1/runs/run_id:twice").status_code == 409
-        assert httpx.get(f"{url}/v1/runs/run_id:twice?run=latest").json()["outcome_id"] == last.json()["outcome_id"]
+        assert httpx.get(timeout=60.0, url=f"{url}/v1/runs/run_id:twice").status_code == 409
+        assert (
+            httpx.get(timeout=60.0, url=f"{url}/v1/runs/run_id:twice?run=latest").json()["outcome_id"]
+            == last.json()["outcome_id"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -262,7 +267,8 @@ def test_who_reports_is_whose_key_it_is(kept: Store) -> None:
     other = {"success": False, "reason": "no"}
     with api_of(kept) as url:
         reporter, corrector = (
-            httpx.Client(base_url=url, headers={"x-api-key": keys[right]}) for right in (Right.REPORT, Right.CORRECT)
+            httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": keys[right]})
+            for right in (Right.REPORT, Right.CORRECT)
         )
         with reporter, corrector:
             assert told(reporter.put(OUTCOME.format(1), json={"success": True})) == (201, "recorded")

@@ -36,7 +36,7 @@ JSON = {"content-type": "application/json"}
 @pytest.fixture
 def client(kept: Store) -> Iterator[httpx.Client]:
     kept.accept([pending(1, run_id="r")])
-    with api_of(kept) as url, httpx.Client(base_url=url) as made:
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as made:
         yield made
 
 
@@ -220,7 +220,7 @@ def test_while_the_ledger_is_away_it_is_said(
         app = Starlette(
             routes=create_api(GatewayContext(broken, context.settings, context.run_blocking, context.admission))
         )
-        with served(app) as url, httpx.Client(base_url=url) as client:
+        with served(app) as url, httpx.Client(timeout=60.0, base_url=url) as client:
             for response in (
                 client.put(OUTCOME, json={"success": True}),
                 client.get("/v1/runs"),
@@ -246,7 +246,7 @@ def test_a_failure_of_ours_is_told_without_its_words(kept: Store, caplog: pytest
     with context_of(kept) as context:
         broken = GatewayContext(kept, context.settings, Failing().run, context.admission)
         with served(Starlette(routes=create_api(broken))) as url:
-            response = httpx.get(f"{url}/v1/runs")
+            response = httpx.get(timeout=60.0, url=f"{url}/v1/runs")
     assert (response.status_code, response.json()["code"]) == (500, "INTERNAL")
     assert "secret" not in response.text + caplog.text
     assert "RuntimeError" in caplog.text
@@ -267,7 +267,7 @@ def test_too_many_at_once_are_told_to_come_again(kept: Store) -> None:
             calls._pool.submit(busy)
             calls._count = 1
             assert begun.wait(30)
-            refused = httpx.put(f"{url}{OUTCOME}", json={"success": True})
+            refused = httpx.put(timeout=60.0, url=f"{url}{OUTCOME}", json={"success": True})
             gate.set()
     calls.close()
     assert (refused.status_code, refused.json()["code"], refused.json()["retryable"]) == (503, "OVERLOADED", True)

@@ -42,7 +42,7 @@ JUDGED_ONE_BY_ONE = {"reportOutcomes": {"negative_data_rejection"}}
 def test_the_committed_copy_is_what_is_served(kept: Store) -> None:
     assert document() == COPY.read_bytes(), "run python -m tests.tools.generate_openapi"
     with api_of(kept) as url:
-        served = httpx.get(f"{url}/openapi.json")
+        served = httpx.get(timeout=60.0, url=f"{url}/openapi.json")
     assert served.headers["content-type"] == "application/json"
     assert served.content + b"\n" == document()
 
@@ -80,13 +80,10 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("has_key", [False, True])
-def test_random_requests_get_documented_answers(kept: Store, has_key: bool) -> None:  # noqa: FBT001
+def test_random_requests_get_documented_answers(kept: Store) -> None:
     """Made from the document, right ones and wrong ones: never a failure, never an answer that it does not tell of."""
     kept.accept([pending(number, run_id=f"r{number}") for number in range(1, 6)])
-    headers = {}
-    if has_key:
-        headers["Authorization"] = f"Bearer {create_key(kept, 'all', rights=[Right.ADMIN])[1]}"
+    headers = {"Authorization": f"Bearer {create_key(kept, 'all', rights=[Right.ADMIN])[1]}"}
     with api_of(kept) as url:
         schema = schemathesis.openapi.from_dict(openapi_document(OPERATIONS))
         schema.config.update(base_url=url)
@@ -101,11 +98,11 @@ def test_random_requests_get_documented_answers(kept: Store, has_key: bool) -> N
 
 def _asked(strategy: Any, headers: dict[str, str], checks: list[Any]) -> None:
     @settings(
-        max_examples=12,
+        max_examples=10,
         deadline=None,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
     @given(case=strategy)
     def ask(case: Any) -> None:
