@@ -140,10 +140,10 @@ def _field(descriptor: FieldDescriptor) -> _Field:
 
 def _is_repeated(descriptor: FieldDescriptor) -> bool:
     # Newer protobuf deprecates the label, and older has it alone.
-    is_repeated: bool | None = getattr(descriptor, "is_repeated", None)
+    is_repeated = getattr(descriptor, "is_repeated", None)
     if is_repeated is None:
         is_repeated = cast("Any", descriptor).label == FieldDescriptor.LABEL_REPEATED
-    return is_repeated
+    return bool(is_repeated)
 
 
 def _message_encode(kind: Descriptor) -> _Encode:
