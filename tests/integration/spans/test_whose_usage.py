@@ -70,8 +70,13 @@ def test_a_call_that_failed_may_have_used_nothing(bare: Pipeline) -> None:
 
 
 LOGFIRE = "logfire.openai"
-REQUEST = {**MODEL, "gen_ai.request.model": "atlas-2"}
-REPLY = {**REQUEST, "logfire.span_type": "log", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5}
+REQUEST: dict[str, Any] = {**MODEL, "gen_ai.request.model": "atlas-2"}
+REPLY: dict[str, Any] = {
+    **REQUEST,
+    "logfire.span_type": "log",
+    "gen_ai.usage.input_tokens": 10,
+    "gen_ai.usage.output_tokens": 5,
+}
 
 
 @pytest.mark.parametrize(("left", "problems"), [(0, []), (1, ["usage_missing"])])
