@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     CallOf = Callable[[Row], Call]
 
 CALLS_MAX: Final = 1_024
+# What calls without tokens are found by, and replies to such.
+_SILENT: Final = (None, None)
+_REPLY: Final = ("reply",)
 
 
 class Twice(NamedTuple):
@@ -133,7 +136,8 @@ class CallLog:
     def _find(self, call: Call) -> tuple[int | None, Sameness]:
         index = self._spelled_out()
         doubtful = Sameness.TWO
-        for key in (*call.ids, call.counts):
+        waiting = (_SILENT,) if call.is_reply else (_REPLY,) if call.lacks_usage else ()
+        for key in (*waiting, *_keys(call)):
             for number in index.get(key, ()):
                 known = self._calls.get(number)
                 found = Sameness.TWO if known is None else sameness(known, call)
@@ -181,6 +185,10 @@ class CallLog:
             self._ids = set().union(*[ids for _, _, ids in self._rows], *[call.ids for call in self._calls.values()])
 
 
+def _keys(call: Call) -> tuple[Hashable, ...]:
+    return (*call.ids, call.counts, _REPLY) if call.is_reply else (*call.ids, call.counts)
+
+
 def _enter(index: dict[Hashable, list[int]], number: int, call: Call) -> None:
-    for key in (*call.ids, call.counts):
+    for key in _keys(call):
         index.setdefault(key, []).append(number)

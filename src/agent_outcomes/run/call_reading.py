@@ -84,6 +84,12 @@ def note_call(
         tally.embeddings, tally.embedded = 1, tally.tokens[INPUT] or 0
 
 
+def mark_reply(tally: Tally) -> None:
+    """Note that what the span tells of is the reply to a call, and not marked as one itself."""
+    calls = [] if tally.calls is None else tally.calls.listed()
+    tally.calls = CallLog.of([call._replace(is_reply=call.kind is CallKind.UNMARKED) for call in calls])
+
+
 def _texts(attributes: Mapping[str, Any], keys: tuple[str, ...], length_max: int, limits: SpanLimits) -> list[str]:
     texts = [attributes[key] for key in keys if key in attributes]
     # MLflow's text is JSON.

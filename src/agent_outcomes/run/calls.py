@@ -48,7 +48,8 @@ class Call(NamedTuple):
 
     `models` are plain names, see `plain_model`. `encloses` says that further calls run within it, because a tool or an
     agent does, `has_failed` that one of its spans has, `lacks_usage` that it went well in the end, and none of them
-    says what it has used nor why not.
+    says what it has used nor why not. `is_reply` marks the record of a streamed reply to a call that has a span of its
+    own, and a call with its reply.
     """
 
     kind: CallKind
@@ -63,6 +64,7 @@ class Call(NamedTuple):
     encloses: bool = False
     has_failed: bool = False
     lacks_usage: bool = False
+    is_reply: bool = False
 
     @property
     def counts(self) -> tuple[int | None, int | None]:
@@ -94,14 +96,16 @@ def sameness(one: Call, other: Call) -> Sameness:
     """Whether two spans of one run tell of one call, as far as they say."""
     if one.ids & other.ids:
         return _sameness_by_id(one, other)
+    if one.is_reply or other.is_reply:
+        found = _sameness_of_reply(one, other)
+        if found is not None:
+            return found
     if one.counts != other.counts or not _may_be_one_model(one.models, other.models):
         return Sameness.TWO
-    if not any(one.counts):
-        return _sameness_of_silent(one, other)
     if one.kind is other.kind:
-        return _sameness_of_alike(one, other)
+        return _sameness_of_alike(one, other) if any(one.counts) else _sameness_of_silent(one, other)
     kinds = {one.kind, other.kind}
-    if not kinds & MODEL_CALLS or kinds == MODEL_CALLS:
+    if not any(one.counts) or not kinds & MODEL_CALLS or kinds == MODEL_CALLS:
         return Sameness.TWO
     # A span that nothing marks, and the total of an agent without calls of its own, may repeat a call beside them.
     return Sameness.DOUBTFUL_ONE if CallKind.UNMARKED in kinds else Sameness.DOUBTFUL_TWO
@@ -125,12 +129,23 @@ def _sameness_of_alike(one: Call, other: Call) -> Sameness:
     return Sameness.TWO if _are_apart(one, other) else Sameness.DOUBTFUL_TWO
 
 
+def _sameness_of_reply(one: Call, other: Call) -> Sameness | None:
+    """A call has one reply; of several that wait for theirs it makes no difference which one it is to."""
+    if one.scopes.isdisjoint(other.scopes):
+        return None
+    if one.is_reply and other.is_reply:
+        return Sameness.TWO
+    reply, call = (one, other) if one.is_reply else (other, one)
+    waits = call.lacks_usage and call.kind is CallKind.CHAT and not call.has_failed and not reply.is_model_call
+    return Sameness.ONE if waits and _may_be_one_model(one.models, other.models) else None
+
+
 def _sameness_of_silent(one: Call, other: Call) -> Sameness:
     """Of calls that report nothing only their number is in doubt: one within another that failed was what failed.
 
     Within one that went well it may have been an attempt before that.
     """
-    are_alike = one.kind is other.kind and one.is_silent and bool(one.models and other.models)
+    are_alike = one.is_silent and bool(one.models and other.models)
     fails_around = (one.has_failed and _is_within(other, one)) or (other.has_failed and _is_within(one, other))
     is_one = are_alike and fails_around and _sameness_of_alike(one, other) is Sameness.ONE
     return Sameness.ONE if is_one else Sameness.TWO
@@ -181,6 +196,7 @@ def merged(one: Call, other: Call) -> Call:
         one.encloses or other.encloses,
         one.has_failed or other.has_failed,
         _lack_usage(one, other),
+        one.is_reply or other.is_reply,
     )
 
 

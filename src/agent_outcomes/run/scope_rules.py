@@ -80,6 +80,7 @@ class ScopeRules(NamedTuple):
     - `turns_late`: a span may turn out to be an agent as it ends, whatever it is marked as until then;
     - `leaves_failed_open`: a failed run's span is marked ERROR and then neither ended nor taken off the context;
     - `books`: names of spans on which the usage of calls that are traced beside them is booked once more;
+    - `replies`: names of records of a streamed reply, with what the call has used whose span ended as the reply began;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
     - `is_genai`: a span may still be marked as an agent before it ends.
     """
@@ -108,6 +109,7 @@ class ScopeRules(NamedTuple):
     turns_late: bool = False
     leaves_failed_open: bool = False
     books: Pattern | None = None
+    replies: Pattern | None = None
     has_lifetime_totals: bool = False
     is_genai: bool = True
 

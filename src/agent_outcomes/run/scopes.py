@@ -32,7 +32,11 @@ _LANGCHAIN_CALLBACK: Final = ScopeRules(
     roots=Pattern(r"LangGraph"), graph=GraphMetadata("metadata"), records_pauses=True, turns_late=True
 )
 # Of models' clients alone. Makes a log of a streamed reply, with the marks of the call that it ends.
-_LOGFIRE_CLIENT: Final = ScopeRules(own_kinds=OwnKinds("logfire.span_type", {"log": Role.OTHER}), is_genai=False)
+_LOGFIRE_CLIENT: Final = ScopeRules(
+    own_kinds=OwnKinds("logfire.span_type", {"log": Role.OTHER}),
+    replies=Pattern(r"streaming response from .+"),
+    is_genai=False,
+)
 
 SCOPES: Final[Mapping[str, ScopeRules]] = {
     # Sets no operation on a workflow, and calls all of them alike.

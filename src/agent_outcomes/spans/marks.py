@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.call_reading import note_call
+from agent_outcomes.run.call_reading import mark_reply, note_call
 from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     GENAI_PREFIXES,
@@ -216,17 +216,24 @@ def own_usage(
 
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:
-        note_call(
-            tally,
-            attributes,
-            role,
-            limits,
-            scope=span.scope,
-            start_ns=span.start_ns,
-            end_ns=span.end_ns,
-            has_failed=has_failed,
-        )
+        _note_call(span, tally, attributes, role, has_failed=has_failed)
     return tally
+
+
+def _note_call(span: SpanFacts, tally: Tally, attributes: Mapping[str, Any], role: Role, *, has_failed: bool) -> None:
+    note_call(
+        tally,
+        attributes,
+        role,
+        span.limits,
+        scope=span.scope,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        has_failed=has_failed,
+    )
+    replies = rules_of(span.scope).replies
+    if replies is not None and replies.fullmatch(span.name):
+        mark_reply(tally)
 
 
 def _has_call_on_agent(attributes: Mapping[str, Any], role: Role) -> bool:

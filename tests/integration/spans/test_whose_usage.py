@@ -69,6 +69,33 @@ def test_a_call_that_failed_may_have_used_nothing(bare: Pipeline) -> None:
     assert (bare.event().problems, bare.event().outcome("cost_complete")) == ([], False)
 
 
+LOGFIRE = "logfire.openai"
+REQUEST: dict[str, Any] = {**MODEL, "gen_ai.request.model": "atlas-2"}
+REPLY: dict[str, Any] = {
+    **REQUEST,
+    "logfire.span_type": "log",
+    "gen_ai.usage.input_tokens": 10,
+    "gen_ai.usage.output_tokens": 5,
+}
+
+
+@pytest.mark.parametrize(("left", "problems"), [(0, []), (1, ["usage_missing"])])
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_streamed_reply_tells_what_its_call_has_used(
+    bare: Pipeline, streams: int, left: int, problems: list[str]
+) -> None:
+    """Logfire ends the span of a call when the stream begins; a stream that its user leaves has no record."""
+    with bare.tracer().start_as_current_span("turn", attributes=AGENT):
+        for _ in range(streams + left):
+            bare.tracer(LOGFIRE).start_span("Chat Completion", attributes=REQUEST).end()
+        for _ in range(streams):
+            name = "streaming response from {request_data[model]!r} took {duration:.2f}s"
+            bare.tracer(LOGFIRE).start_span(name, attributes={**REPLY, "operation.cost": 0.25}).end()
+    assert usage(bare) == (1, 10 * streams, 5 * streams, 0.25 * streams)
+    assert bare.event().attributes["agent.run.model_calls"] == streams + left
+    assert (bare.event().problems, bare.event().outcome("cost_complete")) == (problems, not left)
+
+
 def seen_twice(bare: Pipeline, *, is_below: bool, fails_outside: bool, fails_inside: bool) -> None:
     """A call without usage in the spans of two instrumentations."""
     call = {**MODEL, "gen_ai.request.model": "atlas-2"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
 from agent_outcomes.run.call_log import CALLS_MAX, CallLog
-from agent_outcomes.run.call_reading import note_call
+from agent_outcomes.run.call_reading import mark_reply, note_call
 from agent_outcomes.run.calls import Call, CallKind, Sameness, merged, plain_model, sameness
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.leaves import Shapes
@@ -33,6 +33,8 @@ ONE = Call(
 OTHER = ONE._replace(scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
 SILENT = {"tokens": (None,) * 5}
 FAILED = {**SILENT, "has_failed": True}
+WAITS = {**SILENT, "lacks_usage": True}
+REPLY = {"kind": CallKind.UNMARKED, "is_reply": True, "scopes": ONE.scopes, "start_ns": 300, "end_ns": 300}
 R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
 SAME_SCOPE = {"scopes": ONE.scopes}
 LATER = {"start_ns": 300, "end_ns": 400}
@@ -59,6 +61,11 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
     ("both failed, no times", FAILED, {**FAILED, "start_ns": None}, Sameness.TWO),
     ("both failed, two ids", {**FAILED, "ids": R1}, {**FAILED, "ids": R2}, Sameness.TWO),
     ("both failed, a chat and an embedding", FAILED, {**FAILED, "kind": CallKind.EMBEDDING}, Sameness.TWO),
+    ("a reply to a call that waits for one", WAITS, REPLY, Sameness.ONE),
+    ("a reply to a call of another scope", WAITS, {**REPLY, "scopes": frozenset({"sdk"})}, Sameness.TWO),
+    ("a reply to a call of another model", WAITS, {**REPLY, "models": frozenset({"birch"})}, Sameness.TWO),
+    ("a reply to a call that failed", {**WAITS, "has_failed": True}, REPLY, Sameness.TWO),
+    ("a reply to a call that tells its usage", {}, {**REPLY, "tokens": (7, 7, None, None, None)}, Sameness.TWO),
     ("the same scope", {}, SAME_SCOPE, Sameness.TWO),
     ("a later interval", {}, LATER, Sameness.TWO),
     ("an earlier interval", {}, {"start_ns": 1, "end_ns": 100}, Sameness.TWO),
@@ -221,6 +228,27 @@ def test_calls_that_failed_count_once(tries: list[tuple[int, str, bool, bool]], 
         whole.add(span)
     assert whole.model_calls == whole.silent == whole.unpriced == sum(attempts for attempts, *_ in tries)
     assert not whole.mismatch
+
+
+@given(st.lists(st.booleans(), max_size=12), st.randoms(use_true_random=False))
+def test_each_reply_is_one_call_s(replied: list[bool], random: Any) -> None:
+    """In any order; what has no reply stays missing."""
+    spans: list[Tally] = []
+    for number, has_reply in enumerate(replied):
+        attributes: dict[str, Any] = {"gen_ai.request.model": "m"}
+        spans.append(_call(attributes, "client", 10 * number, 10 * number + 1))
+        if has_reply:
+            attributes["gen_ai.usage.input_tokens"] = 7 + number
+            reply = _call(attributes, "client", 10 * number + 5, 10 * number + 5, Role.OTHER)
+            mark_reply(reply)
+            spans.append(reply)
+    random.shuffle(spans)
+    whole = Tally()
+    for span in spans:
+        whole.add(span)
+    assert (whole.tokens[0] or 0) == sum(7 + number for number, has_reply in enumerate(replied) if has_reply)
+    assert (whole.model_calls, whole.silent) == (len(replied), replied.count(False))
+    assert whole.missing == whole.silent
 
 
 def _failed(model: str, scope: str, start_ns: int, end_ns: int, *, knows_failure: bool = True) -> Tally:

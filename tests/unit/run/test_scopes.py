@@ -173,6 +173,14 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LANGSMITH, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
     (LANGSMITH, "own_kinds"): (lambda rules: rules.role_of({**CHAT, "langsmith.span.kind": "prompt"}, "p"), Role.OTHER),
     (LANGSMITH, "graph"): (lambda rules: rules.role_of(FLAT_GRAPH, "desk"), Role.AGENT),
+    (LOGFIRE_OPENAI, "replies"): (
+        lambda rules: rules.replies is not None and rules.replies.fullmatch("streaming response from 'm'") is not None,
+        True,
+    ),
+    (LOGFIRE_ANTHROPIC, "replies"): (
+        lambda rules: rules.replies is not None and rules.replies.fullmatch("streaming response from 'm'") is not None,
+        True,
+    ),
     (LOGFIRE_OPENAI, "own_kinds"): (lambda rules: rules.role_of({**CHAT, "logfire.span_type": "log"}, "r"), Role.OTHER),
     (LOGFIRE_ANTHROPIC, "own_kinds"): (
         lambda rules: rules.role_of({**CHAT, "logfire.span_type": "log"}, "r"),
