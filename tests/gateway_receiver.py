@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import uvicorn
 
 from agent_outcomes.gateway.receiver.counts import ReceiverCounts
@@ -134,3 +135,10 @@ def listening(
         stop.set()
         thread.join(STARTED_IN_S)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def listeners() -> Iterator[Listeners]:
+    """Both, for all tests of a module."""
+    with listening() as found:
+        yield found

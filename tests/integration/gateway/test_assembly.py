@@ -22,6 +22,7 @@ from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.otel_variables import OtlpSignal
 from tests.assembled import divided, pieces_of
+from tests.clock import Clock
 from tests.exported import LOCAL, SERVICE, Sent, agent, chat
 from tests.soak.assembly_kills import Killing
 
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 KILLS: Final = 4
 SOON_S: Final = 5.0
 LONG_S: Final = 60.0
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Bench:

@@ -21,6 +21,7 @@ from agent_outcomes.ledger.delivery.lease import HELD_S, LEASE_S, TAKEOVER_S, Le
 from agent_outcomes.ledger.delivery.targets import read_delivery_targets
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
+from tests.clock import Clock
 from tests.integration.backends import wait_until
 from tests.integration.ledger.accepted import accept
 from tests.integration.ledger.deliver_program import delivering
@@ -131,16 +132,6 @@ def test_flush_of_one_that_does_not_deliver(store: Store, ledger_url: str) -> No
         assert arrived(receiver, 30)
         assert not deliverer.is_delivering
         deliverer.shutdown()
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def elsewhere(number: int) -> str:

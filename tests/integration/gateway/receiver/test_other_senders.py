@@ -23,7 +23,6 @@ from tests.integration.npm import node_modules_of
 from tests.integration.otelcol import ROOT, Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from agent_outcomes.gateway.wire.messages import WireSpan
@@ -48,12 +47,6 @@ for (let number = 0; number < 600; number++) {
 }
 await provider.shutdown();
 """
-
-
-@pytest.fixture(scope="module")
-def listeners() -> Iterator[Listeners]:
-    with listening() as found:
-        yield found
 
 
 def spans_in(found: Listeners, service: str) -> list[WireSpan]:

@@ -30,18 +30,12 @@ from agent_outcomes.otel_variables import OtlpSignal
 from tests.gateway_receiver import Listeners, listening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 grpc = pytest.importorskip("grpc")
 
 RESOURCE = Resource({"service.name": "support", "host.cpus": 4})
 NONE, GZIP = Compression.NoCompression, Compression.Gzip
-
-
-@pytest.fixture(scope="module")
-def listeners() -> Iterator[Listeners]:
-    with listening() as found:
-        yield found
 
 
 SPAN_EXPORTERS: list[Callable[[Listeners], SpanExporter]] = [

@@ -14,6 +14,7 @@ from agent_outcomes.gateway.access.blocking import BlockingCalls
 from agent_outcomes.gateway.access.callers import LOCAL, Caller
 from agent_outcomes.gateway.access.ingest import authorizer
 from agent_outcomes.ledger.keys import Right, create_key, revoke_key, rotate_key
+from tests.clock import Clock
 from tests.gateway_api import context_of
 
 if TYPE_CHECKING:
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backends
 
 HERE = "127.0.0.1"
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def refusal(ask: Callable[[], Awaitable[object]]) -> tuple[int, str]:
@@ -78,7 +69,7 @@ def test_with_keys_nobody_comes_in_without_one(kept: Store) -> None:
 
 
 def test_a_first_key_closes_the_door_within_a_second(kept: Store) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     admission = Admission(kept, BlockingCalls().run, clock)
     assert asyncio.run(admission.caller_of({}, HERE)) is LOCAL
     create_key(kept, "crm", rights=[Right.READ])
@@ -89,7 +80,7 @@ def test_a_first_key_closes_the_door_within_a_second(kept: Store) -> None:
 def test_a_key_that_is_revoked_goes_on_for_a_second_at_most(kept: Store) -> None:
     """And then nobody comes in from this machine without one: that the last key was taken away opens no door."""
     _, secret = create_key(kept, "crm", rights=[Right.READ])
-    clock, headers = Clock(), {"x-api-key": secret}
+    clock, headers = Clock(100.0), {"x-api-key": secret}
     admission = Admission(kept, BlockingCalls().run, clock)
     asyncio.run(admission.caller_of(headers, HERE))
     revoke_key(kept, "crm")
@@ -110,7 +101,7 @@ def test_an_old_key_goes_on_beside_its_successor(kept: Store) -> None:
 def test_a_ledger_is_asked_once_a_second_for_a_key(kept: Store) -> None:
     """However many requests come with it; for wrong keys each time, so that nothing grows by them."""
     _, secret = create_key(kept, "crm", rights=[Right.READ])
-    clock, calls, asked = Clock(), BlockingCalls(), list[object]()
+    clock, calls, asked = Clock(100.0), BlockingCalls(), list[object]()
 
     async def run(call: Callable[[], object]) -> object:
         asked.append(call)

@@ -36,12 +36,6 @@ TRACES = SERVICES[OtlpSignal.TRACES]
 UNLIMITED = [("grpc.max_send_message_length", -1)]
 
 
-@pytest.fixture(scope="module")
-def listeners() -> Iterator[Listeners]:
-    with listening() as found:
-        yield found
-
-
 def request_of(count: int, name: str = "chat", trace_id: bytes = b"0123456789abcdef") -> bytes:
     request = ExportTraceServiceRequest()
     scope = request.resource_spans.add().scope_spans.add()

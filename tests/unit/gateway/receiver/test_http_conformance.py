@@ -39,12 +39,6 @@ SMALL = ReceiverLimits(body_max_bytes=20_000, inflated_max_bytes=40_000)
 
 
 @pytest.fixture(scope="module")
-def listeners() -> Iterator[Listeners]:
-    with listening() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def small() -> Iterator[Listeners]:
     with listening(SMALL) as found:
         yield found
