@@ -10,6 +10,7 @@ from agent_outcomes.ledger.store import LedgerLimits, Store
 from tests.ledger_stores import drive
 
 SEQUENCES = 100
+SEQUENCES_MAX = 4 * SEQUENCES
 # What cannot be read never comes so far, and the database is there.
 NEVER_HERE = {RefusalCode.INVALID_REPORT, RefusalCode.LEDGER_UNAVAILABLE}
 
@@ -20,8 +21,11 @@ def test_store_agrees_with_the_model(ledger_url: str) -> None:
     try:
         figures = drive(store, SEQUENCES)
         assert figures["sequences"] >= SEQUENCES
-        # Nothing was left out by chance.
-        assert figures.keys() >= {*RefusalCode} - NEVER_HERE | {"recorded", "unchanged", "held", "recorded again"}
+        expected = {*RefusalCode} - NEVER_HERE | {"recorded", "unchanged", "held", "recorded again"}
+        while not figures.keys() >= expected and figures["sequences"] < SEQUENCES_MAX:
+            # An answer was left out by chance.
+            figures += drive(store, SEQUENCES // 4)
+        assert figures.keys() >= expected
         verified = verify(store)
         assert verified.difference is None
         assert verified.runs > SEQUENCES
