@@ -564,9 +564,9 @@ def test_the_text_ends_with_what_to_do(tmp_path: Path) -> None:
     """Every layer, those skipped for one reason on one line; then what was seen, why that matters, the line to copy."""
     seen = examine({f"{OTLP}_PROTOCOL": "http"}, folder=tmp_path)
     lines = seen.stdout.splitlines()
-    layers = ["settings", "command to outcomes", "ledger", "dns to rejected", ""]
-    assert [line.split("  ")[0] for line in lines[:5]] == layers
-    assert lines[5] == "Broken: settings (exit code 10)"
+    layers = ["settings", "command to outcomes", "ledger", "gateway", "dns to rejected", ""]
+    assert [line.split("  ")[0] for line in lines[:6]] == layers
+    assert lines[6] == "Broken: settings (exit code 10)"
     assert "          export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in lines
 
 
