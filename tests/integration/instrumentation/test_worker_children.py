@@ -24,10 +24,13 @@ RUNS = 3
 DEADLINE_S = 120
 
 SET_UP = """
+import os
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from agent_outcomes import agent_run, install
-trace.set_tracer_provider(TracerProvider())
+# Older SDKs tell one process from the other by nothing.
+trace.set_tracer_provider(TracerProvider(resource=Resource({"service.instance.id": str(os.getpid())})))
 install()
 """
 WORK = f"""
