@@ -14,7 +14,7 @@ from agent_outcomes.ledger.book.overviews import Overview, OverviewSums, standin
 from agent_outcomes.ledger.ids import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import ColumnElement, Connection, Select
 
@@ -53,20 +53,31 @@ def overview(
 ) -> Overview:
     """What these runs come to. `decode` reads JSON. Raises `LedgerError` where the ledger cannot be read."""
     sums = OverviewSums(_step_s(wanted))
-    needle = None if wanted.job_type is None else field_in_content("job_type", wanted.job_type)
-    looked = 0
     with (
         store.database.reading() as connection,
         connection.execute(_query(wanted, runs_max), execution_options={"yield_per": _READ_AT_ONCE}) as rows,
     ):
-        for looked, (end_ns, content) in enumerate(rows, 1):
-            if looked > runs_max:
-                break
-            if content is None:
-                sums.add_pruned()
-            elif needle is None or needle in bytes(content):
-                sums.add(standing_facts(end_ns, decode(bytes(content))))
-    return sums.overview(is_partial=looked > runs_max)
+        is_partial = _add_up(rows, sums, wanted.job_type, decode, runs_max)
+    return sums.overview(is_partial=is_partial)
+
+
+def _add_up(
+    rows: Iterable[Any],
+    sums: OverviewSums,
+    job_type: str | None,
+    decode: Callable[[bytes], Any],
+    runs_max: int,
+) -> bool:
+    """Add the runs of these rows, each an end and a content; whether there are more than may be looked at."""
+    needle = None if job_type is None else field_in_content("job_type", job_type)
+    for looked, (end_ns, content) in enumerate(rows, 1):
+        if looked > runs_max:
+            return True
+        if content is None:
+            sums.add_pruned()
+        elif needle is None or needle in bytes(content):
+            sums.add(standing_facts(end_ns, decode(bytes(content))))
+    return False
 
 
 def agents_of(store: Store, agents_max: int = 1_000) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(agent_outcomes.__file__).parent
 # What runs in commands of its own, and not on an application's threads.
-APART = {"doctor", "explain", "otlp", "cli.py", "__main__.py"}
+APART = {"doctor", "explain", "gateway", "gateway_command", "otlp", "cli.py", "__main__.py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in APART)
 
 
