@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.gateway_command.exit_codes import KEYS_EXIT_CODES, SERVE_EXIT_CODES
 from agent_outcomes.gateway_command.flags import FLAGS
 from agent_outcomes.ledger_command import inputs
+from agent_outcomes.ledger_command.parser import add_command
 from agent_outcomes.settings import VARIABLES
 
 if TYPE_CHECKING:
@@ -102,21 +103,14 @@ def add_keys(subparsers: Subparsers) -> None:
 
 
 def _add(commands: Subparsers, name: str, about: str, carried_out_by: str) -> ArgumentParser:
-    parser = commands.add_parser(
+    return add_command(
+        commands,
         name,
-        help=about,
-        description=f"{about[0].upper()}{about[1:]}.",
+        about,
         epilog=_KEYS_EXAMPLES + KEYS_EXIT_CODES,
-        formatter_class=RawDescriptionHelpFormatter,
+        ledger=f"the gateway's: by default {VARIABLES['ledger']}, else the SQLite file in the state folder",
+        run=lambda options: _run(carried_out_by, options),
     )
-    parser.add_argument(
-        "--ledger",
-        metavar="URL",
-        help=f"the gateway's: by default {VARIABLES['ledger']}, else the SQLite file in the state folder",
-    )
-    parser.add_argument("--json", action="store_true", help="JSON for programs, one object a line")
-    parser.set_defaults(run=lambda options: _run(carried_out_by, options))
-    return parser
 
 
 def _run(carried_out_by: str, options: Namespace) -> int:

@@ -13,6 +13,7 @@ from agent_outcomes.settings import VARIABLES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import Callable
 
     Subparsers = _SubParsersAction[ArgumentParser]
 
@@ -44,22 +45,34 @@ def add_ledger(subparsers: Subparsers) -> None:
         add(commands)
 
 
-def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out_by: str) -> ArgumentParser:
-    """A command; `carried_out_by` is a module of this package and its function, `module.function`."""
-    lines = "".join(f"  agent-outcomes ledger {example}\n" for example in examples.splitlines())
+def add_command(
+    commands: Subparsers, name: str, about: str, *, epilog: str, ledger: str, run: Callable[[Namespace], int]
+) -> ArgumentParser:
+    """A command on a ledger, of whose URL `ledger` is the help; `run` carries it out."""
     parser = commands.add_parser(
         name,
         help=about,
         description=f"{about[0].upper()}{about[1:]}.",
-        epilog=f"examples:\n{lines}\n{EXIT_CODE_MEANINGS}",
+        epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--ledger", metavar="URL", help=f"sqlite:///file.db or postgresql://...; by default {VARIABLES['ledger']}"
-    )
+    parser.add_argument("--ledger", metavar="URL", help=ledger)
     parser.add_argument("--json", action="store_true", help="JSON for programs, one object a line")
-    parser.set_defaults(run=lambda options: _run(carried_out_by, options))
+    parser.set_defaults(run=run)
     return parser
+
+
+def _add(commands: Subparsers, name: str, about: str, examples: str, carried_out_by: str) -> ArgumentParser:
+    """A command; `carried_out_by` is a module of this package and its function, `module.function`."""
+    lines = "".join(f"  agent-outcomes ledger {example}\n" for example in examples.splitlines())
+    return add_command(
+        commands,
+        name,
+        about,
+        epilog=f"examples:\n{lines}\n{EXIT_CODE_MEANINGS}",
+        ledger=f"sqlite:///file.db or postgresql://...; by default {VARIABLES['ledger']}",
+        run=lambda options: _run(carried_out_by, options),
+    )
 
 
 def _run(carried_out_by: str, options: Namespace) -> int:
