@@ -157,7 +157,7 @@ class ModelServer:
             meeting = self._meeting if self._meeting is not None and number <= self._meeting.parties else None
             self._asked.notify_all()
         if meeting is not None:
-            meeting.wait(HOLD_LIMIT_S)
+            meeting.wait(ASKED_LIMIT_S)
         if mode in _ERRORS:
             return _error_response(mode, path)
         if mode is Mode.SLOW:
