@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.codes import GRPC_RULES
 from agent_outcomes.outcome.error_names import rule_by_name, rule_by_word, rule_of_code, rule_of_http, rule_of_type
-from agent_outcomes.outcome.errors import OTHER, Classification
+from agent_outcomes.outcome.errors import NETWORK, OTHER, UNTRUSTED, Classification
 from agent_outcomes.semconv import Remedy, Status
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def find_named(facts: ErrorFacts) -> Classification | None:
         named = GRPC_RULES.get(facts.grpc_code)
     if named is None and facts.vendor_type is not None:
         named = rule_of_type(facts.vendor_type)
-    return named
+    return UNTRUSTED if named is NETWORK and UNTRUSTED in map(find_lineage, facts.lineages[1:]) else named
 
 
 def is_interruption(facts: ErrorFacts) -> bool:

@@ -23,8 +23,9 @@ from agent_outcomes.outcome.classification import (
 )
 from agent_outcomes.outcome.codes import GRPC_RULES
 from agent_outcomes.outcome.error_names import HTTP_ERRORS, rule_by_name, rule_of_code, rule_of_type
+from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
-from agent_outcomes.outcome.messages import Told, is_refinable, leading_status, may_refine, told_by
+from agent_outcomes.outcome.messages import Told, is_refinable, is_untrusted, leading_status, may_refine, told_by
 from agent_outcomes.outcome.text import asked, is_a
 from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES
 
@@ -106,6 +107,8 @@ def _refined(chain: Sequence[BaseException]) -> Classification | None:
 
 def _with_text(facts: ErrorFacts, named: Classification, chain: Sequence[BaseException]) -> ErrorFacts:
     """The same with a provider's sentence or code that says more than the class of the error does."""
+    if is_untrusted(named, map(_told, chain)):
+        return facts._replace(refined=UNTRUSTED)
     if not is_refinable(named):
         return facts
     told = first(_told(one) for one in chain)
@@ -156,7 +159,9 @@ def _cause(error: BaseException) -> BaseException | None:
         cause = look(error, name)
         if is_a(cause, BaseException):
             return cause
-    return None
+    # Whoever raises `Failed(error)`, as requests does, need not say from what.
+    args = _ARGS_OF(error)
+    return args[0] if len(args) == 1 and is_a(args[0], BaseException) else None
 
 
 def _deciding(members: list[BaseException]) -> BaseException | None:

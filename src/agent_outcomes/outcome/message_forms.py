@@ -169,12 +169,24 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"Connection timeout to host \S+$", TIMEOUT),
         (r"Socket timed out without establishing a connection\b", TIMEOUT),
         (r"cURL error 28: ", TIMEOUT),
+        (r"<urlopen error (?:\S+: The handshake operation )?timed out>$", TIMEOUT),
         (r"HTTPS?ConnectionPool\([^)]*\): Read timed out\.", TIMEOUT),
         (r"Request timeout has expired\b", TIMEOUT),
-        (r"\[Errno (?:110|60|10060)\] ", TIMEOUT),
+        (r"(?:<urlopen error )?\[Errno (?:110|60|10060)\] ", TIMEOUT),
         # Certificates, as OpenSSL, Node.js, Python, Go, Java, .NET, Rust and curl complain of them.
         (r"(?:self[- ]signed certificate|certificate has expired|unable to verify the first certificate)\b", UNTRUSTED),
-        (r"(?:\(MaxRetryError\()?\[SSL: CERTIFICATE_VERIFY_FAILED\] ", UNTRUSTED),
+        (
+            r"(?:\(MaxRetryError\(|<urlopen error |SSL validation failed for \S+ )?\[SSL: CERTIFICATE_VERIFY_FAILED\] ",
+            UNTRUSTED,
+        ),
+        (
+            (
+                r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by SSLError\("
+                r"[^'\"]{0,60}['\"]\[SSL: CERTIFICATE_VERIFY_FAILED\] "
+            ),
+            UNTRUSTED,
+        ),
+        (r"Cannot connect to host \S+ ssl:\S+ \[SSLCertVerificationError: ", UNTRUSTED),
         (r"unable to get (?:local )?issuer certificate\b", UNTRUSTED),
         (r"(?:SSL certificate verification failed|PKIX path (?:building|validation) failed)", UNTRUSTED),
         (r"(?:[\s\S]*: )?(?:tls: failed to verify certificate: )?x509: ", UNTRUSTED),
@@ -195,7 +207,7 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"An error occurred while sending the request\.", NETWORK),
         (r"(?:Connection refused|No such host is known\.|Name or service not known) \([\w.:\[\]-]+:\d+\)$", NETWORK),
         (r"unexpected end of stream on \S+$", NETWORK),
-        (rf"\[Errno -?\d+\] (?:{_ERRNO_TEXTS})\b", NETWORK),
+        (rf"(?:<urlopen error )?\[Errno -?\d+\] (?:{_ERRNO_TEXTS})\b", NETWORK),
         (rf"(?:{_ERRNO_TEXTS})(?:$| \(os error \d+\)$)", NETWORK),
         # Rust puts the cause last, as Go does.
         (r"error sending request for url \([^)]*\)[\s\S]*: operation timed out$", TIMEOUT),

@@ -27,10 +27,12 @@ from agent_outcomes.outcome.errors import (
     BAD_REQUEST,
     BUG,
     CONTEXT_OVERFLOW,
+    NETWORK,
     NOT_FOUND,
     OTHER,
     QUOTA,
     RATE_LIMIT,
+    UNTRUSTED,
     UPSTREAM,
     Classification,
 )
@@ -121,6 +123,11 @@ def is_refinable(rule: Classification) -> bool:
 def may_refine(rule: Classification, said: Classification) -> bool:
     """Whether a provider's own sentence may say more than a class, a status or a code; who was sent away has no bug."""
     return rule in _REFINABLE or (rule is BUG and said is AUTH)
+
+
+def is_untrusted(rule: Classification, told: Iterable[Told | None]) -> bool:
+    """Whether what a class or a code calls a connection that failed has met a certificate that is not trusted."""
+    return rule is NETWORK and any(one is not None and one.rule is UNTRUSTED for one in told)
 
 
 def told_by(text: str) -> Told | None:

@@ -16,8 +16,9 @@ from agent_outcomes.outcome.classification import (
     http_status_in,
 )
 from agent_outcomes.outcome.error_names import rule_of_code, word_of
+from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
-from agent_outcomes.outcome.messages import leading_status, may_refine, told_by
+from agent_outcomes.outcome.messages import is_untrusted, leading_status, may_refine, told_by
 from agent_outcomes.outcome.stack_traces import DEPTH_MAX, Thrown, causes_in
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
     )
     if chain[0].name in VAGUE_CLASSES:
         return facts._replace(refined=_refined(chain, told))
+    named = find_named(facts)
+    if named is not None and is_untrusted(named, told):
+        return facts._replace(refined=UNTRUSTED)
     said = first(one for one in told if one is not None and one.is_said)
-    named = find_named(facts) if said is not None else None
     return facts._replace(refined=said.rule) if said and named and may_refine(named, said.rule) else facts
 
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent_outcomes.gateway.access.credentials import is_loopback
 from agent_outcomes.gateway.serving.failures import ExitCode, GatewayFailure
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ def doors(settings: GatewaySettings) -> tuple[GatewayDoor, ...]:
 
 def is_loopback_address(address: Address) -> bool:
     """Whether only this machine reaches it: an address of loopback, or `localhost`."""
-    if address.host.lower() == _LOCAL_NAME:
-        return True
-    try:
-        return ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return address.host.lower() == _LOCAL_NAME or is_loopback(address.host)
 
 
 def bound(door: GatewayDoor) -> socket.socket:

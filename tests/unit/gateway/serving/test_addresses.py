@@ -14,13 +14,16 @@ from agent_outcomes.gateway.settings import Address
 pytestmark = pytest.mark.backends
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "LOCALHOST"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "localhost", "LOCALHOST"])
 def test_loopback(host: str) -> None:
     """Addresses of loopback, and the name that stands for them."""
     assert is_loopback_address(Address(host, 1))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "127.0.0.1.example", ""])  # noqa: S104
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "localhost.example.org", "127.0.0.1.example", ""],  # noqa: S104
+)
 def test_not_loopback(host: str) -> None:
     """All others, whatever they look like."""
     assert not is_loopback_address(Address(host, 1))
