@@ -79,7 +79,7 @@ ROWS: Final[dict[str, Row]] = {
     "502": Row(turned_down(502), WAITING, "unavailable"),
     "503": Row(turned_down(503), WAITING, "unavailable"),
     "503 with a date": Row(
-        turned_down(503, ("Retry-After", formatdate(time.time() + 600, usegmt=True))), WAITING, "", HELD_BACK_S
+        turned_down(503, ("Retry-After", formatdate(time.time() + 86_400, usegmt=True))), WAITING, "", HELD_BACK_S
     ),
     "503 with a word": Row(turned_down(503, ("Retry-After", "later")), WAITING, "unavailable"),
     "504": Row(turned_down(504), WAITING, "unavailable"),
