@@ -45,6 +45,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.cached_tokens",
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens.cached",
         "llm.usage.cache_read_input_tokens",
         "ai.usage.inputTokenDetails.cacheReadTokens",
         "ai.usage.cachedInputTokens",
@@ -62,6 +63,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.cache_write_tokens",
         "gen_ai.usage.cache_creation_tokens",
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+        "gen_ai.usage.input_tokens.cache_write",
         "llm.usage.cache_creation_input_tokens",
         "llm.usage.cache_write_input_tokens",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
@@ -74,6 +76,8 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.reasoning_tokens",
         "gen_ai.usage.reasoning_output_tokens",
         "gen_ai.usage.thinking_tokens",
+        "gen_ai.usage.thoughts_tokens",
+        "gen_ai.usage.output_tokens.reasoning",
         "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
         "gen_ai.usage.completion_tokens_details.reasoning_tokens",
@@ -96,7 +100,8 @@ TOTAL_KEYS: Final = (
     "ag2.usage.total_tokens",
 )
 
-# Parts that OpenTelemetry and OpenInference define as counted in their whole, and what the AI SDK 6 calls the rest.
+# Parts that OpenTelemetry, OpenInference and Sentry define as counted in their whole, and what the AI SDK 6 calls the
+# rest.
 INSIDE_BY_DEFINITION: Final = frozenset(
     {
         "gen_ai.usage.cache_read.input_tokens",
@@ -107,6 +112,8 @@ INSIDE_BY_DEFINITION: Final = frozenset(
         "llm.token_count.prompt_details.cache_write",
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens.cached",
+        "gen_ai.usage.input_tokens.cache_write",
         "ai.usage.inputTokenDetails.cacheReadTokens",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.soak.receiver_away import measured_drain, measured_outage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.backends
 
 OUTAGE_S = 20.0
 RATE = 50.0

@@ -30,6 +30,8 @@ from tests.integration.ledger.receiver import Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.backends
+
 OFTEN: Final = {"OTEL_METRIC_EXPORT_INTERVAL": "500"}
 PID_FIELD: Final = 2
 

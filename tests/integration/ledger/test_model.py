@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.book.refusals import RefusalCode
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import LedgerLimits, Store
 from tests.ledger_stores import drive
+
+pytestmark = pytest.mark.backends
 
 SEQUENCES = 100
 SEQUENCES_MAX = 4 * SEQUENCES
