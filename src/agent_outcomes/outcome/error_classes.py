@@ -55,6 +55,8 @@ ERROR_RULES: Rules = table(
         builtins.TimeoutError asyncio.exceptions.TimeoutError asyncio.TimeoutError concurrent.futures.TimeoutError
         concurrent.futures._base.TimeoutError multiprocessing.context.TimeoutError socket.timeout
         subprocess.TimeoutExpired
+        pymongo.errors.ServerSelectionTimeoutError pymongo.errors.NetworkTimeout kafka.errors.KafkaTimeoutError
+        ray.exceptions.GetTimeoutError psycopg.errors.ConnectionTimeout psycopg_pool.PoolTimeout
         httpx.TimeoutException httpx.ConnectTimeout httpx.ReadTimeout httpx.WriteTimeout httpx.PoolTimeout
         httpcore.TimeoutException httpcore.ConnectTimeout httpcore.ReadTimeout httpcore.WriteTimeout
         httpcore.PoolTimeout
@@ -181,7 +183,16 @@ ERROR_RULES: Rules = table(
         """,
     ),
     (UNTRUSTED, "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError"),
-    (TRANSIENT, _sdk("ConflictError")),
+    # What PostgreSQL asks to be tried again as a whole (its manual, "Serialization Failure Handling").
+    (
+        TRANSIENT,
+        f"""
+        {_sdk("ConflictError")}
+        psycopg.errors.DeadlockDetected psycopg.errors.SerializationFailure
+        psycopg2.errors.DeadlockDetected psycopg2.errors.SerializationFailure
+        asyncpg.exceptions.DeadlockDetectedError asyncpg.exceptions.SerializationError
+        """,
+    ),
     (
         AUTH,
         f"""

@@ -114,6 +114,8 @@ CODE_FORMS: Final = tuple(
         r"(?:status|code): (\w+), message: \"",
         r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by (\w+)\(",
         r"[\s\S]*\(code: (\w+)\)$",
+        # tenacity, which names the class that it has given up on.
+        r"(?:RetryError\[)?<Future at 0x[0-9a-f]+ state=finished raised (\w+)>\]?$",
         r"[\s\S]*\bTroubleshooting URL: https://\S+/errors/([A-Z_]+)/?(?:\s|$)",
         # Anthropic's error within a stream.
         r"\{\s*['\"]type['\"]:\s*['\"]error['\"],\s*['\"]error['\"]:\s*\{\s*(?:['\"]details['\"]:\s*\w+,\s*)?['\"]type['\"]:\s*['\"](\w+)",
