@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `agent-outcomes`: each subcommand lives in a module of its own, which adds its parser here."""
+"""The command `agent-outcomes`: each subcommand lives in a module of its own, which adds its parser here.
+
+Only that of the subcommand which is asked for is imported: `doctor` has need of every exporter, `ledger` of none.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
-from agent_outcomes.doctor import add_doctor
-from agent_outcomes.explain.command import add_explain
-from agent_outcomes.gateway_command.parser import add_keys, add_serve
-from agent_outcomes.ledger_command.parser import add_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 EXIT_INTERRUPTED: Final = 130
 EXIT_OUTPUT_CLOSED: Final = 141
+
+# The module and the function in it that adds the subcommand's parser, in the order of --help.
+_SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "doctor": ("agent_outcomes.doctor", "add_doctor"),
+    "explain": ("agent_outcomes.explain.command", "add_explain"),
+    "ledger": ("agent_outcomes.ledger_command.parser", "add_ledger"),
+    "serve": ("agent_outcomes.gateway_command.parser", "add_serve"),
+    "keys": ("agent_outcomes.gateway_command.parser", "add_keys"),
+}
 
 _DESCRIPTION: Final = "Typed outcomes of agent runs as OpenTelemetry events and metrics."
 _EPILOG: Final = """\
@@ -41,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: after --help and --version (0), and where the arguments cannot be understood (2).
 
     """
-    parsed = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser(given).parse_args(given)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         exit_code = run(parsed)
@@ -55,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the subcommand that comes first; of all of them, where none is named."""
     parser = argparse.ArgumentParser(
         prog="agent-outcomes",
         description=_DESCRIPTION,
@@ -64,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    for add in (add_doctor, add_explain, add_ledger, add_serve, add_keys):
-        add(subparsers)
+    for name in arguments[:1] if arguments[:1] and arguments[0] in _SUBCOMMANDS else _SUBCOMMANDS:
+        module, add = _SUBCOMMANDS[name]
+        getattr(import_module(module), add)(subparsers)
     return parser
