@@ -309,8 +309,6 @@ def test_the_command_itself_runs_and_imports_no_database_for_others(tmp_path: Pa
         done = subprocess.run([*command, name, "--help"], capture_output=True, timeout=60, check=True)
         assert b"examples:" in done.stdout
         assert b"exit codes:" in done.stdout
-    loaded = (
-        "import sys, agent_outcomes.cli as c; c._parser([]); print({'sqlalchemy', 'rich'} & sys.modules.keys())"
-    )
+    loaded = "import sys, agent_outcomes.cli as c; c._parser([]); print({'sqlalchemy', 'rich'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, timeout=60, check=True)
     assert done.stdout.strip() == b"set()"
