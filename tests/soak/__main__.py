@@ -145,12 +145,11 @@ def _gateway_kills(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[t
 
 
 def _model(ledgers: _Ledgers, options: argparse.Namespace) -> Iterator[tuple[str, Proof]]:
-    url = f"sqlite:///{ledgers.folder()}/outcomes.db"
-    yield "model on SQLite", model.prove(url, sequences=options.sequences, seed=options.seed)
+    how = {"sequences": options.sequences, "seed": options.seed}
+    yield "model on SQLite", model.prove(lambda: f"sqlite:///{ledgers.folder()}/outcomes.db", **how)
     # What is on its disk does not matter here.
     with running_postgresql() as server:
-        url = server.url(server.new_database())
-        yield "model on PostgreSQL", model.prove(url, sequences=options.sequences, seed=options.seed)
+        yield "model on PostgreSQL", model.prove(lambda: server.url(server.new_database()), **how)
 
 
 PROGRAMS: Final[Mapping[str, Callable[[_Ledgers, argparse.Namespace], Iterator[tuple[str, Proof]]]]] = {
