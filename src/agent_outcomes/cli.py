@@ -75,7 +75,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    for name in arguments[:1] if arguments[:1] and arguments[0] in _SUBCOMMANDS else _SUBCOMMANDS:
+    for name in [name for name in _SUBCOMMANDS if name in arguments[:1]] or _SUBCOMMANDS:
         module, add = _SUBCOMMANDS[name]
         getattr(import_module(module), add)(subparsers)
     return parser

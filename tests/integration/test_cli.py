@@ -1,65 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line as a whole: every subcommand is found, and asks for no more than it needs."""
+"""The command line as a process of its own."""
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-pytestmark = pytest.mark.backends
-
-SUBCOMMANDS = ("doctor", "explain", "ledger", "serve", "keys")
-HEAVY = ("grpc", "requests", "urllib3", "sqlalchemy", "rich", "starlette")
-LOADED = f"""
-import json, sys
-from agent_outcomes.cli import main
-try:
-    main(sys.argv[1:])
-except SystemExit as ended:
-    print(json.dumps([ended.code, [name for name in {HEAVY!r} if name in sys.modules]]))
-"""
+from agent_outcomes import __version__
+from agent_outcomes.doctor.findings import EXIT_CODES, Layer
 
 
-def _loaded(*arguments: str) -> tuple[int, list[str], str, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=60, check=True
-    )
-    *said, last = done.stdout.splitlines()
-    code, modules = json.loads(last)
-    return code, modules, "\n".join(said), done.stderr
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent_outcomes", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("name", SUBCOMMANDS[2:])
-def test_help_needs_no_exporter_and_no_database(name: str) -> None:
-    """What is asked about a ledger or a gateway is told at once."""
-    code, modules, said, _ = _loaded(name, "--help")
-    assert (code, modules) == (0, [])
-    assert "examples:" in said
+def test_the_command_says_its_version_and_shows_examples() -> None:
+    """--version and --help are answered, with exit code 0."""
+    assert _run("--version").stdout == f"agent-outcomes {__version__}\n"
+    shown = _run("--help")
+    assert shown.returncode == 0
+    assert "agent-outcomes doctor" in shown.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], []])
-def test_all_are_listed(arguments: list[str]) -> None:
-    """By --help, and by what is said where none is named."""
-    code, _, said, complaint = _loaded(*arguments)
-    assert code == (0 if arguments else 2)
-    assert all(f"    {name} " in said for name in SUBCOMMANDS) or "required: SUBCOMMAND" in complaint
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("cure",), ("doctor", "--timeout", "0"), ("doctor", "--timeout", "nan"), ("doctor", "--timeout", "soon")],
+)
+def test_arguments_that_cannot_be_understood_end_with_2(arguments: tuple[str, ...]) -> None:
+    """A wrong command line is no layer: exit code 2, and the usage on stderr."""
+    done = _run(*arguments)
+    assert done.returncode == 2
+    assert "usage: agent-outcomes" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["ledgers", "--help"]])
-def test_what_is_none_is_told_which_there_are(arguments: list[str]) -> None:
-    """With the exit code of a command line that cannot be understood."""
-    code, _, _, complaint = _loaded(*arguments)
-    assert code == 2
-    assert complaint.startswith("usage: agent-outcomes ")
-    assert all(f"'{name}'" in complaint for name in SUBCOMMANDS)
+def test_the_help_lists_every_layer_with_its_exit_code() -> None:
+    """Exit codes are documented where they are needed."""
+    shown = _run("doctor", "--help").stdout
+    for layer in Layer:
+        assert f"{EXIT_CODES[layer]}  {layer} " in shown
+    assert len(set(EXIT_CODES.values())) == len(Layer)
 
 
-@pytest.mark.parametrize("name", SUBCOMMANDS)
-def test_each_is_found_by_its_name(name: str) -> None:
-    """And shows itself under the command's name."""
-    code, _, said, _ = _loaded(name, "--help")
-    assert code == 0
-    assert said.startswith(f"usage: agent-outcomes {name}")
+@pytest.mark.parametrize("arguments", [("doctor",), ("doctor", "--json", "--timeout", "1")])
+def test_a_reader_that_has_had_enough_ends_it_quietly(arguments: tuple[str, ...]) -> None:
+    """`agent-outcomes ... | head`: no traceback, and the exit code that shells give for it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "agent_outcomes", *arguments]
+    with os.fdopen(writer, "wb") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (141, "")
