@@ -41,6 +41,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, MCP_RULES, NETWORK_RULES, TYPE_RULES
 from agent_outcomes.semconv import ErrorCategory
+from tests.chained_errors import error_class
 
 if TYPE_CHECKING:
     from agent_outcomes.outcome.errors import Classification
@@ -135,11 +136,6 @@ def verdict_of(rule: Classification | None) -> Verdict | None:
         return None
     remedy = rule.remedy.value if rule.remedy is not None else None
     return (rule.status.value, rule.category, rule.retryable, remedy, rule.paused)
-
-
-def error_class(name: str, *parents: type[BaseException], **attributes: Any) -> type[BaseException]:
-    module, _, short = name.rpartition(".")
-    return type(short, parents or (Exception,), {"__module__": module, "__qualname__": short, **attributes})
 
 
 @pytest.mark.parametrize(("name", "verdict"), EXPECTED_NAMES.items())

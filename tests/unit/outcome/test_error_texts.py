@@ -13,6 +13,7 @@ from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.recorded import facts_from_recorded
+from tests.chained_errors import error_class
 
 Row = tuple[str, str | None, str]
 ROWS: Final[list[Row]] = [
@@ -27,12 +28,6 @@ PACKAGES: Final = frozenset(
         *("Exception", "RuntimeError", "OSError", "ConnectionError", "ValueError"),
     }
 )
-
-
-def named(name: str) -> type[Exception]:
-    """A class of this full name."""
-    module, _, own = name.rpartition(".")
-    return type(own, (Exception,), {"__module__": module or "builtins"})
 
 
 def is_pythons(name: str | None) -> bool:
@@ -52,7 +47,7 @@ def test_recorded_on_a_span(category: str, name: str | None, message: str) -> No
 @pytest.mark.parametrize(("category", "name", "message"), [row for row in ROWS if is_pythons(row[1])])
 def test_thrown(category: str, name: str, message: str) -> None:
     """An object of that class says the same."""
-    assert classify(facts_from_exception(named(name)(message))).category == read(category)
+    assert classify(facts_from_exception(error_class(name)(message))).category == read(category)
 
 
 @pytest.mark.parametrize(("category", "name", "message"), ROWS)

@@ -16,6 +16,7 @@ from agent_outcomes.outcome.classification import classify, find_rule
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.stack_traces import causes_in
+from tests.chained_errors import error_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +30,6 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
     with contextlib.suppress(type(error)):
         throw(error, cause)
     return error
-
-
-def error_class(name: str, base: type[BaseException] = Exception) -> type[BaseException]:
-    module, _, short = name.rpartition(".")
-    return type(short, (base,), {"__module__": module, "__qualname__": short})
 
 
 AgentError = error_class("myapp.AgentError")
