@@ -106,14 +106,6 @@ class EventMemory(LogRecordProcessor):
             yield reported(self._events.popleft())
 
 
-class PatientReader(InMemoryMetricReader):
-    """Threads by the dozen that switch every microsecond take longer than the ten seconds that the SDK gives."""
-
-    def collect(self, timeout_millis: float = 18_000) -> None:
-        """Collect, in less time than the watchdog waits."""
-        super().collect(timeout_millis)
-
-
 class Counters:
     """A snapshot of every counter, exact, and of how many measurements each histogram has.
 
@@ -182,7 +174,7 @@ class Memory:
         self.events = EventMemory()
         self._logs = LoggerProvider(shutdown_on_exit=False)
         self._logs.add_log_record_processor(self.events)
-        self._reader = PatientReader()
+        self._reader = InMemoryMetricReader()
         self._meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self._pid = os.getpid()
         self.spans = TracerProvider(shutdown_on_exit=False)
