@@ -75,7 +75,7 @@ def context_of(store: Store, **settings: Any) -> Iterator[GatewayContext]:
     calls = BlockingCalls()
     made = GatewaySettings(str(store.location), Path.cwd(), **settings)
     try:
-        yield GatewayContext(store, made, calls.run, Admission(store, calls.run))
+        yield GatewayContext(store, made, calls.run, Admission(store, calls.run, made.access))
     finally:
         calls.close()
 

@@ -237,6 +237,8 @@ OTHER_VARIABLES: Final = frozenset(
         "IDLE_AFTER_S",
         "INFLATED_MAX_MIB",
         "JOURNAL_MAX_MIB",
+        "KEY_BURST_MAX",
+        "KEY_RATE_MAX",
         "LISTEN",
         "OPEN_MAX_S",
         "OTLP_GRPC",

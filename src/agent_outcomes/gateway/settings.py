@@ -48,6 +48,14 @@ class ReceiverLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLimits:
+    """How many requests one key may send a second, over time and after a pause."""
+
+    key_requests_per_s: int = 100
+    key_requests_at_once_max: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class AssemblyLimits:
     """When spans that are held settle, and how many are held at most."""
 
@@ -76,5 +84,6 @@ class GatewaySettings:
     verdicts: tuple[str, ...] = ()
     trace_url: str | None = None
     hold_s: float = 3600.0
+    access: AccessLimits = field(default_factory=AccessLimits)
     receiver: ReceiverLimits = field(default_factory=ReceiverLimits)
     assembly: AssemblyLimits = field(default_factory=AssemblyLimits)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agent_outcomes.gateway.settings import AssemblyLimits, GatewaySettings, ReceiverLimits
+from agent_outcomes.gateway.settings import AccessLimits, AssemblyLimits, GatewaySettings, ReceiverLimits
 from agent_outcomes.gateway_command import values
 from agent_outcomes.ledger.location import read_location, state_folder
 from agent_outcomes.otlp.endpoints import shown_url
@@ -175,6 +175,24 @@ FLAGS: Final = (
         "refuse requests that are larger once inflated",
     ),
     Flag("connections_max", "receiver.connections_max", "N", values.whole, _COUNT, "512", "connections a listener"),
+    Flag(
+        "key_rate_max",
+        "access.key_requests_per_s",
+        "N",
+        values.whole,
+        _COUNT,
+        "100",
+        "requests a second of one key",
+    ),
+    Flag(
+        "key_burst_max",
+        "access.key_requests_at_once_max",
+        "N",
+        values.whole,
+        _COUNT,
+        "1000",
+        "so many of one key at once, after a pause",
+    ),
     Flag("requests_max", "receiver.requests_max", "N", values.whole, _COUNT, "64", "OTLP requests under way at once"),
 )
 
@@ -185,14 +203,15 @@ def gateway_settings(given: Mapping[str, object], environ: Mapping[str, str]) ->
     Raises `SettingsError`, which names option or variable and what it takes.
     """
     in_force: dict[str, Any] = {"state_folder": state_folder() / "agent-outcomes"}
-    limits: dict[str, dict[str, Any]] = {"assembly": {}, "receiver": {}}
+    limits: dict[str, dict[str, Any]] = {"access": {}, "assembly": {}, "receiver": {}}
     for flag in FLAGS:
         for value in _read(flag, given.get(flag.name), environ):
             group, _, field = flag.place.rpartition(".")
             (limits[group] if group else in_force)[field] = value
     in_force.setdefault("ledger", _ledger_in(in_force["state_folder"]))
     receiver, assembly = ReceiverLimits(**limits["receiver"]), AssemblyLimits(**limits["assembly"])
-    return GatewaySettings(**in_force, receiver=receiver, assembly=assembly)
+    access = AccessLimits(**limits["access"])
+    return GatewaySettings(**in_force, access=access, receiver=receiver, assembly=assembly)
 
 
 def ledger_url(given: str | None, environ: Mapping[str, str]) -> str:

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from agent_outcomes import report_outcome
 from agent_outcomes.gateway.http_api.catalogue import OPERATIONS
+from agent_outcomes.gateway.settings import AccessLimits
+from agent_outcomes.ledger.book.refusals import ReportState
 from agent_outcomes.ledger.keys import Right, create_key
+from agent_outcomes.ledger.rows import RunFilter
+from agent_outcomes.semconv import State
 from tests.acceptances import pending
 from tests.gateway_api import api_of
 
@@ -112,6 +117,37 @@ def test_a_run_id_that_two_agents_use_is_told_apart_by_the_key(kept: Store) -> N
     with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         assert client.get("/v1/runs/run_id:same").json()["agent_name"] == "support"
         assert client.put("/v1/runs/run_id:same/outcome", json={"success": True}).status_code == 201
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_a_key_that_asks_too_often_is_told_when_to_come_again(kept: Store, operation: Operation) -> None:
+    """429, in the words of whoever's shape it is, and nothing was done; a wrong key is still none."""
+    kept.accept([pending(1, run_id="mine")])
+    _, secret = create_key(kept, "busy", rights=[Right.ADMIN])
+    with (
+        api_of(kept, access=AccessLimits(key_requests_per_s=1, key_requests_at_once_max=1)) as url,
+        httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client,
+    ):
+        assert client.get("/v1/nothing").status_code == 404
+        response = ask(client, operation)
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "1"
+        assert (response.json()["code"], response.json()["retryable"]) == ("RATE_LIMITED", True)
+        client.headers["x-api-key"] = f"{secret}x"
+        assert ask(client, operation).status_code == 401
+    assert len(list(kept.runs(RunFilter(state=State.PENDING)))) == 1
+
+
+def test_our_client_waits_as_it_is_told(kept: Store) -> None:
+    """So that a burst of reports is slower, and complete."""
+    kept.accept([pending(number, run_id=f"run-{number}") for number in range(1, 5)])
+    _, secret = create_key(kept, "crm", rights=[Right.REPORT])
+    with api_of(kept, access=AccessLimits(key_requests_per_s=1, key_requests_at_once_max=2)) as url:
+        reports = [
+            report_outcome(run_id=f"run-{number}", success=True, gateway=url, key=secret) for number in range(1, 5)
+        ]
+    assert {report.state for report in reports} == {ReportState.RECORDED}
+    assert list(kept.runs(RunFilter(state=State.PENDING))) == []
 
 
 def test_a_key_is_found_in_nothing_that_is_told(kept: Store, caplog: pytest.LogCaptureFixture) -> None:

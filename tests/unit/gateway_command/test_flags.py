@@ -38,6 +38,8 @@ USABLE = {
     "body_max_mib": ("1", 2**20),
     "inflated_max_mib": ("2", 2 * 2**20),
     "connections_max": ("5", 5),
+    "key_rate_max": ("40", 40),
+    "key_burst_max": ("70", 70),
     "requests_max": ("6", 6),
 }
 UNUSABLE = {
@@ -59,6 +61,8 @@ UNUSABLE = {
     "body_max_mib": "x",
     "inflated_max_mib": "-2",
     "connections_max": "٣",
+    "key_rate_max": "0",
+    "key_burst_max": "2.5",
     "requests_max": "1" * 400,
 }
 

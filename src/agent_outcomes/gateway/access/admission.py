@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is let in: with a key of the ledger, or, while that has none, from this machine only."""
+"""Who is let in: with a key of the ledger, not too often, or, while that has none, from this machine only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from agent_outcomes.gateway.access.credentials import (
     names_this_machine,
     presented_secret,
 )
+from agent_outcomes.gateway.access.rates import RequestRates
+from agent_outcomes.gateway.settings import AccessLimits
 from agent_outcomes.ledger.keys import authenticate, has_keys
 
 if TYPE_CHECKING:
@@ -30,29 +32,41 @@ REMEMBERED_S: Final = 1.0
 CALLERS_REMEMBERED_MAX: Final = 1024
 UNAUTHENTICATED: Final = "UNAUTHENTICATED"
 NOT_ALLOWED: Final = "NOT_ALLOWED"
+RATE_LIMITED: Final = "RATE_LIMITED"
+_TOO_MANY: Final = (
+    "this key has sent too many requests; send it again later, larger batches, or raise serve's --key-rate-max"
+)
 _TAKES_A_KEY: Final = "send a key as Authorization: Bearer KEY or X-API-Key: KEY; agent-outcomes keys create makes one"
 
 
 class NotAdmitted(Exception):  # noqa: N818 - what happened to the request; nothing is wrong with the program
-    """A request that is not let in: 401 without a key that is known, 403 for who may not do this.
+    """A request that is not let in: 401 without a key that is known, 403 for who may not do this, 429 for too many.
 
-    The message says what helps, and never what was sent.
+    The message says what helps, and never what was sent. `retry_after_s` is when the same request is let in, if ever.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, code, message)
+    def __init__(self, status: int, code: str, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(status, code, message, retry_after_s)
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
 
 class Admission:
     """Looks keys up in the ledger, each at most once a second. Use it on one event loop."""
 
-    def __init__(self, store: Store, run_blocking: RunBlocking, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run_blocking: RunBlocking,
+        limits: AccessLimits | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._run_blocking = run_blocking
         self._clock_s = clock_s
+        self._rates = RequestRates(limits or AccessLimits(), clock_s)
         # By digest: what is remembered must not be a key.
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
         self._has_keys = False
@@ -77,6 +91,19 @@ class Admission:
         if caller is None:
             message = f"the key is unknown, revoked or has expired; {_TAKES_A_KEY}"
             raise NotAdmitted(401, UNAUTHENTICATED, message)
+        return caller
+
+    async def sender_of(self, headers: Mapping[str, str], peer_host: str | None) -> Caller:
+        """The same, and it counts as a request of that key; raises `NotAdmitted` also where these are too many.
+
+        While there are no keys nobody can be told from anybody, and all may send as much as they like.
+        """
+        caller = await self.caller_of(headers, peer_host)
+        if caller is LOCAL:
+            return caller
+        wait_s = self._rates.wait_s(caller.name)
+        if wait_s > 0:
+            raise NotAdmitted(429, RATE_LIMITED, _TOO_MANY, wait_s)
         return caller
 
     async def caller_of_secret(self, secret: str) -> Caller | None:

@@ -26,7 +26,7 @@ def authorizer(
 
     async def authorize(headers: Mapping[str, str], peer_host: str | None) -> NotAdmitted | None:
         try:
-            caller = await context.admission.caller_of(headers, peer_host)
+            caller = await context.admission.sender_of(headers, peer_host)
         except NotAdmitted as refusal:
             return refusal
         return None if caller.may(Right.INGEST) else NotAdmitted(403, NOT_ALLOWED, _LACKS)

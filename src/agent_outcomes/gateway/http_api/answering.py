@@ -70,7 +70,7 @@ class PathAnswers:
 
     async def _carried_out(self, request: Request) -> Response:
         peer = None if request.client is None else request.client.host
-        caller = await self._context.admission.caller_of(request.headers, peer)
+        caller = await self._context.admission.sender_of(request.headers, peer)
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             raise self._without_operation()

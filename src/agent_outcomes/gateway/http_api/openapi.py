@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
-_ALWAYS: Final = (401, 403, 500, 503)
+_ALWAYS: Final = (401, 403, 429, 500, 503)
+_PASSING: Final = frozenset({429, 503})
 _REFUSALS: Final = {
     400: "The body is no JSON, or not of the form that is taken.",
     401: "No valid key.",
@@ -29,6 +30,7 @@ _REFUSALS: Final = {
     413: "The body is too large.",
     415: "The body is of a type that is not taken.",
     422: "A field or parameter cannot be taken; each is named.",
+    429: "This key has sent too many requests.",
     500: "The gateway failed.",
     503: "The ledger is away, or too many requests are under way.",
 }
@@ -122,7 +124,7 @@ def _responses(operation: Operation) -> Document:
             "description": _REFUSALS[status],
             "content": {PROBLEM_JSON if is_own else JSON_TYPE: {"schema": problem}},
         }
-        if status == 503:  # noqa: PLR2004
+        if status in _PASSING:
             refusal["headers"] = {"Retry-After": _ANSWER_HEADERS["retry-after"]}
         made[str(status)] = refusal
     return made

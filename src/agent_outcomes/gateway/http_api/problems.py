@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from starlette.responses import Response
 
-from agent_outcomes.gateway.access.admission import NOT_ALLOWED, UNAUTHENTICATED
+from agent_outcomes.gateway.access.admission import NOT_ALLOWED, RATE_LIMITED, UNAUTHENTICATED
 from agent_outcomes.ledger.book.refusals import RETRYABLE, RefusalCode
 from agent_outcomes.ledger.location import LedgerUnavailable
 from agent_outcomes.limited_log import LimitedLog
@@ -35,6 +35,7 @@ class RequestCode(StrEnum):
     INVALID_BODY = "INVALID_BODY"
     INVALID_QUERY = "INVALID_QUERY"
     UNAUTHENTICATED = UNAUTHENTICATED
+    RATE_LIMITED = RATE_LIMITED
     NO_SUCH_PATH = "NO_SUCH_PATH"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
@@ -56,6 +57,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     RequestCode.INVALID_BODY: 400,
     RequestCode.INVALID_QUERY: 422,
     RequestCode.UNAUTHENTICATED: 401,
+    RequestCode.RATE_LIMITED: 429,
     RequestCode.NO_SUCH_PATH: 404,
     RequestCode.METHOD_NOT_ALLOWED: 405,
     RequestCode.BODY_TOO_LARGE: 413,
@@ -77,6 +79,7 @@ _TITLES: Final[Mapping[str, str]] = {
     RequestCode.INVALID_BODY: "The body cannot be read",
     RequestCode.INVALID_QUERY: "The query cannot be read",
     RequestCode.UNAUTHENTICATED: "No valid key",
+    RequestCode.RATE_LIMITED: "Too many requests of this key",
     RequestCode.NO_SUCH_PATH: "No such path",
     RequestCode.METHOD_NOT_ALLOWED: "No such method here",
     RequestCode.BODY_TOO_LARGE: "The body is too large",
@@ -85,7 +88,7 @@ _TITLES: Final[Mapping[str, str]] = {
     RequestCode.OVERLOADED: "Too many requests are under way",
     RequestCode.INTERNAL: "The gateway failed",
 }
-_RETRYABLE: Final = RETRYABLE | {RequestCode.OVERLOADED}
+_RETRYABLE: Final = RETRYABLE | {RequestCode.OVERLOADED, RequestCode.RATE_LIMITED}
 
 
 class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,8 +185,8 @@ def _away(why: str, retry_after_s: float | None, *, passes: bool) -> RequestRefu
 
 def not_admitted(refusal: NotAdmitted) -> RequestRefused:
     """The refusal of who is not let in."""
-    code = RefusalCode.NOT_ALLOWED if refusal.code == NOT_ALLOWED else RequestCode.UNAUTHENTICATED
-    return RequestRefused(code, refusal.message)
+    code = RefusalCode.NOT_ALLOWED if refusal.code == NOT_ALLOWED else RequestCode(refusal.code)
+    return RequestRefused(code, refusal.message, retry_after_s=refusal.retry_after_s)
 
 
 def forbidden(detail: str) -> RequestRefused:

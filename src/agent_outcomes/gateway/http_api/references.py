@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.ledger.book.reading import NamedRun
 from agent_outcomes.ledger.book.refusals import invalid
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -44,16 +45,26 @@ def with_reference(fields: Mapping[str, Any], identifier: str) -> dict[str, Any]
 def with_headers(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     """The fields with what `Idempotency-Key` and `If-Match` say; raises `ReportRefused` where both say otherwise."""
     made = {**fields}
-    key = headers.get("idempotency-key")
-    if key is not None:
-        # Its draft standard has it in quotes, most senders have not.
-        text = key.strip()
-        is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
-        _put(made, "idempotency_key", text[1:-1] if is_quoted else text)
+    for name, key in idempotency_of(headers).items():
+        _put(made, name, key)
     condition = headers.get("if-match")
     if condition is not None and condition.strip() != "*":
         _put(made, "if_revision", _revision_of(condition.strip()))
     return made
+
+
+def idempotency_of(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The idempotency key that headers give, if they do; raises `ReportRefused` for what is none."""
+    given = headers.get("idempotency-key")
+    if given is None:
+        return {}
+    text = given.strip()
+    # Its draft standard has it in quotes, most senders have not.
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    key = text[1:-1] if is_quoted else text
+    if not key or len(text) > LABEL_LENGTH_MAX:
+        raise invalid([("idempotency_key", f"Idempotency-Key takes text of 1 to {LABEL_LENGTH_MAX} characters")])
+    return {"idempotency_key": key}
 
 
 def etag_of(revision: int) -> str:

@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 
 class Refusal(NamedTuple):
-    """Why a sender may not: 401 where it is not known who it is, 403 where it is; the message says what to change."""
+    """Why a sender may not: 401 where it is not known who it is, 403 where it is, 429 where it has sent too much.
+
+    The message says what to change, `retry_after_s` when the same request may be sent again, if ever.
+    """
 
     status: int
     message: str
+    retry_after_s: float | None = None
 
 
 Authorizer = Callable[[Mapping[str, str], str | None], Awaitable[Refusal | None]]

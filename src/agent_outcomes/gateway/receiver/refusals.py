@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every reason for which a request is not taken, and how HTTP and gRPC say it: a table.
 
-What can be sent again says so, and when: of HTTP the status 503 with `Retry-After`, of gRPC `UNAVAILABLE` with a
+What can be sent again says so, and when: of HTTP the status 429 or 503 with `Retry-After`, of gRPC `UNAVAILABLE` with a
 `RetryInfo`. Anything else is dropped by those who sent it (OTLP specification 1.x, "Failures").
 """
 
@@ -26,6 +26,7 @@ class RefusalReason(StrEnum):
     UNREADABLE = "unreadable"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
     NO_SUCH_PATH = "no_such_path"
     NO_SUCH_METHOD = "no_such_method"
     TOO_LARGE = "too_large"
@@ -46,6 +47,7 @@ STATUSES: Final[Mapping[RefusalReason, Statuses]] = {
     RefusalReason.UNREADABLE: Statuses(400, grpc.StatusCode.INVALID_ARGUMENT),
     RefusalReason.UNAUTHENTICATED: Statuses(401, grpc.StatusCode.UNAUTHENTICATED),
     RefusalReason.FORBIDDEN: Statuses(403, grpc.StatusCode.PERMISSION_DENIED),
+    RefusalReason.RATE_LIMITED: Statuses(429, grpc.StatusCode.UNAVAILABLE),
     RefusalReason.NO_SUCH_PATH: Statuses(404, grpc.StatusCode.UNIMPLEMENTED),
     RefusalReason.NO_SUCH_METHOD: Statuses(405, grpc.StatusCode.UNIMPLEMENTED),
     RefusalReason.TOO_LARGE: Statuses(413, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.settings import ReceiverLimits
     from agent_outcomes.gateway.wire.intake import Intake, Taken
 
+_REASONS: Final[Mapping[int, RefusalReason]] = {
+    STATUSES[reason].http: reason
+    for reason in (RefusalReason.UNAUTHENTICATED, RefusalReason.FORBIDDEN, RefusalReason.RATE_LIMITED)
+}
 _logger: Final = LimitedLog(logging.getLogger(__name__))
 
 
@@ -40,10 +44,7 @@ class OtlpDoor:
         except Exception as error:
             raise self._failed(error) from error
         if refusal is not None:
-            reason = RefusalReason.FORBIDDEN
-            if refusal.status == STATUSES[RefusalReason.UNAUTHENTICATED].http:
-                reason = RefusalReason.UNAUTHENTICATED
-            raise RefusedError(reason, refusal.message)
+            raise RefusedError(_REASONS[refusal.status], refusal.message, refusal.retry_after_s)
 
     def unpacked(self, packed: bytes, packing: Packing, held: Held) -> bytes:
         """The body before its compression. Raises `RefusedError`."""

@@ -72,7 +72,7 @@ class Gateway:
         self._settings = settings
         self._store = store
         self._calls = BlockingCalls()
-        admission = Admission(store, self._calls.run)
+        admission = Admission(store, self._calls.run, settings.access)
         self._context = GatewayContext(store, settings, self._calls.run, admission)
         self._signals = Signals(settings, store, self._calls.run)
         self._assembly = Assembly(settings, store, signals=self._signals)
@@ -157,7 +157,7 @@ class Gateway:
     async def _authorize(self, headers: Mapping[str, str], peer_host: str | None) -> Refusal | None:
         """Why whoever sends with these headers may not ingest."""
         refused = await self._admit(headers, peer_host)
-        return None if refused is None else Refusal(refused.status, refused.message)
+        return None if refused is None else Refusal(refused.status, refused.message, refused.retry_after_s)
 
     def _app_behind(self, door: GatewayDoor) -> tuple[str, ASGIApp]:
         if door.option == OTLP_HTTP:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_outcomes.gateway.access.admission import REMEMBERED_S, Admission, NotAdmitted
+from agent_outcomes.gateway.access.admission import RATE_LIMITED, REMEMBERED_S, Admission, NotAdmitted
 from agent_outcomes.gateway.access.blocking import BlockingCalls
 from agent_outcomes.gateway.access.callers import LOCAL, Caller
 from agent_outcomes.gateway.access.ingest import authorizer
+from agent_outcomes.gateway.settings import AccessLimits
 from agent_outcomes.ledger.keys import Right, create_key, revoke_key, rotate_key
 from tests.clock import Clock
 from tests.gateway_api import context_of
@@ -70,7 +71,7 @@ def test_with_keys_nobody_comes_in_without_one(kept: Store) -> None:
 
 def test_a_first_key_closes_the_door_within_a_second(kept: Store) -> None:
     clock = Clock(100.0)
-    admission = Admission(kept, BlockingCalls().run, clock)
+    admission = Admission(kept, BlockingCalls().run, clock_s=clock)
     assert asyncio.run(admission.caller_of({}, HERE)) is LOCAL
     create_key(kept, "crm", rights=[Right.READ])
     clock.now_s += REMEMBERED_S
@@ -81,7 +82,7 @@ def test_a_key_that_is_revoked_goes_on_for_a_second_at_most(kept: Store) -> None
     """And then nobody comes in from this machine without one: that the last key was taken away opens no door."""
     _, secret = create_key(kept, "crm", rights=[Right.READ])
     clock, headers = Clock(100.0), {"x-api-key": secret}
-    admission = Admission(kept, BlockingCalls().run, clock)
+    admission = Admission(kept, BlockingCalls().run, clock_s=clock)
     asyncio.run(admission.caller_of(headers, HERE))
     revoke_key(kept, "crm")
     clock.now_s += REMEMBERED_S
@@ -107,7 +108,7 @@ def test_a_ledger_is_asked_once_a_second_for_a_key(kept: Store) -> None:
         asked.append(call)
         return await calls.run(call)
 
-    admission = Admission(kept, run, clock)  # type: ignore[arg-type]
+    admission = Admission(kept, run, clock_s=clock)  # type: ignore[arg-type]
 
     async def many() -> None:
         for _ in range(20):
@@ -139,3 +140,40 @@ def test_telemetry_needs_the_right_to_ingest(kept: Store) -> None:
     }
     assert nobody is not None
     assert nobody.status == 401
+
+
+def test_a_key_that_asks_too_often_waits_and_no_other_does(kept: Store) -> None:
+    """Whatever it asks for, telemetry or the API; one that was rotated and its successor are one."""
+    _, busy = create_key(kept, "busy", rights=[Right.INGEST])
+    _, successor = rotate_key(kept, "busy", 3600.0)
+    _, other = create_key(kept, "other", rights=[Right.READ])
+    clock = Clock(100.0)
+    admission = Admission(kept, BlockingCalls().run, AccessLimits(2, 3), clock)
+    told: list[tuple[int, str, str]] = []
+
+    async def ask(secret: str) -> float | None:
+        try:
+            await admission.sender_of({"x-api-key": secret}, HERE)
+        except NotAdmitted as refused:
+            told.append((refused.status, refused.code, refused.message))
+            return refused.retry_after_s
+        return None
+
+    async def ask_all(*secrets: str) -> list[float | None]:
+        return [await ask(secret) for secret in secrets]
+
+    assert asyncio.run(ask_all(busy, successor, busy, successor, busy)) == [None, None, None, 0.5, 0.5]
+    assert asyncio.run(ask_all(other)) == [None]
+    clock.now_s += 0.5
+    assert asyncio.run(ask_all(busy, busy)) == [None, 0.5]
+    assert {refused[:2] for refused in told} == {(429, RATE_LIMITED)}
+    assert not any(secret in refused[2] for refused in told for secret in (busy, successor))
+
+
+def test_without_keys_nobody_is_told_from_anybody(kept: Store) -> None:
+    admission = Admission(kept, BlockingCalls().run, AccessLimits(1, 1), Clock(100.0))
+
+    async def many() -> set[Caller]:
+        return {await admission.sender_of({"host": "localhost"}, HERE) for _ in range(50)}
+
+    assert asyncio.run(many()) == {LOCAL}

@@ -155,10 +155,16 @@ def test_who_may_not_send_is_told() -> None:
 
     async def authorize(headers: Mapping[str, str], peer_host: str | None) -> Refusal | None:
         assert peer_host == LOOPBACK
-        known = {"Bearer other": Refusal(403, "bound to another agent"), "Bearer good": None}
+        known = {
+            "Bearer other": Refusal(403, "bound to another agent"),
+            "Bearer busy": Refusal(429, "too many requests", 2.5),
+            "Bearer good": None,
+        }
         return known.get(headers.get("authorization", ""), Refusal(401, "no such key"))
 
     with listening(authorize=authorize) as found:
+        busy = {"authorization": "Bearer busy"}
+        assert refusal(found, b"\xff", metadata=busy) == (grpc.StatusCode.UNAVAILABLE, "too many requests", 2.5)
         assert refusal(found, b"\xff") == (grpc.StatusCode.UNAUTHENTICATED, "no such key", None)
         other = {"authorization": "Bearer other"}
         assert refusal(found, b"\xff", metadata=other)[0] is grpc.StatusCode.PERMISSION_DENIED

@@ -317,6 +317,22 @@ def test_who_may_not_send_is_told_before_anything_else() -> None:
         assert len(found.intake.requests) == 1
 
 
+@pytest.mark.parametrize(("wait_s", "told_s"), [(0.004, 1), (2.5, 3), (600, 5)])
+def test_who_sends_too_much_is_told_when_to_come_again(wait_s: float, told_s: int) -> None:
+    """429, after which every exporter sends the same batch again, and the body is not looked at."""
+
+    async def authorize(_: Mapping[str, str], __: str | None) -> Refusal | None:
+        return Refusal(429, "this key has sent too many requests", wait_s)
+
+    with listening(authorize=authorize) as found:
+        for headers in (PROTOBUF, JSON):
+            response = post(found, b"\xff", headers)
+            check_refusal(response, 429, 14, "too many requests")
+            assert response.headers["retry-after"] == str(told_s)
+        assert found.counts.counts().requests_refused == {"rate_limited": 2}
+        assert found.intake.requests == []
+
+
 def test_where_nobody_can_say_who_may_send_nobody_does() -> None:
     """503: it may be sent again."""
 

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from agent_outcomes.gateway.http_api.adapters.reporting import (
     body_as,
-    idempotency_of,
     report_or_replace,
     trace_or_key,
 )
@@ -19,6 +18,7 @@ from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
 from agent_outcomes.gateway.http_api.operations import JSON_TYPE, AnswerKind, Operation
 from agent_outcomes.gateway.http_api.problems import RequestCode
+from agent_outcomes.gateway.http_api.references import idempotency_of
 from agent_outcomes.gateway.http_api.reports import REPORT_STATUS
 from agent_outcomes.ledger.book.refusals import RefusalCode, invalid
 from agent_outcomes.ledger.exporting import time_text

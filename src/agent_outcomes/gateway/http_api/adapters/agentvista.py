@@ -10,13 +10,13 @@ from msgspec import Meta
 
 from agent_outcomes.gateway.http_api.adapters.reporting import (
     body_as,
-    idempotency_of,
     report_or_replace,
     trace_or_key,
 )
 from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
 from agent_outcomes.gateway.http_api.operations import AnswerKind, Operation
+from agent_outcomes.gateway.http_api.references import idempotency_of
 from agent_outcomes.ledger.book.refusals import ReportState
 from agent_outcomes.ledger.keys import Right
 

@@ -10,7 +10,6 @@ import msgspec
 from agent_outcomes.gateway.http_api.reports import read_late_report, report
 from agent_outcomes.ledger.book.refusals import invalid
 from agent_outcomes.ledger.keys import Right
-from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -62,14 +61,3 @@ async def report_or_replace(call: ApiCall, fields: Mapping[str, Any]) -> Report:
     """
     reasoned = {"reason": AGAIN, **fields} if call.caller.may(Right.CORRECT) else fields
     return await report(call, read_late_report(call.caller, reasoned))
-
-
-def idempotency_of(headers: Mapping[str, str]) -> dict[str, Any]:
-    """The idempotency key of a request, if it has one; raises `ReportRefused` for what is none."""
-    given = headers.get("idempotency-key")
-    if given is None:
-        return {}
-    key = given.strip(' "')
-    if not 0 < len(key) <= LABEL_LENGTH_MAX:
-        raise invalid([("idempotency_key", f"Idempotency-Key takes text of 1 to {LABEL_LENGTH_MAX} characters")])
-    return {"idempotency_key": key}

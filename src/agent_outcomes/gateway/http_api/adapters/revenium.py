@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from agent_outcomes.gateway.http_api.adapters.reporting import body_as, idempotency_of
+from agent_outcomes.gateway.http_api.adapters.reporting import body_as
 from agent_outcomes.gateway.http_api.adapters.revenium_answers import (
     JobAnswer,
     JobProblem,
@@ -27,6 +27,7 @@ from agent_outcomes.gateway.http_api.adapters.revenium_answers import (
 from agent_outcomes.gateway.http_api.bodies import read_fields
 from agent_outcomes.gateway.http_api.operations import AnswerKind, Operation
 from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused, refused_by_ledger
+from agent_outcomes.gateway.http_api.references import idempotency_of
 from agent_outcomes.gateway.http_api.report_shapes import GivenAmount  # noqa: TC001 - msgspec reads it
 from agent_outcomes.gateway.http_api.reports import REPORT_STATUS, read_late_report, report
 from agent_outcomes.gateway.http_api.runs import history_for
