@@ -13,6 +13,7 @@ import builtins
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -163,13 +164,14 @@ class Case:
         return f"{self.topic}/{self.name}"
 
 
-def load_cases(folder: Path = CASES_FOLDER) -> list[Case]:
+@cache
+def load_cases(folder: Path = CASES_FOLDER) -> tuple[Case, ...]:
     """Every case, in the order of the files. Raises TypeError on an unknown key, ValueError on a name given twice."""
-    cases = [
+    cases = tuple(
         _case(path.stem, row)
         for path in sorted(folder.glob("*.yaml"))
-        for row in yaml.safe_load(path.read_text(encoding="utf-8"))
-    ]
+        for row in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    )
     names = [str(case) for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

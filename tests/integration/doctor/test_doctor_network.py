@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# What it looks for lies outside this process, and is the same whichever SDK there is in it.
+pytestmark = pytest.mark.backends
+
 HTTP = "http/protobuf"
 OTLP = "OTEL_EXPORTER_OTLP"
 # What a process may take on a busy machine to start and to end.

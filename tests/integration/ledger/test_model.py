@@ -10,10 +10,11 @@ from agent_outcomes.ledger.book.refusals import RefusalCode
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import LedgerLimits, Store
 from tests.ledger_stores import drive
+from tests.sizes import a_fifth_of
 
 pytestmark = pytest.mark.backends
 
-SEQUENCES = 100
+SEQUENCES = a_fifth_of(200)
 SEQUENCES_MAX = 4 * SEQUENCES
 # What cannot be read never comes so far, and the database is there.
 NEVER_HERE = {RefusalCode.INVALID_REPORT, RefusalCode.LEDGER_UNAVAILABLE}

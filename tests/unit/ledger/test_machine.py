@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from tests.ledger_machine import FAR_NS, LedgerMachine
 from tests.ledger_systems import BookSystem
+from tests.sizes import a_fifth_of
 
 if TYPE_CHECKING:
     from agent_outcomes.ledger.book.policy import Policy
@@ -23,4 +24,4 @@ class BookMachine(LedgerMachine):
 
 
 TestBook = BookMachine.TestCase
-TestBook.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestBook.settings = settings(max_examples=a_fifth_of(600), stateful_step_count=30, deadline=None)

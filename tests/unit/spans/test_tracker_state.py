@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.spans.tracker import RunTracker
+from tests.sizes import a_fifth_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -318,7 +319,7 @@ class Settling(RuleBasedStateMachine):
 
 
 Settling.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=a_fifth_of(600),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
