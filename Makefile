@@ -53,7 +53,7 @@ lint: $(VENV)/.dev ## linters, types, import contracts, generated files
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy src tests examples collector-config/grafana/outcome_dashboards
-	$(VENV)/bin/pyright --pythonpath $(RUN)
+	$(VENV)/bin/pyright --pythonpath $(RUN) --threads 2
 	$(VENV)/bin/lint-imports --no-logo
 	$(RUN) tests/tools/generate_vocabulary.py --check
 	$(RUN) -m tests.tools.generate_metrics_only --check
