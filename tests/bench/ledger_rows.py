@@ -20,8 +20,10 @@ from agent_outcomes.run.model import Cost, CostPart, Run, Usage
 from agent_outcomes.semconv import CostKind, CostSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from sqlalchemy import Table
 
 GROUP: Final = 100
 _AGENTS: Final = 12
@@ -30,21 +32,26 @@ _RESOURCE: Final = ResourceFacts("support", "desk", "production", (("service.nam
 _WRITTEN: Final = (schema.runs, schema.pending_runs, schema.revisions, schema.deliveries)
 COPY: Final = "-{}"
 """What the key of a copied run ends in."""
-_COPY: Final = (
+_POSTED: Final = list(schema.revisions.c.keys()).index("posted")
+_COPIED: Final[tuple[tuple[Table, Mapping[str, str]], ...]] = (
     (
-        "INSERT INTO runs SELECT id + :by, randomblob(16), span_id, run_id || :suffix, agent_name, status,"
-        " end_ns + :by, resource, accepted_ns FROM runs WHERE id <= :count"
+        schema.runs,
+        {"id": "id + :by", "trace_id": "randomblob(16)", "run_id": "run_id || :suffix", "end_ns": "end_ns + :by"},
     ),
-    "INSERT INTO pending_runs SELECT run + :by, end_ns + :by FROM pending_runs WHERE run <= :count",
+    (schema.pending_runs, {"run": "run + :by", "end_ns": "end_ns + :by"}),
+    (schema.revisions, {"id": "id + :by", "run": "run + :by"}),
     (
-        "INSERT INTO revisions SELECT id + :by, run + :by, revision, change, reported_ns, recorded_ns, content, digest,"
-        " posted FROM revisions WHERE id <= :count"
-    ),
-    (
-        "INSERT INTO deliveries SELECT id + :by, run + :by, revision, event, resource, NULL, 'delivered', NULL, NULL,"
-        " created_ns, created_ns FROM deliveries WHERE id <= :count"
+        schema.deliveries,
+        {
+            "id": "id + :by",
+            "run": "run + :by",
+            "payload": "NULL",
+            "state": "'delivered'",
+            "delivered_ns": "created_ns",
+        },
     ),
 )
+"""Of each table what is not the same in a copied row."""
 _ADD: Final = (
     "UPDATE {} SET fraction = (fraction + ?3) % {f}, whole = (whole + ?2 + (fraction + ?3) / {f}) % {w}, "
     "quadrillions = quadrillions + ?1 + (whole + ?2 + (fraction + ?3) / {f}) / {w}{} WHERE id = ?4"
@@ -93,8 +100,8 @@ def copy_runs(connection: sqlite3.Connection, copies: int) -> None:
     for copy in range(1, copies + 1):
         values = {"by": copy * count, "suffix": COPY.format(copy), "count": count}
         connection.execute("BEGIN IMMEDIATE")
-        for statement in _COPY:
-            connection.execute(statement, values)
+        for table, changed in _COPIED:
+            connection.execute(_copying(table, changed), values)
         connection.execute("COMMIT")
 
 
@@ -107,6 +114,12 @@ def write_group(connection: sqlite3.Connection, rows: GroupRows) -> None:
     connection.executemany(_ADD_TOTAL, rows.totals)
     connection.executemany(_ADD_DURATION, rows.durations)
     connection.execute("COMMIT")
+
+
+def _copying(table: Table, changed: Mapping[str, str]) -> str:
+    values = ", ".join(changed.get(column.name, column.name) for column in table.columns)
+    # All of it is ours.
+    return f"INSERT INTO {table.name} SELECT {values} FROM {table.name} WHERE {next(iter(changed))} <= :count"
 
 
 def _acceptance(number: int) -> Acceptance:
@@ -144,7 +157,7 @@ def _group(connection: sqlite3.Connection, time_ns: int) -> GroupRows:
     durations: Counter[int] = Counter()
     runs_of: Counter[int] = Counter()
     for posted in inserted[2]:
-        of_totals, of_durations = json.loads(posted[-1])
+        of_totals, of_durations = json.loads(posted[_POSTED])
         for row, amount in of_totals:
             totals[row] += units_of(Decimal(amount))
         for row, seconds in of_durations:
