@@ -27,6 +27,7 @@ from agent_outcomes.gateway.wire.intake import Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from agent_outcomes.gateway.receiver.authorizing import Refusal
     from agent_outcomes.gateway.wire.intake import ExportRequest
@@ -82,6 +83,11 @@ def _server(name: str) -> Iterator[tuple[int, int]]:
         assert process.stdout is not None
         yield int(process.stdout.readline()), process.pid
         process.stdin.close()
+
+
+def discarding_server() -> AbstractContextManager[tuple[int, int]]:
+    """The null, as a process of its own: its port and process id."""
+    return _server("null")
 
 
 def _cpu_ns(pid: int) -> int:

@@ -9,9 +9,11 @@ the tracker's own way, by public properties alone, is taken for every span.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, StatusCode, get_current_span
@@ -41,8 +43,10 @@ ORPHAN: Final = 2
 # Here and below, what is called is bound once, or loaded before: an attribute that is called at once is looked for
 # among the methods first.
 _is_unwatched: Final = WATCHED_KEYS.isdisjoint
+# A span that is given no resource has one detected, on threads of its own.
+_NO_RESOURCE: Final = Resource({})
 # The very object that every span begins with; its code is behind a property.
-_UNSET: Any = ReadableSpan("name")._status
+_UNSET: Any = ReadableSpan("name", resource=_NO_RESOURCE)._status
 
 
 class SpanCallbacks:
@@ -249,6 +253,7 @@ def context_of(span: ReadableSpan) -> SpanContext:
     return context if context is not None else SpanContext(0, 0, is_remote=False)
 
 
+@cache
 def has_fast_attributes() -> bool:
     """Whether the SDK's spans have the private attributes that the short way reads, and they are what they were."""
     context = SpanContext(1, 2, is_remote=False)
@@ -257,6 +262,7 @@ def has_fast_attributes() -> bool:
         "name",
         context,
         parent=context,
+        resource=_NO_RESOURCE,
         attributes=BoundedAttributes(attributes={"key": "value"}),
         instrumentation_scope=scope,
     )
