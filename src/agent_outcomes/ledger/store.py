@@ -56,6 +56,8 @@ HOLD_S: Final = 3600.0
 """How long a report waits for its run, by default."""
 WRITER_WAIT_S: Final = 30.0
 """How long a thread waits for the others of its process that write."""
+LOOKS_MAX: Final = 100
+"""How often runs are looked for anew that others accept meanwhile."""
 MATCHES_MAX: Final = 100
 _NS: Final = 1_000_000_000
 _POLICY: Final = "policy"
@@ -147,7 +149,7 @@ class Store:
         later = sorted((each for each in acceptances if each.later is not None), key=_told_order)
         revised = [each for each in acceptances if each.revised is not None]
 
-        def work(connection: Connection, *, all_new: bool = True) -> Arrivals:
+        def work(connection: Connection, *, all_new: bool) -> Arrivals:
             written = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
             told = self._reporting.tell(connection, later, now_ns)
             self._reporting.join(connection, written.runs, now_ns)
@@ -156,10 +158,14 @@ class Store:
             new = len(written.runs) + len(written.pauses) + told
             return Arrivals(new, len(acceptances) - new, self._counted_twice(connection, acceptances, written))
 
-        try:
-            return self._write(work)
-        except SomeAreThereError:
-            return self._write(partial(work, all_new=False))
+        for attempt in range(LOOKS_MAX):
+            try:
+                return self._write(partial(work, all_new=attempt == 0))
+            except SomeAreThereError:
+                # On PostgreSQL others may have committed some since they were looked for: those are there now.
+                continue
+        message = f"ledger {self.location}: other processes keep on accepting the same runs; retry"
+        raise LedgerUnavailable(message)
 
     def post_health(self, postings: Sequence[PlainPosting], resource: ResourceFacts) -> None:
         """Add to the totals what was counted about ourselves. Raises as `accept` does."""

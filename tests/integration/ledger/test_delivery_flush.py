@@ -15,7 +15,7 @@ import pytest
 
 from agent_outcomes import semconv
 from agent_outcomes.ledger.delivery import deliverer as deliverer_module
-from agent_outcomes.ledger.delivery import rounds
+from agent_outcomes.ledger.delivery import events, rounds
 from agent_outcomes.ledger.delivery.deliverer import SHUTDOWN_S, Deliverer
 from agent_outcomes.ledger.delivery.targets import read_delivery_targets
 from agent_outcomes.ledger.spool import Spool
@@ -227,6 +227,21 @@ def test_what_is_committed_here_wakes_it(tmp_path: Path, monkeypatch: pytest.Mon
             assert writer.accept(acceptance(number))
             wait_until(lambda number=number: len(receiver.seen.uids()) == number + 1, 10.0)  # type: ignore[misc]
         writer.shutdown(2.0)
+
+
+def test_what_comes_just_after_a_look_in_vain_is_sent_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk looks are further apart; who is woken in between comes back for the next one, not a poll later."""
+    monkeypatch.setattr(rounds, "POLL_S", 60.0)
+    monkeypatch.setattr(events, "_IDLE_SHARE", 1e9)
+    monkeypatch.setattr(events, "_IDLE_MAX_S", 0.3)
+    with opened(tmp_path) as store, Receiver() as receiver:
+        going = rounds.Rounds(read_delivery_targets(receiver.environ | {"OTEL_METRICS_EXPORTER": "none"}))
+        assert going.run(store) == 60.0
+        store.accept([acceptance(1)])
+        assert going.run(store) <= 0.3
+        wait_until(lambda: going.run(store) is not None and len(receiver.seen.uids()) == 1, 10.0)
 
 
 def test_unusable_variables_are_named() -> None:

@@ -48,6 +48,8 @@ class Sent(Enum):
 
     NOTHING = auto()
     """Nothing waits."""
+    NOT_LOOKED = auto()
+    """Nothing waited a moment ago, and it is looked again in `look_in_s`."""
     ALL = auto()
     """All that waited has left."""
     SOME = auto()
@@ -73,13 +75,18 @@ class EventDelivery:
         self._refused_in_a_row = 0
         self._look_at_s = 0.0
 
+    @property
+    def look_in_s(self) -> float:
+        """Seconds until it is looked again for what waits; 0 when it may be now."""
+        return max(0.0, self._look_at_s - time.monotonic())
+
     def send_batch(self, database: Database, may_go_on: Callable[[], bool]) -> Sent:
         """Send the events that have waited longest, if any; `may_go_on` is asked before each further request.
 
         Raises `LedgerError`; what was sent and could not be noted is sent again.
         """
-        if time.monotonic() < self._look_at_s:
-            return Sent.NOTHING
+        if self.look_in_s > 0:
+            return Sent.NOT_LOOKED
         batch, is_all = self._look(database)
         if not batch:
             return Sent.NOTHING

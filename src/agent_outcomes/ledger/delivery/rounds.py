@@ -87,6 +87,9 @@ class Rounds:
             sent = events.send_batch(store.database, lambda: self.lease.hold(store.database))
             if sent is Sent.SOME:
                 return 0.0
+            if sent is Sent.NOT_LOOKED:
+                # Whoever has it sent knows of something, perhaps.
+                return events.look_in_s
             if sent is not Sent.KEPT:
                 return POLL_S
         return outlet.wait_s
