@@ -6,7 +6,7 @@ VENV ?= .venv
 OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
 # What these test imports no SDK.
-WITHOUT_SDK := tests/unit/outcome tests/unit/run
+WITHOUT_SDK := tests/unit/outcome tests/unit/run tests/unit/ledger
 DEMO_OUT ?= demo-out
 STRESS ?= all
 SOAK ?= all

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.store import Store
 
+pytestmark = pytest.mark.backends
+
 WAITING: Final = DeliveryState.WAITING
 DELIVERED: Final = DeliveryState.DELIVERED
 DEAD: Final = DeliveryState.DEAD

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.store import Store
 
+pytestmark = pytest.mark.backends
+
 SLACK_S: Final = 0.5
 PROTOCOL: Final = "http/protobuf"
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+pytestmark = pytest.mark.backends
+
 OFTEN: Final = {"OTEL_METRIC_EXPORT_INTERVAL": "500"}
 KILLS: Final = 4
 # A shared machine is slow at times.

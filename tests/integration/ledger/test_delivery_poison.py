@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.store import Store
 
+pytestmark = pytest.mark.backends
+
 WORDS: Final = "record 3 has a bad timestamp"
 HTML_FREE: Final = ("Content-Type", "text/plain")
 

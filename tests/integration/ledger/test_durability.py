@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork and no signals to speak of")
+pytestmark = [
+    pytest.mark.backends,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork and no signals to speak of"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     Ran = tuple[int, str, str]
     Run = Callable[..., Ran]
 
+pytestmark = pytest.mark.backends
+
 HOSTILE: Final = "evil\x1b[31m\nname\u202e"
 RUNS: Final = 12
 SECRET: Final = "hunter2"  # noqa: S105 - to be found nowhere
