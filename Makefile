@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST ?= .venv-oldest
 OLDEST_SDK := 1.39.0
+# The longest first, so that both are at work to the end.
+ENVIRONMENTS := sdks agents genai classic together java javascript adk
 # What these test imports no SDK.
 WITHOUT_SDK := tests/unit/outcome tests/unit/run tests/unit/ledger
 DEMO_OUT ?= demo-out
@@ -67,8 +69,12 @@ unit: $(VENV)/.dev ## unit tests
 stack: $(VENV)/.dev ## collector, Prometheus, Loki, Jaeger and VictoriaMetrics on loopback, built once; prints the URLs
 	$(RUN) -m tests.tools.stack
 
-frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, each environment made once, into a cache folder
-	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session frameworks -- $(FRAMEWORKS_ARGS)
+frameworks: $(VENV)/.dev ## agent frameworks against a fake model provider, two environments at once, each made once, into a cache folder
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(addprefix frameworks-,$(ENVIRONMENTS))
+
+frameworks-%: $(VENV)/.dev
+	@echo "frameworks($*)" >&2
+	PATH="$(abspath $(VENV))/bin:$$PATH" nox --session "frameworks($*)" -- $(FRAMEWORKS_ARGS)
 
 bench: $(VENV)/.dev ## what the package costs in CPU time, beside doing without it (ROUNDS=10 ONLY=plain,pipeline)
 	$(RUN) -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,8 +25,8 @@ from tests.tools.generate_compatibility import Notes, ResultsError, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 LEDGER_OF_TWO = [Charge.of_call(0, MODEL), Charge.of_call(1, MODEL)]
 SUCCESS = SeenRun("a", "success")
 CHUNKED = {"Transfer-Encoding": "chunked"}
@@ -267,3 +269,14 @@ def test_notes_of_all_frameworks_say_something() -> None:
     assert Notes().number("Because.") == 1
     cells = [cell for each in frameworks() for cell in each.cells.values() if cell.footnote is not None]
     assert [cell for cell in cells if not (cell.footnote or "").strip().endswith(".")] == []
+
+
+def test_every_environment_is_run() -> None:
+    """Those that have a lock file are those of nox, and those of `make frameworks`."""
+    locked = {path.stem for path in (ROOT / "tests" / "frameworks" / "environments").glob("*.txt")}
+    listed = re.search(r"^ENVIRONMENTS := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.search(r"^NAMES: Final = \((.*)\)$", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed is not None
+    assert named is not None
+    assert sorted(listed[1].split()) == sorted(locked)
+    assert set(re.findall(r"\w+", named[1])) == locked
