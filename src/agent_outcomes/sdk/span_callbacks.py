@@ -8,6 +8,9 @@ the tracker's own way, by public properties alone, is taken for every span.
 
 from __future__ import annotations
 
+# In a fork's child the SDK's providers detect their resource anew, on a pool of this module, whose lock is free there
+# only if it was imported before the provider was made: else the child hangs (opentelemetry-sdk 1.45).
+import concurrent.futures.thread  # noqa: F401
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
