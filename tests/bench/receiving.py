@@ -24,6 +24,7 @@ from agent_outcomes.gateway.receiver.http_app import OtlpHttp
 from agent_outcomes.gateway.settings import LOOPBACK, ReceiverLimits
 from agent_outcomes.gateway.wire.frames import frame_traces
 from agent_outcomes.gateway.wire.intake import Taken
+from tests.process_times import cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,11 +91,6 @@ def discarding_server() -> AbstractContextManager[tuple[int, int]]:
     return _server("null")
 
 
-def _cpu_ns(pid: int) -> int:
-    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:  # noqa: PTH123 - of no file system
-        return int(file.read().split()[0])
-
-
 def _body(spans: int) -> bytes:
     request = ExportTraceServiceRequest()
     part = request.resource_spans.add()
@@ -119,16 +115,16 @@ def _sent(port: int, pid: int, body: bytes, count: int) -> float:
     """Microseconds of the server's processor time for each of so many requests."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
     headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-    before_ns = 0
+    before_s = 0.0
     for number in range(WARMING + count):
         if number == WARMING:
-            before_ns = _cpu_ns(pid)
+            before_s = cpu_s(pid)
         connection.request("POST", "/v1/traces", body, headers)
         response = connection.getresponse()
         response.read()
         assert response.status == 200
     connection.close()
-    return (_cpu_ns(pid) - before_ns) / 1_000 / count
+    return (cpu_s(pid) - before_s) * 1e6 / count
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.bench.receiving import discarding_server
 from tests.integration.gateway.served import Served
 from tests.integration.otelcol import CONFIG_FOLDER, Collector
+from tests.process_times import cpu_s
 from tests.tools.build_otelcol import find_or_build
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ class _Settled:
 
 def _wait_quiet(pid: int) -> None:
     deadline = time.monotonic() + SETTLED_IN_S
-    before_s = _cpu_s(pid)
+    before_s = cpu_s(pid)
     while time.monotonic() < deadline:
         time.sleep(_QUIET_S)
-        now_s = _cpu_s(pid)
+        now_s = cpu_s(pid)
         if now_s - before_s <= _QUIET_S * _QUIET_PART:
             return
         before_s = now_s
@@ -118,7 +119,7 @@ def _round(contenders: Sequence[Contender], spans: int, requests: int, *, with_a
 
 def _sent(contender: Contender, bodies: Sequence[bytes], runs: int) -> float:
     """Seconds of the contender's processor time for all of them."""
-    before_s = _cpu_s(contender.pid)
+    before_s = cpu_s(contender.pid)
     connection = http.client.HTTPConnection(urlsplit(contender.url).netloc, timeout=60)
     headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
     for body in bodies:
@@ -128,13 +129,7 @@ def _sent(contender: Contender, bodies: Sequence[bytes], runs: int) -> float:
         assert response.status == 200
     connection.close()
     contender.wait(runs)
-    return _cpu_s(contender.pid) - before_s
-
-
-def _cpu_s(pid: int) -> float:
-    """The time of all threads; none of those that matter ends before the process."""
-    spent = (path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(each.split()[0]) for each in spent) / 1e9
+    return cpu_s(contender.pid) - before_s
 
 
 def _body(spans: int, *, with_agents: bool) -> bytes:

@@ -108,7 +108,7 @@ def test_answer(store: Store, name: str, caplog: pytest.LogCaptureFixture) -> No
         receiver.on_logs = lambda _: row.reply
         rounds = Rounds(read_delivery_targets(receiver.environ | {"OTEL_METRICS_EXPORTER": "none"}))
         began_s = time.monotonic()
-        rounds.run(store)
+        wait_s = rounds.run(store)
         found = delivery_of(store, number)
         assert found.state is row.state
         assert receiver.requests == 1
@@ -116,6 +116,7 @@ def test_answer(store: Store, name: str, caplog: pytest.LogCaptureFixture) -> No
             assert row.says in caplog.text
             waits_until_s = time.monotonic() + next(rounds.outlets()).wait_s
             assert waits_until_s - began_s >= max(row.wait_s, LEAST_WAIT_S)
+            assert wait_s > 0
         else:
             assert row.says in (found.message or "")
         rounds.hurry()
