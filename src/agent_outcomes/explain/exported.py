@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -22,6 +22,8 @@ _IS_REMOTE: Final = 0x200
 _TRACE_FLAGS: Final = 0xFF
 # OTLP numbers span kinds from 1, 0 being unspecified; the API from 0.
 _KINDS: Final = {kind.value + 1: kind for kind in SpanKind}
+_CLEAN: Final = frozenset({bool, float, int, str})
+"""Types of which the SDK keeps any value as it is."""
 _STATUSES: Final = {0: StatusCode.UNSET, 1: StatusCode.OK, 2: StatusCode.ERROR}
 
 SpanId = tuple[int, int]
@@ -37,21 +39,13 @@ class ParentPlace(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ExportedSpan:
-    """A span as exported; `resources` are those of all its copies."""
+    """A span as exported, with trace and span id of itself and its parent; `resources` are those of all its copies."""
 
     span: ReadableSpan
+    id: SpanId
+    parent_id: SpanId | None
     parent_place: ParentPlace
     resources: tuple[Resource, ...]
-
-    @property
-    def id(self) -> SpanId:
-        """Trace and span id."""
-        return id_of(self.span)
-
-    @property
-    def parent_id(self) -> SpanId | None:
-        """Trace and span id of the parent."""
-        return parent_id_of(self.span)
 
     @property
     def kind(self) -> SpanKind:
@@ -88,8 +82,7 @@ class SpanParts(NamedTuple):
 def exported_span(parts: SpanParts, resource: Resource, scope: InstrumentationScope) -> ExportedSpan:
     """The span as the SDK would have handed it to an exporter. Never raises."""
     trace_id = int.from_bytes(parts.trace_id, "big")
-    attributes = BoundedAttributes(attributes=parts.attributes)
-    attributes.dropped = parts.dropped_attributes
+    span_id = int.from_bytes(parts.span_id, "big")
     place = parent_place(parts.flags)
     parent: SpanContext | None = None
     if parts.parent_id:
@@ -97,10 +90,10 @@ def exported_span(parts: SpanParts, resource: Resource, scope: InstrumentationSc
     flags = TraceFlags(parts.flags & _TRACE_FLAGS)
     span = ReadableSpan(
         name=parts.name,
-        context=SpanContext(trace_id, int.from_bytes(parts.span_id, "big"), is_remote=False, trace_flags=flags),
+        context=SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags),
         parent=parent,
         resource=resource,
-        attributes=attributes,
+        attributes=_bounded(parts.attributes, parts.dropped_attributes),
         events=[Event(event.name, event.attributes, event.time_ns) for event in parts.events],
         kind=span_kind(parts.kind),
         instrumentation_scope=scope,
@@ -108,7 +101,26 @@ def exported_span(parts: SpanParts, resource: Resource, scope: InstrumentationSc
         start_time=parts.start_ns,
         end_time=parts.end_ns,
     )
-    return ExportedSpan(span, place, (resource,))
+    return ExportedSpan(span, (trace_id, span_id), parent_id_of(span), place, (resource,))
+
+
+def _bounded(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    """The attributes of an ended span, as the SDK holds them."""
+    bounded = BoundedAttributes()
+    held: Any = bounded
+    # To clean what is clean takes the SDK longer than all else that is done to make a span.
+    if type(getattr(held, "_dict", None)) is dict and "" not in attributes and _is_clean(attributes.values()):
+        held._dict = dict(attributes)  # noqa: SLF001 - as said
+    else:
+        bounded = BoundedAttributes(attributes=attributes)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _is_clean(values: Collection[object]) -> bool:
+    """Whether the SDK would keep all of them as they are."""
+    others = [value for value in values if type(value) not in _CLEAN]
+    return all(type(value) is tuple and _CLEAN.issuperset(map(type, value)) for value in others)
 
 
 def later_copy(known: ExportedSpan, other: ExportedSpan) -> ExportedSpan:

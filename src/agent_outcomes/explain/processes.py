@@ -92,7 +92,7 @@ def is_one_process(child: Placed, parent: Placed) -> bool:
     is_called = child.kind in _CALLED
     is_calling = parent.kind in _CALLERS
     pairs = [(one, other) for one in child.resources for other in parent.resources]
-    is_alike = any(one == other or _names_one_instance(one, other) for one, other in pairs)
+    is_alike = any(one is other or one == other or _names_one_instance(one, other) for one, other in pairs)
     if child.parent_place is ParentPlace.ELSEWHERE:
         # Some instrumentations hang a span below the one that is open by its ids alone, which reads as remote.
         return is_alike and not is_called and not is_calling

@@ -55,7 +55,7 @@ def replay(spans: Iterable[ExportedSpan], *, keeps_handoffs: bool = True) -> Rep
             keeps_handoffs=keeps_handoffs,
         )
         callbacks = SpanCallbacks(tracker)
-        for span, has_ended in callbacks_of([each.span for each in process]):
+        for span, has_ended in callbacks_of(process):
             if has_ended:
                 callbacks.end(span)
             else:

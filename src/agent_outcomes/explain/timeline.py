@@ -12,28 +12,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent_outcomes.explain.exported import id_of, parent_id_of
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from agent_outcomes.explain.exported import SpanId
+    from agent_outcomes.explain.exported import ExportedSpan, SpanId
 
 
 @dataclass(slots=True)
 class _Moments:
     """When a span started, and when it and all below it had ended, in nanoseconds by the clocks of all of them."""
 
-    span: ReadableSpan
+    exported: ExportedSpan
     above: _Moments | None
     depth: int
     started_ns: int
     ended_ns: int
 
 
-def callbacks_of(spans: Sequence[ReadableSpan]) -> Iterator[tuple[ReadableSpan, bool]]:
+def callbacks_of(spans: Sequence[ExportedSpan]) -> Iterator[tuple[ReadableSpan, bool]]:
     """Each span of a process at its start and, `True`, at its end; those that were still open have none.
 
     At one and the same moment parents start before their children, children end before their parents, and a span
@@ -43,42 +41,45 @@ def callbacks_of(spans: Sequence[ReadableSpan]) -> Iterator[tuple[ReadableSpan, 
     for each in reversed(moments):
         if each.above is not None:
             each.above.ended_ns = max(each.above.ended_ns, each.ended_ns)
-    calls = [((each.started_ns, 0, each.depth, *_order(each.span)), each.span) for each in moments]
+    calls = [((each.started_ns, 0, each.depth, *_order(each.exported)), each.exported.span) for each in moments]
     calls += [
-        ((each.ended_ns, 1, -each.depth, *_order(each.span)), each.span) for each in moments if each.span.end_time
+        ((each.ended_ns, 1, -each.depth, *_order(each.exported)), each.exported.span)
+        for each in moments
+        if each.exported.span.end_time
     ]
     for (_, has_ended, *_), span in sorted(calls, key=lambda call: call[0]):
         yield span, bool(has_ended)
 
 
-def _order(span: ReadableSpan) -> tuple[int, SpanId]:
-    return span.start_time or 0, id_of(span)
+def _order(exported: ExportedSpan) -> tuple[int, SpanId]:
+    return exported.span.start_time or 0, exported.id
 
 
-def _parents_first(spans: Sequence[ReadableSpan]) -> Iterator[_Moments]:
+def _parents_first(spans: Sequence[ExportedSpan]) -> Iterator[_Moments]:
     """Each span below its parent; a circle of parents is cut above the span that started first."""
     ordered = sorted(spans, key=_order)
-    known = {id_of(span) for span in ordered}
-    below: dict[SpanId | None, list[ReadableSpan]] = {}
-    for span in ordered:
-        parent_id = parent_id_of(span)
-        below.setdefault(parent_id if parent_id in known else None, []).append(span)
+    known = {each.id for each in ordered}
+    below: dict[SpanId | None, list[ExportedSpan]] = {}
+    for exported in ordered:
+        parent_id = exported.parent_id
+        below.setdefault(parent_id if parent_id in known else None, []).append(exported)
     seen: set[SpanId] = set()
     for top in (*below.get(None, ()), *ordered):
-        stack: list[tuple[ReadableSpan, _Moments | None]] = [(top, None)]
+        stack: list[tuple[ExportedSpan, _Moments | None]] = [(top, None)]
         while stack:
-            span, above = stack.pop()
-            if id_of(span) in seen:
+            exported, above = stack.pop()
+            if exported.id in seen:
                 continue
-            seen.add(id_of(span))
-            each = _moments(span, above)
+            seen.add(exported.id)
+            each = _moments(exported, above)
             yield each
-            stack += [(child, each) for child in below.get(id_of(span), ())]
+            stack += [(child, each) for child in below.get(exported.id, ())]
 
 
-def _moments(span: ReadableSpan, above: _Moments | None) -> _Moments:
+def _moments(exported: ExportedSpan, above: _Moments | None) -> _Moments:
+    span = exported.span
     started_ns = span.start_time or 0
     if above is None:
-        return _Moments(span, None, 0, started_ns, max(span.end_time or 0, started_ns))
+        return _Moments(exported, None, 0, started_ns, max(span.end_time or 0, started_ns))
     started_ns = max(started_ns, above.started_ns)
-    return _Moments(span, above, above.depth + 1, started_ns, max(span.end_time or 0, started_ns))
+    return _Moments(exported, above, above.depth + 1, started_ns, max(span.end_time or 0, started_ns))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent_outcomes.explain.exported import ParentPlace
     from agent_outcomes.gateway.wire.frames import SpanFrame
 
+_COMPOSITES: Final = frozenset({dict, tuple})
 SPAN_OVERHEAD_BYTES: Final = 512
 """What a span that is held takes besides its own bytes, as a bound."""
 
@@ -267,6 +268,8 @@ def resource_of(encoded: bytes) -> Resource:
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as the SDK takes them: no maps, and no lists of several types, which it has no place for."""
+    if _COMPOSITES.isdisjoint(map(type, attributes.values())):
+        return dict(attributes)
     return {key: value for key, value in attributes.items() if _is_plain(value)}
 
 

@@ -19,6 +19,7 @@ from agent_outcomes.gateway.assembly.held import plain_attributes
 from agent_outcomes.gateway.signals.span_reports import may_report, reports_on_another
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.messages import read_scope, read_span
+from agent_outcomes.gateway.wire.usual_spans import usual_span
 from agent_outcomes.sdk.acceptances import acceptance_of
 from agent_outcomes.sdk.resources import resource_facts
 
@@ -107,7 +108,8 @@ def _read(part: TracePart) -> tuple[list[_Read], int]:
 
 
 def _read_one(held: HeldSpan) -> _Read:
-    wire, scope = read_span(held.encoded), scope_of(held.scope.encoded_scope)
+    wire = usual_span(held.encoded) or read_span(held.encoded)
+    scope = scope_of(held.scope.encoded_scope)
     parts = SpanParts(
         wire.trace_id,
         wire.span_id,

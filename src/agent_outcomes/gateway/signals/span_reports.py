@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.wire.values import Value
     from agent_outcomes.ledger.book.reading import NamedRun
 
-_EVALUATIONS: Final = ("annotations.", "evaluations.", "trace.annotations.", "trace.evaluations.")
+_REPORTED: Final = (METADATA_PREFIX, "annotations.", "evaluations.", "trace.annotations.", "trace.evaluations.")
+"""How attributes begin that something is reported in."""
 
 
 class SpanReports(NamedTuple):
@@ -49,9 +50,7 @@ class _Target(NamedTuple):
 
 def may_report(attributes: Mapping[str, Value]) -> bool:
     """Whether a span of these attributes is worth a look. Never raises."""
-    return not OUTCOME_KEYS.isdisjoint(attributes) or any(
-        key.startswith((METADATA_PREFIX, *_EVALUATIONS)) for key in attributes
-    )
+    return not OUTCOME_KEYS.isdisjoint(attributes) or any(key.startswith(_REPORTED) for key in attributes)
 
 
 def reports_on_another(attributes: Mapping[str, Value], scope: str, name: str, links: Sequence[WireLink]) -> bool:
