@@ -91,8 +91,11 @@ def is_one_process(child: Placed, parent: Placed) -> bool:
         return True
     is_called = child.kind in _CALLED
     is_calling = parent.kind in _CALLERS
-    pairs = [(one, other) for one in child.resources for other in parent.resources]
-    is_alike = any(one is other or one == other or _names_one_instance(one, other) for one, other in pairs)
+    ours, theirs = child.resources, parent.resources
+    # Nearly always one and the same object, which need not be compared.
+    is_alike = ours[0] is theirs[0] if ours and theirs else False
+    pairs = [] if is_alike else [(one, other) for one in ours for other in theirs]
+    is_alike = is_alike or any(one == other or _names_one_instance(one, other) for one, other in pairs)
     if child.parent_place is ParentPlace.ELSEWHERE:
         # Some instrumentations hang a span below the one that is open by its ids alone, which reads as remote.
         return is_alike and not is_called and not is_calling

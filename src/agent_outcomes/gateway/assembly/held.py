@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.resources import Resource
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.wire.frames import SpanFrame
 
 _COMPOSITES: Final = frozenset({dict, tuple})
+CACHED_RESOURCES_MAX: Final = 1_000
+CACHED_RESOURCE_MAX_BYTES: Final = 4_096
 SPAN_OVERHEAD_BYTES: Final = 512
 """What a span that is held takes besides its own bytes, as a bound."""
 
@@ -48,7 +51,8 @@ class HeldScope:
     def resource(self) -> Resource:
         """The resource, read when it is first asked for. Never raises: one that cannot be read says nothing."""
         if self._resource is None:
-            self._resource = resource_of(self.encoded_resource)
+            is_long = len(self.encoded_resource) > CACHED_RESOURCE_MAX_BYTES
+            self._resource = (resource_of if is_long else _cached_resource_of)(self.encoded_resource)
         return self._resource
 
 
@@ -264,6 +268,9 @@ def resource_of(encoded: bytes) -> Resource:
         return Resource(plain_attributes(read_resource(encoded)))
     except WireError:
         return Resource({})
+
+
+_cached_resource_of: Final = lru_cache(maxsize=CACHED_RESOURCES_MAX)(resource_of)
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

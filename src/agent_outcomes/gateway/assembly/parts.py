@@ -59,7 +59,7 @@ class TracePart:
         """The files of the journal that have its spans, and how many each."""
         counts: dict[int, int] = {}
         for span in self.spans:
-            for copy in span.each_copy():
+            for copy in (span, *span.copies):
                 counts[copy.segment] = counts.get(copy.segment, 0) + 1
         return counts
 

@@ -85,7 +85,7 @@ class SettledTraces:
 
     def add(self, part: TracePart) -> SettledPart:
         """Remember a part; what to give to `discard` if it turns out to be no run."""
-        resources = tuple(dict.fromkeys(span.scope.resource for span in part.spans))
+        resources = _distinct([span.scope.resource for span in part.spans])
         top = None if part.is_whole else _known(part.top)
         settled = SettledPart(b"".join(span.id for span in part.spans), top, resources)
         parts = self._traces.setdefault(part.trace_id, [])
@@ -161,8 +161,13 @@ class SettledTraces:
 
 
 def _together(one: SettledPart, other: SettledPart) -> SettledPart:
-    resources = tuple(dict.fromkeys((*one.resources, *other.resources)))
-    return SettledPart(one.ids + other.ids, other.top, resources)
+    return SettledPart(one.ids + other.ids, other.top, _distinct((*one.resources, *other.resources)))
+
+
+def _distinct(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Each that differs from the others, once. Nearly all are one object; to hash one is to write it as JSON."""
+    found = list({id(each): each for each in resources}.values())
+    return tuple(found if len(found) == 1 else dict.fromkeys(found))
 
 
 def _known(span: HeldSpan) -> _Known:
