@@ -43,6 +43,7 @@ from agent_outcomes.run.usage_keys import (
     REASONING,
     TOKEN_KEYS,
     TOKEN_RANKS,
+    TOLD_KEYS,
     TOTAL_KEYS,
     USAGE_KEYS,
 )
@@ -69,7 +70,7 @@ _SCOPE: Final = 2
 _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
-_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key})
+_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key})
 
 
 class Columns(NamedTuple):
@@ -152,12 +153,12 @@ class Plan:
     def tally(self, leaf: Leaf) -> Tally | None:
         """What one span has used."""
         attributes = dict(zip(self.keys, leaf[_ROW], strict=True))
+        attributes.update(self.mark)
         tally = read_usage(attributes, self.role)
         if self.is_call and tally is not None:
             # A call that failed is no leaf.
             tally.note_missing()
             start_ns, end_ns = [time if type(time) is int else None for time in leaf[_SCOPE + 1 :]]
-            attributes.update(self.mark)
             note_call(tally, attributes, self.role, scope=leaf[_SCOPE], start_ns=start_ns, end_ns=end_ns)
         return tally
 
@@ -350,7 +351,7 @@ def _columns_of(usage: tuple[str, ...]) -> Columns:
         if TOKEN_RANKS[key] <= TOKEN_RANKS[best[dimension]]:
             best[dimension] = key
     costs = [usage.index(key) for key in PLAIN_COST_KEYS if key in usage]
-    cached = {best[dimension] for dimension in (CACHED, CACHE_WRITE) if dimension in best}
+    parts = {best[dimension] for dimension in (CACHED, CACHE_WRITE, REASONING) if dimension in best}
     tokens = {dimension: usage.index(key) for dimension, key in best.items()}
     return Columns(
         tokens=tokens,
@@ -358,8 +359,8 @@ def _columns_of(usage: tuple[str, ...]) -> Columns:
         parts=tuple(_parts_in(tokens)),
         cost=costs[0] if costs else None,
         zero_is_open=frozenset({*_COUNTED, *respelled}),
-        needs_total=not INSIDE_BY_DEFINITION.issuperset(cached),
-        is_copied=AI_SDK_CACHED in cached,
+        needs_total=not INSIDE_BY_DEFINITION.issuperset(parts),
+        is_copied=AI_SDK_CACHED in parts,
     )
 
 

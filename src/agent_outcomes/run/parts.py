@@ -10,54 +10,32 @@ What nothing decides is as large as it must be at least, and not certain.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Habit(NamedTuple):
     """How whoever wrote a span's counts counts their parts.
 
-    `cache_beside`: cached tokens beside the input; `None` if it may be either way. `reasoning_beside`: reasoning beside
-    the output. `adds_up`: its total is the sum of what it wrote as input and output, and proves nothing.
+    `cache_beside`: cached tokens beside the input, `reasoning_beside`: reasoning beside the output; `None` if it may be
+    either way. `adds_up`: its total is the sum of what it wrote as input and output, and proves nothing.
     """
 
     cache_beside: bool | None = False
-    reasoning_beside: bool = False
+    reasoning_beside: bool | None = False
     adds_up: bool = False
 
 
 CONVENTIONAL: Final = Habit()
 COPIED: Final = Habit(cache_beside=True, adds_up=True)
 UNKNOWN: Final = Habit(cache_beside=None)
-_UPGRADED: Final = Habit(cache_beside=None, adds_up=True)
-
-# Instrumentations that copy what Bedrock or Anthropic report, and the last version that was seen to do so; `None`: they
-# write no version. Read in opentelemetry-instrumentation-bedrock (openllmetry#4449), -botocore and openlit 1.45.0.
-COPYING_SCOPES: Final[Mapping[str, str | None]] = {
-    "opentelemetry.instrumentation.bedrock": "0.62.4",
-    "opentelemetry.instrumentation.botocore.bedrock-runtime": "0.66b2",
-    "openlit.instrumentation.anthropic": None,
-    "openlit.instrumentation.bedrock": None,
-}
 
 # In whatever way telemetry spells them: `aws.bedrock`, `amazon-bedrock`, `vertex.anthropic.messages`, `gcp.gemini`.
 _CACHE_BESIDE: Final = Pattern(r"(?:.*[._\s-])?(?:aws|amazon|bedrock|anthropic)", re.ASCII)
 _REASONING_BESIDE: Final = Pattern(r"google|gemini|vertex|gcp", re.ASCII)
-_NUMBERS: Final = Pattern(r"\d{1,9}", re.ASCII)
-
-
-def habit_of_scope(scope: str, version: str | None) -> Habit | None:
-    """How this instrumentation counts cached tokens; `None` if nothing is known of it but the conventions."""
-    if scope not in COPYING_SCOPES:
-        return None
-    last = COPYING_SCOPES[scope]
-    return COPIED if last is None or (version is not None and _ordered(version) <= _ordered(last)) else _UPGRADED
 
 
 def counts_cache_beside(provider: str | None) -> bool:
@@ -110,7 +88,7 @@ def _by_total(given: _Given, total: int, habit: Habit) -> tuple[int, int] | None
         for made in (given.output, given.output + given.reasoning)
         if read + made == total and given.read <= read and given.reasoning <= made
     }
-    if habit.adds_up and given.read:
+    if habit.adds_up and (given.read or (given.reasoning and habit.reasoning_beside is not False)):
         found.discard((given.input, given.output))
     return found.pop() if len(found) == 1 else None
 
@@ -122,6 +100,8 @@ def _by_habit(given: _Given, habit: Habit, provider: str | None) -> tuple[tuple[
         made += given.reasoning
     elif given.reasoning > made:
         made, is_made_certain = given.reasoning, False
+    elif given.reasoning and habit.reasoning_beside is None:
+        is_made_certain = False
     return (read, made), is_read_certain and is_made_certain
 
 
@@ -143,7 +123,3 @@ def _with_rest(whole: tuple[int, int], given: _Given, total: int, provider: str 
     rest = total - read - made
     has_thoughts = rest > 0 and not given.reasoning and counts_reasoning_beside(provider)
     return (read, made + rest) if has_thoughts else whole
-
-
-def _ordered(version: str) -> list[int]:
-    return [int(number) for number in _NUMBERS.findall(version[:64])]

@@ -28,8 +28,9 @@ from agent_outcomes.run.usage_keys import (
     PROVIDER_KEYS,
     REASONING,
     REQUEST_MODEL_KEYS,
+    TOLD_KEYS,
 )
-from agent_outcomes.run.usage_objects import read_object
+from agent_outcomes.run.usage_objects import read_object, read_told
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
@@ -161,6 +162,10 @@ def _has_unknown_usage(attributes: Mapping[str, Any]) -> bool:
         if key in OBJECT_KEYS:
             found = read_object(key, value)
             if found is None or found.has_more:
+                return True
+        elif key in TOLD_KEYS:
+            told = read_told(key, value)
+            if told is not None and told.has_more:
                 return True
         elif (
             key.startswith(_USAGE_PREFIXES)

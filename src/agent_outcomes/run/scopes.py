@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.graphs import GraphMetadata
-from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
 from agent_outcomes.run.scope_rules import OwnKinds, ScopeRules, StopEvent
+from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -220,9 +220,11 @@ _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, 
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)
 SPECIAL_SCOPES: Final = frozenset(
-    {SCOPE_NAME, *COPYING_SCOPES, *(scope for scope, rules in SCOPES.items() if rules.reads_more_than_attributes)}
+    {SCOPE_NAME, *(scope for scope, rules in SCOPES.items() if rules.reads_more_than_attributes)}
 )
 """Scopes of which more than its attributes may decide what a span is, or what its end says."""
+EXACT_SCOPES: Final = frozenset({*SPECIAL_SCOPES, *WRITING_SCOPES, *MISCOUNTS})
+"""Scopes of which a call's counts alone may not say all of it."""
 
 
 class _Named(dict[str, bool]):

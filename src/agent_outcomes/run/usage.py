@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, AttributeReader, Problem, SpanLimits
-from agent_outcomes.run.conventions import Role
-from agent_outcomes.run.parts import CONVENTIONAL, COPIED, UNKNOWN, Habit, counts_cache_beside, make_whole
+from agent_outcomes.run.conventions import AI_SDK_OPERATION, Role
+from agent_outcomes.run.parts import (
+    CONVENTIONAL,
+    COPIED,
+    UNKNOWN,
+    Habit,
+    counts_cache_beside,
+    counts_reasoning_beside,
+    make_whole,
+)
 from agent_outcomes.run.reported_costs import reported_cost
 from agent_outcomes.run.tally import COUNT_MAX, Tally
 from agent_outcomes.run.usage_keys import (
     AI_SDK_CACHED,
+    AI_SDK_METADATA,
     AI_SDK_UNCACHED,
+    AI_SDK_VERSION,
+    BESIDE_BY_DEFINITION,
     CACHE_WRITE,
     CACHED,
     COST_KEY_SET,
@@ -25,36 +36,46 @@ from agent_outcomes.run.usage_keys import (
     OBJECT_KEYS,
     OUTPUT,
     PROVIDER_KEYS,
+    REASONING,
     TOKEN_KEYS,
     TOKEN_RANKS,
+    TOLD_KEYS,
     TOTAL_KEYS,
     USAGE_KEYS,
 )
-from agent_outcomes.run.usage_objects import read_object
+from agent_outcomes.run.usage_objects import read_object, read_told
+from agent_outcomes.run.writers import relayed_habit
 from agent_outcomes.semconv import CostKind, ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 _ZERO: Final = Decimal(0)
 _PROVIDER_LENGTH_MAX: Final = 256
 _MISMATCH: Final = (Problem(ProblemKind.USAGE_MISMATCH),)
 _OBJECT_KEY_SET: Final = frozenset(OBJECT_KEYS)
+# What is said there is of one call, and on another span of the last one only.
+_OF_ONE_CALL: Final = frozenset({GENKIT_OUTPUT, *TOLD_KEYS})
+_AI_SDK_CONVERTS: Final = 6
 
 
 def read_usage(
-    attributes: Mapping[str, Any], role: Role, limits: SpanLimits = NO_LIMITS, habit: Habit | None = None
+    attributes: Mapping[str, Any],
+    role: Role,
+    limits: SpanLimits = NO_LIMITS,
+    habit: Habit | None = None,
+    scope: str = "",
 ) -> Tally | None:
     """What one span reports by itself; `None` if it reports nothing.
 
     Reads the token and cost keys of every convention known, and `agent.cost.amount`, `.currency`, `.kind`. `habit` is
-    how its instrumentation counts cached tokens where that is known; input and output come out with their parts in
-    them, and where nothing tells how they were counted a `usage_mismatch` is listed. Counts outside 0..2**53 and
-    amounts that are not exact are refused and listed, and so are those that may have been cut, or have lost their
-    currency or a part. Placeholders of 0 are not reported. Never raises.
+    how its instrumentation, of that `scope`, counts cached tokens where that is known; input and output come out with
+    their parts in them, and where nothing tells how they were counted a `usage_mismatch` is listed. Counts outside
+    0..2**53 and amounts that are not exact are refused and listed, and so are those that may have been cut, or have
+    lost their currency or a part. Placeholders of 0 are not reported. Never raises.
     """
-    if GENKIT_OUTPUT in attributes and role is not Role.MODEL:
-        attributes = {key: value for key, value in attributes.items() if key != GENKIT_OUTPUT}
+    if role is not Role.MODEL and not _OF_ONE_CALL.isdisjoint(attributes):
+        attributes = {key: value for key, value in attributes.items() if key not in _OF_ONE_CALL}
     hits = USAGE_KEYS.intersection(attributes)
     if not hits and role is not Role.MODEL and role is not Role.TOOL:
         return None
@@ -63,7 +84,7 @@ def read_usage(
         tally.tool_calls = 1
         tally.tool_below = True
     if hits:
-        has_tokens = _read_tokens(tally, attributes, hits, limits, habit, is_call=role is Role.MODEL)
+        has_tokens = _read_tokens(tally, attributes, hits, limits, (habit, scope), is_call=role is Role.MODEL)
         if not COST_KEY_SET.isdisjoint(hits):
             _read_cost(tally, attributes, limits, has_tokens=has_tokens)
         if semconv.AGENT_COST_AMOUNT in hits:
@@ -82,7 +103,7 @@ def _read_tokens(
     attributes: Mapping[str, Any],
     hits: Collection[str],
     limits: SpanLimits,
-    habit: Habit | None,
+    known: tuple[Habit | None, str],
     *,
     is_call: bool,
 ) -> bool:
@@ -90,10 +111,12 @@ def _read_tokens(
     reader = _Counts(tally, attributes, limits)
     keys = reader.read(hits)
     tokens, total, provider = tally.tokens, reader.total(hits), _provider(attributes, limits)
+    told = _habit_by_told(tally, attributes, limits, provider) if is_call else None
     has_whole = tokens[INPUT] is not None or tokens[OUTPUT] is not None
     if has_whole or keys or (is_call and total):
-        found = habit if habit is not None else _habit_by_keys(attributes, keys, provider)
-        if not make_whole(tokens, total, found, provider):
+        habit = told or known[0] or relayed_habit(known[1], provider, attributes)
+        habit = habit or _habit_by_keys(attributes, keys, provider)
+        if not make_whole(tokens, total, habit, provider):
             tally.note(_MISMATCH)
     if not _OBJECT_KEY_SET.isdisjoint(hits):
         _read_objects(tally, attributes, limits, provider)
@@ -153,13 +176,77 @@ class _Counts:
         return count
 
 
+def _habit_by_told(
+    tally: Tally, attributes: Mapping[str, Any], limits: SpanLimits, provider: str | None
+) -> Habit | None:
+    """How the span's counts have their parts, by what the provider itself has said; `None` if it has said nothing.
+
+    A count that is the provider's own has its parts as the provider has them. Parts that only the provider tells are
+    taken over.
+    """
+    key = next((key for key in TOLD_KEYS if attributes.get(key) is not None), None)
+    if key is None:
+        return None
+    value = attributes[key]
+    if isinstance(value, str) and limits.may_have_cut(value):
+        if key == AI_SDK_METADATA and (counts_cache_beside(provider) or counts_reasoning_beside(provider)):
+            tally.note((Problem(ProblemKind.TEXT_TRUNCATED, key),))
+        return None
+    told = read_told(key, value)
+    if told is None:
+        return None
+    if not told.is_sound:
+        tally.note((Problem(ProblemKind.INVALID_COUNT, key),))
+    whole, tokens = list(told.tokens), tally.tokens
+    make_whole(whole, told.total, told.habit, provider)
+    for dimension, count in enumerate(told.tokens):
+        if not tokens[dimension] and count is not None:
+            tokens[dimension] = count
+    has_cached, habit = bool(tokens[CACHED] or tokens[CACHE_WRITE]), told.habit
+    return Habit(
+        cache_beside=has_cached and habit.cache_beside and _is_beside(tokens, told.tokens, whole, INPUT),
+        reasoning_beside=bool(tokens[REASONING])
+        and habit.reasoning_beside
+        and _is_beside(tokens, told.tokens, whole, OUTPUT),
+        adds_up=True,
+    )
+
+
+def _is_beside(
+    given: Sequence[int | None], told: Sequence[int | None], whole: Sequence[int | None], dimension: int
+) -> bool | None:
+    """Whether parts are beside a given count, which may be what was told or the whole of it; `None` if neither."""
+    count = given[dimension]
+    if count is None or told[dimension] is None or count not in (told[dimension], whole[dimension]):
+        return None
+    return count == told[dimension] != whole[dimension]
+
+
 def _habit_by_keys(attributes: Mapping[str, Any], keys: Mapping[int, str], provider: str | None) -> Habit:
+    reasoning = keys.get(REASONING)
+    is_open = reasoning not in INSIDE_BY_DEFINITION and counts_reasoning_beside(provider)
+    is_reasoning_beside = reasoning in BESIDE_BY_DEFINITION or (None if reasoning is not None and is_open else False)
+    habit = _cache_habit_by_keys(attributes, keys, provider)
+    return habit if is_reasoning_beside is False else habit._replace(reasoning_beside=is_reasoning_beside)
+
+
+def _cache_habit_by_keys(attributes: Mapping[str, Any], keys: Mapping[int, str], provider: str | None) -> Habit:
     parts = [keys[dimension] for dimension in (CACHED, CACHE_WRITE) if dimension in keys]
     if not parts or not counts_cache_beside(provider):
         return CONVENTIONAL
     if AI_SDK_CACHED in parts:
         return COPIED if attributes.get(AI_SDK_UNCACHED) is None else CONVENTIONAL
+    if AI_SDK_OPERATION in attributes and attributes.get(AI_SDK_UNCACHED) is None:
+        return _habit_of_ai_sdk(attributes.get(AI_SDK_VERSION))
     return CONVENTIONAL if INSIDE_BY_DEFINITION.issuperset(parts) else UNKNOWN
+
+
+def _habit_of_ai_sdk(version: object) -> Habit:
+    """How the AI SDK counts where somebody else has renamed what it wrote: up to its version 5 as the provider does."""
+    major = parse_count(version.partition(".")[0], COUNT_MAX) if isinstance(version, str) else None
+    if major is None:
+        return COPIED._replace(cache_beside=None)
+    return CONVENTIONAL if major >= _AI_SDK_CONVERTS else COPIED
 
 
 def _provider(attributes: Mapping[str, Any], limits: SpanLimits) -> str | None:

@@ -46,6 +46,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens.cached",
+        "gen_ai.usage.input_tokens.cache_read",
         "llm.usage.cache_read_input_tokens",
         "ai.usage.inputTokenDetails.cacheReadTokens",
         "ai.usage.cachedInputTokens",
@@ -64,6 +65,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.cache_creation_tokens",
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
         "gen_ai.usage.input_tokens.cache_write",
+        "gen_ai.usage.input_tokens.cache_creation",
         "llm.usage.cache_creation_input_tokens",
         "llm.usage.cache_write_input_tokens",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
@@ -85,6 +87,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "llm.usage.reasoning_tokens",
         "ai.usage.outputTokenDetails.reasoningTokens",
         "ai.usage.reasoningTokens",
+        "gen_ai.usage.experimental.reasoning_tokens",
         "gen_ai.aggregated_usage.details.reasoning_tokens",
     ),
 }
@@ -118,11 +121,21 @@ INSIDE_BY_DEFINITION: Final = frozenset(
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
         "gen_ai.aggregated_usage.cache_creation.input_tokens",
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens.reasoning",
+        "llm.token_count.completion_details.reasoning",
+        "ai.usage.outputTokenDetails.reasoningTokens",
     }
 )
+# ADK's of before 2.3, which were Gemini's thoughts beside what it has answered.
+BESIDE_BY_DEFINITION: Final = frozenset({"gen_ai.usage.experimental.reasoning_tokens"})
 # The AI SDK 5 hands on what a provider calls its input, and adds up the total itself. Later ones say what is left.
 AI_SDK_CACHED: Final = "ai.usage.cachedInputTokens"
 AI_SDK_UNCACHED: Final = "ai.usage.inputTokenDetails.noCacheTokens"
+
+AI_SDK_VERSION: Final = "ai.sdk.version"
 
 # Whose model it is, most specific convention first. A framework's own name may stand where the provider's belongs.
 PROVIDER_KEYS: Final = (
@@ -141,8 +154,12 @@ BRAINTRUST_USAGE: Final = "braintrust.metrics"
 # What a Genkit action has returned: of a model's the usage object is a field, of another's it is nothing we know.
 GENKIT_OUTPUT: Final = "genkit:output"
 OBJECT_KEYS: Final = (LANGFUSE_USAGE, MLFLOW_USAGE, BRAINTRUST_USAGE, GENKIT_OUTPUT)
+# What the provider itself has said of a call, beside the counts that an SDK made of it: tells what these are.
+AI_SDK_METADATA: Final = "ai.response.providerMetadata"
+ADK_RESPONSE: Final = "gcp.vertex.agent.llm_response"
+TOLD_KEYS: Final = (AI_SDK_METADATA, ADK_RESPONSE)
 
-COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS})
+COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS, *TOLD_KEYS})
 
 # Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
 PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
@@ -201,7 +218,7 @@ COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS f
 
 USAGE_KEYS: Final = frozenset({*COUNTED_KEYS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
 # Read beside them, where they decide what they mean.
-EVIDENCE_KEYS: Final = frozenset({*PROVIDER_KEYS, AI_SDK_UNCACHED, CACHE_HIT})
+EVIDENCE_KEYS: Final = frozenset({*PROVIDER_KEYS, AI_SDK_UNCACHED, AI_SDK_VERSION, CACHE_HIT})
 
 MODEL_NAME_LENGTH_MAX: Final = 256
 

@@ -8,14 +8,17 @@ counted.
 from __future__ import annotations
 
 import json
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import parse_count
+from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit
 from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage_keys import (
+    ADK_RESPONSE,
     BRAINTRUST_USAGE,
     CACHE_WRITE,
     CACHED,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _LENGTH_MAX: Final = 4096
 # Here the model's whole answer stands beside its usage.
 _ANSWER_LENGTH_MAX: Final = 65_536
+_DECODER: Final = json.JSONDecoder()
 _TOTAL: Final = DIMENSIONS
 _SPLIT: Final = DIMENSIONS + 1
 
@@ -47,23 +51,30 @@ _WHOLES: Final[Mapping[str, int]] = {
 _PARTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("cache_read_input_tokens", "cacheReadInputTokens", "cachedInputTokens"), CACHED),
     **dict.fromkeys(("cachedContentTokenCount", "cached_content_token_count", "prompt_cached_tokens"), CACHED),
-    "cachedContentTokens": CACHED,
-    **dict.fromkeys(("cache_creation_input_tokens", "cacheWriteInputTokens"), CACHE_WRITE),
+    **dict.fromkeys(("cachedContentTokens", "cachedPromptTokens", "promptCacheHitTokens"), CACHED),
+    **dict.fromkeys(("cache_creation_input_tokens", "cacheWriteInputTokens", "cacheCreationInputTokens"), CACHE_WRITE),
     **dict.fromkeys(("cache_write_input_tokens", "prompt_cache_creation_tokens"), CACHE_WRITE),
     **dict.fromkeys(("reasoningTokens", "reasoning_tokens", "completion_reasoning_tokens"), REASONING),
     **dict.fromkeys(("thoughtsTokenCount", "thoughts_token_count", "thoughtsTokens"), REASONING),
 }
 _TOTALS: Final = ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "tokens", "total")
-_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails")
+_INPUT_DETAILS: Final = (
+    "prompt_tokens_details",
+    "input_tokens_details",
+    "input_token_details",
+    "inputTokenDetails",
+    "promptTokensDetails",
+)
 _OUTPUT_DETAILS: Final = (
     "completion_tokens_details",
     "output_tokens_details",
     "output_token_details",
     "outputTokenDetails",
+    "completionTokensDetails",
 )
 # Within details; `_SPLIT` says again what its whole says, at the same price.
 _DETAILS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("cached_tokens", "cache_read", "cacheReadTokens"), CACHED),
+    **dict.fromkeys(("cached_tokens", "cache_read", "cacheReadTokens", "cachedTokens"), CACHED),
     **dict.fromkeys(("cache_creation", "cache_creation_tokens", "cache_write_tokens", "cacheWriteTokens"), CACHE_WRITE),
     **dict.fromkeys(("reasoning_tokens", "reasoning", "reasoningTokens"), REASONING),
     **dict.fromkeys(("text_tokens", "textTokens", "noCacheTokens", "accepted_prediction_tokens"), _SPLIT),
@@ -85,6 +96,10 @@ _BUCKET_PARTS: Final[Mapping[str, int]] = {
     "cache_write_input_tokens": CACHE_WRITE,
     **dict.fromkeys(("output_reasoning_tokens", "output_reasoning"), REASONING),
 }
+# Of Anthropic's cache writes, by how long they are kept: these say once more, in parts, what was written.
+_WRITE_TIER: Final = Pattern(r"\w*ephemeral_(?:5m|1h)\w*", re.ASCII)
+# In ADK's answer of a model, which holds all that was said, this is one field.
+_ADK_USAGES: Final = ('"usageMetadata":', '"usage_metadata":')
 
 
 class UsageObject(NamedTuple):
@@ -114,6 +129,49 @@ def read_object(key: str, value: object) -> UsageObject | None:
         reader.take_report(fields)
         habit = _habit_of(key, fields)
     return UsageObject(reader.tokens, total, habit, reader.has_more, reader.is_sound)
+
+
+def read_told(key: str, value: object) -> UsageObject | None:
+    """What a provider's own words in this attribute say of a call's tokens; `None` if nothing. Never raises."""
+    if key == ADK_RESPONSE:
+        usages = [_adk_usage(value)]
+    else:
+        entries = _fields(value, _ANSWER_LENGTH_MAX) or {}
+        usages = [_usage_in(entry) for entry in entries.values() if _is_map(entry)]
+    for usage in usages:
+        reader = _Reader()
+        reader.take_report(usage)
+        if any(reader.tokens):
+            habit = _habit_of(key, usage)
+            return UsageObject(reader.tokens, reader.total(usage), habit, reader.has_more, reader.is_sound)
+    return None
+
+
+def _usage_in(entry: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """What a provider's entry in the AI SDK's metadata says of usage: in a field of its own, or beside others."""
+    usage = entry.get("usage") or entry.get("usageMetadata")
+    return usage if _is_map(usage) else entry
+
+
+def _adk_usage(value: object) -> Mapping[Any, Any]:
+    if not isinstance(value, str):
+        return {}
+    text = str.__str__(value)
+    for name in _ADK_USAGES:
+        place = text.rfind(name)
+        # What a model has said stands in quotes of its own.
+        if place > 0 and text[place - 1] != "\\":
+            start = place + len(name)
+            return _first_object(text[start : start + _LENGTH_MAX].lstrip())
+    return {}
+
+
+def _first_object(text: str) -> Mapping[Any, Any]:
+    try:
+        found, _ = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -181,10 +239,14 @@ class _Reader:
 
     def take_buckets(self, fields: Mapping[Any, Any]) -> None:
         """Take Langfuse's buckets: whatever is neither cached nor reasoning is added up by its direction."""
+        tiers: list[int] = []
         for name, value in fields.items():
             if type(name) is not str or name in _TOTALS:
                 continue
             direction = INPUT if "input" in name else OUTPUT if "output" in name else None
+            if _WRITE_TIER.fullmatch(name):
+                tiers.append(self.count(value) or 0)
+                continue
             if name in _BUCKET_PARTS:
                 self._set(_BUCKET_PARTS[name], self.count(value))
                 continue
@@ -192,6 +254,13 @@ class _Reader:
                 self.tokens[direction] = (self.tokens[direction] or 0) + count
             if name not in {"input", "output"}:
                 self._note_more(value)
+        if any(tiers):
+            self._take_tiers(sum(tiers))
+
+    def _take_tiers(self, written: int) -> None:
+        held = self.tokens[CACHE_WRITE]
+        self.is_sound = self.is_sound and held in (None, 0, written)
+        self._set(CACHE_WRITE, written)
 
     def _take_details(self, details: Mapping[Any, Any]) -> None:
         for name, value in details.items():

@@ -23,8 +23,8 @@ from opentelemetry.trace import SpanContext, StatusCode, get_current_span
 
 from agent_outcomes.run.conventions import CALL_OPERATIONS, OPENINFERENCE_KIND, OPERATION, is_agent_by_name
 from agent_outcomes.run.leaves import ROWS_MAX
-from agent_outcomes.run.parts import COPYING_SCOPES
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.run.scopes import EXACT_SCOPES, LEAVES_FAILED_OPEN, NAMED_SCOPES, rules_of
+from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.spans.began import Began
 from agent_outcomes.spans.marks import WATCHED_KEYS, is_outcome_span
 from agent_outcomes.spans.open_spans import OpenSpan
@@ -211,7 +211,7 @@ class SpanCallbacks:
             item = (plan, values(attributes), scope_name, raw._start_time, raw._end_time)
         else:
             return False
-        is_special = scope_name in SPECIAL_SCOPES or tracker.prices_calls or bounded.max_value_len is not None
+        is_special = scope_name in EXACT_SCOPES or tracker.prices_calls or bounded.max_value_len is not None
         if is_special and not self._is_exact(span, item):
             return False
         open_spans, span_id = self._open, context[1]
@@ -239,7 +239,8 @@ class SpanCallbacks:
             return False
         if self.tracker.prices_calls and not plan.needs_no_price(row):
             return False
-        if plan.has_parts and _scope_of(span) in COPYING_SCOPES:
+        scope = _scope_of(span)
+        if (plan.has_parts and scope in WRITING_SCOPES) or scope in MISCOUNTS:
             return False
         return not _is_overruled(span)
 

@@ -22,12 +22,12 @@ from agent_outcomes.run.conventions import (
     role_of_word,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
-from agent_outcomes.run.parts import habit_of_scope
 from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, ONE_CALL_KEYS, USAGE_KEYS
+from agent_outcomes.run.writers import habit_of_scope, is_miscounted
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
@@ -201,7 +201,7 @@ def own_usage(
         return None
     elif role is _AGENT and rules.has_lifetime_totals:
         attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
-    tally = read_usage(attributes, role, limits, habit_of_scope(span.scope, span.scope_version))
+    tally = _read(span, attributes, role)
     if limits.has_dropped and (tally is not None or role is not Role.OTHER or _is_genai(span, attributes)):
         tally = tally or Tally()
         tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
@@ -217,6 +217,15 @@ def own_usage(
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:
         _note_call(span, tally, attributes, role, has_failed=has_failed)
+    return tally
+
+
+def _read(span: SpanFacts, attributes: Mapping[str, Any], role: Role) -> Tally | None:
+    """What the span says, and whether who says so is known to count wrong."""
+    scope, version = span.scope, span.scope_version
+    tally = read_usage(attributes, role, span.limits, habit_of_scope(scope, version), scope)
+    if tally is not None and is_miscounted(scope, version, attributes):
+        tally.note((Problem(ProblemKind.USAGE_MISMATCH),))
     return tally
 
 

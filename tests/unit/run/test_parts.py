@@ -10,11 +10,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from agent_outcomes.run.conventions import Role
-from agent_outcomes.run.parts import COPIED, COPYING_SCOPES, Habit, counts_cache_beside, counts_reasoning_beside
-from agent_outcomes.run.parts import habit_of_scope as habit_of
+from agent_outcomes.run.parts import COPIED, Habit, counts_cache_beside, counts_reasoning_beside
 from agent_outcomes.run.tally import problems_of
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import INSIDE_BY_DEFINITION, TOTAL_KEYS
+from agent_outcomes.run.writers import COPYING_SCOPES
+from agent_outcomes.run.writers import habit_of_scope as habit_of
 
 KEYS = {
     "input": "gen_ai.usage.input_tokens",

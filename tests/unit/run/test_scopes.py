@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, OPERATION_ROLES, Role
-from agent_outcomes.run.parts import COPYING_SCOPES
 from agent_outcomes.run.scope_rules import ScopeRules, StopEvent
-from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN, NAMED_SCOPES, SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.run.scopes import EXACT_SCOPES, LEAVES_FAILED_OPEN, NAMED_SCOPES, SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
 if TYPE_CHECKING:
@@ -275,7 +275,8 @@ def test_scopes_asked_for_every_span() -> None:
     by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC}
     pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
-    assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME, *COPYING_SCOPES} == SPECIAL_SCOPES
+    assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME} == SPECIAL_SCOPES
+    assert {*SPECIAL_SCOPES, *WRITING_SCOPES, *MISCOUNTS} == EXACT_SCOPES
 
 
 def test_root_operations_are_no_marks() -> None:

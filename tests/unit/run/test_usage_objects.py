@@ -270,3 +270,40 @@ def test_a_genkit_answer_without_counts(answer: object) -> None:
     tally = read_usage({GENKIT_OUTPUT: json.dumps(answer)}, Role.MODEL)
     assert tally is not None
     assert (tally.problems, tally.tokens) == (None, [None] * 5)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "expected"),
+    [
+        # LangChain's own names beside those of Anthropic's answer, which say the same once more.
+        ({"cache_creation_input_tokens": 40, "cache_creation_ephemeral_5m_input_tokens": 40}, (52, 40)),
+        ({"cache_creation_input_tokens": 40, "cache_creation_ephemeral_1h_input_tokens": 40}, (52, 40)),
+        (
+            {"input_cache_creation": 0, "input_ephemeral_5m_input_tokens": 30, "input_ephemeral_1h_input_tokens": 8},
+            (50, 38),
+        ),
+        ({"input_ephemeral_1h_input_tokens": 8}, (20, 8)),
+        ({"cache_creation_input_tokens": 40, "cache_creation_ephemeral_5m_input_tokens": 0}, (52, 40)),
+        # Whatever else is somebody's own bucket of the input.
+        ({"input_audio_tokens": 5}, (17, None)),
+    ],
+)
+def test_what_was_written_to_a_cache_by_how_long_it_is_kept(buckets: dict[str, int], expected: tuple[int, int]) -> None:
+    """Once, whether the whole of it stands beside its parts or not."""
+    tally = read_usage({USAGE_DETAILS: json.dumps({"input": 12, "output": 9, **buckets})}, Role.MODEL)
+    assert tally is not None
+    assert (tally.tokens[0], tally.tokens[3], tally.problems) == (*expected, None)
+
+
+def test_tiers_that_contradict_their_whole_are_listed() -> None:
+    """The larger of the two counts meanwhile."""
+    details = {
+        "input": 12,
+        "output": 9,
+        "cache_creation_input_tokens": 40,
+        "cache_creation_ephemeral_5m_input_tokens": 50,
+    }
+    tally = read_usage({USAGE_DETAILS: json.dumps(details)}, Role.MODEL)
+    assert tally is not None
+    assert tally.tokens[0] == 62
+    assert [problem.kind for problem in tally.problems or ()] == [ProblemKind.INVALID_COUNT]
