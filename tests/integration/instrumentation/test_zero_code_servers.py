@@ -105,6 +105,8 @@ def test_gunicorn(collector: Collector, app: Application, listening: socket.sock
     finally:
         code, err = stop(process)
     assert code == 0, err
+    # The collector answers before it has written.
+    wait_until(lambda: Counter(agents(collector))["request"] >= REQUESTS)
     found = Counter(agents(collector))
     assert found["request"] == REQUESTS
     if options == "preload":
