@@ -114,6 +114,14 @@ FINISH_REASON_RULES: Mapping[str, Classification] = {
 
 # Why a framework's own span event (`ScopeRules.stop_event`) or answer (`STOP_OUTPUTS`) says that the run stopped.
 STOP_RULES: Mapping[str, Classification] = {
+    "FAILED": OTHER,
+    "KILLED": CANCELLED,
+    "PAUSED": AWAITING_HUMAN,
+    # Its planner knows no way to the goal.
+    "STUCK": OTHER,
+    # By a policy of the application's: on cost, on the number of its actions, or on anything else.
+    "TERMINATED": OTHER,
+    "WAITING": AWAITING_HUMAN,
     "aborted": CANCELLED,
     "span.cancelled": CANCELLED,
     "cancelled": CANCELLED,

@@ -24,6 +24,7 @@ IDENTITY_KEYS: Final = frozenset({*RESPONSE_ID_KEYS, *ALL_MODEL_KEYS})
 EMBEDDING_WORDS: Final = frozenset(
     {
         "embeddings",
+        "Embeddings",
         "embedding",
         "aembedding",
         "EMBEDDING",

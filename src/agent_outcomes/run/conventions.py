@@ -2,11 +2,13 @@
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
 Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, the Vercel AI SDK, Spring
-AI and Genkit. What single frameworks do is in `scopes`.
+AI, Genkit, Mastra, Embabel and NeMo Agent Toolkit. What single frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,9 @@ TRACELOOP_KIND: Final = "traceloop.span.kind"
 LANGFUSE_KIND: Final = "langfuse.observation.type"
 AI_SDK_OPERATION: Final = "ai.operationId"
 SPRING_AI_KIND: Final = "spring.ai.kind"
+EMBABEL_KIND: Final = "embabel.event.type"
+MASTRA_KIND: Final = "mastra.span.type"
+NAT_KIND: Final = "nat.span.kind"
 GENKIT_TYPE: Final = "genkit:type"
 GENKIT_SUBTYPE: Final = "genkit:metadata:subtype"
 MLFLOW_KIND: Final = "mlflow.spanType"
@@ -40,6 +45,9 @@ AGENT_NAME_KEYS: Final = (
     "gen_ai.workflow.name",
     "traceloop.entity.name",
     "ai.telemetry.functionId",
+    # In spans of whatever tracer the application has.
+    "embabel.agent.name",
+    "spring.ai.alibaba.graph.name",
 )
 # A span that is named as the conventions name agents' spans carries one of them, whoever made it.
 CONVENTION_NAME_KEYS: Final = frozenset({semconv.GEN_AI_AGENT_NAME, "gen_ai.workflow.name"})
@@ -62,6 +70,10 @@ OPERATION_ROLES: Final[Mapping[object, Role]] = {
     "text_completion": Role.MODEL,
     "embeddings": Role.MODEL,
     "execute_tool": Role.TOOL,
+    # Gemini CLI has words of its own, of which these two can mean nothing else; ADK for Java has the third.
+    "llm_call": Role.MODEL,
+    "tool_call": Role.TOOL,
+    "call_llm": Role.MODEL,
     # Building an agent is no run of it, whatever other marks the span carries.
     "create_agent": Role.OTHER,
 }
@@ -87,6 +99,13 @@ _REQUEST_ROLES: Final[Mapping[object, Role]] = {
     "generate_content_stream": Role.MODEL,
     "agenerate_content_stream": Role.MODEL,
 }
+
+# Senders that write operations as names of types (`Chat`, `TextCompletion`: the Agent 365 SDKs) or in capitals, and
+# those that write the request's type there, mean the same.
+_FOLDED_OPERATIONS: Final[Mapping[str, Role]] = {
+    str(word).replace("_", ""): role for words in (_REQUEST_ROLES, OPERATION_ROLES) for word, role in words.items()
+}
+_FOLDED_LENGTH_MAX: Final = 32
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
     OPENINFERENCE_KIND: {
@@ -125,6 +144,18 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "chat_client": Role.AGENT,
         "tool_call": Role.TOOL,
     },
+    # In spans of the application's tracer, as Spring's. What books a call a second time has no operation.
+    EMBABEL_KIND: {"agent_process": Role.AGENT, "tool_call": Role.TOOL},
+    # Its exporter of 1.0 had operations of its own: `agent.run`, `tool.execute`. What is a model call has one by the
+    # conventions in every version, and what is called a generation may be all of an agent's calls.
+    MASTRA_KIND: {
+        "agent_run": Role.AGENT,
+        "workflow_run": Role.AGENT,
+        "tool_call": Role.TOOL,
+        "mcp_tool_call": Role.TOOL,
+    },
+    # Its exporter says CHAIN in OpenInference's words.
+    NAT_KIND: {"WORKFLOW": Role.AGENT},
     # What calls models and tools in turn; the root where the application has defined no flow.
     GENKIT_TYPE: {"util": Role.AGENT},
     GENKIT_SUBTYPE: {
@@ -158,6 +189,8 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
 KEY_ROLES: Final[Mapping[str, Role]] = {
     # Haystack's own spans are of whatever scope its user gave it a tracer with.
     "haystack.agent.max_steps": Role.AGENT,
+    # Spring AI Alibaba says that a graph's edges are graphs, too, but names them by another key.
+    "spring.ai.alibaba.graph.name": Role.AGENT,
 }
 """Attributes that only spans of one role have, whatever they say."""
 
@@ -167,18 +200,27 @@ INTERRUPTION_KEY: Final = "strands.cancellation.type"
 # What Mastra puts in the place of an agent's answer that was not given, on spans that end OK.
 STOP_OUTPUTS: Final[Mapping[str, Pattern]] = {
     "mastra.agent_run.output": Pattern(r'\{"(?:status":"(aborted|suspended)"|(tripwire)":\{)'),
+    # VoltAgent's workflows end OK all the same, and so does every process of Embabel.
+    "workflow.state": Pattern(r"(suspended|cancelled)$"),
+    "embabel.agent.status": Pattern(r"(FAILED|STUCK|KILLED|TERMINATED|WAITING|PAUSED)$"),
 }
 
 GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "agent.")
 
-# What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object.
-_GENERATED_NAME: Final = Pattern(r"(?:WorkflowBuilder-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_GENERATED_LENGTHS: Final = (36, 52)
-# What the OpenAI Agents SDK calls every run that its user has not named; the first agent in it says more.
-DEFAULT_NAMES: Final = frozenset({"Agent workflow"})
+# What Agent Framework makes up for an agent or a workflow that nobody named: another one for every object. In .NET it
+# is without dashes.
+_GENERATED_NAME: Final = Pattern(
+    r"(?:WorkflowBuilder-)?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})", re.IGNORECASE
+)
+_GENERATED_LENGTHS: Final = (32, 36, 48, 52)
+# What Semantic Kernel, and rig, put in the place of a name.
+_PLACEHOLDERS: Final = frozenset({"UnnamedAgent", "Unnamed Agent"})
+# What the OpenAI Agents SDK, and OpenLLMetry for it, call every run that its user has not named; the first agent in it
+# says more.
+DEFAULT_NAMES: Final = frozenset({"Agent workflow", "Agent Workflow"})
 
 # What frameworks call all spans that start a run, whoever's agent it is.
-UNNAMED: Final = frozenset({*OPERATION_ROLES, *KIND_ROLES[AI_SDK_OPERATION], "spring_ai chat_client"})
+UNNAMED: Final = frozenset({*OPERATION_ROLES, *KIND_ROLES[AI_SDK_OPERATION], "spring_ai chat_client", "<workflow>"})
 
 _AGENT_OPERATIONS: Final = ("invoke_agent", "invoke_workflow")
 NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")
@@ -193,7 +235,7 @@ def role_by_marks(attributes: Mapping[str, Any]) -> Role | None:
     """What the marks on a span say it is, `None` if there are none; the operation name is the stronger mark."""
     operation = attributes.get(OPERATION)
     if operation is not None:
-        role = role_of_word(OPERATION_ROLES, operation)
+        role = role_of_operation(operation)
         if role is not None:
             return role
     for key, roles in KIND_ROLES.items():
@@ -203,6 +245,14 @@ def role_by_marks(attributes: Mapping[str, Any]) -> Role | None:
             if role is not None:
                 return role
     return next((role for key, role in KEY_ROLES.items() if key in attributes), None)
+
+
+def role_of_operation(operation: object) -> Role | None:
+    """What an operation stands for, however it is spelled; `None` if it is no text or not known."""
+    role = role_of_word(OPERATION_ROLES, operation)
+    if role is not None or not isinstance(operation, str) or len(operation) > _FOLDED_LENGTH_MAX:
+        return role
+    return _FOLDED_OPERATIONS.get(str.__str__(operation).replace("_", "").replace("-", "").lower())
 
 
 def is_agent_by_name(name: str) -> bool:
@@ -229,7 +279,20 @@ def adds_up_calls(attributes: Mapping[str, Any]) -> bool:
 
 def is_generated_name(name: str) -> bool:
     """Whether the name was made up by a framework, so that as a label it would only crowd out real ones."""
+    if name in _PLACEHOLDERS:
+        return True
     return len(name) in _GENERATED_LENGTHS and _GENERATED_NAME.fullmatch(name) is not None
+
+
+def text_of_json(text: str) -> str | None:
+    """What a text of MLflow's says, which writes every attribute as JSON; one that is no JSON stands for itself."""
+    if text == "null":
+        return None
+    try:
+        value = json.loads(text) if text.startswith('"') else text
+    except (ValueError, RecursionError):
+        return text.strip('"') or None
+    return value or None if isinstance(value, str) else text
 
 
 def role_of_word(roles: Mapping[object, Role], key: object) -> Role | None:

@@ -11,7 +11,7 @@ from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.outcome.model import Execution, Outcome, business_fields, new_outcome
-from agent_outcomes.run.conventions import DEFAULT_NAMES, NAME_PREFIX, is_generated_name
+from agent_outcomes.run.conventions import DEFAULT_NAMES, MLFLOW_KIND, NAME_PREFIX, is_generated_name, text_of_json
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _SUCCESS: Final = Status.SUCCESS
 _PARTIAL: Final = Status.PARTIAL
 _EXPLICIT: Final = Source.EXPLICIT
+_CONVERSATION_ID: Final = semconv.GEN_AI_CONVERSATION_ID
 _STATUS_RULES: Final[Mapping[Status, Execution]] = {
     Status.SUCCESS: Execution(Status.SUCCESS, None, retryable=False, remedy=Remedy.NONE),
     Status.PARTIAL: Execution(Status.PARTIAL, None, retryable=False, remedy=None),
@@ -183,6 +184,13 @@ def _add_problems_of_span(problems: list[Problem], span: AgentSpan, below: Below
         problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
     if not below.start_seen:
         problems.append(Problem(ProblemKind.START_NOT_SEEN))
+    if _has_calls_beside(span, below):
+        problems.append(Problem(ProblemKind.USAGE_MISSING))
+
+
+def _has_calls_beside(span: AgentSpan, below: Below) -> bool:
+    """Whether the calls of the run stand elsewhere in its trace, as nothing of them is below it."""
+    return rules_of(span.scope).calls_beside and (below.tally is None or not below.tally.model_calls)
 
 
 def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Problem]) -> Run:
@@ -194,7 +202,8 @@ def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Pro
     if statement.cost is not None:
         cost = _explicit_cost(statement.cost, statement.cost_currency)
     else:
-        cost = cost_of(below.tally, open_below=below.is_open or not below.start_seen)
+        has_more = below.is_open or not below.start_seen or _has_calls_beside(span, below)
+        cost = cost_of(below.tally, open_below=has_more)
         if len(cost.parts) > 1 and len(cost.by_currency()) > 1:
             problems.append(Problem(ProblemKind.MIXED_CURRENCIES))
     run = Run(
@@ -203,8 +212,8 @@ def _run(span: AgentSpan, below: Below, statement: Statement, problems: list[Pro
         span.trace_flags,
         span.end_ns,
         _agent_name(span, below, reader),
-        reader.text(semconv.GEN_AI_AGENT_ID) if semconv.GEN_AI_AGENT_ID in attributes else None,
-        reader.text(semconv.GEN_AI_CONVERSATION_ID) if semconv.GEN_AI_CONVERSATION_ID in attributes else None,
+        _plain_text(span, reader, semconv.GEN_AI_AGENT_ID) if semconv.GEN_AI_AGENT_ID in attributes else None,
+        _plain_text(span, reader, _CONVERSATION_ID) if _CONVERSATION_ID in attributes else None,
         statement.job_type,
         statement.run_id,
         duration_s,
@@ -220,17 +229,22 @@ def _explicit_cost(amount: Decimal, currency: str) -> Cost:
     return Cost((CostPart(CostKind.OTHER, currency, amount),), CostSource.EXPLICIT, complete=True)
 
 
-def stated_agent_name(scope: str, reader: AttributeReader) -> str | None:
+def stated_agent_name(span: AgentSpan, reader: AttributeReader) -> str | None:
     """The name that a span's attributes give to its agent; `None` if they give none that anybody chose."""
-    for key in rules_of(scope).agent_name_keys():
-        name = reader.text(key)
+    for key in rules_of(span.scope).agent_name_keys():
+        name = _plain_text(span, reader, key)
         if name is not None and not is_generated_name(name):
             return name
     return None
 
 
+def _plain_text(span: AgentSpan, reader: AttributeReader, key: str) -> str | None:
+    text = reader.text(key)
+    return text if text is None or MLFLOW_KIND not in span.attributes else text_of_json(text)
+
+
 def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str | None:
-    stated = stated_agent_name(span.scope, reader)
+    stated = stated_agent_name(span, reader)
     if stated is not None and stated not in DEFAULT_NAMES:
         return stated
     if below.agent_name is not None or stated is not None:
@@ -240,3 +254,8 @@ def _agent_name(span: AgentSpan, below: Below, reader: AttributeReader) -> str |
     name = rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if is_agents else None
     # Where an agent has no name some put the model's in its place.
     return None if any(name == span.attributes.get(key) for key in REQUEST_MODEL_KEYS) else name
+
+
+def has_default_name(span: AgentSpan) -> bool:
+    """Whether a span names its agent by what its framework calls every run, so that the first agent in it says more."""
+    return stated_agent_name(span, AttributeReader(span.attributes)) in DEFAULT_NAMES

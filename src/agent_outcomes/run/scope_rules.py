@@ -58,10 +58,12 @@ class ScopeRules(NamedTuple):
     - `roots`: names of runs' root spans that carry no agent mark of their own;
     - `not_roots`: names among these that are the framework's own steps;
     - `root_operations`: operation names that only such roots have;
+    - `root_keys`: attributes that only such roots have, whatever they say;
     - `name_roles`: what the spans that carry no mark at all stand for, by name;
     - `own_kinds`: what a span is in the instrumentation's own words, where its marks say less;
     - `graph`: where a LangGraph callback's metadata stand, which tell a graph from its nodes;
     - `mismarked`: names of spans whose marks are not to be believed;
+    - `calls_beside`: what an agent's span has called is traced beside it, not below it;
     - `name_keys`: attributes that name the agent, after those of the conventions;
     - `misnamed_keys`: attributes of the conventions that hold something else than the agent's name;
     - `named_by`: a span's name with the agent's in its first group;
@@ -88,10 +90,12 @@ class ScopeRules(NamedTuple):
     roots: Pattern | None = None
     not_roots: Pattern | None = None
     root_operations: frozenset[str] = frozenset()
+    root_keys: frozenset[str] = frozenset()
     name_roles: Mapping[str, Role] = _NO_NAMES
     own_kinds: OwnKinds | None = None
     graph: GraphMetadata | None = None
     mismarked: Pattern | None = None
+    calls_beside: bool = False
     name_keys: tuple[str, ...] = ()
     misnamed_keys: frozenset[str] = frozenset()
     named_by: Pattern | None = None
@@ -125,10 +129,12 @@ class ScopeRules(NamedTuple):
         return role or self.name_roles.get(name, Role.OTHER)
 
     def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
-        """Whether span name or operation are those of a root without an agent mark."""
+        """Whether span name, operation or another attribute are those of a root without an agent mark."""
         if self._is_root_name(name):
             # OpenInference has a kind for every span; what says nothing of itself is a CHAIN.
             return attributes.get(OPENINFERENCE_KIND) in _ROOT_KINDS
+        if self.root_keys and not self.root_keys.isdisjoint(attributes):
+            return True
         operation = attributes.get(OPERATION)
         return isinstance(operation, str) and operation in self.root_operations
 
@@ -143,7 +149,7 @@ class ScopeRules(NamedTuple):
         """Whether a span's name or its events may decide what it is, or what its end says."""
         named = self.roots or self.name_roles or self.mismarked or self.own_kinds
         pauses = self.records_pauses or self.pause_marks or self.pause_relays
-        return bool(named or self.root_operations or pauses)
+        return bool(named or self.root_operations or self.root_keys or pauses)
 
     def agent_name_keys(self) -> tuple[str, ...]:
         """The attributes that name the agent, best first."""

@@ -31,6 +31,8 @@ _SCOPES_MAX: Final = 1_000
 _LANGCHAIN_CALLBACK: Final = ScopeRules(
     roots=Pattern(r"LangGraph"), graph=GraphMetadata("metadata"), records_pauses=True, turns_late=True
 )
+# What ADK says of all answers of one turn together is no call of a tool, and it calls several at once the more.
+_MERGED_TOOLS: Final = Pattern(r"execute_tool \(merged(?: tools)?\)")
 # Of models' clients alone. Makes a log of a streamed reply, with the marks of the call that it ends.
 _LOGFIRE_CLIENT: Final = ScopeRules(
     own_kinds=OwnKinds("logfire.span_type", {"log": Role.OTHER}),
@@ -39,6 +41,40 @@ _LOGFIRE_CLIENT: Final = ScopeRules(
 )
 
 SCOPES: Final[Mapping[str, ScopeRules]] = {
+    # An event of what was called makes a span of its own: that it began, that it is tried again, how it ended. The
+    # agent's own span is called as all are, and names the class of what it ran.
+    "@arizeai/openinference-instrumentation-beeai": ScopeRules(
+        mismarked=Pattern(r"agent\..+-\d+|.+\.(?!success-|error-)\w+-\d+"),
+        name_keys=("source",),
+        unnamed_roots=frozenset({"beeai-framework-main"}),
+    ),
+    # The exporter of Mastra 1.0. Its spans are servers', of which a name is no agent's.
+    "@mastra/otel": ScopeRules(name_keys=("agent.id", "workflow.id"), is_genai=False),
+    # Starts every span without its parent, and has every chain for an agent or a workflow, LangChain's own steps too.
+    "@traceloop/instrumentation-langchain": ScopeRules(
+        mismarked=Pattern(
+            r"(?:invoke_agent|workflow) "
+            r"(?:Runnable\w+|Channel(?:Write|Read).*|Branch<.+|__\w+__|agent|tools|model_request|unknown"
+            r"|\w+(?:OutputParser|PromptTemplate))"
+        ),
+        named_by=Pattern(r"(?:invoke_agent|workflow) (.+)"),
+        calls_beside=True,
+        is_genai=False,
+    ),
+    # An agent's attributes are on all that is below it, but for the state; so are a workflow's.
+    "@voltagent/core": ScopeRules(
+        root_keys=frozenset({"agent.state", "workflow.state"}),
+        own_kinds=OwnKinds("span.type", {"llm": Role.MODEL, "tool": Role.TOOL}),
+        name_keys=("subagent.name", "entity.name"),
+        is_genai=False,
+    ),
+    # In .NET. A session is all that a workflow is asked to do, one time after another.
+    "Microsoft.Agents.AI.Workflows": ScopeRules(
+        roots=Pattern(r"workflow_invoke|workflow\.run"),
+        name_keys=("workflow.name",),
+        unnamed_roots=frozenset({"workflow_invoke", "workflow.run"}),
+        is_genai=False,
+    ),
     # Sets no operation on a workflow, and calls all of them alike.
     "agent_framework": ScopeRules(
         roots=Pattern(r"workflow\.run"),
@@ -48,6 +84,16 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     # Marks its spans as they start, so that none of them need be waited for.
     "agentops": ScopeRules(is_genai=False),
+    # Marks the crew by its class, which need not be the framework's.
+    "agentops.instrumentation.agentic.crewai": ScopeRules(
+        roots=Pattern(r"crewai\.workflow"), unnamed_roots=frozenset({"crewai.workflow"}), is_genai=False
+    ),
+    # Claude Code's own.
+    "com.anthropic.claude_code.tracing": ScopeRules(
+        own_kinds=OwnKinds("span.type", {"interaction": Role.AGENT, "llm_request": Role.MODEL, "tool": Role.TOOL}),
+        unnamed_roots=frozenset({"claude_code.interaction"}),
+        is_genai=False,
+    ),
     # Overwrites the operation of a failed agent or task with that of the model call that failed, and makes a second
     # span for a tool that failed.
     "crewai": ScopeRules(
@@ -59,6 +105,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "gcp.vertex.agent": ScopeRules(
         roots=Pattern(r"invocation|agent_run \[.+\]"),
         name_roles={"call_llm": Role.MODEL},
+        mismarked=_MERGED_TOOLS,
         named_by=Pattern(r"agent_run \[(.+)\]"),
         unnamed_roots=frozenset({"invocation"}),
         named_below=frozenset({"invocation"}),
@@ -69,6 +116,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
             PauseMark("gen_ai.tool.call.result", CONFIRMATION),
         ),
     ),
+    # Gemini CLI's own. What goes on after tools is of no prompt.
+    "gemini-cli": ScopeRules(root_operations=frozenset({"user_prompt", "system_prompt", "agent_call"}), is_genai=False),
     "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"})),
     # Haystack's own. It has a tracer of this name, unless its user gives it another.
     "haystack": ScopeRules(
@@ -76,6 +125,11 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_roles={"haystack.agent.step.llm": Role.MODEL, "haystack.agent.step.tool": Role.TOOL},
         unnamed_roots=frozenset({"haystack.agent.run"}),
         is_genai=False,
+    ),
+    # The callback's metadata again, and in Python its word for what has "agent" in its name, nodes too. Sets all that
+    # as the span starts.
+    "langfuse-sdk": ScopeRules(
+        roots=Pattern(r"LangGraph"), graph=GraphMetadata("langfuse.observation.metadata.", is_flat=True)
     ),
     # Marks prompts and retrievers as calls of models, in the words of the conventions but not in its own.
     "langsmith": ScopeRules(
@@ -113,6 +167,11 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     # Sets OK as it leaves, whatever is being raised just then.
     "openinference.instrumentation.claude_agent_sdk": ScopeRules(ends_clean=True),
+    # A workflow is a CHAIN, and so are its steps, which are executed.
+    "openinference.instrumentation.agno": ScopeRules(
+        roots=Pattern(r".+\.(?:a?run|_aexecute(?:_stream)?)"),
+        named_by=Pattern(r"(.+)\.(?:a?run|_aexecute(?:_stream)?)"),
+    ),
     "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),
     # Agents are marked, by `X.on_messages_stream`; a team is a CHAIN. Sets OK when a stream begins, which nothing can
     # take back when it fails, and records what it failed of.
@@ -130,6 +189,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         # By this tool its loop ends.
         mismarked=Pattern(r"finish\.(?:__call__|acall)"),
     ),
+    "openinference.instrumentation.google_adk": ScopeRules(mismarked=_MERGED_TOOLS),
     # Every component is a CHAIN that is called by its class; the framework's own agent is one of them.
     "openinference.instrumentation.haystack": ScopeRules(
         roots=Pattern(r"Agent\.run(?:_async)?"), named_by=Pattern(r"(Agent)\.run(?:_async)?")
@@ -162,6 +222,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "opentelemetry.instrumentation.agno": ScopeRules(
         name_keys=("agno.team.name",), named_by=Pattern(r"(.+)\.(?:agent|team)"), fails_with_last_call=True
     ),
+    # Calls every crew's span alike.
+    "opentelemetry.instrumentation.crewai": ScopeRules(
+        name_keys=("crewai.crew.name",), unnamed_roots=frozenset({"crewai.workflow"})
+    ),
     "opentelemetry.instrumentation.genai.agno": ScopeRules(fails_with_last_call=True),
     "opentelemetry.instrumentation.genai.langchain": ScopeRules(records_pauses=True),
     "opentelemetry.instrumentation.langchain": ScopeRules(records_pauses=True),
@@ -182,6 +246,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         pauses_with_last_agent=True,
         has_lifetime_totals=True,
     ),
+    "trpc.agent.go": ScopeRules(mismarked=_MERGED_TOOLS, is_genai=False),
 }
 
 GENAI_SCOPE: Final = Pattern(
@@ -212,10 +277,31 @@ GENAI_SCOPE: Final = Pattern(
 )
 # Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
 _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
+# Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex_exec`, `codex-app-server`.
+_CODEX_SCOPE: Final = Pattern(r"codex[_-]")
+_MLFLOW_SCOPE: Final = Pattern(r"mlflow\.")
 
 _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
+# Has a span for every task, of which a turn and a review ask the model until they are done.
+_CODEX: Final = ScopeRules(
+    roots=Pattern(r"session_task\.(?:turn|review)"),
+    unnamed_roots=frozenset({"session_task.turn", "session_task.review"}),
+    is_genai=False,
+)
+# Has the roots of LangGraph and of CrewAI for chains, and calls every run of the OpenAI Agents SDK alike. Its scopes
+# are its own modules.
+_MLFLOW: Final = ScopeRules(
+    roots=Pattern(r"LangGraph|\w+\.kickoff"),
+    graph=GraphMetadata("metadata"),
+    name_keys=("crewai.crew.name",),
+    unnamed_roots=frozenset({"AgentRunner.run", "AgentRunner.run_streamed", "Crew.kickoff"}),
+    named_below=frozenset({"AgentRunner.run", "AgentRunner.run_streamed"}),
+    is_genai=False,
+)
+FAMILIES: Final = ((_CODEX_SCOPE, _CODEX), (_MLFLOW_SCOPE, _MLFLOW))
+"""Instrumentations with many scopes, by how these begin."""
 
 # What is asked for every span of an application is asked of sets.
 LEAVES_FAILED_OPEN: Final = frozenset(scope for scope, rules in SCOPES.items() if rules.leaves_failed_open)
@@ -231,7 +317,8 @@ class _Named(dict[str, bool]):
     """Whether a span of this scope may be known by its name alone, worked out when the scope is first asked for."""
 
     def __missing__(self, scope: str) -> bool:
-        is_named = scope in SPECIAL_SCOPES or rules_of(scope).is_genai
+        rules = rules_of(scope)
+        is_named = scope in SPECIAL_SCOPES or rules.is_genai or rules.reads_more_than_attributes
         if len(self) < _SCOPES_MAX:
             self[scope] = is_named
         return is_named
@@ -252,6 +339,9 @@ def _rules_of_family(scope: Hashable) -> ScopeRules:
     # The SDK takes any object for a scope's name, and whatever is no text names no instrumentation.
     if not isinstance(scope, str):
         return _PLAIN
+    for pattern, rules in FAMILIES:
+        if pattern.match(scope):
+            return rules
     is_genai = GENAI_SCOPE.match(scope) is not None
     if _OPENAI_AGENTS_SCOPE.match(scope):
         return _OPENAI_AGENTS._replace(is_genai=is_genai)

@@ -232,5 +232,5 @@ def _left_by_agent(candidate: Candidate) -> Gathered:
 
 def agent_name_of(span: AgentSpan) -> str | None:
     """The name of the agent whose span it is, as its attributes or the span's name tell it."""
-    name = stated_agent_name(span.scope, AttributeReader(span.attributes))
+    name = stated_agent_name(span, AttributeReader(span.attributes))
     return rules_of(span.scope).agent_name_in(span.name[:LABEL_LENGTH_MAX]) if name is None else name

@@ -16,10 +16,9 @@ from agent_outcomes.run.conventions import (
     KIND_KEYS,
     MARK_KEYS,
     OPERATION,
-    OPERATION_ROLES,
     Role,
     has_call_kind,
-    role_of_word,
+    role_of_operation,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
@@ -249,7 +248,7 @@ def _has_call_on_agent(attributes: Mapping[str, Any], role: Role) -> bool:
     """Whether a span that may be an agent's says of itself what only one model call has."""
     if role is _MODEL or role is _TOOL:
         return False
-    if role is _AGENT and role_of_word(OPERATION_ROLES, attributes.get(OPERATION)) is _MODEL:
+    if role is _AGENT and role_of_operation(attributes.get(OPERATION)) is _MODEL:
         return True
     if _CALL_KEYS.isdisjoint(attributes):
         return False

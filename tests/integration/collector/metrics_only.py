@@ -242,6 +242,12 @@ FRAMEWORK_ROOTS: Final = (
     ("agent_framework", "workflow.run"),
     ("crewai", "execute lite agent"),
     ("crewai", "execute task"),
+    ("langfuse-sdk", "LangGraph"),
+    ("Microsoft.Agents.AI.Workflows", "workflow_invoke"),
+    ("codex_exec", "session_task.turn"),
+    ("mlflow.tracing.provider", "Crew.kickoff"),
+    ("mlflow.tracing.provider", "Task.execute_sync"),
+    ("openinference.instrumentation.agno", "Blog_Post.arun"),
     ("gcp.vertex.agent", "invocation"),
     ("gcp.vertex.agent", "invocations"),
     ("gcp.vertex.agent", "agent_run [desk]"),
@@ -270,6 +276,7 @@ GRAPHS: Final = (
 )
 GRAPH_SCOPES: Final = (
     "openinference.instrumentation.langchain", "@arizeai/openinference-instrumentation-langchain", "langsmith", "app",
+    "langfuse-sdk", "mlflow.tracing.provider",
 )  # fmt: skip
 OPENAI_COST: Final = "gen_ai.usage.cost"
 

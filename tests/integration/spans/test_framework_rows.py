@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LANGCHAIN = "openinference.instrumentation.langchain"
 LANGCHAIN_JS = "@arizeai/openinference-instrumentation-langchain"
+LANGFUSE = "langfuse.observation.metadata"
 NAMES = ("billing desk", "Zürich", "model")
 CLASSES = ("TicketFlow", "Zeta9", "Reisebuero")
 CHAIN = {"openinference.span.kind": "CHAIN"}
@@ -89,6 +90,46 @@ ROOTS: dict[str, Callable[[str], Root]] = {
         "openinference.instrumentation.autogen_agentchat", f"{name}.on_messages_stream", MARKED
     ),
     "beeai": lambda name: Root("openinference.instrumentation.beeai", name, MARKED | {"agent.name": name}),
+    "langfuse_langgraph": lambda name: Root(
+        "langfuse-sdk", name, {"langfuse.observation.type": "chain", f"{LANGFUSE}.ls_integration": "langgraph"}
+    ),
+    "langfuse_js": lambda name: Root(
+        "langfuse-sdk",
+        name,
+        {"langfuse.observation.type": "span", f"{LANGFUSE}.ls_integration": "deepagents", f"{LANGFUSE}.tags": "x"},
+    ),
+    "mlflow_langgraph": lambda name: Root(
+        "mlflow.langchain.langchain_tracer",
+        name,
+        {"mlflow.spanType": '"CHAIN"', **metadata(ls_integration="langgraph")},
+    ),
+    "mlflow_named": lambda name: Root(
+        "mlflow.tracing.provider", "x", {"mlflow.spanType": '"AGENT"', "gen_ai.agent.name": json.dumps(name)}
+    ),
+    "agno_workflow": lambda name: Root("openinference.instrumentation.agno", f"{name}.arun", CHAIN),
+    "mastra_1": lambda name: Root(
+        "@mastra/otel",
+        f"workflow.{name}",
+        {"gen_ai.operation.name": "workflow.run", "mastra.span.type": "workflow_run", "workflow.id": name},
+        kind=SpanKind.SERVER,
+    ),
+    "voltagent": lambda name: Root("@voltagent/core", "x", {"entity.name": name, "agent.state": "running"}),
+    "spring_ai_alibaba": lambda name: Root(
+        "org.springframework.boot", "x", {"spring.ai.alibaba.kind": "graph", "spring.ai.alibaba.graph.name": name}
+    ),
+    "embabel": lambda name: Root(
+        "org.springframework.boot",
+        "x",
+        {"gen_ai.operation.name": "agent", "embabel.event.type": "agent_process", "embabel.agent.name": name},
+    ),
+    "agent_framework_net": lambda name: Root(
+        "Microsoft.Agents.AI.Workflows", "workflow_invoke", {"workflow.name": name}
+    ),
+    "crewai_openllmetry": lambda name: Root(
+        "opentelemetry.instrumentation.crewai",
+        "crewai.workflow",
+        {"gen_ai.operation.name": "invoke_agent", "crewai.crew.name": name},
+    ),
 }
 # The same, of what is called after its class.
 CLASS_ROOTS: dict[str, Callable[[str], Root]] = {
@@ -110,6 +151,7 @@ CLASS_ROOTS: dict[str, Callable[[str], Root]] = {
 KNOWN_BY_SCOPE = (
     *("langgraph", "create_agent", "deepagents", "langchain.js", "langsmith", "pydantic_ai_1", "openlit"),
     *("openlit_agent", "adk_1", "llama_index", "dspy", "dspy_async", "autogen_team"),
+    *("langfuse_langgraph", "langfuse_js", "mlflow_langgraph", "agno_workflow", "voltagent", "agent_framework_net"),
 )
 
 

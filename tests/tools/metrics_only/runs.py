@@ -17,7 +17,7 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.graphs import INTEGRATION, INTEGRATIONS, NODE, GraphMetadata
-from agent_outcomes.run.scopes import GENAI_SCOPE, SCOPES
+from agent_outcomes.run.scopes import FAMILIES, GENAI_SCOPE, SCOPES
 from tests.tools.metrics_only.ottl import any_of, assign, attribute, cache, is_one_of, quoted
 
 if TYPE_CHECKING:
@@ -129,10 +129,23 @@ def _named_by_conventions() -> str:
 
 def known_roots() -> Iterator[str]:
     """Conditions for the frameworks' roots that carry no agent mark."""
-    for scope, rules in SCOPES.items():
-        conditions = [*_known_names(rules), *_known_operations(rules), *_known_graphs(rules.graph)]
+    for scope, rules in all_scopes():
+        conditions = [
+            *_known_names(rules),
+            *_known_operations(rules),
+            *_known_keys(rules),
+            *_known_graphs(rules.graph),
+        ]
         if conditions:
-            yield f"(scope.name == {quoted(scope)} and {any_of(conditions)})"
+            yield f"({scope} and {any_of(conditions)})"
+
+
+def all_scopes() -> Iterator[tuple[str, ScopeRules]]:
+    """Every row of the tables of scopes with the condition that a span is of one."""
+    for scope, rules in SCOPES.items():
+        yield f"scope.name == {quoted(scope)}", rules
+    for pattern, rules in FAMILIES:
+        yield f"IsMatch(scope.name, {quoted(f'^{pattern.pattern}')})", rules
 
 
 def _known_names(rules: ScopeRules) -> Iterator[str]:
@@ -148,6 +161,15 @@ def _known_names(rules: ScopeRules) -> Iterator[str]:
 def _known_operations(rules: ScopeRules) -> Iterator[str]:
     if rules.root_operations:
         yield is_one_of(sorted(rules.root_operations), attribute(OPERATION))
+
+
+def _known_keys(rules: ScopeRules) -> Iterator[str]:
+    """Whether a span has a mark of its instrumentation's own for agents."""
+    yield from (f"{attribute(key)} != nil" for key in sorted(rules.root_keys))
+    if rules.own_kinds is not None:
+        agents = [str(word) for word, role in rules.own_kinds.roles.items() if role is Role.AGENT]
+        if agents:
+            yield is_one_of(agents, attribute(rules.own_kinds.key))
 
 
 def _known_graphs(graph: GraphMetadata | None) -> Iterator[str]:

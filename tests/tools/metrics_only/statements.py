@@ -13,7 +13,6 @@ from agent_outcomes import semconv
 from agent_outcomes.outcome.model import BUSINESS_SUCCESS_BY_TYPE
 from agent_outcomes.outcome.spellings import TYPE_WORDS
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, NAME_PREFIX, NAME_SUFFIX, UNNAMED
-from agent_outcomes.run.scopes import SCOPES
 from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import CostKind, Source, State, TokenType
 from tests.tools.metrics_only.money import COST_PART, TOKENS, cost, currencies, money, tokens
@@ -33,7 +32,7 @@ from tests.tools.metrics_only.ottl import (
     replace_all,
     shortened,
 )
-from tests.tools.metrics_only.runs import known_roots
+from tests.tools.metrics_only.runs import all_scopes, known_roots
 from tests.tools.metrics_only.status import error_names, execution, finding, stated_status
 
 if TYPE_CHECKING:
@@ -104,9 +103,9 @@ def _names() -> Iterator[str]:
 
 
 def _unnamed_roots() -> Iterator[str]:
-    for scope, rules in SCOPES.items():
+    for scope, rules in all_scopes():
         if rules.unnamed_roots:
-            yield f"(scope.name == {quoted(scope)} and {is_one_of(sorted(rules.unnamed_roots), 'span.name')})"
+            yield f"({scope} and {is_one_of(sorted(rules.unnamed_roots), 'span.name')})"
 
 
 def _written() -> Iterator[str]:

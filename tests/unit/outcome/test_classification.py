@@ -105,6 +105,12 @@ EXPECTED_STOPS: dict[str, Verdict] = {
     "aborted": CANCELLED,
     "suspended": AWAITING_HUMAN,
     "tripwire": POLICY,
+    "FAILED": OTHER,
+    "KILLED": CANCELLED,
+    "PAUSED": AWAITING_HUMAN,
+    "STUCK": OTHER,
+    "TERMINATED": OTHER,
+    "WAITING": AWAITING_HUMAN,
 }
 EXPECTED_CATEGORIES: dict[str, Verdict] = {
     "timeout": TIMEOUT,

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_outcomes.run.call_reading import kind_of
 from agent_outcomes.run.calls import CallKind
@@ -17,7 +20,11 @@ from agent_outcomes.run.conventions import (
     is_agent_by_name,
     is_generated_name,
     role_by_marks,
+    text_of_json,
 )
+
+if TYPE_CHECKING:
+    from random import Random
 
 EXPECTED_OPERATIONS = {
     "invoke_agent": Role.AGENT,
@@ -27,6 +34,9 @@ EXPECTED_OPERATIONS = {
     "text_completion": Role.MODEL,
     "embeddings": Role.MODEL,
     "execute_tool": Role.TOOL,
+    "llm_call": Role.MODEL,
+    "tool_call": Role.TOOL,
+    "call_llm": Role.MODEL,
     "create_agent": Role.OTHER,
 }
 EXPECTED_KINDS = {
@@ -54,6 +64,13 @@ EXPECTED_KINDS = {
     ("ai.operationId", "ai.toolCall"): Role.TOOL,
     ("spring.ai.kind", "chat_client"): Role.AGENT,
     ("spring.ai.kind", "tool_call"): Role.TOOL,
+    ("embabel.event.type", "agent_process"): Role.AGENT,
+    ("embabel.event.type", "tool_call"): Role.TOOL,
+    ("mastra.span.type", "agent_run"): Role.AGENT,
+    ("mastra.span.type", "workflow_run"): Role.AGENT,
+    ("mastra.span.type", "tool_call"): Role.TOOL,
+    ("mastra.span.type", "mcp_tool_call"): Role.TOOL,
+    ("nat.span.kind", "WORKFLOW"): Role.AGENT,
     ("genkit:type", "util"): Role.AGENT,
     ("genkit:metadata:subtype", "flow"): Role.AGENT,
     ("genkit:metadata:subtype", "agent"): Role.AGENT,
@@ -88,7 +105,7 @@ EXPECTED_KINDS |= {
         *("generate_content_stream", "agenerate_content_stream"),
     )
 }
-EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT}
+EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT, "spring.ai.alibaba.graph.name": Role.AGENT}
 
 
 @pytest.mark.parametrize(("operation", "role"), EXPECTED_OPERATIONS.items())
@@ -96,6 +113,33 @@ def test_operation(operation: str, role: Role) -> None:
     """Each operation gives its role, whatever kind the span has besides."""
     assert role_by_marks({"gen_ai.operation.name": operation}) is role
     assert role_by_marks({"gen_ai.operation.name": operation, "openinference.span.kind": "AGENT"}) is role
+
+
+@given(st.sampled_from(sorted(EXPECTED_OPERATIONS)), st.randoms())
+def test_operation_however_it_is_spelled(operation: str, random: Random) -> None:
+    """Neither case nor what divides its words matters: `Chat`, `TextCompletion`, `EXECUTE_TOOL`, `invoke-agent`."""
+    divider = random.choice(["_", "", "-"])
+    words = divider.join(random.choice([word, word.upper(), word.title()]) for word in operation.split("_"))
+    assert role_by_marks({"gen_ai.operation.name": words}) is EXPECTED_OPERATIONS[operation]
+
+
+@pytest.mark.parametrize("word", ["completion", "acompletion", "responses", "embedding", "Completion"])
+def test_type_of_a_request_as_operation(word: str) -> None:
+    """The words for the type of a request say the same where an operation should stand."""
+    assert role_by_marks({"gen_ai.operation.name": word}) is Role.MODEL
+
+
+@given(st.text(min_size=1))
+def test_text_of_json(text: str) -> None:
+    """What MLflow has written as JSON reads as what it was; one that is none stands for itself."""
+    assert text_of_json(json.dumps(text)) == text
+    assert text_of_json(f"desk {text}") == f"desk {text}"
+
+
+@pytest.mark.parametrize(("text", "plain"), [("null", None), ('""', None), ('"cut of', "cut of"), ("7", "7")])
+def test_text_that_is_no_json_text(text: str, plain: str | None) -> None:
+    """No name is none, and what has been cut is read as far as it goes."""
+    assert text_of_json(text) == plain
 
 
 @pytest.mark.parametrize(("mark", "role"), EXPECTED_KINDS.items())
@@ -152,7 +196,9 @@ def test_every_operation_and_kind_is_expected() -> None:
     "attributes",
     [
         {},
-        {"gen_ai.operation.name": "INVOKE_AGENT"},
+        {"gen_ai.operation.name": "invoke agent"},
+        {"gen_ai.operation.name": "chatter"},
+        {"gen_ai.operation.name": "_" * 100_000 + "chat"},
         {"gen_ai.operation.name": "plan"},
         {"gen_ai.operation.name": None},
         {"gen_ai.operation.name": ["invoke_agent"]},
@@ -165,6 +211,11 @@ def test_every_operation_and_kind_is_expected() -> None:
         {"mlflow.spanType": '"CHAIN"'},
         {"agentops.span.kind": "session"},
         {"agentops.span.kind": "task"},
+        {"mastra.span.type": "model_generation"},
+        {"mastra.span.type": "workflow_step"},
+        {"embabel.event.type": "llm_invocation"},
+        {"spring.ai.alibaba.kind": "graph"},
+        {"nat.span.kind": "FUNCTION"},
         {"langfuse.observation.type": "chain"},
         {"mcp.method.name": "tools/list"},
         {"llm.request.type": "rerank"},
@@ -181,7 +232,15 @@ def test_no_role(attributes: dict[str, Any]) -> None:
     [
         ("200de2a4-7673-4f52-94d6-6da03526816c", True),
         ("WorkflowBuilder-db51cf82-d1b7-4412-820e-a6d361fba1ef", True),
+        ("9F04C6D27B1E4A53B8C0D1E2F3A4B5C6", True),
+        ("9f04c6d27b1e4a53b8c0d1e2f3a4b5c6", True),
+        ("UnnamedAgent", True),
+        ("Unnamed Agent", True),
+        ("unnamed agent desk", False),
         ("support-200de2a4-7673-4f52-94d6-6da03526816c", False),
+        ("support desk 9f04c6d27b1e4a53b8c0", False),
+        ("9f04c6d27b1e4a53b8c0d1e2f3a4b5c", False),
+        ("z" * 32, False),
         ("support", False),
         ("", False),
     ],

@@ -14,15 +14,17 @@ from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.graphs import GRAPH_METADATA_LENGTH_MAX, GraphMetadata
 
 JSON = GraphMetadata("metadata")
-FLAT = GraphMetadata("langsmith.metadata.", is_flat=True)
+FLAT = {
+    prefix: GraphMetadata(prefix, is_flat=True) for prefix in ("langsmith.metadata.", "langfuse.observation.metadata.")
+}
 NAMES = st.sampled_from(["desk", "billing", "agent", "model", "tools", "reiseb\u00fcro", "my agent.before_agent"])
 
 
 def role(metadata: dict[str, Any], name: str, marked: Role | None = None) -> Role | None:
-    """What both spellings of the same metadata say."""
+    """What all spellings of the same metadata say."""
     found = JSON.role_of({"metadata": json.dumps(metadata)}, name, marked)
-    flat = {f"langsmith.metadata.{key}": value for key, value in metadata.items()}
-    assert FLAT.role_of(flat, name, marked) is found
+    for prefix, rule in FLAT.items():
+        assert rule.role_of({f"{prefix}{key}": value for key, value in metadata.items()}, name, marked) is found
     return found
 
 

@@ -40,6 +40,19 @@ OPENINFERENCE_CREWAI = "openinference.instrumentation.crewai"
 OPENLLMETRY_LANGCHAIN = "opentelemetry.instrumentation.langchain"
 SMOLAGENTS = "openinference.instrumentation.smolagents"
 STRANDS = "strands.telemetry.tracer"
+BEEAI_JS = "@arizeai/openinference-instrumentation-beeai"
+MASTRA_1 = "@mastra/otel"
+TRACELOOP_LANGCHAIN_JS = "@traceloop/instrumentation-langchain"
+VOLTAGENT = "@voltagent/core"
+WORKFLOWS_NET = "Microsoft.Agents.AI.Workflows"
+AGENTOPS_CREWAI = "agentops.instrumentation.agentic.crewai"
+CLAUDE_CODE = "com.anthropic.claude_code.tracing"
+GEMINI_CLI = "gemini-cli"
+LANGFUSE = "langfuse-sdk"
+OPENINFERENCE_AGNO = "openinference.instrumentation.agno"
+OPENINFERENCE_ADK = "openinference.instrumentation.google_adk"
+OPENLLMETRY_CREWAI = "opentelemetry.instrumentation.crewai"
+TRPC = "trpc.agent.go"
 
 EXPECTED_NAMES = {
     ("logfire.openai_agents", "OpenAI Agents trace: {name}"): Role.AGENT,
@@ -65,6 +78,11 @@ EXPECTED_OWN_KINDS = {
     ("langsmith", "langsmith.span.kind", "retriever"): Role.OTHER,
     ("logfire.openai", "logfire.span_type", "log"): Role.OTHER,
     ("logfire.anthropic", "logfire.span_type", "log"): Role.OTHER,
+    ("@voltagent/core", "span.type", "llm"): Role.MODEL,
+    ("@voltagent/core", "span.type", "tool"): Role.TOOL,
+    ("com.anthropic.claude_code.tracing", "span.type", "interaction"): Role.AGENT,
+    ("com.anthropic.claude_code.tracing", "span.type", "llm_request"): Role.MODEL,
+    ("com.anthropic.claude_code.tracing", "span.type", "tool"): Role.TOOL,
 }
 OPENINFERENCE_AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
@@ -72,11 +90,26 @@ GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 CHAT = {"gen_ai.operation.name": "chat"}
 GRAPH = {"openinference.span.kind": "CHAIN", "metadata": '{"ls_integration": "langgraph"}'}
+LANGFUSE_GRAPH = {
+    "langfuse.observation.type": "span",
+    "langfuse.observation.metadata.ls_integration": "langchain_create_agent",
+}
 FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integration": "langgraph"}
 # What marks its spans at their start need not be waited for.
-NOT_WAITED_FOR = {AGENTOPS, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI}
+NOT_WAITED_FOR = {AGENTOPS, AGENTOPS_CREWAI, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI, MASTRA_1, VOLTAGENT}
+NOT_WAITED_FOR |= {TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
+    "Microsoft.Agents.AI.Workflows": (
+        ["workflow_invoke", "workflow.run"],
+        ["workflow.session", "workflow.build", "executor.process desk", "message.send"],
+    ),
+    "agentops.instrumentation.agentic.crewai": (["crewai.workflow"], ["Find it.task", "Desk.agent", "gpt-4.1.llm"]),
+    "langfuse-sdk": (["LangGraph"], ["langgraph", "LangGraph2", "agent", "RunnableSequence"]),
+    "openinference.instrumentation.agno": (
+        ["Blog_Post.run", "Blog_Post.arun", "Blog_Post._aexecute", "Blog_Post._aexecute_stream"],
+        ["research.execute", "research.aexecute_stream", "loop.execute", "run"],
+    ),
     "openinference.instrumentation.langchain": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
     "@arizeai/openinference-instrumentation-langchain": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
     "langsmith": (["LangGraph"], ["langgraph", "LangGraph2", "ChatOpenAI"]),
@@ -111,6 +144,7 @@ EXPECTED_ROOTS = {
 }
 
 
+GEMINI_RUNS = ("user_prompt", "system_prompt", "agent_call")
 UNCONFIRMED = '{"error": "This tool call requires confirmation, please approve or reject."}'
 ADK_PAUSES = {
     "gen_ai.tool.type": "LongRunningFunctionTool",
@@ -121,6 +155,62 @@ ADK_PAUSES = {
 
 # By scope and field, what the row decides: a question about a span of that scope, and its answer.
 EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] = {
+    (BEEAI_JS, "mismarked"): (
+        lambda rules: rules.role_of({"openinference.span.kind": "TOOL"}, "tool.weather.start-3"),
+        Role.OTHER,
+    ),
+    (BEEAI_JS, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "source")),
+    (BEEAI_JS, "unnamed_roots"): (lambda rules: rules.agent_name_in("beeai-framework-main"), None),
+    (MASTRA_1, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "agent.id", "workflow.id")),
+    (MASTRA_1, "is_genai"): (lambda rules: rules.is_genai, False),
+    (TRACELOOP_LANGCHAIN_JS, "mismarked"): (
+        lambda rules: rules.role_of({"traceloop.span.kind": "workflow"}, "workflow RunnableSequence"),
+        Role.OTHER,
+    ),
+    (TRACELOOP_LANGCHAIN_JS, "calls_beside"): (lambda rules: rules.calls_beside, True),
+    (TRACELOOP_LANGCHAIN_JS, "named_by"): (lambda rules: rules.agent_name_in("workflow LangGraph"), "LangGraph"),
+    (TRACELOOP_LANGCHAIN_JS, "is_genai"): (lambda rules: rules.is_genai, False),
+    (VOLTAGENT, "root_keys"): (lambda rules: rules.is_root({"agent.state": "completed"}, "Desk"), True),
+    (VOLTAGENT, "own_kinds"): (lambda rules: rules.role_of({"span.type": "llm"}, "llm:streamText"), Role.MODEL),
+    (VOLTAGENT, "name_keys"): (
+        lambda rules: rules.agent_name_keys(),
+        (*AGENT_NAME_KEYS, "subagent.name", "entity.name"),
+    ),
+    (VOLTAGENT, "is_genai"): (lambda rules: rules.is_genai, False),
+    (WORKFLOWS_NET, "roots"): (lambda rules: rules.is_root({}, "workflow_invoke"), True),
+    (WORKFLOWS_NET, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "workflow.name")),
+    (WORKFLOWS_NET, "unnamed_roots"): (lambda rules: rules.agent_name_in("workflow_invoke"), None),
+    (WORKFLOWS_NET, "is_genai"): (lambda rules: rules.is_genai, False),
+    (AGENTOPS_CREWAI, "roots"): (lambda rules: rules.is_root({}, "crewai.workflow"), True),
+    (AGENTOPS_CREWAI, "unnamed_roots"): (lambda rules: rules.agent_name_in("crewai.workflow"), None),
+    (AGENTOPS_CREWAI, "is_genai"): (lambda rules: rules.is_genai, False),
+    (CLAUDE_CODE, "own_kinds"): (lambda rules: rules.role_of({"span.type": "interaction"}, "i"), Role.AGENT),
+    (CLAUDE_CODE, "unnamed_roots"): (lambda rules: rules.agent_name_in("claude_code.interaction"), None),
+    (CLAUDE_CODE, "is_genai"): (lambda rules: rules.is_genai, False),
+    (GEMINI_CLI, "root_operations"): (
+        lambda rules: [rules.is_root({"gen_ai.operation.name": word}, word) for word in GEMINI_RUNS],
+        [True, True, True],
+    ),
+    (GEMINI_CLI, "is_genai"): (lambda rules: rules.is_genai, False),
+    (LANGFUSE, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
+    (LANGFUSE, "graph"): (lambda rules: rules.role_of(LANGFUSE_GRAPH, "desk"), Role.AGENT),
+    (OPENINFERENCE_AGNO, "roots"): (lambda rules: rules.is_root({}, "Blog_Post._aexecute"), True),
+    (OPENINFERENCE_AGNO, "named_by"): (lambda rules: rules.agent_name_in("Blog_Post.arun"), "Blog_Post"),
+    (OPENINFERENCE_ADK, "mismarked"): (
+        lambda rules: rules.role_of({"openinference.span.kind": "TOOL"}, "execute_tool (merged)"),
+        Role.OTHER,
+    ),
+    (OPENLLMETRY_CREWAI, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "crewai.crew.name")),
+    (OPENLLMETRY_CREWAI, "unnamed_roots"): (lambda rules: rules.agent_name_in("crewai.workflow"), None),
+    (ADK, "mismarked"): (
+        lambda rules: rules.role_of({"gen_ai.operation.name": "execute_tool"}, "execute_tool (merged)"),
+        Role.OTHER,
+    ),
+    (TRPC, "mismarked"): (
+        lambda rules: rules.role_of({"gen_ai.operation.name": "execute_tool"}, "execute_tool (merged tools)"),
+        Role.OTHER,
+    ),
+    (TRPC, "is_genai"): (lambda rules: rules.is_genai, False),
     ("agent_framework", "records_pauses"): (lambda rules: rules.records_pauses, True),
     (LANGCHAIN_JS, "turns_late"): (lambda rules: rules.turns_late, True),
     (LANGSMITH, "records_pauses"): (lambda rules: rules.records_pauses, True),
@@ -271,8 +361,9 @@ def test_scopes_asked_for_every_span() -> None:
     """The sets that stand for the table where every span of an application passes."""
     by_name = {"agent_framework", "crewai", ADK, LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
     by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
-    by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH}
-    by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC}
+    by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH, BEEAI_JS, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, AGENTOPS_CREWAI}
+    by_name |= {LANGFUSE, OPENINFERENCE_AGNO, OPENINFERENCE_ADK, TRPC}
+    by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC, VOLTAGENT, CLAUDE_CODE, GEMINI_CLI}
     pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
     assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME} == SPECIAL_SCOPES
@@ -298,6 +389,11 @@ def test_rows_are_genai(scope: str) -> None:
         *((scope, True) for scope in sorted(SPECIAL_SCOPES)),
         ("openlit.instrumentation.crewai", True),
         ("opentelemetry.instrumentation.genai.openai", True),
+        ("codex_exec", True),
+        ("codex-app-server", True),
+        ("mlflow.tracing.provider", True),
+        ("mlflows", False),
+        ("codex", False),
         ("opentelemetry.instrumentation.fastapi", False),
         ("app", False),
         ("", False),
@@ -397,6 +493,78 @@ def test_mismarked(scope: str, name: str, mark: dict[str, Any]) -> None:
     assert rules_of(scope).role_of(mark, name) is Role.OTHER
     assert rules_of("app").role_of(mark, name) is not Role.OTHER
     assert rules_of(scope).role_of(mark, "call llm") is not Role.OTHER
+
+
+@pytest.mark.parametrize("name", ["agent.toolCalling.start-1", "agent.react.success-12", "agent.desk.error-2"])
+def test_beeai_in_javascript_agents_events(name: str) -> None:
+    """What an agent tells of itself is no agent within it."""
+    assert rules_of(BEEAI_JS).role_of({"openinference.span.kind": "AGENT"}, name) is Role.OTHER
+
+
+@pytest.mark.parametrize("event", ["start", "finish", "retry", "newToken", "partialUpdate", "success", "error"])
+@pytest.mark.parametrize(
+    ("kind", "path"), [("TOOL", "tool.look.up"), ("LLM", "backend.groq.chat"), ("TOOL", "tool.a-1")]
+)
+def test_beeai_in_javascript_calls(kind: str, path: str, event: str) -> None:
+    """Of the events of one call it is the one that ends it which is counted."""
+    role = rules_of(BEEAI_JS).role_of({"openinference.span.kind": kind}, f"{path}.{event}-7")
+    is_end = event in {"success", "error"}
+    assert role is (Role.OTHER if not is_end else Role.TOOL if kind == "TOOL" else Role.MODEL)
+
+
+@pytest.mark.parametrize("word", ["workflow", "invoke_agent"])
+@pytest.mark.parametrize(
+    ("chain", "is_run"),
+    [
+        ("LangGraph", True),
+        ("AgentExecutor", True),
+        ("billing desk", True),
+        ("Branch office", True),
+        ("RunnableLambda", False),
+        ("ChannelWrite<messages>", False),
+        ("Branch<agent>", False),
+        ("__start__", False),
+        ("agent", False),
+        ("StringOutputParser", False),
+        ("ChatPromptTemplate", False),
+    ],
+)
+def test_langchain_in_javascript_under_traceloop(word: str, chain: str, *, is_run: bool) -> None:
+    """What LangChain and its prebuilt agents call their own steps is no agent; what users name may be one."""
+    marks = {"gen_ai.operation.name": word, "traceloop.span.kind": "workflow"}
+    assert rules_of(TRACELOOP_LANGCHAIN_JS).role_of(marks, f"{word} {chain}") is (Role.AGENT if is_run else Role.OTHER)
+
+
+@pytest.mark.parametrize("scope", [ADK, OPENINFERENCE_ADK, TRPC])
+@pytest.mark.parametrize("tool", ["merged", "merge tools", "(merge)", "merged tools"])
+def test_tool_that_merges(scope: str, tool: str) -> None:
+    """A tool of which only the name is like what ADK calls all answers together is one."""
+    assert rules_of(scope).role_of({"gen_ai.operation.name": "execute_tool"}, f"execute_tool {tool}") is Role.TOOL
+
+
+@pytest.mark.parametrize("scope", ["codex_exec", "codex_cli_rs", "codex-app-server"])
+def test_codex(scope: str) -> None:
+    """Whatever program it is part of, a turn and a review are runs, of no name."""
+    rules = rules_of(scope)
+    assert all(rules.is_root({}, f"session_task.{task}") for task in ("turn", "review"))
+    assert not any(rules.is_root({}, name) for name in ("session_task.compact", "run_turn", "turn/start"))
+    assert rules.agent_name_in("session_task.turn") is None
+
+
+@pytest.mark.parametrize(
+    "scope", ["mlflow.tracing.provider", "mlflow.langchain.langchain_tracer", "mlflow.tracing.fluent"]
+)
+def test_mlflow(scope: str) -> None:
+    """The roots of LangGraph and of CrewAI, and which roots say nothing of the agent; all of its modules alike."""
+    rules = rules_of(scope)
+    assert all(rules.is_root({}, name) for name in ("LangGraph", "Crew.kickoff", "TicketFlow.kickoff"))
+    assert not any(
+        rules.is_root({}, name) for name in ("Task.execute_sync", "Crew.kickoff_for_each", "kickoff", "agent")
+    )
+    assert rules.role_of({"mlflow.spanType": '"CHAIN"', "metadata": GRAPH["metadata"]}, "desk") is Role.AGENT
+    assert all(rules.is_named_below(name) for name in ("AgentRunner.run", "AgentRunner.run_streamed"))
+    assert rules.agent_name_in("Crew.kickoff") is rules.agent_name_in("AgentRunner.run_streamed") is None
+    assert rules.agent_name_in("TicketFlow.kickoff") == "TicketFlow"
 
 
 @pytest.mark.parametrize("scope", EXPECTED_ROOTS)
