@@ -10,7 +10,7 @@ from agent_outcomes import semconv
 from agent_outcomes.explain.exported import id_of, parent_id_of
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.record.record import record
-from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role
+from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role, text_of_json
 from agent_outcomes.run.evidence import (
     ANCESTOR,
     DESCENDANT,
@@ -219,11 +219,15 @@ def _agent_line(run: Run, span: ReadableSpan) -> Line:
     if run.agent_name is None:
         return Line("agent", "-", f"no {', '.join(keys)} on the span, and its name tells none")
     attributes = SpanReader(span).attributes()
-    key = next((key for key in keys if attributes.get(key) == run.agent_name), None)
+    key = next((key for key in keys if run.agent_name in _readings(attributes.get(key))), None)
     if key is not None:
         return Line("agent", run.agent_name, key)
     of_span = run.agent_name in SpanReader(span).name
     return Line("agent", run.agent_name, "the span's name" if of_span else "the name of an agent below")
+
+
+def _readings(value: object) -> tuple[object, ...]:
+    return (value, text_of_json(value)) if isinstance(value, str) else ()
 
 
 def _why_status(outcome: Outcome, *, paused: bool) -> str:

@@ -10,7 +10,7 @@ from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.conventions import Role, adds_up_calls
 from agent_outcomes.run.evidence import infer, infer_call, infer_open
-from agent_outcomes.run.normalize import Below, normalize
+from agent_outcomes.run.normalize import Below, has_default_name, normalize
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd
 from agent_outcomes.spans.leaving import agent_name_of, beside_calls, handed_off, tally_of
@@ -57,7 +57,8 @@ def settlement_of(candidate: Candidate) -> Settlement:
     gathered, span = candidate.gathered, candidate.span
     agent_name = gathered.agent_name
     if agent_name is not None and candidate.likeness is Likeness.BY_MARK:
-        agent_name = agent_name if rules_of(span.scope).is_named_below(span.name) else None
+        is_named_below = rules_of(span.scope).is_named_below(span.name) or has_default_name(span)
+        agent_name = agent_name if is_named_below else None
     below = Below(
         # Only read, so that it need not be a copy.
         gathered.whole() if candidate.own is None else tally_of(candidate),
