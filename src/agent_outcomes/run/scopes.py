@@ -48,6 +48,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         name_keys=("source",),
         unnamed_roots=frozenset({"beeai-framework-main"}),
     ),
+    "@arizeai/openinference-tanstack-ai": ScopeRules(unnamed_roots=frozenset({"ai.chat"})),
     # The exporter of Mastra 1.0. Its spans are servers', of which a name is no agent's.
     "@mastra/otel": ScopeRules(name_keys=("agent.id", "workflow.id"), is_genai=False),
     # Starts every span without its parent, and has every chain for an agent or a workflow, LangChain's own steps too.
@@ -277,7 +278,8 @@ GENAI_SCOPE: Final = Pattern(
 )
 # Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
 _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
-# Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex_exec`, `codex-app-server`.
+# Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex_exec`, `codex-app-server`. Where
+# that is another's, a turn is known by what it has used.
 _CODEX_SCOPE: Final = Pattern(r"codex[_-]")
 _MLFLOW_SCOPE: Final = Pattern(r"mlflow\.")
 
@@ -285,18 +287,20 @@ _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 # Has a span for every task, of which a turn and a review ask the model until they are done.
-_CODEX: Final = ScopeRules(
-    roots=Pattern(r"session_task\.(?:turn|review)"),
-    unnamed_roots=frozenset({"session_task.turn", "session_task.review"}),
-    is_genai=False,
-)
+_CODEX: Final = ScopeRules(roots=Pattern(r"session_task\.(?:turn|review)"), is_genai=False)
 # Has the roots of LangGraph and of CrewAI for chains, and calls every run of the OpenAI Agents SDK alike. Its scopes
 # are its own modules.
 _MLFLOW: Final = ScopeRules(
-    roots=Pattern(r"LangGraph|\w+\.kickoff"),
+    roots=Pattern(r"LangGraph|\w+\.a?kickoff(?:_async)?"),
     graph=GraphMetadata("metadata"),
     name_keys=("crewai.crew.name",),
-    unnamed_roots=frozenset({"AgentRunner.run", "AgentRunner.run_streamed", "Crew.kickoff"}),
+    named_by=Pattern(r"(\w+)\.a?kickoff(?:_async)?"),
+    unnamed_roots=frozenset(
+        {
+            *("AgentRunner.run", "AgentRunner.run_streamed"),
+            *("Crew.kickoff", "Crew.kickoff_async", "Crew.akickoff", "Flow.kickoff", "Flow.kickoff_async"),
+        }
+    ),
     named_below=frozenset({"AgentRunner.run", "AgentRunner.run_streamed"}),
     is_genai=False,
 )

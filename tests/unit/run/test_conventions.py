@@ -72,6 +72,7 @@ EXPECTED_KINDS = {
     ("mastra.span.type", "mcp_tool_call"): Role.TOOL,
     ("nat.span.kind", "WORKFLOW"): Role.AGENT,
     ("genkit:type", "util"): Role.AGENT,
+    ("genkit:type", "dotprompt"): Role.AGENT,
     ("genkit:metadata:subtype", "flow"): Role.AGENT,
     ("genkit:metadata:subtype", "agent"): Role.AGENT,
     ("genkit:metadata:subtype", "model"): Role.MODEL,
@@ -105,7 +106,11 @@ EXPECTED_KINDS |= {
         *("generate_content_stream", "agenerate_content_stream"),
     )
 }
-EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT, "spring.ai.alibaba.graph.name": Role.AGENT}
+EXPECTED_KEYS = {
+    "haystack.agent.max_steps": Role.AGENT,
+    "spring.ai.alibaba.graph.name": Role.AGENT,
+    "codex.turn.token_usage.total_tokens": Role.AGENT,
+}
 
 
 @pytest.mark.parametrize(("operation", "role"), EXPECTED_OPERATIONS.items())

@@ -41,6 +41,7 @@ OPENLLMETRY_LANGCHAIN = "opentelemetry.instrumentation.langchain"
 SMOLAGENTS = "openinference.instrumentation.smolagents"
 STRANDS = "strands.telemetry.tracer"
 BEEAI_JS = "@arizeai/openinference-instrumentation-beeai"
+TANSTACK = "@arizeai/openinference-tanstack-ai"
 MASTRA_1 = "@mastra/otel"
 TRACELOOP_LANGCHAIN_JS = "@traceloop/instrumentation-langchain"
 VOLTAGENT = "@voltagent/core"
@@ -161,6 +162,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ),
     (BEEAI_JS, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "source")),
     (BEEAI_JS, "unnamed_roots"): (lambda rules: rules.agent_name_in("beeai-framework-main"), None),
+    (TANSTACK, "unnamed_roots"): (lambda rules: rules.agent_name_in("ai.chat"), None),
     (MASTRA_1, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "agent.id", "workflow.id")),
     (MASTRA_1, "is_genai"): (lambda rules: rules.is_genai, False),
     (TRACELOOP_LANGCHAIN_JS, "mismarked"): (
@@ -557,14 +559,16 @@ def test_codex(scope: str) -> None:
 def test_mlflow(scope: str) -> None:
     """The roots of LangGraph and of CrewAI, and which roots say nothing of the agent; all of its modules alike."""
     rules = rules_of(scope)
-    assert all(rules.is_root({}, name) for name in ("LangGraph", "Crew.kickoff", "TicketFlow.kickoff"))
+    assert all(
+        rules.is_root({}, name) for name in ("LangGraph", "Crew.kickoff", "Desk.akickoff", "TicketFlow.kickoff_async")
+    )
     assert not any(
         rules.is_root({}, name) for name in ("Task.execute_sync", "Crew.kickoff_for_each", "kickoff", "agent")
     )
     assert rules.role_of({"mlflow.spanType": '"CHAIN"', "metadata": GRAPH["metadata"]}, "desk") is Role.AGENT
     assert all(rules.is_named_below(name) for name in ("AgentRunner.run", "AgentRunner.run_streamed"))
     assert rules.agent_name_in("Crew.kickoff") is rules.agent_name_in("AgentRunner.run_streamed") is None
-    assert rules.agent_name_in("TicketFlow.kickoff") == "TicketFlow"
+    assert rules.agent_name_in("TicketFlow.kickoff_async") == "TicketFlow"
 
 
 @pytest.mark.parametrize("scope", EXPECTED_ROOTS)
