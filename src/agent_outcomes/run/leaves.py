@@ -21,6 +21,7 @@ from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     KEY_ROLES,
     KIND_ROLES,
+    MLFLOW_OUTPUTS,
     OPERATION,
     OPERATION_ROLES,
     ROLE_KEYS,
@@ -70,7 +71,9 @@ _SCOPE: Final = 2
 _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
-_NEVER_PLAIN: Final = frozenset({*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key})
+_NEVER_PLAIN: Final = frozenset(
+    {*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key, MLFLOW_OUTPUTS}
+)
 
 
 class Columns(NamedTuple):

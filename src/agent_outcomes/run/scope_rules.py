@@ -52,6 +52,21 @@ class OwnKinds(NamedTuple):
     roles: Mapping[object, Role]
 
 
+class Disproof(NamedTuple):
+    """What shows that a span which is marked as a tool's is none: what `key` says, unless it has one of `unless`."""
+
+    key: str
+    value: Pattern
+    unless: frozenset[str]
+
+    def found_in(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether a span with these attributes is no tool."""
+        text = attributes.get(self.key)
+        if not isinstance(text, str) or self.value.fullmatch(str.__str__(text)) is None:
+            return False
+        return all(_is_nothing(attributes.get(key)) for key in self.unless)
+
+
 class ScopeRules(NamedTuple):
     """How the spans of one instrumentation scope are to be read, beside their marks.
 
@@ -63,6 +78,7 @@ class ScopeRules(NamedTuple):
     - `own_kinds`: what a span is in the instrumentation's own words, where its marks say less;
     - `graph`: where a LangGraph callback's metadata stand, which tell a graph from its nodes;
     - `mismarked`: names of spans whose marks are not to be believed;
+    - `no_tools`: what shows that a span which is marked as a tool's is none;
     - `calls_beside`: what an agent's span has called is traced beside it, not below it;
     - `name_keys`: attributes that name the agent, after those of the conventions;
     - `misnamed_keys`: attributes of the conventions that hold something else than the agent's name;
@@ -95,6 +111,7 @@ class ScopeRules(NamedTuple):
     own_kinds: OwnKinds | None = None
     graph: GraphMetadata | None = None
     mismarked: Pattern | None = None
+    no_tools: Disproof | None = None
     calls_beside: bool = False
     name_keys: tuple[str, ...] = ()
     misnamed_keys: frozenset[str] = frozenset()
@@ -126,6 +143,8 @@ class ScopeRules(NamedTuple):
             return Role.AGENT
         if self.graph is not None and role is not _MODEL and role is not Role.TOOL:
             role = self.graph.role_of(attributes, name, role)
+        if role is Role.TOOL and self.no_tools is not None and self.no_tools.found_in(attributes):
+            return Role.OTHER
         return role or self.name_roles.get(name, Role.OTHER)
 
     def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
@@ -181,3 +200,8 @@ class ScopeRules(NamedTuple):
         if self.roots is None or not self.roots.fullmatch(name):
             return False
         return self.not_roots is None or not self.not_roots.fullmatch(name)
+
+
+def _is_nothing(value: object) -> bool:
+    # MLflow writes JSON.
+    return value is None or (isinstance(value, str) and str.__str__(value) == "null")

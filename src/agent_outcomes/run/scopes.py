@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.run.conventions import Role
+from agent_outcomes.run.conventions import MLFLOW_FUNCTION, MLFLOW_INPUTS, MLFLOW_OUTPUTS, Role
 from agent_outcomes.run.graphs import GraphMetadata
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
-from agent_outcomes.run.scope_rules import OwnKinds, ScopeRules, StopEvent
+from agent_outcomes.run.scope_rules import Disproof, OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -288,10 +288,15 @@ _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 # Has a span for every task, of which a turn and a review ask the model until they are done.
 _CODEX: Final = ScopeRules(roots=Pattern(r"session_task\.(?:turn|review)"), is_genai=False)
-# Has the roots of LangGraph and of CrewAI for chains, and calls every run of the OpenAI Agents SDK alike. Its scopes
-# are its own modules.
+# Has the roots of LangGraph and of CrewAI for chains, the guardrails of the OpenAI Agents SDK for tools, and calls every
+# run of that SDK alike. Its scopes are its own modules.
 _MLFLOW: Final = ScopeRules(
     roots=Pattern(r"LangGraph|\w+\.a?kickoff(?:_async)?"),
+    no_tools=Disproof(
+        MLFLOW_OUTPUTS,
+        Pattern(r'\{"triggered": ?(?:true|false)\}'),
+        unless=frozenset({MLFLOW_INPUTS, MLFLOW_FUNCTION}),
+    ),
     graph=GraphMetadata("metadata"),
     name_keys=("crewai.crew.name",),
     named_by=Pattern(r"(\w+)\.a?kickoff(?:_async)?"),
