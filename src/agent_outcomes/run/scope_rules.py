@@ -10,6 +10,8 @@ from agent_outcomes.run.conventions import (
     AGENT_NAME_KEYS,
     CONVENTION_NAME_KEYS,
     DEFAULT_NAMES,
+    LANGFUSE_KIND,
+    MLFLOW_KIND,
     NAME_PREFIX,
     NAME_SUFFIX,
     OPENINFERENCE_KIND,
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 
 # On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
 _MODEL: Final = Role.MODEL
-_ROOT_KINDS: Final = (None, "CHAIN", "AGENT")
+# These have a kind for every span; what says nothing of itself is a chain, and a tool or a model call is no root.
+ROOT_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    OPENINFERENCE_KIND: ("AGENT", "CHAIN"),
+    LANGFUSE_KIND: ("agent", "chain", "span"),
+    MLFLOW_KIND: ('"AGENT"', '"CHAIN"', '"UNKNOWN"', '"WORKFLOW"'),
+}
 _NO_NAMES: Final[Mapping[str, Role]] = {}
 
 
@@ -150,8 +157,8 @@ class ScopeRules(NamedTuple):
     def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
         """Whether span name, operation or another attribute are those of a root without an agent mark."""
         if self._is_root_name(name):
-            # OpenInference has a kind for every span; what says nothing of itself is a CHAIN.
-            return attributes.get(OPENINFERENCE_KIND) in _ROOT_KINDS
+            kinds = [(attributes.get(key), words) for key, words in ROOT_KINDS.items()]
+            return all(kind is None or kind in words for kind, words in kinds)
         if self.root_keys and not self.root_keys.isdisjoint(attributes):
             return True
         operation = attributes.get(OPERATION)

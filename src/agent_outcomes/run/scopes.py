@@ -288,8 +288,8 @@ _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 # Has a span for every task, of which a turn and a review ask the model until they are done.
 _CODEX: Final = ScopeRules(roots=Pattern(r"session_task\.(?:turn|review)"), is_genai=False)
-# Has the roots of LangGraph and of CrewAI for chains, the guardrails of the OpenAI Agents SDK for tools, and calls every
-# run of that SDK alike. Its scopes are its own modules.
+# Has the roots of LangGraph and of CrewAI for chains and the guardrails of the OpenAI Agents SDK for tools, and calls
+# all runs of that SDK alike. Its scopes are its own modules.
 _MLFLOW: Final = ScopeRules(
     roots=Pattern(r"LangGraph|\w+\.a?kickoff(?:_async)?"),
     no_tools=Disproof(

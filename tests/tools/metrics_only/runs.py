@@ -11,12 +11,12 @@ from agent_outcomes.run.conventions import (
     CONVENTION_NAME_KEYS,
     KEY_ROLES,
     KIND_ROLES,
-    OPENINFERENCE_KIND,
     OPERATION,
     OPERATION_ROLES,
     Role,
 )
 from agent_outcomes.run.graphs import INTEGRATION, INTEGRATIONS, NODE, GraphMetadata
+from agent_outcomes.run.scope_rules import ROOT_KINDS
 from agent_outcomes.run.scopes import FAMILIES, GENAI_SCOPE, SCOPES
 from tests.tools.metrics_only.ottl import any_of, assign, attribute, cache, is_one_of, quoted
 
@@ -154,8 +154,9 @@ def _known_names(rules: ScopeRules) -> Iterator[str]:
     found = f"IsMatch(span.name, {quoted(f'^(?:{rules.roots.pattern})$')})"
     if rules.not_roots is not None:
         found += f" and not IsMatch(span.name, {quoted(f'^(?:{rules.not_roots.pattern})$')})"
-    kind = attribute(OPENINFERENCE_KIND)
-    yield f"({found} and ({kind} == nil or {is_one_of(['AGENT', 'CHAIN'], kind)}))"
+    kinds = [(attribute(key), words) for key, words in ROOT_KINDS.items()]
+    may_be = " and ".join(f"({kind} == nil or {is_one_of(list(words), kind)})" for kind, words in kinds)
+    yield f"({found} and {may_be})"
 
 
 def _known_operations(rules: ScopeRules) -> Iterator[str]:

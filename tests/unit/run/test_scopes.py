@@ -460,6 +460,19 @@ def test_root_name_of_something_else(kind: str) -> None:
     assert not rules_of(DSPY).is_root({"openinference.span.kind": kind}, "Notes.forward")
 
 
+@pytest.mark.parametrize(
+    ("scope", "name", "key", "is_root_of"),
+    [
+        (LANGFUSE, "LangGraph", "langfuse.observation.type", {"span": True, "agent": True, "tool": False}),
+        ("mlflow.tracing.provider", "a.kickoff", "mlflow.spanType", {'"CHAIN"': True, '"TOOL"': False}),
+        ("mlflow.tracing.provider", "LangGraph", "mlflow.spanType", {'"UNKNOWN"': True, '"RETRIEVER"': False}),
+    ],
+)
+def test_root_name_of_a_tool(scope: str, name: str, key: str, is_root_of: dict[str, bool]) -> None:
+    """A tool that its user calls as a framework calls its roots is none."""
+    assert {word: rules_of(scope).is_root({key: word}, name) for word in is_root_of} == is_root_of
+
+
 @pytest.mark.parametrize("operation", ["invoke_agent", "invoke_workflow"])
 @pytest.mark.parametrize("scope", ["openlit.instrumentation.agno", "openlit.instrumentation.crewai", ADK])
 def test_agent_by_the_name_of_its_span(scope: str, operation: str) -> None:
