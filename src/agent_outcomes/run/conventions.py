@@ -193,8 +193,6 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
 KEY_ROLES: Final[Mapping[str, Role]] = {
     # Haystack's own spans are of whatever scope its user gave it a tracer with.
     "haystack.agent.max_steps": Role.AGENT,
-    # Codex names its scope after the program that it is part of, which may be any.
-    "codex.turn.token_usage.total_tokens": Role.AGENT,
     # Spring AI Alibaba says that a graph's edges are graphs, too, but names them by another key.
     "spring.ai.alibaba.graph.name": Role.AGENT,
 }
@@ -226,13 +224,7 @@ _PLACEHOLDERS: Final = frozenset({"UnnamedAgent", "Unnamed Agent"})
 DEFAULT_NAMES: Final = frozenset({"Agent workflow", "Agent Workflow"})
 
 # What frameworks call all spans that start a run, whoever's agent it is.
-UNNAMED: Final = frozenset(
-    {
-        *OPERATION_ROLES,
-        *KIND_ROLES[AI_SDK_OPERATION],
-        *("spring_ai chat_client", "<workflow>", "session_task.turn", "session_task.review"),
-    }
-)
+UNNAMED: Final = frozenset({*OPERATION_ROLES, *KIND_ROLES[AI_SDK_OPERATION], "spring_ai chat_client", "<workflow>"})
 
 _AGENT_OPERATIONS: Final = ("invoke_agent", "invoke_workflow")
 NAME_PREFIX: Final = Pattern(r"(?:invoke_agent|invoke_workflow)\s+")

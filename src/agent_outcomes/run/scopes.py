@@ -278,16 +278,19 @@ GENAI_SCOPE: Final = Pattern(
 )
 # Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
 _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
-# Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex_exec`, `codex-app-server`. Where
-# that is another's, a turn is known by what it has used.
-_CODEX_SCOPE: Final = Pattern(r"codex[_-]")
+# Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex-app-server`, `Codex Desktop`.
+_CODEX_SCOPE: Final = Pattern(r"[Cc]odex")
 _MLFLOW_SCOPE: Final = Pattern(r"mlflow\.")
 
 _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
 # Has a span for every task, of which a turn and a review ask the model until they are done.
-_CODEX: Final = ScopeRules(roots=Pattern(r"session_task\.(?:turn|review)"), is_genai=False)
+_CODEX: Final = ScopeRules(
+    roots=Pattern(r"session_task\.(?:turn|review)"),
+    unnamed_roots=frozenset({"session_task.turn", "session_task.review"}),
+    is_genai=False,
+)
 # Has the roots of LangGraph and of CrewAI for chains and the guardrails of the OpenAI Agents SDK for tools, and calls
 # all runs of that SDK alike. Its scopes are its own modules.
 _MLFLOW: Final = ScopeRules(

@@ -106,11 +106,7 @@ EXPECTED_KINDS |= {
         *("generate_content_stream", "agenerate_content_stream"),
     )
 }
-EXPECTED_KEYS = {
-    "haystack.agent.max_steps": Role.AGENT,
-    "spring.ai.alibaba.graph.name": Role.AGENT,
-    "codex.turn.token_usage.total_tokens": Role.AGENT,
-}
+EXPECTED_KEYS = {"haystack.agent.max_steps": Role.AGENT, "spring.ai.alibaba.graph.name": Role.AGENT}
 
 
 @pytest.mark.parametrize(("operation", "role"), EXPECTED_OPERATIONS.items())

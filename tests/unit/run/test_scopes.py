@@ -395,7 +395,8 @@ def test_rows_are_genai(scope: str) -> None:
         ("codex-app-server", True),
         ("mlflow.tracing.provider", True),
         ("mlflows", False),
-        ("codex", False),
+        ("Codex Desktop", True),
+        ("my.codex", False),
         ("opentelemetry.instrumentation.fastapi", False),
         ("app", False),
         ("", False),
@@ -557,7 +558,7 @@ def test_tool_that_merges(scope: str, tool: str) -> None:
     assert rules_of(scope).role_of({"gen_ai.operation.name": "execute_tool"}, f"execute_tool {tool}") is Role.TOOL
 
 
-@pytest.mark.parametrize("scope", ["codex_exec", "codex_cli_rs", "codex-app-server"])
+@pytest.mark.parametrize("scope", ["codex", "codex_cli_rs", "codex-app-server", "Codex Desktop"])
 def test_codex(scope: str) -> None:
     """Whatever program it is part of, a turn and a review are runs, of no name."""
     rules = rules_of(scope)
