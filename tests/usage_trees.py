@@ -34,24 +34,37 @@ NAMES: Final = ("kiosk", "Ωmega", "night shift", "b7")
 
 @dataclass
 class Used:
-    """Input and output tokens, and cost in dollars."""
+    """Input and output tokens, and cost in dollars; `unsaid` is the part of it that no span of a call tells."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     cost: Decimal = Decimal(0)
+    unsaid: Used | None = None
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.tokens_in, self.tokens_out
 
     def add(self, other: Used) -> None:
         self.tokens_in += other.tokens_in
         self.tokens_out += other.tokens_out
         self.cost += other.cost
+        if other.unsaid is not None:
+            self.unsaid = self.unsaid or Used()
+            self.unsaid.add(other.unsaid)
+
+    def said(self) -> Used:
+        """What a total comes to that was added up from what the calls told."""
+        lost = self.unsaid or Used()
+        return Used(self.tokens_in - lost.tokens_in, self.tokens_out - lost.tokens_out, self.cost - lost.cost)
 
 
 @dataclass
 class Forest:
     """Grows one tree after the other; `size` bounds the numbers, so that small ones make figures meet by chance.
 
-    With `hides` some calls show in their agent's total only; two totals that meet by chance are then told apart by
-    nothing at all.
+    With `hides` some calls show in their agent's total only, unless the totals of a tree are added up from what the
+    calls told; two totals that meet by chance are then told apart by nothing at all.
     """
 
     seed: int
@@ -68,6 +81,7 @@ class Forest:
         """One run: what it used, its event, and what was in it."""
         self.traits = Counter()
         self._reports_cost = self.random.random() < 0.7
+        self._adds_up = self.random.random() < 0.4
         self.pipeline.memory.clear()
         used, _ = self._agent(DEPTH_MAX)
         (event,) = self.pipeline.events()
@@ -90,7 +104,9 @@ class Forest:
                 for _ in range(self.random.randint(0, 4)):
                     self._step(depth, whole, own)
                 total = self.random.choice((None, own, whole))
-                if self.hides and total is not None and self.random.random() < 0.1:
+                if self._adds_up and total is not None:
+                    total = total.said()
+                elif self.hides and total is not None and self.random.random() < 0.1:
                     self.traits["one hidden call"] += 1
                     hidden = self._call()
                     whole.add(hidden)
@@ -98,11 +114,19 @@ class Forest:
             if total is not None and (total.tokens_in or total.tokens_out):
                 self.traits["totals"] += 1
                 span.set_attributes(self._usage(total, cost=self.random.random() < 0.7))
+            elif self.random.random() < 0.2:
+                self.traits["costs of 0"] += 1
+                span.set_attribute("gen_ai.usage.cost", 0)
         return whole, own
 
     def _step(self, depth: int, whole: Used, own: Used) -> None:
         kind = self.random.choice(("model", "model", "tool", "agent", "embedding", "plain"))
-        if kind == "model":
+        if kind == "model" and self.hides and self.random.random() < 0.05:
+            self.traits["silent calls"] += 1
+            used = self._silent()
+            whole.add(used)
+            own.add(used)
+        elif kind == "model":
             self._model(depth, whole, own)
         elif kind == "embedding":
             whole.add(self._embedding())
@@ -125,7 +149,7 @@ class Forest:
             self._number += 1
             shared["gen_ai.response.id"] = f"resp-{self.seed}-{self._number}"
         scopes = self.random.sample(SCOPES, 2)
-        twice = self.random.choice((None, None, "below", "beside", "after", "silent above", "booked"))
+        twice = self.random.choice((None, None, "below", "beside", "after", "silent above", "booked", "others below"))
         if twice == "after" and "gen_ai.response.id" not in shared:
             twice = "beside"
         first = {**shared, "gen_ai.request.model": names[0], **self._usage(used)}
@@ -137,16 +161,18 @@ class Forest:
         if twice in {"beside", "below", "silent above"}:
             self.traits[f"twice {twice}"] += 1
             self._second(inner, span, second, is_below=twice != "beside")
+        elif twice == "others below":
+            others = self._others(span, scopes, used, has_id="gen_ai.response.id" in shared)
+            whole.add(others)
+            own.add(others)
         elif twice is None and depth and self.random.random() < 0.2:
             self.traits["calls within calls"] += 1
             self._within(span, depth, whole)
         span.end()
-        if twice == "after":
-            self.traits["twice after"] += 1
-            inner.start_span("again", attributes=second).end()
-        elif twice == "booked":
-            self.traits["twice booked"] += 1
-            outer.start_span("record_usage", attributes=self._usage(used, cost=False)).end()
+        if twice in {"after", "booked"}:
+            self.traits[f"twice {twice}"] += 1
+            again = second if twice == "after" else self._usage(used, cost=False)
+            (inner if twice == "after" else outer).start_span("again", attributes=again).end()
         for sums in (whole, own):
             sums.add(used)
 
@@ -170,6 +196,31 @@ class Forest:
                 with self.pipeline.tracer("app").start_as_current_span(kind, attributes={OPERATION: "execute_tool"}):
                     whole.add(self._agent(depth - 1)[0])
 
+    def _others(self, span: Span, scopes: list[str], used: Used, *, has_id: bool) -> Used:
+        """Calls of other models that run within the span of a call, such as a guard or a summary."""
+        self.traits["other calls below"] += 1
+        others = [used]
+        while True in [used.counts == other.counts for other in (*others, total_of(others))]:
+            others = [self._call() for _ in range(self.random.randint(1, 2))]
+        for other in others:
+            attributes: dict[str, AttributeValue] = {OPERATION: "chat", **self._usage(other)}
+            attributes["gen_ai.request.model"] = self.random.choice(("elm", "fir-mini"))
+            if has_id:
+                self._number += 1
+                attributes["gen_ai.response.id"] = f"resp-{self.seed}-{self._number}"
+            scope = scopes[0] if self.random.random() < 0.7 else scopes[1]
+            with use_span(span):
+                self.pipeline.tracer(scope).start_span("call", attributes=attributes).end()
+        return total_of(others)
+
+    def _silent(self) -> Used:
+        """A call that goes well and of which no span says what it has used."""
+        used = self._call()
+        used.unsaid = Used(used.tokens_in, used.tokens_out, used.cost)
+        attributes: dict[str, AttributeValue] = {OPERATION: "chat", "gen_ai.request.model": "gale"}
+        self.pipeline.tracer(self.random.choice(SCOPES)).start_span("call", attributes=attributes).end()
+        return used
+
     def _embedding(self) -> Used:
         used = self._call()
         used.tokens_out = 0
@@ -188,6 +239,14 @@ class Forest:
         if cost and self._reports_cost:
             attributes["gen_ai.usage.cost"] = str(used.cost)
         return attributes
+
+
+def total_of(calls: list[Used]) -> Used:
+    """What several calls have used."""
+    total = Used()
+    for used in calls:
+        total.add(used)
+    return total
 
 
 def difference(used: Used, event: SeenEvent) -> str | None:

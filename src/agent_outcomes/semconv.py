@@ -623,7 +623,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.NEGATIVE_COST: "A cost is below zero.",
     ProblemKind.NEGATIVE_DURATION: "The run ended before it started.",
     ProblemKind.USAGE_MISMATCH: "A total differs from what it sums up, or a count is smaller than a part of it.",
-    ProblemKind.USAGE_MISSING: "A model call reports neither tokens nor a cost, and no total above it does.",
+    ProblemKind.USAGE_MISSING: "A model call reports neither tokens nor a cost, and no total of the run does.",
     ProblemKind.MIXED_CURRENCIES: "The costs are in several currencies, so that there is no one total.",
     ProblemKind.ATTRIBUTES_DROPPED: "The span lost attributes to a limit of the SDK.",
     ProblemKind.AMBIGUOUS_OUTCOME: "It is not clear which run an outcome belongs to.",

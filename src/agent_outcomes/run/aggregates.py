@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.run.call_log import CallLog, Twice
-from agent_outcomes.run.calls import Call, CallKind, merged
+from agent_outcomes.run.calls import Call, CallKind, Sameness, agree, contradict, merged, sameness_below
 from agent_outcomes.run.tally import Tally, add_amounts, less_amounts
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 
@@ -46,12 +46,13 @@ class _Relation(Enum):
     DOUBTFUL_BESIDE = auto()
 
 
+_OTHERS: Final = frozenset({Sameness.TWO, Sameness.DOUBTFUL_TWO})
 _BESIDE: Final = frozenset({_Relation.BESIDE, _Relation.DOUBTFUL_BESIDE})
 _DOUBTS: Final = frozenset({_Relation.DOUBTFUL, _Relation.DOUBTFUL_BESIDE})
 
 
 def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
-    """Lay a model call over what lies below it and is of its kind: the same call, seen twice, or attempts at it.
+    """Lay a model call over what lies below it and is of its kind: the same call, attempts at it, or other calls.
 
     `encloses` says that further calls run within it.
     """
@@ -59,27 +60,82 @@ def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
     if encloses:
         calls = [call._replace(encloses=True) for call in calls]
         own.calls = CallLog.of(calls)
-    known = below.calls.listed() if below.calls is not None and below.calls.size == 1 else []
+    known = below.calls.listed() if below.calls is not None else []
     if not below.model_calls and below.calls is None:
         below.add(own)
-    elif known and calls and below.model_calls <= 1:
-        _cover_one(below, own, Twice(known[0], calls[0], merged(known[0], calls[0])))
+    elif known and calls and below.model_calls <= len(known):
+        _cover_known(below, own, calls[0], known)
     else:
-        says_nothing = below.silent >= below.model_calls and not below.missing
-        cover_span(below, below.copy(), own)
-        if says_nothing:
-            below.missing = own.missing
+        _cover_attempts(below, own)
 
 
-def _cover_one(below: Tally, own: Tally, pair: Twice) -> None:
+def _cover_known(below: Tally, own: Tally, outer: Call, known: list[Call]) -> None:
+    """Lay a call over calls all of which are known: it is one of them, or their sum, or one more."""
+    found = [(inner, sameness_below(outer, inner)) for inner in known]
+    if _OTHERS.issuperset([verdict for _, verdict in found]) and not _is_sum(outer, known):
+        below.add_sums(own)
+        below.calls = CallLog.of([*known, outer])
+        below.mismatch = below.mismatch or Sameness.DOUBTFUL_TWO in [verdict for _, verdict in found]
+        return
+    inner, is_doubtful = _the_same(outer, found)
+    if inner is None:
+        _cover_attempts(below, own)
+    else:
+        _cover_one(below, own, Twice(inner, outer, merged(inner, outer)), known)
+    below.mismatch = below.mismatch or is_doubtful
+
+
+def _the_same(outer: Call, found: list[tuple[Call, Sameness]]) -> tuple[Call | None, bool]:
+    """The call below that the outer one is; `None` if it stands over several. And whether that is in doubt."""
+    same = [pair for pair in found if pair[1] not in _OTHERS]
+    if len(found) == 1:
+        return found[0][0], found[0][1] is Sameness.DOUBTFUL_ONE
+    if not any(outer.counts):
+        return None, False not in [verdict is Sameness.DOUBTFUL_ONE for _, verdict in same]
+    alike = [pair for pair in same if agree(outer, pair[0])]
+    if alike:
+        return alike[-1][0], alike[-1][1] is Sameness.DOUBTFUL_ONE
+    speaking = [inner for inner, _ in same if any(inner.counts)]
+    if _is_sum(outer, [inner for inner, _ in found]) or (speaking and _is_sum(outer, speaking)):
+        return None, False
+    if not speaking and len(same) < len(found):
+        # Beside calls that are others, one that says nothing.
+        return same[-1][0], len(same) > 1
+    known = _sum_of(speaking)
+    return None, bool(speaking) and (len(speaking) == len(same) or not _exceeds(_known(outer.counts), known))
+
+
+def _is_sum(outer: Call, calls: list[Call]) -> bool:
+    return _known(outer.counts) == _sum_of(calls)
+
+
+def _sum_of(calls: list[Call]) -> list[int]:
+    sums = [sum(counts) for counts in zip(*[_known(call.counts) for call in calls], strict=True)]
+    return sums or [0, 0]
+
+
+def _known(counts: Sequence[int | None]) -> list[int]:
+    return [count or 0 for count in counts]
+
+
+def _cover_attempts(below: Tally, own: Tally) -> None:
+    """Lay a call over the attempts at it, and whatever else it is the sum of."""
+    says_nothing = below.silent >= below.model_calls and not below.missing
+    cover_span(below, below.copy(), own)
+    if says_nothing:
+        below.missing = own.missing
+
+
+def _cover_one(below: Tally, own: Tally, pair: Twice, known: list[Call]) -> None:
     below.add_sums(own)
     below.count_once(pair)
-    below.calls = CallLog.of([pair.both])
+    below.calls = CallLog.of([pair.both if call is pair.one else call for call in known])
     inner, outer = pair.one, pair.other
-    pairs = zip(outer.counts, inner.counts, strict=True)
-    if any(inner.counts) and True in [(count or 0) > (known or 0) for count, known in pairs]:
-        below.mismatch = True
-    if inner.reported is not None and pair.both.reported != inner.reported:
+    if any(inner.counts) and any(outer.counts) and not agree(inner, outer):
+        pairs = zip(outer.counts, inner.counts, strict=True)
+        if True in [(count or 0) > (known or 0) for count, known in pairs]:
+            below.mismatch = True
+    if inner.reported is not None and pair.both.reported != inner.reported and contradict(inner, outer):
         below.mismatch = True
 
 
@@ -137,22 +193,35 @@ def _relation_of_total(below: Sums, own: Tally) -> tuple[_Relation, Tally]:
     if not _is_counted(own):
         return _Relation.REPEATS, whole
     if not dimensions:
-        return _Relation.STANDS_FOR, whole
+        # Of calls that all are silent it is not known whether those of tools and agents below are in the total, too.
+        is_one = not 0 < below.direct.missing < whole.missing
+        return (_Relation.STANDS_FOR if is_one else _Relation.DOUBTFUL), whole
     total = _figures(own.tokens, dimensions)
     parts = (whole, below.zone, below.direct)
-    for part in parts:
-        only_embeds = 0 < part.model_calls <= part.embeddings and own.tokens[OUTPUT]
-        if part.silent <= 0 and not only_embeds and total == _figures(part.tokens, dimensions):
-            return _Relation.REPEATS, part
+    repeated = _repeated(parts, own, total, dimensions)
+    if repeated is not None:
+        return _Relation.REPEATS, repeated
     if below.zone.model_calls <= below.zone.embeddings and below.zone.silent <= 0:
         return _relation_to_others(whole, total, dimensions), whole
     may_be = [part for part in parts if part.silent > 0 and _exceeds(total, _figures(part.tokens, dimensions))]
     if may_be:
-        # Of several it may stand for, all that is sure is that it is no less than itself.
-        is_one = len({tuple(_figures(part.tokens, dimensions)) for part in may_be}) == 1
+        # Of several it may stand for, all that is sure is that it is no less than itself. So it is where texts have
+        # been embedded, as few totals have that in them.
+        is_one = len({tuple(sums) for part in may_be for sums in _with_and_without_embedded(part, dimensions)}) == 1
         return (_Relation.STANDS_FOR if is_one else _Relation.DOUBTFUL), may_be[0]
     is_part = _exceeds(_chats(below.direct, dimensions), total) and len(dimensions) == _count_of(own)
     return (_Relation.REPEATS if is_part else _Relation.DOUBTFUL), whole
+
+
+def _repeated(parts: Sequence[Tally], own: Tally, total: list[int], dimensions: list[int]) -> Tally | None:
+    """The part of which a total just repeats the sum; of one in it that went well in silence it knows no more."""
+    same = [part for part in parts if total == _figures(part.tokens, dimensions)]
+    for part in same:
+        only_embeds = 0 < part.model_calls <= part.embeddings and own.tokens[OUTPUT]
+        if part.silent <= 0 and not only_embeds:
+            return part
+    missing = [part for part in same if part.missing > 0]
+    return missing[0] if missing else None
 
 
 def _relation_to_others(whole: Tally, total: list[int], dimensions: list[int]) -> _Relation:
@@ -187,9 +256,10 @@ def _cover_tokens(target: Tally, whole: Tally, part: Tally, own: Tally, relation
 
 
 def _cover_cost(target: Tally, whole: Tally, part: Tally, own: Tally, relation: _Relation) -> None:
-    unpriced = part.unpriced
-    if own.reported is None:
-        has_cost = part.reported is not None or part.computed is not None
+    # What repeats the others' figures says nothing of a call that went well in silence.
+    unpriced = part.unpriced - (max(0, part.missing) if relation is _Relation.REPEATS else 0)
+    if own.reported is None or _is_placeholder(own, part):
+        has_cost = _has_cost(part)
         is_new = _is_counted(own) and _is_beside(whole, relation)
         if relation in _BESIDE or (is_new and not unpriced and not has_cost):
             target.unpriced += 1
@@ -203,6 +273,21 @@ def _cover_cost(target: Tally, whole: Tally, part: Tally, own: Tally, relation: 
         target.reported = add_amounts(target.reported, more)
         target.unpriced -= unpriced
         target.mismatch = target.mismatch or not unpriced
+
+
+def _has_cost(part: Tally) -> bool:
+    """Whether anything is known to have cost something, or nothing: a 0 of a span that used nothing says neither."""
+    if part.computed is not None or part.reported is None:
+        return part.computed is not None
+    return any(part.reported.values()) or any(part.tokens)
+
+
+def _is_placeholder(own: Tally, part: Tally) -> bool:
+    """Whether a cost of 0 was not worked out: calls or figures below say that something was used."""
+    if own.reported is None or any(own.reported.values()):
+        return False
+    has_figures = any(part.tokens) or part.computed is not None or part.reported is not None
+    return has_figures or part.unpriced > 0
 
 
 def _more(total: Mapping[str, Decimal], below: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -222,6 +307,10 @@ def _is_counted(own: Tally) -> bool:
 
 def _count_of(own: Tally) -> int:
     return len([d for d in _COMPARED if own.tokens[d]])
+
+
+def _with_and_without_embedded(tally: Tally, dimensions: list[int]) -> tuple[list[int], list[int]]:
+    return _figures(tally.tokens, dimensions), _chats(tally, dimensions)
 
 
 def _chats(tally: Tally, dimensions: list[int]) -> list[int]:

@@ -9,7 +9,7 @@ from agent_outcomes.outcome.attribute_reader import NO_LIMITS
 from agent_outcomes.run.call_log import CallLog
 from agent_outcomes.run.calls import Call, CallKind, plain_model
 from agent_outcomes.run.conventions import ROLE_KEYS, Role
-from agent_outcomes.run.usage_keys import INPUT, MODEL_KEYS, MODEL_NAME_LENGTH_MAX, REQUEST_MODEL_KEYS
+from agent_outcomes.run.usage_keys import CACHE_HIT, INPUT, MODEL_KEYS, MODEL_NAME_LENGTH_MAX, REQUEST_MODEL_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # What the provider calls its response; instrumentations of one call read it from the same answer.
 RESPONSE_ID_KEYS: Final = ("gen_ai.response.id", "llm.response.id", "ai.response.id")
+# What Azure's agents client (Python, .NET, JavaScript) sets on each span that reads a run of the hosted agent, beside
+# the usage of the whole run once that is known; a run may be read again and again.
+THREAD_RUN_KEY: Final = "gen_ai.thread.run.id"
 ALL_MODEL_KEYS: Final = (*MODEL_KEYS, *REQUEST_MODEL_KEYS)
 IDENTITY_KEYS: Final = frozenset({*RESPONSE_ID_KEYS, *ALL_MODEL_KEYS})
 EMBEDDING_WORDS: Final = frozenset(
@@ -42,10 +45,8 @@ _KINDS: Final[Mapping[Role, CallKind]] = {Role.MODEL: CallKind.CHAT, Role.OTHER:
 
 def kind_of(role: Role, attributes: Mapping[str, Any]) -> CallKind | None:
     """What a span of this role that reports usage is; `None` if it is no call, nor might be one."""
-    if role is Role.MODEL:
-        words = [attributes.get(key) for key in ROLE_KEYS]
-        if not EMBEDDING_WORDS.isdisjoint([str.__str__(word) for word in words if isinstance(word, str)]):
-            return CallKind.EMBEDDING
+    if role is Role.MODEL and not EMBEDDING_WORDS.isdisjoint(_role_words(attributes)):
+        return CallKind.EMBEDDING
     return _KINDS.get(role)
 
 
@@ -62,27 +63,37 @@ def note_call(
 ) -> None:
     """Note the call that a span tells of, which by itself reports `tally`; times are Unix time in nanoseconds.
 
+    `scope` is that of the instrumentation that saw the call, empty if it is not known which did.
     An id or a model's name that a limit may have cut would name others, too, and is left out. Never raises.
     """
     kind = kind_of(role, attributes)
     if kind is None or (kind is CallKind.UNMARKED and not any(tally.tokens) and tally.reported is None):
         return
+    id_keys = (*RESPONSE_ID_KEYS, THREAD_RUN_KEY) if kind is CallKind.UNMARKED else RESPONSE_ID_KEYS
     call = Call(
         kind,
         tuple(tally.tokens),
         None if tally.reported is None else dict(tally.reported),
         None if tally.computed is None else dict(tally.computed),
-        frozenset(_texts(attributes, RESPONSE_ID_KEYS, _ID_LENGTH_MAX, limits)),
+        frozenset(_texts(attributes, id_keys, _ID_LENGTH_MAX, limits)),
         frozenset(map(plain_model, _texts(attributes, ALL_MODEL_KEYS, MODEL_NAME_LENGTH_MAX, limits))),
         frozenset({scope}),
         start_ns,
         end_ns,
         has_failed=has_failed,
         lacks_usage=tally.missing > 0,
+        has_stated_cost=attributes.get(CACHE_HIT) is True or tally.parts is not None,
+        words=frozenset(_role_words(attributes)),
+        is_read_again=kind is CallKind.UNMARKED and THREAD_RUN_KEY in attributes,
     )
     tally.calls = CallLog.of([call])
     if kind is CallKind.EMBEDDING:
         tally.embeddings, tally.embedded = 1, tally.tokens[INPUT] or 0
+
+
+def _role_words(attributes: Mapping[str, Any]) -> list[str]:
+    words = [attributes.get(key) for key in ROLE_KEYS]
+    return [str.__str__(word) for word in words if isinstance(word, str)]
 
 
 def mark_reply(tally: Tally) -> None:

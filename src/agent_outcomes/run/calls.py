@@ -4,7 +4,9 @@
 A call is seen twice where two instrumentations are on, where a framework and the SDK below it both trace it, and where
 a framework books it on a span of its own. Then it has the same response id, or the same model and the same tokens in an
 interval that lies within the other's, from another instrumentation scope. One that failed has used nothing that could
-be compared: then model and interval do. What looks alike and is not proven to be one leaves the sums in doubt.
+be compared: then model and interval do. What looks alike and is not proven to be one leaves the sums in doubt. What one
+instrumentation says of two ids or models it says of two calls, though one ran within the other, as a guard or a summary
+that a pipeline asks for does.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.fields import NamedTuple
-from agent_outcomes.run.usage_keys import INPUT, OUTPUT
+from agent_outcomes.run.usage_keys import CACHE_WRITE, CACHED, INPUT, OUTPUT, REASONING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +33,7 @@ class CallKind(Enum):
     TOTAL = auto()
 
 
+_UNNAMED: Final = frozenset({""})
 MODEL_CALLS: Final = frozenset({CallKind.CHAT, CallKind.EMBEDDING})
 
 
@@ -49,7 +52,8 @@ class Call(NamedTuple):
     `models` are plain names, see `plain_model`. `encloses` says that further calls run within it, because a tool or an
     agent does, `has_failed` that one of its spans has, `lacks_usage` that it went well in the end, and none of them
     says what it has used nor why not. `is_reply` marks the record of a streamed reply to a call that has a span of its
-    own, and a call with its reply.
+    own, and a call with its reply, `has_stated_cost` that a cost of 0 is no placeholder. `words` are those by which its
+    spans are marked as calls. `is_read_again` says that each of its spans may only read what it has come to so far.
     """
 
     kind: CallKind
@@ -65,6 +69,9 @@ class Call(NamedTuple):
     has_failed: bool = False
     lacks_usage: bool = False
     is_reply: bool = False
+    has_stated_cost: bool = False
+    words: frozenset[str] = frozenset()
+    is_read_again: bool = False
 
     @property
     def counts(self) -> tuple[int | None, int | None]:
@@ -111,9 +118,60 @@ def sameness(one: Call, other: Call) -> Sameness:
     return Sameness.DOUBTFUL_ONE if CallKind.UNMARKED in kinds else Sameness.DOUBTFUL_TWO
 
 
+def sameness_below(outer: Call, inner: Call) -> Sameness:
+    """Whether a call right below another is the same one: mostly, unless ids, models or figures say something else."""
+    if outer.ids & inner.ids:
+        return Sameness.ONE
+    is_one_scope = bool((outer.scopes & inner.scopes) - _UNNAMED)
+    has_other_id, is_other_model = bool(outer.ids and inner.ids), not _may_be_one_model(outer.models, inner.models)
+    is_alike = agree(outer, inner)
+    if is_one_scope and (has_other_id or is_other_model):
+        # A router in one scope may name what was asked for above what it has chosen.
+        return Sameness.DOUBTFUL_TWO if is_alike and not has_other_id else Sameness.TWO
+    if not any(outer.counts) or not any(inner.counts):
+        return _sameness_below_in_silence(outer, inner, is_doubtful=is_other_model or (is_one_scope and outer.encloses))
+    if is_alike:
+        return Sameness.DOUBTFUL_ONE if is_one_scope and _may_be_a_further_call(outer, inner) else Sameness.ONE
+    return Sameness.DOUBTFUL_TWO if has_other_id or is_other_model else Sameness.DOUBTFUL_ONE
+
+
+def _may_be_a_further_call(outer: Call, inner: Call) -> bool:
+    """Whether one instrumentation may have seen two calls: it sees each once, but for the functions around it.
+
+    Such a function it marks with another word (ADK's `call_llm`), or without the response's id (the AI SDK's
+    `generateText`, Traceloop's names on it). A client that calls itself again, once a tool has run, looks the same.
+    """
+    is_marked_alike = outer.words == inner.words or not outer.words.isdisjoint(inner.words)
+    return inner.is_model_call and is_marked_alike and not outer.ids and not inner.ids
+
+
+def _sameness_below_in_silence(outer: Call, inner: Call, *, is_doubtful: bool) -> Sameness:
+    """Of two calls one of which reports nothing: an alias may stand above what was called, or another call within."""
+    is_lost = outer.lacks_usage != inner.lacks_usage
+    return Sameness.DOUBTFUL_ONE if is_doubtful and is_lost else Sameness.ONE
+
+
+def agree(one: Call, other: Call) -> bool:
+    """Whether two spans report the same figures, as far as both do; one may leave out what was cached or reasoned."""
+    if not any(one.counts) or not any(other.counts):
+        return False
+    return _is_alike(one, other, INPUT, (CACHED, CACHE_WRITE)) and _is_alike(one, other, OUTPUT, (REASONING,))
+
+
+def _is_alike(one: Call, other: Call, whole: int, parts: tuple[int, ...]) -> bool:
+    count, further = one.tokens[whole], other.tokens[whole]
+    if count is None or further is None or count == further:
+        return True
+    more, less = (one, other) if count > further else (other, one)
+    rest = (more.tokens[whole] or 0) - (less.tokens[whole] or 0)
+    return rest == sum([more.tokens[part] or 0 for part in parts if not less.tokens[part]])
+
+
 def _sameness_by_id(one: Call, other: Call) -> Sameness:
     """A call has one response id; but one instrumentation sees it once, and some servers give all responses one id."""
     if not one.scopes & other.scopes or _is_within(one, other) or _is_within(other, one):
+        return Sameness.ONE
+    if one.is_read_again and other.is_read_again:
         return Sameness.ONE
     is_same = one.counts == other.counts or not any(one.counts) or not any(other.counts)
     return Sameness.DOUBTFUL_ONE if is_same else Sameness.DOUBTFUL_TWO
@@ -179,7 +237,7 @@ def merged(one: Call, other: Call) -> Call:
 
     What was computed from other tokens than those of `one` is no cost of it.
     """
-    reported = _larger(one.reported, other.reported)
+    reported = _larger(_figure_of(one, other), _figure_of(other, one))
     computed = one.computed
     if computed is None and (one.counts == other.counts or not any(one.counts)):
         computed = other.computed
@@ -197,6 +255,9 @@ def merged(one: Call, other: Call) -> Call:
         one.has_failed or other.has_failed,
         _lack_usage(one, other),
         one.is_reply or other.is_reply,
+        one.has_stated_cost or other.has_stated_cost,
+        one.words | other.words,
+        one.is_read_again or other.is_read_again,
     )
 
 
@@ -211,8 +272,18 @@ def _lack_usage(one: Call, other: Call) -> bool:
 
 def contradict(one: Call, other: Call) -> bool:
     """Whether two spans of one call report different figures, so that one of them is wrong."""
-    counts = any(one.counts) and any(other.counts) and one.counts != other.counts
-    return counts or (one.reported is not None and other.reported is not None and one.reported != other.reported)
+    is_open = one.is_read_again and other.is_read_again
+    counts = any(one.counts) and any(other.counts) and one.counts != other.counts and not is_open
+    costs = _figure_of(one, other), _figure_of(other, one)
+    return counts or (None not in costs and costs[0] != costs[1])
+
+
+def _figure_of(one: Call, other: Call) -> Amounts | None:
+    """What a call's span reports as its cost; 0 without tokens is a placeholder where its other span has figures."""
+    reported = one.reported
+    if reported is None or any(reported.values()) or any(one.counts) or one.has_stated_cost:
+        return reported
+    return None if any(other.counts) or other.computed is not None or other.reported else reported
 
 
 def _larger(one: Amounts | None, other: Amounts | None) -> Amounts | None:

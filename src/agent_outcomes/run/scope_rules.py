@@ -107,6 +107,7 @@ class ScopeRules(NamedTuple):
     - `books`: names of spans on which the usage of calls that are traced beside them is booked once more;
     - `replies`: names of records of a streamed reply, with what the call has used whose span ended as the reply began;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
+    - `lifetime_totals`: names of further spans that do;
     - `is_genai`: a span may still be marked as an agent before it ends.
     """
 
@@ -139,6 +140,7 @@ class ScopeRules(NamedTuple):
     books: Pattern | None = None
     replies: Pattern | None = None
     has_lifetime_totals: bool = False
+    lifetime_totals: Pattern | None = None
     is_genai: bool = True
 
     def role_of(self, attributes: Mapping[str, Any], name: str) -> Role:
@@ -176,6 +178,12 @@ class ScopeRules(NamedTuple):
         named = self.roots or self.name_roles or self.mismarked or self.own_kinds
         pauses = self.records_pauses or self.pause_marks or self.pause_relays
         return bool(named or self.root_operations or self.root_keys or pauses)
+
+    def has_lifetime_total(self, role: Role, name: str) -> bool:
+        """Whether the tokens on a span of this role and name are those of an object's whole life."""
+        if role is Role.AGENT and self.has_lifetime_totals:
+            return True
+        return self.lifetime_totals is not None and self.lifetime_totals.fullmatch(name) is not None
 
     def agent_name_keys(self) -> tuple[str, ...]:
         """The attributes that name the agent, best first."""

@@ -85,9 +85,14 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     # Marks its spans as they start, so that none of them need be waited for.
     "agentops": ScopeRules(is_genai=False),
-    # Marks the crew by its class, which need not be the framework's.
+    # Marks the crew by its class, which need not be the framework's. Sets on the span of each call, and on the crew's,
+    # what CrewAI's counter of the agent's tokens has come to.
     "agentops.instrumentation.agentic.crewai": ScopeRules(
-        roots=Pattern(r"crewai\.workflow"), unnamed_roots=frozenset({"crewai.workflow"}), is_genai=False
+        roots=Pattern(r"crewai\.workflow"),
+        unnamed_roots=frozenset({"crewai.workflow"}),
+        has_lifetime_totals=True,
+        lifetime_totals=Pattern(r".+\.llm|crewai\.workflow"),
+        is_genai=False,
     ),
     # Claude Code's own.
     "com.anthropic.claude_code.tracing": ScopeRules(
@@ -211,8 +216,12 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         mismarked=Pattern(r".+\._prepare_chat_with_tools"),
         stop_event=StopEvent("span.cancelled", None),
     ),
-    # Forces the root of a run that streams to OK.
-    "openinference.instrumentation.smolagents": ScopeRules(ends_clean=True, leaves_failed_open=True),
+    # Forces the root of a run that streams to OK. Reports smolagents' `monitor`, which `run(reset=False)` leaves alone.
+    "openinference.instrumentation.smolagents": ScopeRules(
+        ends_clean=True, leaves_failed_open=True, has_lifetime_totals=True
+    ),
+    # Reports a crew's `token_usage`, which adds up what its agents and models have used since they were made.
+    "openlit.instrumentation.crewai": ScopeRules(has_lifetime_totals=True),
     "openlit.instrumentation.langchain": ScopeRules(records_pauses=True),
     # Has the nodes of a graph for agents.
     "openlit.instrumentation.langgraph": ScopeRules(mismarked=Pattern(r"invoke_agent .+"), records_pauses=True),
@@ -223,9 +232,9 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "opentelemetry.instrumentation.agno": ScopeRules(
         name_keys=("agno.team.name",), named_by=Pattern(r"(.+)\.(?:agent|team)"), fails_with_last_call=True
     ),
-    # Calls every crew's span alike.
+    # Calls every crew's span alike. Reports the agent's `_token_process`, which nothing resets between tasks and runs.
     "opentelemetry.instrumentation.crewai": ScopeRules(
-        name_keys=("crewai.crew.name",), unnamed_roots=frozenset({"crewai.workflow"})
+        name_keys=("crewai.crew.name",), unnamed_roots=frozenset({"crewai.workflow"}), has_lifetime_totals=True
     ),
     "opentelemetry.instrumentation.genai.agno": ScopeRules(fails_with_last_call=True),
     "opentelemetry.instrumentation.genai.langchain": ScopeRules(records_pauses=True),
@@ -249,6 +258,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     "trpc.agent.go": ScopeRules(mismarked=_MERGED_TOOLS, is_genai=False),
 }
+
+# What Strands sets on every span of its. In TypeScript it takes the service's name for that of its scope.
+LIFETIME_MARK: Final = "gen_ai.event.end_time"
+"""A sign that an agent may report its object's whole life, where the scope does not say so."""
 
 GENAI_SCOPE: Final = Pattern(
     r"""(?:

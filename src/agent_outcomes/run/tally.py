@@ -42,7 +42,7 @@ _TOTAL_NAMES: Final = (
     semconv.AGENT_RUN_REASONING_TOKENS,
 )
 _ZERO: Final = Decimal(0)
-_USAGE_MISSING: Final = Problem(ProblemKind.USAGE_MISSING)
+USAGE_MISSING: Final = Problem(ProblemKind.USAGE_MISSING)
 
 K = TypeVar("K", bound=Hashable)
 
@@ -216,9 +216,9 @@ class Tally:
 def problems_of(tally: Tally) -> list[Problem]:
     """What could not be taken of a run's usage: on its spans, between an aggregate and its leaves, in the sum."""
     problems = [*tally.problems] if tally.problems else []
-    if tally.missing > 0 and tally.silent > 0 and tally.unpriced > 0:
+    if tally.missing > 0 and tally.silent > 0 and tally.unpriced > 0 and USAGE_MISSING not in problems:
         # Else another span of the same call, or a total above it, has what was missing.
-        problems.append(_USAGE_MISSING)
+        problems.append(USAGE_MISSING)
     if tally.mismatch:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):
@@ -290,6 +290,7 @@ _LOST_COST: Final = frozenset(
         ProblemKind.NEGATIVE_COST,
         ProblemKind.TEXT_TRUNCATED,
         ProblemKind.USAGE_MISMATCH,
+        ProblemKind.USAGE_MISSING,
     },
 )
 

@@ -13,8 +13,8 @@ from agent_outcomes.run.calls import MODEL_CALLS
 from agent_outcomes.run.conventions import DEFAULT_NAMES, Role
 from agent_outcomes.run.folding import nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
-from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.tally import Tally
+from agent_outcomes.run.scopes import LIFETIME_MARK, rules_of
+from agent_outcomes.run.tally import USAGE_MISSING, Tally
 from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.spans.gathered import WENT_WELL, Gathered, added
 from agent_outcomes.spans.marks import Likeness
@@ -30,20 +30,42 @@ if TYPE_CHECKING:
 CALL_ON_AGENT: Final = Problem(ProblemKind.MARKS_OVERWRITTEN)
 
 
-def beside_calls(own: Tally | None, gathered: Gathered) -> Tally | None:
-    """An agent's own figures; those of one call are no sign of others where calls of the agent report as much."""
-    if own is None or not own.problems or CALL_ON_AGENT not in own.problems:
+def beside_calls(own: Tally | None, gathered: Gathered, span: AgentSpan) -> Tally | None:
+    """An agent's own figures, without what the spans of its calls tell better.
+
+    Those of one call are no sign of others where calls of the agent report as much; nor is anything missing of the
+    total of an object's whole life where each of its calls has been seen.
+    """
+    below = None if own is None else gathered.zone()
+    if own is None or below is None or not below.model_calls:
         return own
-    below = gathered.zone()
-    if below is None or not below.model_calls:
+    own = _without_lifetime(own, below, span)
+    if not own.problems or CALL_ON_AGENT not in own.problems:
         return own
     if any(count is not None and count > (below.tokens[index] or 0) for index, count in enumerate(own.tokens)):
         return own
     # What one of several calls has cost says nothing of what the others have.
     if own.reported is not None and below.model_calls > 1 and below.unpriced > 0:
         return own
+    return _without_problem(own, CALL_ON_AGENT)
+
+
+def _without_lifetime(own: Tally, below: Tally, span: AgentSpan) -> Tally:
+    """An agent's own figures, without the total of its object's whole life if each of its calls says what it used."""
+    if below.missing > 0:
+        return own
+    if own.problems and USAGE_MISSING in own.problems:
+        return _without_problem(own, USAGE_MISSING)
+    if LIFETIME_MARK not in span.attributes or own.model_calls:
+        return own
     seen = own.copy()
-    seen.problems = {problem: None for problem in own.problems if problem != CALL_ON_AGENT} or None
+    seen.tokens = [None] * len(own.tokens)
+    return seen
+
+
+def _without_problem(own: Tally, problem: Problem) -> Tally:
+    seen = own.copy()
+    seen.problems = {one: None for one in own.problems or () if one != problem} or None
     return seen
 
 

@@ -23,7 +23,7 @@ from agent_outcomes.run.conventions import (
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
 from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.tally import Tally
+from agent_outcomes.run.tally import USAGE_MISSING, Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, ONE_CALL_KEYS, USAGE_KEYS
 from agent_outcomes.run.writers import habit_of_scope, is_miscounted
@@ -198,9 +198,10 @@ def own_usage(
         role = _MODEL
     elif role is _AGENT and USAGE_KEYS.isdisjoint(attributes) and not limits.has_dropped:
         return None
-    elif role is _AGENT and rules.has_lifetime_totals:
-        attributes = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
-    tally = _read(span, attributes, role)
+    if not is_call and rules.has_lifetime_total(role, span.name):
+        tally = _usage_without_counts(span, attributes, role)
+    else:
+        tally = _read(span, attributes, role)
     if limits.has_dropped and (tally is not None or role is not Role.OTHER or _is_genai(span, attributes)):
         tally = tally or Tally()
         tally.note((Problem(ProblemKind.ATTRIBUTES_DROPPED),))
@@ -215,7 +216,7 @@ def own_usage(
 
         compute_cost(tally, attributes, price_of, started_ns=span.start_ns, limits=limits)
     if tally is not None:
-        _note_call(span, tally, attributes, role, has_failed=has_failed)
+        _note_call(span, tally, attributes, role, has_failed=has_failed, is_foreign=is_call)
     return tally
 
 
@@ -228,13 +229,31 @@ def _read(span: SpanFacts, attributes: Mapping[str, Any], role: Role) -> Tally |
     return tally
 
 
-def _note_call(span: SpanFacts, tally: Tally, attributes: Mapping[str, Any], role: Role, *, has_failed: bool) -> None:
+def _usage_without_counts(span: SpanFacts, attributes: Mapping[str, Any], role: Role) -> Tally | None:
+    """What a span reports beside the tokens of an object's whole life, which leave open what the run has used."""
+    rest = {key: value for key, value in attributes.items() if key not in COUNTED_KEYS}
+    tally = read_usage(rest, role, span.limits)
+    if len(rest) < len(attributes):
+        tally = tally or Tally()
+        tally.note((USAGE_MISSING,))
+    return tally
+
+
+def _note_call(
+    span: SpanFacts,
+    tally: Tally,
+    attributes: Mapping[str, Any],
+    role: Role,
+    *,
+    has_failed: bool,
+    is_foreign: bool,
+) -> None:
     note_call(
         tally,
         attributes,
         role,
         span.limits,
-        scope=span.scope,
+        scope="" if is_foreign else span.scope,
         start_ns=span.start_ns,
         end_ns=span.end_ns,
         has_failed=has_failed,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent_outcomes.outcome.attribute_reader import SpanLimits
 from agent_outcomes.run.call_log import CALLS_MAX, CallLog
 from agent_outcomes.run.call_reading import mark_reply, note_call
-from agent_outcomes.run.calls import Call, CallKind, Sameness, merged, plain_model, sameness
+from agent_outcomes.run.calls import Call, CallKind, Sameness, contradict, merged, plain_model, sameness, sameness_below
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.run.tally import Tally, cost_of, problems_of, totals_of
@@ -31,13 +31,13 @@ ONE = Call(
     end_ns=200,
 )
 OTHER = ONE._replace(scopes=frozenset({"sdk"}), start_ns=110, end_ns=190)
-SILENT = {"tokens": (None,) * 5}
+SILENT: dict[str, Any] = {"tokens": (None,) * 5}
 FAILED = {**SILENT, "has_failed": True}
 WAITS = {**SILENT, "lacks_usage": True}
 REPLY = {"kind": CallKind.UNMARKED, "is_reply": True, "scopes": ONE.scopes, "start_ns": 300, "end_ns": 300}
 R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
 SAME_SCOPE = {"scopes": ONE.scopes}
-LATER = {"start_ns": 300, "end_ns": 400}
+LATER: dict[str, Any] = {"start_ns": 300, "end_ns": 400}
 
 ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
     ("an interval within the other's", {}, {}, Sameness.ONE),
@@ -95,6 +95,110 @@ def test_sameness(one: Mapping[str, Any], other: Mapping[str, Any], expected: Sa
     """Each row, in both orders."""
     first, second = ONE._replace(**one), OTHER._replace(**other)
     assert (sameness(first, second), sameness(second, first)) == (expected, expected)
+
+
+LARGER: dict[str, Any] = {"tokens": (700, 60, None, None, None)}
+SMALLER: dict[str, Any] = {"tokens": (7, 6, None, None, None)}
+BIRCH = {"models": frozenset({"birch"})}
+CHAT = {"words": frozenset({"chat"})}
+LOST = {**SILENT, "lacks_usage": True}
+BELOW_ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
+    ("the SDK's span of a framework's call", {}, {}, Sameness.ONE),
+    ("of another model, as an alias is", {}, BIRCH, Sameness.ONE),
+    ("with ids of both", {"ids": R1}, {"ids": R2}, Sameness.ONE),
+    ("one id, whatever the figures", {"ids": R1}, {"ids": R1, **LARGER, **SAME_SCOPE}, Sameness.ONE),
+    ("larger", {}, LARGER, Sameness.DOUBTFUL_ONE),
+    ("smaller", {}, SMALLER, Sameness.DOUBTFUL_ONE),
+    ("larger, of another model", {}, {**LARGER, **BIRCH}, Sameness.DOUBTFUL_TWO),
+    ("smaller, with ids of both", {"ids": R1}, {**SMALLER, "ids": R2}, Sameness.DOUBTFUL_TWO),
+    ("with what is cached", {}, {"tokens": (150, 10, 30, 20, None)}, Sameness.ONE),
+    ("without what is reasoned", {"tokens": (100, 14, None, None, 4)}, {}, Sameness.ONE),
+    ("with more than what is cached", {}, {"tokens": (151, 10, 30, 20, None)}, Sameness.DOUBTFUL_ONE),
+    ("one figure alone", {}, {"tokens": (None, 10, None, None, None)}, Sameness.ONE),
+    ("silent outside", LOST, {}, Sameness.ONE),
+    ("silent outside, of another model", LOST, BIRCH, Sameness.DOUBTFUL_ONE),
+    ("silent inside, of another model", {}, {**LOST, **BIRCH}, Sameness.DOUBTFUL_ONE),
+    ("both silent, of another model", LOST, {**LOST, **BIRCH}, Sameness.ONE),
+    ("failed outside, of another model", FAILED, BIRCH, Sameness.ONE),
+    ("one scope, two ids", {"ids": R1}, {"ids": R2, **SAME_SCOPE}, Sameness.TWO),
+    ("one scope, two ids, larger", {"ids": R1}, {"ids": R2, **SAME_SCOPE, **LARGER}, Sameness.TWO),
+    ("one scope, two ids, silent outside", {"ids": R1, **LOST}, {"ids": R2, **SAME_SCOPE}, Sameness.TWO),
+    ("one scope, two models, larger", {}, {**BIRCH, **SAME_SCOPE, **LARGER}, Sameness.TWO),
+    ("one scope, two models, silent inside", {}, {**BIRCH, **SAME_SCOPE, **LOST}, Sameness.TWO),
+    ("one scope, two models of equal figures: a router", {}, {**BIRCH, **SAME_SCOPE}, Sameness.DOUBTFUL_TWO),
+    ("one scope, equal figures", CHAT, {**CHAT, **SAME_SCOPE}, Sameness.DOUBTFUL_ONE),
+    ("one scope, equal figures, no words", {}, SAME_SCOPE, Sameness.DOUBTFUL_ONE),
+    ("one scope, equal figures, another word", {}, {**CHAT, **SAME_SCOPE}, Sameness.ONE),
+    ("one scope, equal figures, an id inside", CHAT, {**CHAT, **SAME_SCOPE, "ids": R1}, Sameness.ONE),
+    ("one scope, equal figures, a step", {}, {**SAME_SCOPE, "kind": CallKind.UNMARKED}, Sameness.ONE),
+    ("one scope, larger", CHAT, {**CHAT, **SAME_SCOPE, **LARGER}, Sameness.DOUBTFUL_ONE),
+    ("one scope, silent outside", LOST, SAME_SCOPE, Sameness.ONE),
+    ("one scope, silent around a tool", {**LOST, "encloses": True}, SAME_SCOPE, Sameness.DOUBTFUL_ONE),
+    ("one scope without a name", {"scopes": frozenset({""})}, {**BIRCH, "scopes": frozenset({""})}, Sameness.ONE),
+]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"), [row[1:] for row in BELOW_ROWS], ids=[row[0] for row in BELOW_ROWS]
+)
+def test_sameness_below(one: Mapping[str, Any], other: Mapping[str, Any], expected: Sameness) -> None:
+    """What is right below a call is mostly the call, unless ids, models or figures of one scope say something else."""
+    assert sameness_below(ONE._replace(**one), OTHER._replace(**other)) is expected
+
+
+COUNTS = st.sampled_from([None, 0, 3, 5, 8])
+CALLS = st.builds(
+    Call,
+    st.sampled_from([CallKind.CHAT, CallKind.UNMARKED]),
+    st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
+    ids=st.frozensets(st.sampled_from(["r-1", "r-2", "r-3"]), max_size=1),
+    models=st.frozensets(st.sampled_from(["atlas-2", "birch"]), max_size=1),
+    scopes=st.frozensets(st.sampled_from(["framework", "sdk"]), min_size=1, max_size=1),
+    lacks_usage=st.booleans(),
+    words=st.frozensets(st.sampled_from(["chat", "LLM"]), max_size=1),
+)
+
+
+@given(outer=CALLS, inner=CALLS)
+def test_two_ids_or_models_of_one_scope_are_never_plainly_one(outer: Call, inner: Call) -> None:
+    """Nor are figures that differ, of any scope; one id always is."""
+    found = sameness_below(outer, inner)
+    if outer.ids & inner.ids:
+        assert found is Sameness.ONE
+        return
+    both_speak = any(outer.counts) and any(inner.counts)
+    is_one_scope = outer.scopes == inner.scopes
+    names_others = bool(outer.ids and inner.ids) or bool(outer.models and inner.models and outer.models != inner.models)
+    if is_one_scope and names_others:
+        assert found in (Sameness.TWO, Sameness.DOUBTFUL_TWO)
+    if both_speak and found is Sameness.ONE:
+        parts = [count or 0 for call in (outer, inner) for count in call.tokens[2:]]
+        gaps = [abs(a - b) for a, b in zip(outer.counts, inner.counts, strict=True) if a is not None and b is not None]
+        assert max(gaps, default=0) <= sum(parts)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_run_that_is_read_again_is_one_whatever_it_has_come_to(order: int) -> None:
+    """What it reports grows until it has ended; the same id on other spans of one scope leaves a doubt."""
+    read: dict[str, Any] = {"ids": R1, "kind": CallKind.UNMARKED, "is_read_again": True}
+    first, second = [ONE._replace(**read), ONE._replace(**read, **LARGER, **LATER)][::order]
+    assert sameness(first, second) is Sameness.ONE
+    assert not contradict(first, second)
+    assert merged(first, second).tokens == LARGER["tokens"]
+    again = second._replace(is_read_again=False)
+    assert sameness(first, again) is Sameness.DOUBTFUL_TWO
+
+
+def test_a_cost_of_0_is_a_placeholder_beside_figures_of_the_other_span() -> None:
+    """Unless it is stated, as that of an answer out of a cache is, or the span has the tokens itself."""
+    free = ONE._replace(**SILENT, reported={"USD": Decimal(0)})
+    priced = OTHER._replace(computed={"USD": Decimal(2)})
+    for pair in ((free, priced), (priced, free)):
+        assert (merged(*pair).reported, contradict(*pair)) == (None, False)
+    assert merged(priced, free).computed == {"USD": Decimal(2)}
+    assert merged(free._replace(has_stated_cost=True), priced).reported == {"USD": Decimal(0)}
+    assert merged(free._replace(tokens=ONE.tokens), priced).reported == {"USD": Decimal(0)}
+    assert merged(free, OTHER._replace(**SILENT)).reported == {"USD": Decimal(0)}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ LOGFIRE = "logfire.openai_agents"
 LOGFIRE_OPENAI = "logfire.openai"
 LOGFIRE_ANTHROPIC = "logfire.anthropic"
 AGENTOPS = "agentops"
+AGENTOPS_CREWAI = "agentops.instrumentation.agentic.crewai"
 ADK = "gcp.vertex.agent"
 AGNO = "opentelemetry.instrumentation.agno"
 AUTOGEN = "openinference.instrumentation.autogen_agentchat"
@@ -30,6 +31,8 @@ HAYSTACK = "haystack"
 LANGCHAIN_JS = "@arizeai/openinference-instrumentation-langchain"
 LANGSMITH = "langsmith"
 INSTRUCTOR = "openinference.instrumentation.instructor"
+OPENLIT_CREWAI = "openlit.instrumentation.crewai"
+OPENLLMETRY_CREWAI = "opentelemetry.instrumentation.crewai"
 OPENLIT_LANGCHAIN = "openlit.instrumentation.langchain"
 GENAI_LANGCHAIN = "opentelemetry.instrumentation.genai.langchain"
 OPENLIT_LANGGRAPH = "openlit.instrumentation.langgraph"
@@ -335,7 +338,12 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         lambda rules: rules.books is not None and rules.books.fullmatch("record_usage model_call") is not None,
         True,
     ),
-    (STRANDS, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_totals, True),
+    **{
+        (scope, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.AGENT, "any"), True)
+        for scope in (STRANDS, SMOLAGENTS, OPENLIT_CREWAI, OPENLLMETRY_CREWAI, AGENTOPS_CREWAI)
+    },
+    (AGENTOPS_CREWAI, "lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.OTHER, "atlas-2.llm"), True),
+    (AGENTOPS_CREWAI, "is_genai"): (lambda rules: rules.is_genai, False),
 }
 
 
