@@ -143,17 +143,45 @@ def cover_span(target: Tally, below: Tally, own: Tally) -> None:
     """Lay what a span that is no agent reports over the sums below it, in `target`: these, or a part of them."""
     relation = _relation_to_calls(below, own)
     _cover(target, below, own, relation, below)
+    target.mismatch = target.mismatch or relation in _DOUBTS
 
 
 def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
     """Lay an agent's total over the sums below it, in `target`, which is these."""
+    if below.whole.in_doubt and _settles(own, below.whole):
+        target.tokens = _sums_of_calls(below.whole)
+        target.in_doubt = False
+        _cover(target, target.copy(), own, _Relation.REPEATS, target.copy())
+        target.has_totals = True
+        return
     relation, part = _relation_of_total(below, own)
     _cover(target, below.whole, own, relation, part)
+    if relation in _DOUBTS:
+        target.in_doubt = True
     if any(own.tokens):
         target.has_totals = True
         if _is_beside(below.whole, relation):
             target.calls = CallLog() if target.calls is None else target.calls
             target.calls.join(CallLog.of([Call(CallKind.TOTAL, tuple(own.tokens))]))
+
+
+def _settles(own: Tally, whole: Tally) -> bool:
+    """Whether a total is just what all calls below have used, so that a larger one of an agent below is not its own.
+
+    Pydantic AI's agent that is handed the usage of its caller reports the caller's calls so far, too.
+    """
+    calls = [] if whole.calls is None else whole.calls.listed()
+    is_known = len(calls) == whole.model_calls and False not in [call.is_model_call for call in calls]
+    if not is_known or whole.silent > 0 or _count_of(own) < len(_COMPARED):
+        return False
+    return _figures(own.tokens, [*_COMPARED]) == _figures(_sums_of_calls(whole), [*_COMPARED])
+
+
+def _sums_of_calls(tally: Tally) -> list[int | None]:
+    sums: list[int | None] = [None] * len(tally.tokens)
+    for call in [] if tally.calls is None else tally.calls.listed():
+        sums = [count if more is None else (count or 0) + more for count, more in zip(sums, call.tokens, strict=True)]
+    return sums
 
 
 def _cover(target: Tally, whole: Tally, own: Tally, relation: _Relation, part: Tally) -> None:
@@ -165,7 +193,7 @@ def _cover(target: Tally, whole: Tally, own: Tally, relation: _Relation, part: T
     if own.tool_calls and not whole.tool_below:
         target.tool_calls += own.tool_calls
         target.tool_below = True
-    target.mismatch = target.mismatch or own.mismatch or relation in _DOUBTS
+    target.mismatch = target.mismatch or own.mismatch
     if own.parts is not None:
         target.parts = add_amounts(target.parts, own.parts)
     if own.problems:

@@ -54,7 +54,8 @@ class Tally:
     what those that reported none cost by their tokens; `unpriced` counts model calls, and totals of agents, without
     either, `silent` the model calls that reported no tokens, `missing` those of them that went well and say neither
     what they have cost nor why not, `embeddings` those that embed, `embedded` tokens. `calls` are those that make up
-    the sums, `has_totals` says that agents reported totals. `tool_below` says that a tool span was seen since the last
+    the sums, `has_totals` says that agents reported totals, `in_doubt` that one of these is more than its calls have
+    used, which a total further above may settle. `tool_below` says that a tool span was seen since the last
     agent span, so that two instrumentations of one tool call count it once.
     """
 
@@ -64,6 +65,7 @@ class Tally:
         "embedded",
         "embeddings",
         "has_totals",
+        "in_doubt",
         "mismatch",
         "missing",
         "model_calls",
@@ -92,6 +94,7 @@ class Tally:
         self.has_totals = False
         self.parts: dict[tuple[CostKind, str], Decimal] | None = None
         self.mismatch = False
+        self.in_doubt = False
         self.problems: dict[Problem, None] | None = None
         self.calls: CallLog | None = None
 
@@ -149,6 +152,7 @@ class Tally:
         self.embedded += other.embedded
         self.has_totals = self.has_totals or other.has_totals
         self.mismatch = self.mismatch or other.mismatch
+        self.in_doubt = self.in_doubt or other.in_doubt
         if other.reported is not None:
             self.reported = add_amounts(self.reported, other.reported)
         if other.computed is not None:
@@ -219,7 +223,7 @@ def problems_of(tally: Tally) -> list[Problem]:
     if tally.missing > 0 and tally.silent > 0 and tally.unpriced > 0 and USAGE_MISSING not in problems:
         # Else another span of the same call, or a total above it, has what was missing.
         problems.append(USAGE_MISSING)
-    if tally.mismatch:
+    if tally.mismatch or tally.in_doubt:
         problems.append(Problem(ProblemKind.USAGE_MISMATCH))
     for index, count in enumerate(tally.tokens):
         if count is not None and count > COUNT_MAX:
@@ -253,7 +257,7 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
         return Cost(complete=False) if open_below else Cost()
     if tally.parts is None and tally.computed is None and tally.problems is None:
         # Nearly every run: what its model calls report.
-        complete = not (_is_unpriced(tally) or tally.mismatch or open_below)
+        complete = not (_is_unpriced(tally) or tally.mismatch or tally.in_doubt or open_below)
         if tally.reported is None:
             return Cost(complete=None if complete else False)
         reported = [CostPart(_LLM, currency, amount) for currency, amount in tally.reported.items()]
@@ -261,7 +265,7 @@ def cost_of(tally: Tally | None, *, open_below: bool) -> Cost:
     parts = dict(tally.parts or {})
     for amounts in (tally.reported, tally.computed):
         add_amounts(parts, {(_LLM, currency): amount for currency, amount in (amounts or {}).items()})
-    complete = not (_is_unpriced(tally) or tally.mismatch or open_below or _cost_refused(tally))
+    complete = not (_is_unpriced(tally) or tally.mismatch or tally.in_doubt or open_below or _cost_refused(tally))
     source = _REPORTED if tally.computed is None else CostSource.COMPUTED
     return Cost(
         parts=tuple(CostPart(kind, currency, amount) for (kind, currency), amount in parts.items()),
