@@ -179,14 +179,14 @@ def _in_flight(span: AgentSpan) -> Finding | None:
 
 def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding | None:
     """How the last step failed, where an instrumentation is known to end a failed run clean."""
-    if nested is None and failed_call is None:
+    if failed_call is None:
         return None
     rules = rules_of(span.scope)
+    # Whatever was done after an agent had failed, as by whoever had called it as a tool, got over that.
     if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     # Whoever leaves a stream has had enough.
-    is_left = failed_call is None or failed_call.execution.status is Status.CANCELLED
-    if rules.fails_with_last_call and failed_call is not None and not is_left:
+    if rules.fails_with_last_call and failed_call.execution.status is not Status.CANCELLED:
         return _from_call(failed_call)
     return None
 

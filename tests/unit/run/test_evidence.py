@@ -49,7 +49,8 @@ def span(
 
 
 def inferred(made: AgentSpan, nested: Finding | None = None) -> tuple[str, str, str | None]:
-    finding = infer(made, nested)
+    # An agent that failed, and that nothing was done after, is the last step that failed, too.
+    finding = infer(made, nested, failed_call=nested if nested is not None and nested.failed else None)
     return finding.execution.status.value, finding.evidence, finding.error_type
 
 
@@ -140,6 +141,13 @@ def test_scope_that_ends_clean(status: str) -> None:
     assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_FAILURE) == ("failure", "nested_agent:E", "E")
     assert inferred(span(status, scope=CLEAN_END_SCOPE), NESTED_SUCCESS) == ("success", "span_end", None)
     assert inferred(span(status, GeneratorExit(), scope=CLEAN_END_SCOPE), NESTED_FAILURE)[1] == "nested_agent:E"
+
+
+@pytest.mark.parametrize("status", ["unset", "ok"])
+def test_a_failed_agent_that_something_went_well_after(status: str) -> None:
+    """Who called it has got over that, so that it ends the run no more."""
+    finding = infer(span(status, scope=CLEAN_END_SCOPE), NESTED_FAILURE)
+    assert (finding.execution.status.value, finding.evidence) == ("success", "span_end")
 
 
 @pytest.mark.parametrize("scope", ["app", "openinference.instrumentation.smolagents"])
