@@ -23,6 +23,7 @@ from agent_outcomes.run.evidence import (
     STOP_REASON,
 )
 from agent_outcomes.run.scopes import rules_of
+from agent_outcomes.run.stated_errors import FINISH_KEYS
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.semconv import PROBLEM_BRIEFS, Source, State
@@ -57,6 +58,7 @@ _EVIDENCE_PREFIXES: Final[Mapping[str, str]] = {
     "finish_reason:": f"`{FINISH_REASON}` is {{}}",
     f"{STATUS_TEXT}:": "the span's status is ERROR, and its message names {}",
     **{f"{key}:": f"the span's status is ERROR, and `{key}` is {{}}" for key in (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)},
+    **{f"{key}:": f"`{key}` says that the last answer ended as `{FINISH_REASON}` {{}}" for key in sorted(FINISH_KEYS)},
     f"{STOP_REASON}:": "an event of the span says why the framework stopped: {}",
     "last_step:": "the run's own span names no error, and the last model call or agent below failed with {}",
     "nested_agent:": "this instrumentation ends a failed run clean, and the last agent below failed with {}",

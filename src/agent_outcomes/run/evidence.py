@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which evidence decides a run's status, strongest first, and what it is called in `agent.outcome.evidence`.
 
-Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR (its class or code, else
-an HTTP or gRPC status on the span, else a message of a known form, else the error of the model call that failed last),
-why a framework's own event or answer says that the run stopped, an interruption in flight on a span left UNSET and,
-for instrumentations that end a failed run clean, any exception in flight; then a step that stopped to ask a human;
-then, for those again, the last nested agent's failure or that of the last model call; then success. A handled exception
+Order: stated status, `gen_ai.agent.finish_reason`, the error of a span whose status is ERROR or that states one in an
+attribute (its class or code, else an HTTP or gRPC status on the span, else a message of a known form, else the error of
+the model call that failed last), that its last answer broke off, was cut short or refused, why a framework's own event
+or answer says that the run stopped, an interruption in flight on a span left UNSET and, for instrumentations that end a
+failed run clean, any exception in flight; then a step that stopped to ask a human; then, for those again, the failure
+of the last nested agent or model call, if nothing went well after it; then success. A handled exception
 (`record_exception` on a span that then goes on) is no failure.
 
 So where several steps ran at once, of which one asked and others failed, the run's own span decides: the frameworks
@@ -38,6 +39,7 @@ from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
 from agent_outcomes.run.pauses import RUN_MARKS
 from agent_outcomes.run.scopes import rules_of
+from agent_outcomes.run.stated_errors import FINISH_KEYS, finish_reason
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ GRPC_STATUS_KEYS: Final = ("rpc.response.status_code", "rpc.grpc.status_code", "
 
 # Attributes that may say how a span ended that is not marked as failed.
 _TELLING_KEYS: Final = frozenset(
-    {FINISH_REASON, ERROR_TYPE, INTERRUPTION_KEY, *STOP_OUTPUTS, *[mark.key for mark in RUN_MARKS]}
+    {FINISH_REASON, ERROR_TYPE, INTERRUPTION_KEY, *FINISH_KEYS, *STOP_OUTPUTS, *[mark.key for mark in RUN_MARKS]}
 )
 
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
@@ -111,9 +113,11 @@ def infer(
         rule = FINISH_REASON_RULES.get(reason)
         if rule is not None:
             return _finding(rule, f"finish_reason:{reason}", None)
+    finished = _finished(span)
     if span.status_code == "error":
-        return _from_error_span(span, failed_call)
-    own = _paused(span) or _stopped(span) or _in_flight(span) or pause
+        found = _from_error_span(span, failed_call)
+        return finished if finished is not None and found.execution.category == OTHER.category else found
+    own = finished or _paused(span) or _stopped(span) or _in_flight(span) or pause
     return own or _from_last_step(span, nested, failed_call) or _CLEAN
 
 
@@ -133,6 +137,15 @@ def _says_nothing(span: AgentSpan) -> bool:
     if span.status_code == "error" or span.in_flight is not None or span.recorded is not None:
         return False
     return span.stop_reason is None and _TELLING_KEYS.isdisjoint(span.attributes)
+
+
+def _finished(span: AgentSpan) -> Finding | None:
+    """How the last answer ended, where that says that the run did not end well."""
+    found = finish_reason(span.attributes)
+    if found is None:
+        return None
+    reason, key = found
+    return _finding(FINISH_REASON_RULES[reason], f"{key}:{reason}", None)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:

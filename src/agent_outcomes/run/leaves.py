@@ -28,6 +28,7 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.pauses import STEP_MARK
+from agent_outcomes.run.stated_errors import STATED_ERROR_KEYS
 from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import (
@@ -72,7 +73,7 @@ _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
 _NEVER_PLAIN: Final = frozenset(
-    {*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, AGENT_COST_AMOUNT, STEP_MARK.key, MLFLOW_OUTPUTS}
+    {*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, *STATED_ERROR_KEYS, AGENT_COST_AMOUNT, STEP_MARK.key, MLFLOW_OUTPUTS}
 )
 
 

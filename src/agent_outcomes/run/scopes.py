@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import MLFLOW_FUNCTION, MLFLOW_INPUTS, MLFLOW_OUTPUTS, Role
@@ -100,6 +100,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         unnamed_roots=frozenset({"claude_code.interaction"}),
         is_genai=False,
     ),
+    # In Java: records what failed and leaves the span UNSET.
+    "agentscope-java": ScopeRules(records_failures=True, is_genai=False),
     # Overwrites the operation of a failed agent or task with that of the model call that failed, and makes a second
     # span for a tool that failed.
     "crewai": ScopeRules(
@@ -259,6 +261,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "trpc.agent.go": ScopeRules(mismarked=_MERGED_TOOLS, is_genai=False),
 }
 
+# What some frameworks call themselves on their spans, where their scope is their user's.
+_STRANDS_SYSTEM: Final = "strands-agents"
+_STRANDS: Final = "strands.telemetry.tracer"
+
 # What Strands sets on every span of its. In TypeScript it takes the service's name for that of its scope.
 LIFETIME_MARK: Final = "gen_ai.event.end_time"
 """A sign that an agent may report its object's whole life, where the scope does not say so."""
@@ -351,6 +357,11 @@ class _Named(dict[str, bool]):
 
 NAMED_SCOPES: Final = _Named()
 """Whether an unmarked span of a scope may be an agent by its name, for any scope."""
+
+
+def stop_scope(scope: str, attributes: Mapping[str, Any]) -> str:
+    """The scope by whose rules a span says why it stopped: its own, or that of the framework that it names."""
+    return _STRANDS if attributes.get("gen_ai.system") == _STRANDS_SYSTEM else scope
 
 
 def rules_of(scope: str) -> ScopeRules:

@@ -15,7 +15,8 @@ from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import ROLE_KEYS
 from agent_outcomes.run.model import AgentSpan
-from agent_outcomes.run.scopes import rules_of
+from agent_outcomes.run.scopes import rules_of, stop_scope
+from agent_outcomes.run.stated_errors import STATED_ERROR_KEYS, stated_error
 from agent_outcomes.spans.marks import NAME_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class SpanReader:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the span's status is ERROR."""
-        return self.span.status.status_code is StatusCode.ERROR
+        """Whether the span's status is ERROR, or one of its attributes says that it failed."""
+        return self.span.status.status_code is StatusCode.ERROR or self._stated_error() is not None
 
     @property
     def has_ended(self) -> bool:
@@ -92,9 +93,7 @@ class SpanReader:
     @property
     def look(self) -> Hashable:
         """The span's name, how many attributes it has by now, and its words for roles."""
-        # The SDK's property copies an open span's attributes.
-        held: Any = getattr(self.span, "_attributes", None)
-        attributes: Mapping[str, object] = held._dict if type(held) is BoundedAttributes else self.span.attributes or {}  # noqa: SLF001 - as said
+        attributes = self._held()
         if ROLE_KEYS.isdisjoint(attributes):
             return self.name, len(attributes)
         words = [attributes.get(key) for key in _ROLE_KEYS]
@@ -144,6 +143,7 @@ class SpanReader:
         status = span.status
         events = self._events()
         scope = self.scope
+        stated = None if STATED_ERROR_KEYS.isdisjoint(attributes) else stated_error(attributes)
         return AgentSpan(
             context.trace_id,
             context.span_id,
@@ -153,15 +153,24 @@ class SpanReader:
             not self.is_edge,
             start_ns,
             end_ns,
-            _STATUS_CODES.get(status.status_code, "unset"),
+            "error" if stated is not None else _STATUS_CODES.get(status.status_code, "unset"),
             attributes,
             self.limits,
             _exception_types(events) if events else (),
-            _stop_reason(events, scope) if events else None,
-            _status_text(status.description),
+            _stop_reason(events, stop_scope(scope, attributes)) if events else None,
+            _status_text(status.description or stated),
             in_flight,
             _recorded(events, status.description) if events and _may_have_failed(status, scope) else None,
         )
+
+    def _held(self) -> Mapping[str, object]:
+        # The SDK's property copies an open span's attributes.
+        held: Any = getattr(self.span, "_attributes", None)
+        return held._dict if type(held) is BoundedAttributes else self.span.attributes or {}  # noqa: SLF001 - as said
+
+    def _stated_error(self) -> str | None:
+        attributes = self._held()
+        return None if STATED_ERROR_KEYS.isdisjoint(attributes) else stated_error(attributes)
 
     def _read_limits(self) -> SpanLimits:
         # The SDK has no public way to ask for the limit on text.

@@ -9,7 +9,15 @@ import pytest
 
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, OPERATION_ROLES, Role
 from agent_outcomes.run.scope_rules import ScopeRules, StopEvent
-from agent_outcomes.run.scopes import EXACT_SCOPES, LEAVES_FAILED_OPEN, NAMED_SCOPES, SCOPES, SPECIAL_SCOPES, rules_of
+from agent_outcomes.run.scopes import (
+    EXACT_SCOPES,
+    LEAVES_FAILED_OPEN,
+    NAMED_SCOPES,
+    SCOPES,
+    SPECIAL_SCOPES,
+    rules_of,
+    stop_scope,
+)
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -90,6 +98,7 @@ EXPECTED_OWN_KINDS = {
 }
 OPENINFERENCE_AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
+AGENTSCOPE = "agentscope-java"
 GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 CHAT = {"gen_ai.operation.name": "chat"}
@@ -101,7 +110,7 @@ LANGFUSE_GRAPH = {
 FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integration": "langgraph"}
 # What marks its spans at their start need not be waited for.
 NOT_WAITED_FOR = {AGENTOPS, AGENTOPS_CREWAI, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI, MASTRA_1, VOLTAGENT}
-NOT_WAITED_FOR |= {TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
+NOT_WAITED_FOR |= {AGENTSCOPE, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
     "Microsoft.Agents.AI.Workflows": (
@@ -314,6 +323,8 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LOGFIRE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (OPENINFERENCE_AUTOGEN, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (OPENINFERENCE_AUTOGEN, "records_failures"): (lambda rules: rules.records_failures, True),
+    (AGENTSCOPE, "records_failures"): (lambda rules: rules.records_failures, True),
+    (AGENTSCOPE, "is_genai"): (lambda rules: rules.is_genai, False),
     (OPENINFERENCE_CLAUDE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (GENAI_AGNO, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
@@ -377,6 +388,13 @@ def test_scopes_asked_for_every_span() -> None:
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
     assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME} == SPECIAL_SCOPES
     assert {*SPECIAL_SCOPES, *WRITING_SCOPES, *MISCOUNTS} == EXACT_SCOPES
+
+
+def test_strands_by_its_own_word() -> None:
+    """In TypeScript its scope is whatever its user calls the service; its event still says why it stopped."""
+    assert stop_scope("any service", {"gen_ai.system": "strands-agents"}) == STRANDS
+    for attributes in ({}, {"gen_ai.system": "openai"}, {"gen_ai.system": 7}):
+        assert stop_scope("any service", attributes) == "any service"
 
 
 def test_root_operations_are_no_marks() -> None:
