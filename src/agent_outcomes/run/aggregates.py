@@ -221,10 +221,9 @@ def _relation_of_total(below: Sums, own: Tally) -> tuple[_Relation, Tally]:
     if not _is_counted(own):
         return _Relation.REPEATS, whole
     if not dimensions:
-        # Of calls that all are silent it is not known whether those of tools and agents below are in the total, too,
-        # nor whether those of tools alone are: it may be of calls of the agent's that are not traced.
-        direct = below.direct.missing
-        is_one = direct >= below.zone.missing and not 0 < direct < whole.missing
+        # Of calls that all are silent it is not known whether those of tools and agents below are in the total, too: it
+        # may be of calls of the agent's own that are not traced.
+        is_one = below.direct.missing >= whole.missing
         return (_Relation.STANDS_FOR if is_one else _Relation.DOUBTFUL), whole
     total = _figures(own.tokens, dimensions)
     parts = (whole, below.zone, below.direct)
