@@ -237,8 +237,8 @@ def _relation_of_total(below: Sums, own: Tally) -> tuple[_Relation, Tally]:
         # Of several it may stand for, all that is sure is that it is no less than itself. So it is where texts have
         # been embedded, as few totals have that in them.
         is_one = len({tuple(sums) for part in may_be for sums in _with_and_without_embedded(part, dimensions)}) == 1
-        # What only tools have called, in silence, may be in it or beside calls of the agent's that are not traced.
-        is_one = is_one and below.direct.silent > 0
+        # What tools and agents below have called, in silence, may be in it or not.
+        is_one = is_one and may_be[0].silent <= below.direct.silent
         return (_Relation.STANDS_FOR if is_one else _Relation.DOUBTFUL), may_be[0]
     is_part = _exceeds(_chats(below.direct, dimensions), total) and len(dimensions) == _count_of(own)
     return (_Relation.REPEATS if is_part else _Relation.DOUBTFUL), whole
