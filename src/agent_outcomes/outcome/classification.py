@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.codes import GRPC_RULES
-from agent_outcomes.outcome.error_names import rule_by_name, rule_by_word, rule_of_code, rule_of_http, rule_of_type
+from agent_outcomes.outcome.error_names import (
+    rule_by_name,
+    rule_by_word,
+    rule_of_code,
+    rule_of_http,
+    rule_of_type,
+    rule_under_root,
+)
 from agent_outcomes.outcome.errors import NETWORK, OTHER, UNTRUSTED, Classification
 from agent_outcomes.semconv import Remedy, Status
 
@@ -140,12 +147,17 @@ def is_silent(facts: ErrorFacts) -> bool:
     return bool(facts.lineages) and not (SILENT_CLASSES | _SILENT_NAMES).isdisjoint(facts.lineages[0])
 
 
-def find_lineage(lineage: Sequence[str]) -> Classification | None:
-    """The row of a class or of the nearest of its parents."""
-    # A span says `TimeoutError` where the object would say `builtins.TimeoutError`, and packages re-export
-    # (`openai._exceptions.RateLimitError`), so where no full name is known the last segment decides if it is
-    # unambiguous.
-    return first(map(rule_by_name, lineage)) or first(map(rule_by_word, lineage))
+def find_lineage(lineage: Sequence[str], status: int | None = None) -> Classification | None:
+    """The row of a class or of the nearest of its parents, beside the HTTP status that stands on the object."""
+    own = rule_by_name(lineage[0])
+    if own is not None:
+        return own
+    by_status = rule_of_http(status) if status is not None else None
+    # A parent says what kind of error it is, as far as the status does not say otherwise.
+    kind = first(map(rule_by_name, lineage[1:])) or rule_by_word(lineage[0]) or first(map(rule_under_root, lineage[1:]))
+    if kind is None or by_status is None:
+        return kind
+    return kind if (kind.status, kind.retryable) == (by_status.status, by_status.retryable) else by_status
 
 
 def deciding(verdicts: Sequence[Classification]) -> int | None:

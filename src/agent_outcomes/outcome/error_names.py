@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """One look-up for what an error is called: a class of any language, or a code of a provider or a protocol.
 
-First by the name as it stands. Then by its last segment, whatever module, package or service it is qualified with and
-however it is cased: `rate_limit_error`, `RateLimitError` and `com.openai.errors.RateLimitException` are one word, and
-so are `StatusCode.UNAVAILABLE` and `Unavailable`. A name that holds a known word among others says nothing.
+First by the name as it stands. Then by its last segment, however it is cased: `rate_limit_error`, `RateLimitError` and
+`com.openai.errors.RateLimitException` are one word, and so are `StatusCode.UNAVAILABLE` and `Unavailable`. Another
+library's class may be called the same and mean something else (`tarfile.ReadError`, `queue.ShutDown`), so that behind
+a module the segment decides only under the root of a row that ends so, or where the word means one thing everywhere.
+A name that holds a known word among others says nothing.
 """
 
 from __future__ import annotations
 
 import builtins
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.error_classes import ERROR_RULES, PARENTS_OF_ALL
 from agent_outcomes.outcome.errors import BAD_REQUEST, UPSTREAM
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
+from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, TOO_COMMON
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, MCP_RULES, NETWORK_RULES, TYPE_RULES
+from agent_outcomes.semconv import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.errors import Classification
 
     Index = Mapping[str, Classification]
+    RootIndex = Mapping[tuple[str, str], Classification]
+
+_Key = TypeVar("_Key", str, "tuple[str, str]")
 
 HTTP_ERRORS: Final = range(400, 600)
 _HTTP_SERVER_ERRORS: Final = range(500, 600)
@@ -43,6 +50,7 @@ _BEHIND: Final = Pattern(BEHIND)
 _BEFORE: Final = Pattern(BEFORE)
 _BETWEEN: Final = Pattern(BETWEEN)
 _SUFFIX: Final = Pattern(SUFFIX)
+_SEGMENTS: Final = Pattern(r"[.$+#/\\:*]+")
 _PARTS: Final = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _CODE_TABLES: Final = (GRPC_RULES, CODE_RULES, NETWORK_RULES)
 _NUMBERED: Final = {**JSON_RPC_RULES, **MCP_RULES}
@@ -60,15 +68,21 @@ def rule_by_name(name: str) -> Classification | None:
 
 
 def rule_by_word(name: str) -> Classification | None:
-    """The row of the name's last segment, if all rows that end so say the same of status and retryability."""
+    """The row of the name's last segment, where that says what it says in the tables."""
     own = name.removeprefix("builtins.")
     if name in PARENTS_OF_ALL:
         return None
     if own in PYTHONS_OWN:
         return names().get(f"builtins.{own}")
-    word = word_of(name)
-    found = words().get(word)
-    return stems().get(_SUFFIX.sub("", word)) if found is None else found
+    before, word = _qualifier_of(name), word_of(name)
+    if not before:
+        return None if word in TOO_COMMON else _of_bare(word)
+    return rule_under_root(name) or _of_code(before, word) or _of_everywhere(word)
+
+
+def rule_under_root(name: str) -> Classification | None:
+    """The row that ends so and has the same root: packages re-export and move their classes."""
+    return roots().get((_root_of(_qualifier_of(name)), word_of(name)))
 
 
 def rule_of_code(code: str) -> Classification | None:
@@ -81,7 +95,7 @@ def rule_of_type(code: str) -> Classification | None:
 
     As it is written but for its case: `api_error` is a word of providers, `APIError` the parent of all their classes.
     """
-    return TYPE_RULES.get(segment_of(code).lower()) or _grpc_codes().get(word_of(code))
+    return TYPE_RULES.get(code.lower()) or GRPC_RULES.get(code)
 
 
 def rule_of_http(status: int) -> Classification | None:
@@ -128,6 +142,14 @@ def stems() -> Index:
 
 
 @cache
+def roots() -> RootIndex:
+    """The rows by the root of their module and their word."""
+    tables = ((name, rule) for rule, spelled in (*ERROR_RULES, *FOREIGN_RULES) for name in spelled)
+    rows = (((_root_of(_qualifier_of(name)), word_of(name)), rule) for name, rule in tables)
+    return _uncontradicted((key, rule) for key, rule in rows if key[0] and key[1] not in SAYS_NOTHING)
+
+
+@cache
 def _strong_codes() -> Index:
     tables = (CODE_RULES, NETWORK_RULES)
     return {word_of(code): rule for table in tables for code, rule in table.items()}
@@ -148,13 +170,54 @@ def _has_two_words(name: str) -> bool:
     return len([part for part in parts if part not in SAYS_NOTHING]) > 1
 
 
+def _of_bare(word: str) -> Classification | None:
+    """The row of a word that stands alone; in another spelling only of what means one thing everywhere."""
+    found = words().get(word)
+    return _of_everywhere(word) if found is None else found
+
+
+def _of_everywhere(word: str) -> Classification | None:
+    """The row of a word of which no library makes something else, and never that a run was stopped."""
+    if EVERYWHERE.search(word) is None:
+        return None
+    found = words().get(word)
+    found = stems().get(_SUFFIX.sub("", word)) if found is None else found
+    return found if found is not None and _is_failure(found) else None
+
+
+def _of_code(before: str, word: str) -> Classification | None:
+    """The row of a code behind the name of a vendor or of an enumeration."""
+    if CODE_QUALIFIERS["grpc"].search(before) is not None:
+        return _grpc_codes().get(word)
+    is_code = any(CODE_QUALIFIERS[kind].search(before) is not None for kind in ("vendor", "dotted"))
+    found = _strong_codes().get(word) if is_code else None
+    return found if found is not None and _is_failure(found) else None
+
+
+def _is_failure(rule: Classification) -> bool:
+    return rule.status is not Status.CANCELLED and not rule.paused
+
+
+def _qualifier_of(name: str) -> str:
+    """What stands before the last segment: nothing before one that an address or a shape's namespace precedes."""
+    shown = str(_BEHIND.sub(_first, _AROUND.sub(_first, name)))
+    before = shown[: len(shown) - len(_BEFORE.sub("", shown))]
+    return "" if before.endswith(("#", "/")) or before == "*" else before
+
+
+def _root_of(before: str) -> str:
+    """The package that a qualifier begins with; two segments of it where the first is a domain's."""
+    parts = [part for part in _SEGMENTS.split(before) if part]
+    return ".".join(parts[: 2 if parts and parts[0] in SHARED_ROOTS else 1])
+
+
 def _first(found: Match[str]) -> str:
     return found[1]
 
 
-def _uncontradicted(rows: Iterable[tuple[str, Classification]]) -> Index:
-    index: dict[str, Classification] = {}
-    contradicted: set[str] = set()
+def _uncontradicted(rows: Iterable[tuple[_Key, Classification]]) -> Mapping[_Key, Classification]:
+    index: dict[_Key, Classification] = {}
+    contradicted: set[_Key] = set()
     for word, rule in rows:
         kept = index.setdefault(word, rule)
         if (kept.status, kept.retryable) != (rule.status, rule.retryable):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.bodies import ANSWER_LENGTH_MAX, codes_at, codes_in, found_at, look, read_body
 from agent_outcomes.outcome.classification import (
+    BUILTINS,
     ERROR_NAME_LENGTH_MAX,
     ErrorFacts,
     classify,
@@ -231,7 +232,7 @@ def _errno_name(error: BaseException) -> str | None:
 
 def _told(error: BaseException) -> Told | None:
     text = _text(error)
-    return None if text is None else told_by(text)
+    return None if text is None else told_by(text, _lineage(type(error))[0].removeprefix(BUILTINS))
 
 
 def _text(error: BaseException) -> str | None:

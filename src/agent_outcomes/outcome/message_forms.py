@@ -45,81 +45,93 @@ PHRASES: Final[Mapping[str, int]] = {
 }
 """HTTP's own words for its statuses."""
 
+# A number before a colon or a dash, which may count what a tool sells; Spring AI and the Java clients write it so.
+NUMBER_FORM: Final = Pattern(r"([45]\d\d)(?: ?:| -) (?!\d)")
+
 # Forms with an HTTP status in them, and whose they are.
-STATUS_FORMS: Final = tuple(
-    Pattern(form)
-    for form in (
-        # The Python clients generated for the APIs of OpenAI, Anthropic, Groq, Together and others.
-        r"Error code: ([45]\d\d)(?: - |$)",
-        # The JavaScript, Go and Java ones.
-        r"([45]\d\d) status code \(no body\)$",
-        r"([45]\d\d) (?=[\s\S]*\n\s+at (?:APIError\.generate|\w+\.makeStatusError) \()",
-        r"([45]\d\d) \{\s*['\"]",
-        r"\[?(?:POST|GET|PUT|DELETE|PATCH)\]? \"[^\"]*\": ([45]\d\d) ",
-        r"([45]\d\d)(?: ?:| -) ",
-        # httpx, requests, urllib, axios, Faraday, Spring, .NET, Azure.
-        r"(?:Client|Server) error '([45]\d\d) [^']*' for url ",
-        r"([45]\d\d) (?:Client|Server) Error: .* for url: ",
-        r"HTTP(?: Error|/[\d.]+)?:? ([45]\d\d)(?:\s*$|: | - | \(|,|\.| [A-Z])",
-        r"(?:Request failed with status code|Response code|Invalid status code:?|Response status code:?) ([45]\d\d)\b",
-        r"the server responded with status ([45]\d\d)\b",
-        r"Response status code does not indicate success: ([45]\d\d)\b",
-        r"(?:[^\n]{0,1000}\r?\n)??\s*Status: ([45]\d\d) \(",
-        rf"([45]\d\d) (?i:{'|'.join(PHRASES)})(?![\w-])",
-        # Fern's clients in JavaScript, Guzzle, Ktor, reqwest, urllib3's retries.
-        r"(?:[^\n]{0,1000}\n)?Status code: ([45]\d\d)(?:\n|$)",
-        r"(?:Client|Server) error: `[^`]*` resulted in a `([45]\d\d) ",
-        r"Client request\([^)]*\) invalid: ([45]\d\d)\b",
-        r"Server error\([A-Z]+ \S+: ([45]\d\d)\b",
-        r"HTTP status (?:client|server) error \(([45]\d\d)\b",
-        r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
-        # Claude Code.
-        r"Request rejected \(([45]\d\d)\)",
-        r"API Error: ([45]\d\d) ",
-        r"(?:Repeated )?(529) Overloaded\b",
-        # Pydantic AI, Cohere, Mistral, Ollama, Google's clients, go-openai, LangChainGo, AWS's SDKs.
-        r"(?:headers: \{[\s\S]*\}, )?status_code: ([45]\d\d)(?:, |$)",
-        r"API error occurred: Status:? ([45]\d\d)\b",
-        r"[\s\S]*\(status code: ([45]\d\d)\)$",
-        r"([45]\d\d) [A-Z]+(?:_[A-Z]+)*\. \{",
-        r"(?:\[[\w. ]+\]: )?got status: ([45]\d\d)\b",
-        r"\[GoogleGenerativeAI Error\]: Error fetching from \S+: \[([45]\d\d) ",
-        r"googleapi: Error ([45]\d\d): ",
-        r"Error ([45]\d\d), Message: ",
-        r"\{\s*\"error\":\s*\{\s*\"code\":\s*([45]\d\d)\b",
-        r"error, status code: ([45]\d\d)[,:]",
-        r"API returned unexpected status code: ([45]\d\d)\b",
-        r"operation error [\w ]+: \w+, [\w ,]*https response error StatusCode: ([45]\d\d), ",
-        r"[\s\S]*\(Service: [\w ]+, Status Code: ([45]\d\d), Request ID: [\w-]+",
-    )
+STATUS_FORMS: Final = (
+    NUMBER_FORM,
+    *(
+        Pattern(form)
+        for form in (
+            # The Python clients generated for the APIs of OpenAI, Anthropic, Groq, Together and others.
+            r"Error code: ([45]\d\d)(?: - |$)",
+            # The JavaScript, Go and Java ones.
+            r"([45]\d\d) status code \(no body\)$",
+            r"([45]\d\d) (?=[\s\S]*\n\s+at (?:APIError\.generate|\w+\.makeStatusError) \()",
+            r"([45]\d\d) \{\s*['\"]",
+            r"\[?(?:POST|GET|PUT|DELETE|PATCH)\]? \"[^\"]*\": ([45]\d\d) ",
+            # httpx, requests, urllib, axios, Faraday, Spring, .NET, Azure.
+            r"(?:Client|Server) error '([45]\d\d) [^']*' for url ",
+            r"([45]\d\d) (?:Client|Server) Error: .* for url: ",
+            r"HTTP(?: Error|/[\d.]+)?:? ([45]\d\d)(?:\s*$|: | - | \(|,|\.| [A-Z])",
+            r"(?:Request failed with status code|Response code|(?:Invalid|Response) status code:?) ([45]\d\d)\b",
+            r"the server responded with status ([45]\d\d)\b",
+            r"Response status code does not indicate success: ([45]\d\d)\b",
+            r"(?:[^\n]{0,1000}\r?\n)??\s*Status: ([45]\d\d) \(",
+            rf"([45]\d\d) (?i:{'|'.join(PHRASES)})(?![\w-])",
+            # Fern's clients in JavaScript, Guzzle, Ktor, reqwest, urllib3's retries.
+            r"(?:[^\n]{0,1000}\n)?Status code: ([45]\d\d)(?:\n|$)",
+            r"(?:Client|Server) error: `[^`]*` resulted in a `([45]\d\d) ",
+            r"Client request\([^)]*\) invalid: ([45]\d\d)\b",
+            r"Server error\([A-Z]+ \S+: ([45]\d\d)\b",
+            r"HTTP status (?:client|server) error \(([45]\d\d)\b",
+            r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
+            # Claude Code.
+            r"Request rejected \(([45]\d\d)\)",
+            r"API Error: ([45]\d\d) ",
+            r"(?:Repeated )?(529) Overloaded\b",
+            # Pydantic AI, Cohere, Mistral, Ollama, Google's clients, go-openai, LangChainGo, AWS's SDKs.
+            r"(?:headers: \{[\s\S]*\}, )?status_code: ([45]\d\d)(?:, |$)",
+            r"API error occurred: Status:? ([45]\d\d)\b",
+            r"[\s\S]*\(status code: ([45]\d\d)\)$",
+            r"([45]\d\d) [A-Z]+(?:_[A-Z]+)*\. \{",
+            r"(?:\[[\w. ]+\]: )?got status: ([45]\d\d)\b",
+            r"\[GoogleGenerativeAI Error\]: Error fetching from \S+: \[([45]\d\d) ",
+            r"googleapi: Error ([45]\d\d): ",
+            r"Error ([45]\d\d), Message: ",
+            r"\{\s*\"error\":\s*\{\s*\"code\":\s*([45]\d\d)\b",
+            r"error, status code: ([45]\d\d)[,:]",
+            r"API returned unexpected status code: ([45]\d\d)\b",
+            r"operation error [\w ]+: \w+, [\w ,]*https response error StatusCode: ([45]\d\d), ",
+            r"[\s\S]*\(Service: [\w ]+, Status Code: ([45]\d\d), Request ID: [\w-]+",
+        )
+    ),
 )
 
+# gRPC in Java and Genkit begin with the code, which is a plain word in capitals.
+CAPITALS_FORM: Final = Pattern(r"([A-Z]{6,}|[A-Z]+(?:_[A-Z]+)+): ")
+# gRPC in JavaScript has its number before it.
+NUMBERED_FORM: Final = Pattern(r"\d{1,2} ([A-Z]+(?:_[A-Z]+)*): ")
+
 # Forms with a code in them that is looked up as if it stood on the error.
-CODE_FORMS: Final = tuple(
-    Pattern(form)
-    for form in (
-        # botocore, gRPC in Go, Python, JavaScript and Java, Genkit.
-        r"An error occurred \((\w+)\) when calling the \w+ operation\b",
-        r"rpc error: code = (\w+) desc = ",
-        r"<\w+ of RPC that terminated with:\s+status = StatusCode\.(\w+)",
-        r"\d{1,2} ([A-Z]+(?:_[A-Z]+)*): ",
-        r"([A-Z]{6,}|[A-Z]+(?:_[A-Z]+)+): ",
-        r"([a-z]+(?:_[a-z]+)+): ",
-        # Node.js's system errors; the Claude Agent SDK's result; MCP; LangChain's errors in JavaScript.
-        r"(?:connect|read|write|send|getaddrinfo|queryA|queryAaaa) (E[A-Z_]+)\b",
-        r"Result error: (\w+)$",
-        r"MCP error (-?\d+): ",
-        # gRPC in .NET and in Rust, urllib3, .NET's client of OpenAI, Rust's.
-        r"Status\(StatusCode=\"(\w+)\"",
-        r"(?:status|code): (\w+), message: \"",
-        r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by (\w+)\(",
-        r"[\s\S]*\(code: (\w+)\)$",
-        # tenacity, which names the class that it has given up on.
-        r"(?:RetryError\[)?<Future at 0x[0-9a-f]+ state=finished raised (\w+)>\]?$",
-        r"[\s\S]*\bTroubleshooting URL: https://\S+/errors/([A-Z_]+)/?(?:\s|$)",
-        # Anthropic's error within a stream.
-        r"\{\s*['\"]type['\"]:\s*['\"]error['\"],\s*['\"]error['\"]:\s*\{\s*(?:['\"]details['\"]:\s*\w+,\s*)?['\"]type['\"]:\s*['\"](\w+)",
-    )
+CODE_FORMS: Final = (
+    NUMBERED_FORM,
+    CAPITALS_FORM,
+    *(
+        Pattern(form)
+        for form in (
+            # botocore, gRPC in Go, Python, JavaScript and Java, Genkit.
+            r"An error occurred \((\w+)\) when calling the \w+ operation\b",
+            r"rpc error: code = (\w+) desc = ",
+            r"<\w+ of RPC that terminated with:\s+status = StatusCode\.(\w+)",
+            r"([a-z]+(?:_[a-z]+)+): ",
+            # Node.js's system errors; the Claude Agent SDK's result; MCP; LangChain's errors in JavaScript.
+            r"(?:connect|read|write|send|getaddrinfo|queryA|queryAaaa) (E[A-Z_]+)\b",
+            r"Result error: (\w+)$",
+            r"MCP error (-?\d+): ",
+            # gRPC in .NET and in Rust, urllib3, .NET's client of OpenAI, Rust's.
+            r"Status\(StatusCode=\"(\w+)\"",
+            r"(?:status|code): (\w+), message: \"",
+            r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by (\w+)\(",
+            r"[\s\S]*\(code: (\w+)\)$",
+            # tenacity, which names the class that it has given up on.
+            r"(?:RetryError\[)?<Future at 0x[0-9a-f]+ state=finished raised (\w+)>\]?$",
+            r"[\s\S]*\bTroubleshooting URL: https://\S+/errors/([A-Z_]+)/?(?:\s|$)",
+            # Anthropic's error within a stream.
+            r"\{\s*['\"]type['\"]:\s*['\"]error['\"],\s*['\"]error['\"]:\s*\{\s*(?:['\"]details['\"]:\s*\w+,\s*)?['\"]type['\"]:\s*['\"](\w+)",
+        )
+    ),
 )
 
 # How the C library puts it, and Go in lower case.
@@ -147,7 +159,7 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"\[?(?:Request i|I)nterrupted by user", CANCELLED),
         # fetch in Node.js, Chrome, Firefox, Safari, React Native; axios; Node's http; the generated clients.
         (r"(?:fetch failed|Failed to fetch|Load failed|Network request failed|Network Error|socket hang up)$", NETWORK),
-        (r"(?:other side closed|terminated|Premature close)$", NETWORK),
+        (r"(?:other side closed|Premature close)$", NETWORK),
         (r"NetworkError when attempting to fetch resource\.$", NETWORK),
         (
             r"(?:Connection error\.?|Connection closed|Server disconnected|All connection attempts failed)\)?(?:$| ·)",
@@ -217,9 +229,8 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"error sending request for url \([^)]*\)[\s\S]*invalid peer certificate: ", UNTRUSTED),
         (r"(?:[\s\S]*: )?connection closed before message completed$", NETWORK),
         (r"Th(?:e|is) operation was (?:aborted|cancell?ed)\.?$", CANCELLED),
-        (r"(?:Request|Operation) (?:was )?(?:aborted|cancell?ed)\.?\)?(?:$| ·)", CANCELLED),
+        (r"Request was aborted\.?\)?(?:$| ·)", CANCELLED),
         (r"(?:The user aborted a request|A task was canceled|signal is aborted without reason)\.?$", CANCELLED),
-        (r"(?:Cancell?ed|Abort(?:ed)?)\.?$", CANCELLED),
         # Go wraps by putting words before: the cause stands last.
         (r"(?:[\s\S]*: )?context deadline exceeded(?: \(Client\.Timeout[^()]*\))?$", TIMEOUT),
         (r"(?:[\s\S]*: )?net/http: request canceled[\w ]* \(Client\.Timeout[^()]*\)$", TIMEOUT),
@@ -235,6 +246,28 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"(?:[\s\S]*: )?(?:http2: server sent GOAWAY|stream error: stream ID \d+; )", NETWORK),
         (r"(?:[\s\S]*: )?use of closed network connection$", NETWORK),
     )
+)
+
+# Plain words, which say so of an order or of a contract just as well: fetch's, DOM's and OkHttp's own errors say them
+# alone, and no class at all does.
+WORD_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
+    (Pattern(form), rule)
+    for form, rule in (
+        (r"terminated$", NETWORK),
+        (r"(?:Cancell?ed|Abort(?:ed)?)\.?$", CANCELLED),
+        (r"(?:Request|Operation) (?:was )?(?:aborted|cancell?ed)\.?\)?(?:$| ·)", CANCELLED),
+    )
+)
+PLAIN_CLASSES: Final = frozenset(
+    {
+        *("Error", "TypeError", "DOMException", "AbortError", "CanceledError", "CancelError", "APIUserAbortError"),
+        *("java.io.IOException", "java.io.InterruptedIOException", "java.util.concurrent.CancellationException"),
+        *("System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"),
+    }
+)
+# Those whose messages begin with gRPC's code: io.grpc's, gRPC's in Go and JavaScript, Google's clients, Genkit.
+GRPC_CLASS: Final = Pattern(
+    r"(?i:grpc|rpc|genkit|google|gax)|StatusRuntimeException$|StatusException$|\*status\.Error$|^Error$"
 )
 
 # What says only where something went wrong, if nothing behind it says what.

@@ -9,11 +9,12 @@ the providers' own sentences in `provider_texts`.
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.bodies import codes_in, found_at, read_body
-from agent_outcomes.outcome.codes import HTTP_RULES
+from agent_outcomes.outcome.codes import GRPC_NUMBERS, GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.error_names import (
     HTTP_ERRORS,
     rule_by_name,
@@ -21,11 +22,13 @@ from agent_outcomes.outcome.error_names import (
     rule_of_code,
     rule_of_http,
     rule_of_type,
+    segment_of,
 )
 from agent_outcomes.outcome.errors import (
     AUTH,
     BAD_REQUEST,
     BUG,
+    CANCELLED,
     CONTEXT_OVERFLOW,
     NETWORK,
     NOT_FOUND,
@@ -36,13 +39,26 @@ from agent_outcomes.outcome.errors import (
     UPSTREAM,
     Classification,
 )
-from agent_outcomes.outcome.message_forms import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, VAGUE_TEXTS
+from agent_outcomes.outcome.message_forms import (
+    CAPITALS_FORM,
+    CODE_FORMS,
+    GRPC_CLASS,
+    NUMBER_FORM,
+    NUMBERED_FORM,
+    PHRASES,
+    PLAIN_CLASSES,
+    STATUS_FORMS,
+    TEXT_RULES,
+    VAGUE_TEXTS,
+    WORD_RULES,
+)
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.provider_texts import SENTENCES
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, is_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from re import Match
 
 _PREFIXES_MAX: Final = 4
 _NESTED_MAX: Final = 2
@@ -51,9 +67,9 @@ _NESTED_MAX: Final = 2
 _PREFIX: Final = Pattern(
     r"""(?:
       (?P<name>[\w.$]+)(?::\s+|\(['"])
-    | [\w.$ ]{1,200}:\s+
     | \(['"](?:<class\ '[\w.]{1,200}'>\ )?[\w ,.]{1,200}['"],[ ]
     | API\ Error\ \((?=[A-Z1-9])
+    | MCP\ error\ -?\d+:\s
     | \[[\w.\ ]{1,60}\]:\s
     | Error\ fetching\ from\ \S+:\s
     | \w+Exception\ -[ ]
@@ -62,12 +78,21 @@ _PREFIX: Final = Pattern(
     | request\ to\ \S+\ failed,\ reason:\s
     | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
     | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
+    | (?P<words>[\w.$ ]{1,200}):\s+
     )""",
     re.VERBOSE,
 )
 # By OpenTelemetry's own convention the text of a failed span begins with the class; a plain word is no class.
 _CLASS: Final = Pattern(r"(?:[\w$]+\.)*(?:\w*(?:Error|Exception)|(?:[A-Z][a-z0-9]+){2,})|(?:[\w$]+\.)+[A-Z]\w*")
 _ERROR: Final = Pattern(r"(?:Error|Exception)$")
+# How much is believed behind words: what a framework says of a call that failed is a client's beginning, and what says
+# that anything failed may have a client's message behind it; other words are a tool's, about its own matters.
+_CALL_FAILED: Final = Pattern(
+    r"(?=.*\b(?:[Ee]rror|[Ff]ail(?:ed|ure)?)\b).*\b(?:API|LLM|[Mm]odel|[Aa]gent|[Cc]hat|[Cc]ompletion|[Gg]enerating|output)\b"
+)
+_FAILED: Final = Pattern(
+    r"(?i)\b(?:errors?|exception|fail\w*|unable|could not|cannot|while|calling|running|invoking)\b"
+)
 # How JavaScript shows an error with its stack, and what LangChain puts before that.
 _FRAMES: Final = Pattern(r"\n[ \t]+at (?:async |new )?[\w.<>\[\]$@/:#]+")
 _SHOWN: Final = Pattern(r"(?:Uncaught )?(?P<name>[\w$]+)(?:: |\n|$)")
@@ -102,6 +127,23 @@ _SENTENCES: Final = tuple((Pattern(f"(?:{'|'.join(forms)})"), rule) for rule, fo
 _REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, UPSTREAM})
 
 
+class _Trust(IntEnum):
+    """Whose words those behind a prefix may be."""
+
+    TOOLS = 0
+    ANYBODYS = 1
+    CLIENTS = 2
+
+
+class _Part(NamedTuple):
+    """What is left of a text without the prefixes before it, `name` that of the next, `classes` those passed by."""
+
+    text: str
+    name: str | None
+    trust: _Trust
+    classes: tuple[str, ...]
+
+
 class Told(NamedTuple):
     """What a message says, and the class, code or HTTP status in it that says so.
 
@@ -130,9 +172,12 @@ def is_untrusted(rule: Classification, told: Iterable[Told | None]) -> bool:
     return rule is NETWORK and any(one is not None and one.rule is UNTRUSTED for one in told)
 
 
-def told_by(text: str) -> Told | None:
-    """What a message of a known form says, whatever wrappers have put before it; `None` for any other."""
-    return _told(text[:MESSAGE_LENGTH_MAX], _NESTED_MAX)
+def told_by(text: str, name: str | None = None) -> Told | None:
+    """What a message of a known form says, whatever wrappers have put before it; `None` for any other.
+
+    `name` is the class or code that the message is known to stand beside.
+    """
+    return _told(text[:MESSAGE_LENGTH_MAX], _NESTED_MAX, name or None)
 
 
 def leading_status(text: str) -> int | None:
@@ -141,30 +186,34 @@ def leading_status(text: str) -> int | None:
     return int(found[1]) if found is not None and int(found[1]) in HTTP_RULES else None
 
 
-def _told(text: str, depth: int) -> Told | None:
+def _told(text: str, depth: int, of: str | None = None) -> Told | None:
     named: Told | None = None
     for one, shown in _without_stack(text):
-        bare = [*_without_prefixes(one)]
-        parts = [part for part, _ in bare]
-        found = first_of(map(_said, parts)) or first_of(_by_form(part) or _by_body(part, depth) for part in parts)
+        parts = [*_without_prefixes(one, of)]
+        found = first_of(_said(part.text) for part in parts if part.trust is not _Trust.TOOLS)
+        found = found or first_of(_by_form(part) or _by_body(part.text, depth) for part in parts)
         if found is not None:
             return found
-        named = (
-            named or _by_names([*(name for _, name in bare), shown, *_alone(bare)]) or first_of(map(_by_rest, parts))
-        )
+        names = _by_names([*(part.name for part in parts), shown, *_alone(parts)], of)
+        named = named or names or first_of(_by_rest(part.text) for part in parts)
     return named
 
 
-def _alone(bare: list[tuple[str, str | None]]) -> list[str]:
+def _alone(parts: list[_Part]) -> list[str]:
     """What may be a class's name and nothing else, behind other classes' names if behind anything."""
-    *before, (last, _) = bare
-    return [] if False in [name is not None and _ERROR.search(name) is not None for _, name in before] else [last]
+    *before, last = parts
+    is_shown = all(part.name is not None and _ERROR.search(part.name) is not None for part in before)
+    return [last.text] if is_shown else []
 
 
-def _by_names(names: list[str | None]) -> Told | None:
+def _by_names(names: list[str | None], of: str | None) -> Told | None:
     for name in names:
-        rule = rule_by_name(name) or rule_by_word(name) if name is not None and _CLASS.fullmatch(name) else None
-        if rule is not None and name is not None:
+        if name is None or _CLASS.fullmatch(name) is None:
+            continue
+        # A status that begins with the bare class is that of the class which is known with its module.
+        full = of if of is not None and segment_of(of) == name else name
+        rule = rule_by_name(full) or rule_by_word(full)
+        if rule is not None:
             return Told(rule, name)
     return None
 
@@ -182,15 +231,24 @@ def _without_stack(text: str) -> Iterator[tuple[str, str | None]]:
     yield first, shown["name"] if shown is not None else None
 
 
-def _without_prefixes(text: str) -> Iterator[tuple[str, str | None]]:
-    """The text, and what is left of it without each prefix in turn, each with the name in the prefix that follows."""
+def _without_prefixes(text: str, of: str | None) -> Iterator[_Part]:
+    """The text, and what is left of it without each prefix in turn."""
+    trust, classes = _Trust.CLIENTS, (() if of is None else (of,))
     for _ in range(_PREFIXES_MAX):
         prefix = _PREFIX.match(text)
-        yield text, prefix["name"] if prefix is not None else None
+        yield _Part(text, prefix["name"] if prefix is not None else None, trust, classes)
         if prefix is None:
             return
+        trust = min(trust, _trust_behind(prefix["name"] or prefix["words"]))
+        classes = (*classes, prefix["name"]) if prefix["name"] is not None else classes
         text = text[prefix.end() :]
-    yield text, None
+    yield _Part(text, None, trust, classes)
+
+
+def _trust_behind(words: str | None) -> _Trust:
+    if words is None or _CLASS.fullmatch(words) is not None or _CALL_FAILED.match(words) is not None:
+        return _Trust.CLIENTS
+    return _Trust.TOOLS if _FAILED.search(words) is None else _Trust.ANYBODYS
 
 
 def _said(text: str) -> Told | None:
@@ -208,21 +266,42 @@ def _by_rest(text: str) -> Told | None:
     return first_of(Told(rule, None, is_vague=True) for form, rule in VAGUE_TEXTS if form.match(text) is not None)
 
 
-def _by_form(text: str) -> Told | None:
-    for form, meaning in TEXT_RULES:
+def _by_form(part: _Part) -> Told | None:
+    text = part.text
+    for form, meaning in _text_rules(part):
         if form.match(text) is not None:
             return Told(meaning, None)
     for form in STATUS_FORMS if _STATUS.search(text) is not None else ():
-        found = form.match(text)
+        found = form.match(text) if form is not NUMBER_FORM or part.trust is _Trust.CLIENTS else None
         if found is not None:
             return _by_status(found[1], text, text[found.end() :])
     for form in CODE_FORMS:
         found = form.match(text)
-        rule = _rule_in_text(found[1]) if found is not None else None
+        rule = _rule_in_text(found[1]) if found is not None and _is_code(form, found, part) else None
         if found is not None and rule is not None:
             said = _said_behind(text, text[found.end() :])
             return said if said is not None and may_refine(rule, said.rule) else Told(rule, found[1])
     return _by_status(str(PHRASES[text]), text, "") if text in PHRASES else None
+
+
+def _text_rules(part: _Part) -> Iterator[tuple[Pattern, Classification]]:
+    """The forms that a text may have, as far as what stands before it is no tool's."""
+    if part.trust is _Trust.TOOLS:
+        return
+    for form, rule in TEXT_RULES:
+        if rule is not CANCELLED or part.trust is _Trust.CLIENTS:
+            yield form, rule
+    if part.trust is _Trust.CLIENTS and PLAIN_CLASSES.issuperset(part.classes):
+        yield from WORD_RULES
+
+
+def _is_code(form: Pattern, found: Match[str], part: _Part) -> bool:
+    """Whether what has the form of a code is one, and no word that a tool writes in capitals."""
+    if form is NUMBERED_FORM:
+        return GRPC_NUMBERS.get(int(found[0].partition(" ")[0])) == found[1]
+    if form is not CAPITALS_FORM or found[1] not in GRPC_RULES:
+        return True
+    return part.trust is _Trust.CLIENTS and all(GRPC_CLASS.search(name) for name in part.classes)
 
 
 def _by_status(status: str, text: str, rest: str) -> Told | None:

@@ -51,7 +51,7 @@ def _along(chain: Sequence[Thrown]) -> Iterator[Thrown]:
 
 
 def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
-    told = [told_by(thrown.message) for thrown in chain]
+    told = [told_by(thrown.message, thrown.name) for thrown in chain]
     codes = (one.code for one in told if one is not None and one.code is not None)
     facts = ErrorFacts(
         lineages=tuple((thrown.name[:ERROR_NAME_LENGTH_MAX],) for thrown in chain if thrown.name),

@@ -296,12 +296,12 @@ def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:
 def _refined(found: Finding | None, span: AgentSpan, name: str | None) -> Finding | None:
     """What a status says, or a provider's own sentence beside it."""
     recorded = span.recorded.told if span.recorded is not None else None
-    said = next((one for one in (recorded, told_by(span.status_text)) if one is not None and one.is_said), None)
+    said = next((one for one in (recorded, told_by(span.status_text, name)) if one is not None and one.is_said), None)
     return found if found is None or said is None else _finding(said.rule, STATUS_TEXT, name or found.error_type)
 
 
 def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
-    told = told_by(span.status_text)
+    told = told_by(span.status_text, name)
     if told is None:
         return None
     if told.code is None:

@@ -8,6 +8,7 @@ import concurrent.futures
 import errno
 import http
 import json
+import re
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -39,11 +40,15 @@ from agent_outcomes.outcome.error_classes import ERROR_RULES, MODEL_CALL_WRAPPER
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_by_word, stems, word_of, words
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
+from agent_outcomes.outcome.name_words import EVERYWHERE, SHARED_ROOTS, TOO_COMMON
+from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, MCP_RULES, NETWORK_RULES, TYPE_RULES
 from agent_outcomes.semconv import ErrorCategory
 from tests.chained_errors import error_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_outcomes.outcome.errors import Classification
 
 Verdict = tuple[str, str, bool | None, str | None, bool]
@@ -158,31 +163,94 @@ def test_error_row_as_class(name: str, verdict: Verdict) -> None:
     assert verdict_of(classify(facts_from_exception(error_class("myapp.Own", cls)()))) == verdict
 
 
-def spellings(segment: str) -> list[str]:
+def bare(segment: str) -> list[str]:
     return [
         segment,
-        f"somewhere.else.{segment}",
-        f"com.vendor.Client${segment}",
-        f"vendor::errors::{segment}",
-        f"*vendor.{segment}",
         f"com.vendor#{segment}",
         f"{segment}:http://internal.vendor.com/",
-        f"<class 'somewhere.{segment}'>",
+        f"<class '{segment}'>",
         segment.upper(),
         segment.lower(),
     ]
 
 
+def elsewhere(segment: str) -> list[str]:
+    return [
+        f"somewhere.else.{segment}",
+        f"com.vendor.Client${segment}",
+        f"vendor::errors::{segment}",
+        f"*vendor.{segment}",
+        f"<class 'somewhere.{segment}'>",
+        f"__main__.f.<locals>.{segment}",
+    ]
+
+
+def segments_of(name: str) -> list[str]:
+    return [part for part in re.split(r"[.:$\\\\*]+", name) if part]
+
+
 @pytest.mark.parametrize(("name", "verdict"), EXPECTED_NAMES.items())
 def test_error_row_by_last_segment(name: str, verdict: Verdict) -> None:
-    """A span's bare class name, re-exported, qualified or cased in another way, is as retryable as the full one."""
+    """A span's bare class name, however cased, is as retryable as the full one, unless it names no error by itself."""
     status, _, retryable, *_ = verdict
-    segment = name.replace("::", ".").replace("$", ".").replace("\\", ".").replace("*", ".").rpartition(".")[2]
+    segment = segments_of(name)[-1]
     if word_of(segment) in SAYS_NOTHING:
         return
-    for spelling in spellings(segment):
+    expected = ("failure", None) if word_of(segment) in TOO_COMMON else (status, retryable)
+    for spelling in bare(segment):
         found = classify(facts_from_name(spelling))
-        assert (found.status.value, found.retryable) == (status, retryable), spelling
+        assert (found.status.value, found.retryable) == expected, spelling
+
+
+@pytest.mark.parametrize(("name", "verdict"), EXPECTED_NAMES.items())
+def test_error_row_under_its_own_root(name: str, verdict: Verdict) -> None:
+    """Re-exported or moved within its package, a class says the same."""
+    *modules, segment = segments_of(name)
+    if not modules or word_of(segment) in SAYS_NOTHING:
+        return
+    root = ".".join(modules[: 2 if modules[0] in SHARED_ROOTS else 1])
+    found = rule_by_word(f"{root}._elsewhere.{segment}")
+    assert found is None or (found.status.value, found.retryable) == (verdict[0], verdict[2])
+    is_ambiguous = root in {"builtins", *SHARED_ROOTS} or word_of(segment) in {
+        "timeouterror",
+        "authenticationexception",
+    }
+    assert found is not None or is_ambiguous
+
+
+@pytest.mark.parametrize(("name", "verdict"), EXPECTED_NAMES.items())
+def test_error_row_by_last_segment_elsewhere(name: str, verdict: Verdict) -> None:
+    """In another package it says the same where the word means one thing everywhere, else nothing."""
+    status, _, retryable, _, paused = verdict
+    segment = segments_of(name)[-1]
+    says = EVERYWHERE.search(word_of(segment)) is not None and status != "cancelled" and not paused
+    for spelling in elsewhere(segment):
+        found = rule_by_word(spelling)
+        assert says or found is None, spelling
+        assert found is None or (found.status.value, found.retryable) == (status, retryable), spelling
+
+
+RISKY: tuple[str, ...] = (
+    *sorted({segments_of(name)[-1] for name in EXPECTED_NAMES}),
+    *sorted({*EXPECTED_CODES, *EXPECTED_NETWORK, *EXPECTED_GRPC, *EXPECTED_STOPS}),
+    *("Cancel", "Cancelled", "Canceled", "Abort", "Aborted", "abort", "Stop", "Shutdown", "ShutDown", "Killed", "Exit"),
+)
+MODULES = st.lists(st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True), min_size=1, max_size=4).map(".".join)
+
+
+@given(MODULES, st.sampled_from(RISKY), st.sampled_from((lambda word: word, str.title, str.upper, str.lower)))
+def test_no_class_of_a_user_is_a_cancellation(module: str, word: str, cased: Callable[[str], str]) -> None:
+    """Whatever a user calls an error, in whatever module of theirs, it is a failure, and no pause."""
+    name = f"shop_{module}.{cased(word)}"
+    for facts in (
+        facts_from_name(name),
+        facts_from_recorded(name, "order 12", f"Traceback (most recent call last):\n  f\n{name}: order 12"),
+        facts_from_exception(error_class(name)("order 12")),
+        facts_from_exception(error_class("shop.Own", error_class(name))("order 12")),
+    ):
+        found = classify(facts)
+        assert found.status.value in {"failure", "timeout", "invalid_output"}, name
+        assert not found.paused
 
 
 def test_every_error_row_is_expected() -> None:
@@ -281,7 +349,7 @@ def test_vendor_code_row(code: str, verdict: Verdict) -> None:
     client_error = error_class("botocore.exceptions.ClientError", response=holding(code, "Error", "Code"))()
     assert verdict_of(classify(facts_from_exception(client_error))) == verdict
     segment = code.upper().replace("_", "-")
-    for spelling in (code, code.lower(), code.upper(), segment, f"vendor.{code}", f"{code}:http://internal.vendor.com"):
+    for spelling in (code, code.lower(), code.upper(), segment, f"com.vendor#{code}", f"{code}:http://vendor.com"):
         assert verdict_of(classify(facts_from_name(spelling))) == verdict, spelling
 
 
@@ -339,7 +407,9 @@ def test_errno_of_another_kind() -> None:
 def test_any_casing_and_qualification_of_a_code(code: str, dice: Any, joint: str) -> None:
     """However a code is cased, and whatever it is qualified with, it is the same code."""
     cased = "".join(dice.choice((letter.lower(), letter.upper())) for letter in code)
+    # A vendor's code may have a dot in it (`Throttling.RateQuota`); AWS has classes of its codes.
     spelling = cased if joint in "_-" else f"Vendor{joint}{cased}"
+    assert verdict_of(rule_by_word(f"software.amazon.vendor.{cased}")) == EXPECTED_CODES[code]
     assert verdict_of(rule_by_word(spelling)) == EXPECTED_CODES[code]
 
 

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.error_names import rule_of_http
-from agent_outcomes.outcome.message_forms import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, VAGUE_TEXTS
+from agent_outcomes.outcome.exception_reader import facts_from_exception
+from agent_outcomes.outcome.message_forms import CODE_FORMS, PHRASES, STATUS_FORMS, TEXT_RULES, VAGUE_TEXTS, WORD_RULES
 from agent_outcomes.outcome.messages import told_by
 from agent_outcomes.outcome.provider_texts import SENTENCES
+from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
+from tests.chained_errors import error_class
 from tests.unit.outcome.test_error_texts import ROWS as ERROR_TEXTS
 
 STACK = "\n    at APIError.generate (file:///srv/node_modules/openai/core/error.mjs:59:20)\n    at async pRetry"
@@ -74,8 +78,6 @@ CODE_MESSAGES = {
         "upstream_unavailable"
     ),
     "14 UNAVAILABLE: No connection established": "upstream_unavailable",
-    "UNAVAILABLE: io exception": "upstream_unavailable",
-    "RESOURCE_EXHAUSTED: 429 slow down": "rate_limit",
     "insufficient_quota: You exceeded your current quota": "quota",
     "connect ECONNREFUSED 127.0.0.1:11434": "network",
     "getaddrinfo ENOTFOUND api.openai.com": "network",
@@ -121,7 +123,6 @@ TEXT_MESSAGES = {
     "The operation was aborted.": "cancelled",
     "The user aborted a request.": "cancelled",
     "Request was aborted.": "cancelled",
-    "Canceled": "cancelled",
     "The operation was aborted due to timeout": "timeout",
     "The operation timed out.": "timeout",
     "Request timed out.": "timeout",
@@ -161,6 +162,16 @@ PREFIXES = (
     "request to https://api.openai.com/v1 failed, reason: ",
     "AgentError('",
 )
+# Words that a tool may use of its own matters, and who says them of itself.
+WORD_MESSAGES = {
+    "UNAVAILABLE: io exception": ("upstream_unavailable", "io.grpc.StatusRuntimeException"),
+    "RESOURCE_EXHAUSTED: 429 slow down": ("rate_limit", "GenkitError"),
+    "CANCELLED: call was cancelled": ("cancelled", "io.grpc.StatusException"),
+    "terminated": ("network", "TypeError"),
+    "Canceled": ("cancelled", "java.io.IOException"),
+    "Aborted.": ("cancelled", "DOMException"),
+    "Operation cancelled": ("cancelled", "Error"),
+}
 MESSAGES = STATUS_MESSAGES | CODE_MESSAGES | TEXT_MESSAGES
 SAY_NOTHING = (
     "",
@@ -188,6 +199,10 @@ SAY_NOTHING = (
     "MCP error 1: odd",
     "Troubleshooting URL: https://docs.langchain.com/errors/SOMETHING_ELSE/",
     "NotATable: x",
+    "500 - 600 units requested, 450 in stock",
+    "Parcel: 404: no such parcel",
+    "12 UNAVAILABLE: articles are gone",
+    "Ticket text: Rate limit exceeded for the customer's own API",
     "\ud800" * 10,
 )
 
@@ -199,6 +214,49 @@ def test_known_form(prefix: str, message: str, category: str) -> None:
     found = told_by(prefix + message)
     assert found is not None
     assert found.rule.category == category
+
+
+@pytest.mark.parametrize(("message", "said"), WORD_MESSAGES.items())
+def test_words_of_a_client(message: str, said: tuple[str, str]) -> None:
+    """Plain words count alone, behind what a framework says of a call, and of the classes that say them."""
+    category, name = said
+    for text, of in (
+        (message, None),
+        (message, name),
+        (f"{name}: {message}", None),
+        (f"Failed after 3 attempts. Last error: {message}", None),
+        (f"OpenAI API call failed: {message}", None),
+    ):
+        found = told_by(text, of)
+        assert found is not None, text
+        assert found.rule.category == category
+
+
+@pytest.mark.parametrize("message", [*WORD_MESSAGES, "Cancelled", "CANCELLED: order 4711", "ABORTED: shipment 12"])
+@pytest.mark.parametrize("prefix", ["Order state: ", "Booking 12: ", "Shipment: Note: ", "Contract status: ", ""])
+@pytest.mark.parametrize("name", ["ValueError", "shop.errors.OrderError", "RuntimeError", "LookupError"])
+def test_words_of_a_tool(prefix: str, message: str, name: str) -> None:
+    """A tool that speaks of its own matters says nothing of the run, by itself, in a wrapper or beside its class."""
+    text = f"{prefix}{message}"
+    assert told_by(text, name) is None
+    assert told_by(f"{name}: {text}") is None
+    assert told_by(f"RuntimeError: {name}: {text}") is None
+    if prefix:
+        assert told_by(text) is None
+    for facts in (facts_from_recorded(name, text), facts_from_exception(error_class(name, Exception)(text))):
+        assert classify(facts).retryable in {None, False}
+        assert classify(facts).status.value == "failure"
+
+
+WORDS_BEFORE = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz "), max_size=30).map(lambda text: f"Order {text}: ")
+
+
+@given(WORDS_BEFORE, st.sampled_from(sorted(WORD_MESSAGES)), st.sampled_from(sorted(TEXT_MESSAGES)))
+def test_no_word_behind_a_tools_is_a_cancellation(before: str, word: str, form: str) -> None:
+    """Whatever a tool says before it, no client's word behind it ends a run."""
+    for text in (before + word, before + form):
+        found = told_by(text, "ValueError")
+        assert found is None or found.rule.status.value != "cancelled" or "context canceled" in text
 
 
 @pytest.mark.parametrize(("message", "category"), CLASS_MESSAGES.items())
@@ -217,10 +275,10 @@ def test_other_messages_say_nothing(message: str) -> None:
 
 def test_every_form_has_an_example() -> None:
     """A form or a sentence added without an example fails."""
-    texts = [*MESSAGES, *(message for _, _, message in ERROR_TEXTS)]
+    texts = [*MESSAGES, *WORD_MESSAGES, *(message for _, _, message in ERROR_TEXTS)]
     # A form matches where the message begins, or behind what a wrapper has put before it.
     parts = [text[found.end() :] for text in texts for found in re.finditer(r"^|: |\] |'|\"|\(", text)]
-    for forms in (STATUS_FORMS, CODE_FORMS, [form for form, _ in (*TEXT_RULES, *VAGUE_TEXTS)]):
+    for forms in (STATUS_FORMS, CODE_FORMS, [form for form, _ in (*TEXT_RULES, *WORD_RULES, *VAGUE_TEXTS)]):
         for form in forms:
             assert any(form.match(part) for part in parts), form.pattern
     for sentence in [form for _, forms in SENTENCES for form in forms]:

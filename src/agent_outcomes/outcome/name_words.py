@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the last segment of an error's name may be taken for that of a row of the tables.
+
+Data only. A word of several meanings (`ReadError`, `Abort`, `ValidationError`, `Internal`) is one library's, which must
+be named before it; these here are not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from agent_outcomes.outcome.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# In words without any mark between them: whoever calls a class so means this and nothing else, in whatever library.
+EVERYWHERE: Final = Pattern(
+    r"""
+      timeout | timedout | deadlineexceeded | timelimitexceeded
+    | ratelimit | toomanyrequests | throttl
+    | authentication | unauthorized | unauthenticated | permissiondenied | accessdenied | forbidden | credential
+    | apikey | insufficientquota | paymentrequired | billing
+    | overloaded | serviceunavailable | badgateway | internalserver
+    | connection(?:error|exception|refused|reset|aborted|closed|failed) | connect(?:error|exception)$
+    | ^network(?:error|exception)$ | ^(?:client)?socket(?:error|exception)$ | ^proxyerror$ | remoteprotocol
+    | unknownhost | disconnected | brokenpipe
+    | ssl(?:error|exception|handshake|cert) | certificate
+    | deadlockdetected
+    | notfound | badrequest | unprocessable | invalidrequest | invalidargument | invalidurl
+    | context(?:window|length|overflow) | toolarge
+    | json | outputpars | structuredoutput | modelbehavior
+    | maxtokens | lengthfinishreason | outputtokenlimit | incompleteoutput
+    | maxturns | maxsteps | graphrecursion | usagelimit
+    | contentfilter | contentpolicy | guardrail | modelrefusal
+    | toolexecution
+    | nullpointer | nullreference | outofbounds | indexoutof | classcast | invalidcast | stackoverflow
+    | dividebyzero | zerodivision | argumentnull | nosuchmethod | noclassdef | unboundlocal
+    """,
+    re.VERBOSE,
+)
+
+# Words that name no error by themselves: a worker's shutdown, a prompt's or a script's end under their full name only.
+TOO_COMMON: Final = frozenset({"abort", "interrupt", "shutdown", "terminated", "stopexception", "rerunexception"})
+
+# What stands before a code: the enumerations of gRPC, the packages of AWS, and a vendor's own code with a dot in it
+# (`Throttling.RateQuota` of DashScope), which begins in upper case as no module does.
+CODE_QUALIFIERS: Final[Mapping[str, Pattern]] = {
+    "grpc": Pattern(r"(?:^|[.:])(?:StatusCode|codes|Code)[.:$]+$|^(?:io\.grpc|tonic)[.:]"),
+    "vendor": Pattern(r"^(?:Amazon|software\.amazon|com\.amazonaws|botocore|aws_\w+|\*types)[.:]"),
+    "dotted": Pattern(r"^[A-Z]\w*[.$]$"),
+}
+
+# Domains that packages of many owners begin with.
+SHARED_ROOTS: Final = frozenset({"com", "org", "io", "dev", "net", "ai", "software", "de", "co"})
