@@ -8,10 +8,13 @@ retry policies), the gRPC status table and HTTP's. What no row names is a failur
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.fields import NamedTuple
+from agent_outcomes.outcome.class_messages import rule_of_message
 from agent_outcomes.outcome.codes import GRPC_RULES
+from agent_outcomes.outcome.error_classes import CATCH_ALLS
 from agent_outcomes.outcome.error_names import (
     rule_by_name,
     rule_by_word,
@@ -20,7 +23,20 @@ from agent_outcomes.outcome.error_names import (
     rule_of_type,
     rule_under_root,
 )
-from agent_outcomes.outcome.errors import NETWORK, OTHER, UNTRUSTED, Classification
+from agent_outcomes.outcome.errors import (
+    AUTH,
+    BUG,
+    CONTEXT_OVERFLOW,
+    INVALID_OUTPUT,
+    NETWORK,
+    OTHER,
+    QUOTA,
+    TRANSIENT,
+    UNTRUSTED,
+    UPSTREAM,
+    Classification,
+)
+from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.semconv import Remedy, Status
 
 if TYPE_CHECKING:
@@ -34,6 +50,10 @@ ERROR_NAME_LENGTH_MAX: Final = 200
 UNNAMED_ERROR: Final = "_OTHER"
 BUILTINS: Final = "builtins."
 _HTTP_DIGITS: Final = 3
+# No flag of a library makes these pass by trying again.
+_BEYOND_RETRY: Final = frozenset({AUTH, QUOTA, CONTEXT_OVERFLOW, UNTRUSTED})
+# What a wrapper calls a call that failed, whatever it failed of.
+_WRAPPED: Final = frozenset({NETWORK, UPSTREAM, TRANSIENT, INVALID_OUTPUT})
 
 # Believed on a span left UNSET although they are an Exception, or may be: all others the SDK records by itself.
 INTERRUPTIONS: Final = frozenset(
@@ -61,8 +81,9 @@ class ErrorFacts(NamedTuple):
     """What is known of an error, from its object or from what a span says.
 
     `lineages` holds one tuple per exception, itself first and then its causes: its class name and its parents', fully
-    qualified where known. The flags and codes are the first found along the causes: `vendor_code` one that says more
-    than class and status, `vendor_type` one that says less, `errno_name` that of the operating system. `told` is what
+    qualified where known; `statuses` the HTTP status that stands on each. The flags and codes are the first found along
+    the causes: `vendor_code` one that says more than class and status, `vendor_type` one that says less than anything
+    else, `errno_name` that of the operating system. `told` is what
     a message of a known form says, `leading` the HTTP status that the error's own message begins with, which may be any
     number there unless a model's client has made it; `refined` is what class and message say together, before all else.
     `is_exit` marks what is no `Exception` and ends more than the run, `is_clean_exit` the end of a program that went
@@ -70,6 +91,7 @@ class ErrorFacts(NamedTuple):
     """
 
     lineages: tuple[tuple[str, ...], ...] = ()
+    statuses: tuple[int | None, ...] = ()
     retryable: bool | None = None
     http_status: int | None = None
     grpc_code: str | None = None
@@ -100,9 +122,9 @@ def http_status_in(text: str) -> int | None:
 
 
 def classify(facts: ErrorFacts) -> Classification:
-    """The table's verdict; the error's own retry flag overrides the table's."""
+    """The table's verdict; the error's own retry flag overrides the table's, but for what no retry can mend."""
     found = find_rule(facts) or OTHER
-    if facts.retryable is None or facts.retryable is found.retryable:
+    if facts.retryable is None or facts.retryable is found.retryable or (facts.retryable and found in _BEYOND_RETRY):
         return found
     remedy = (found.remedy or Remedy.RETRY) if facts.retryable else None
     return found._replace(retryable=facts.retryable, remedy=remedy)
@@ -114,23 +136,43 @@ def find_rule(facts: ErrorFacts) -> Classification | None:
     return found if found is not None or facts.told is None else facts.told.rule
 
 
-@lru_cache(maxsize=1024)
 def find_named(facts: ErrorFacts) -> Classification | None:
-    """The same without what a message says, which is the weakest evidence."""
+    """The same without what a message says, which is the weakest evidence but for a vendor's word of many meanings."""
+    found = find_specific(facts)
+    if found is not None or facts.vendor_type is None or facts.told is not None:
+        return found
+    return rule_of_type(facts.vendor_type)
+
+
+@lru_cache(maxsize=1024)
+def find_specific(facts: ErrorFacts) -> Classification | None:
+    """The same without a vendor's word for errors of many kinds (`api_error`)."""
     if facts.refined is not None:
         return facts.refined
     if facts.vendor_code is not None:
         return rule_of_code(facts.vendor_code)
-    named = first(find_lineage(lineage) for lineage in facts.lineages)
+    verdicts = [find_lineage(*one) for one in zip_longest(facts.lineages, facts.statuses[: len(facts.lineages)])]
+    named = first(verdicts)
     if named is None and facts.errno_name is not None:
         named = rule_of_code(facts.errno_name)
     if named is None and facts.http_status is not None:
         named = rule_of_http(facts.http_status)
     if named is None and facts.grpc_code is not None:
         named = GRPC_RULES.get(facts.grpc_code)
-    if named is None and facts.vendor_type is not None:
-        named = rule_of_type(facts.vendor_type)
-    return UNTRUSTED if named is NETWORK and UNTRUSTED in map(find_lineage, facts.lineages[1:]) else named
+    return _permanent_cause(facts, verdicts) or named if named in _WRAPPED else named
+
+
+def _permanent_cause(facts: ErrorFacts, verdicts: Sequence[Classification | None]) -> Classification | None:
+    """What a wrapper that says no more than that a call went wrong was raised from, where that forbids a retry."""
+    start = next((number for number, verdict in enumerate(verdicts) if verdict is not None), 0)
+    causes = zip_longest(facts.lineages, facts.statuses[: len(facts.lineages)], verdicts)
+    for lineage, status, verdict in list(causes)[start + 1 :]:
+        rule = verdict or (rule_of_http(status) if status is not None else None)
+        # JavaScript's `TypeError: fetch failed` is no bug, nor is a key that the parser of an answer has missed.
+        is_vague = lineage[0] in VAGUE_CLASSES or (rule is BUG and verdicts[start] is INVALID_OUTPUT)
+        if rule is not None and _forbids_retry(rule) and not is_vague:
+            return rule
+    return None
 
 
 def is_interruption(facts: ErrorFacts) -> bool:
@@ -150,7 +192,7 @@ def is_silent(facts: ErrorFacts) -> bool:
 def find_lineage(lineage: Sequence[str], status: int | None = None) -> Classification | None:
     """The row of a class or of the nearest of its parents, beside the HTTP status that stands on the object."""
     own = rule_by_name(lineage[0])
-    if own is not None:
+    if own is not None or not CATCH_ALLS.isdisjoint(lineage[:1]):
         return own
     by_status = rule_of_http(status) if status is not None else None
     # A parent says what kind of error it is, as far as the status does not say otherwise.
@@ -158,6 +200,15 @@ def find_lineage(lineage: Sequence[str], status: int | None = None) -> Classific
     if kind is None or by_status is None:
         return kind
     return kind if (kind.status, kind.retryable) == (by_status.status, by_status.retryable) else by_status
+
+
+def message_of_class(chain: Iterable[tuple[Sequence[str], str]]) -> Classification | None:
+    """What the message of the first error with a row, itself or one of its causes, says that its class does not."""
+    for lineage, text in chain:
+        found = first(rule_of_message(name.removeprefix(BUILTINS), text) for name in lineage)
+        if found is not None or find_lineage(lineage) is not None:
+            return found
+    return None
 
 
 def deciding(verdicts: Sequence[Classification]) -> int | None:

@@ -152,7 +152,7 @@ ERROR_RULES: Rules = table(
     ),
     (
         NETWORK,
-        f"""
+        """
         builtins.ConnectionError builtins.BrokenPipeError builtins.ConnectionAbortedError
         builtins.ConnectionRefusedError builtins.ConnectionResetError socket.gaierror socket.herror ssl.SSLError
         asyncio.exceptions.IncompleteReadError http.client.RemoteDisconnected http.client.IncompleteRead
@@ -170,19 +170,26 @@ ERROR_RULES: Rules = table(
         aiohttp.client_exceptions.ServerConnectionError aiohttp.client_exceptions.ServerDisconnectedError
         aiohttp.client_exceptions.ClientPayloadError aiohttp.client_exceptions.ClientSSLError
         aiohttp.http_exceptions.TransferEncodingError
-        {_sdk("APIConnectionError")} openai.error.APIConnectionError openai.WebSocketConnectionClosedError
+        openai.APIConnectionError anthropic.APIConnectionError openai.error.APIConnectionError
+        openai.WebSocketConnectionClosedError
         langchain_core.exceptions.ModelConnectionError langchain_openai.chat_models.base.OpenAIConnectionError
         pydantic_ai.exceptions.ModelConnectionError dspy.utils.exceptions.LMTransportError
-        claude_agent_sdk._errors.CLIConnectionError
         botocore.exceptions.ConnectionError botocore.exceptions.HTTPClientError
         botocore.exceptions.EndpointConnectionError botocore.exceptions.ConnectionClosedError
         botocore.exceptions.ProxyConnectionError botocore.exceptions.SSLError
         botocore.exceptions.ResponseStreamingError botocore.exceptions.IncompleteReadError
         google.auth.exceptions.TransportError
         websockets.exceptions.ConnectionClosedError anyio.BrokenResourceError trio.BrokenResourceError
+        imaplib.IMAP4.abort
         """,
     ),
-    (UNTRUSTED, "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError"),
+    (
+        UNTRUSTED,
+        """
+        ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError
+        aiohttp.client_exceptions.ServerFingerprintMismatch
+        """,
+    ),
     # What PostgreSQL asks to be tried again as a whole (its manual, "Serialization Failure Handling").
     (
         TRANSIENT,
@@ -212,6 +219,7 @@ ERROR_RULES: Rules = table(
         azure.core.exceptions.ClientAuthenticationError azure.identity._exceptions.CredentialUnavailableError
         cohere.errors.unauthorized_error.UnauthorizedError cohere.errors.forbidden_error.ForbiddenError
         cohere.errors.invalid_token_error.InvalidTokenError
+        amqp.exceptions.AccessRefused redis.exceptions.AuthorizationError
         """,
     ),
     (
@@ -239,7 +247,11 @@ ERROR_RULES: Rules = table(
         semantic_kernel.exceptions.service_exceptions.ServiceInvalidExecutionSettingsError
         google.api_core.exceptions.InvalidArgument google.api_core.exceptions.BadRequest
         botocore.exceptions.ParamValidationError
-        httpx.UnsupportedProtocol httpx.InvalidURL aiohttp.client_exceptions.InvalidURL
+        httpx.UnsupportedProtocol httpcore.UnsupportedProtocol httpx.LocalProtocolError httpcore.LocalProtocolError
+        httpx2.LocalProtocolError h11.LocalProtocolError h11._util.LocalProtocolError
+        huggingface_hub.errors.OfflineModeIsEnabled
+        amqp.exceptions.NotAllowed pymongo.errors.DuplicateKeyError
+        httpx.InvalidURL aiohttp.client_exceptions.InvalidURL
         requests.exceptions.InvalidURL requests.exceptions.MissingSchema requests.exceptions.InvalidSchema
         """,
     ),
@@ -289,7 +301,7 @@ ERROR_RULES: Rules = table(
         agents.exceptions.MaxTurnsExceeded langgraph.errors.GraphRecursionError smolagents.utils.AgentMaxStepsError
         pydantic_ai.exceptions.UsageLimitExceeded
         google.adk.agents.invocation_context.LlmCallsLimitExceededError
-        haystack.core.errors.PipelineMaxComponentRuns
+        haystack.core.errors.PipelineMaxComponentRuns inspect_ai.util._limit.LimitExceededError
         """,
     ),
     (
@@ -335,6 +347,19 @@ ERROR_RULES: Rules = table(
 
 # Parents of errors of all kinds whose last segment is that of a row which says more.
 PARENTS_OF_ALL = frozenset({"pydantic_ai.exceptions.ModelAPIError"})
+
+# Called like errors of a connection and raised of anything: LiteLLM's last resort (`exception_mapping_utils`).
+CATCH_ALLS = frozenset({"litellm.exceptions.APIConnectionError", "litellm.APIConnectionError"})
+
+# The HTTP status that a class puts on every error of which it knows none.
+DEFAULT_STATUSES = {
+    "agno.exceptions.ModelProviderError": 502,
+    "browser_use.llm.exceptions.ModelProviderError": 502,
+    "litellm.exceptions.APIConnectionError": 500,
+}
+
+# Packages whose errors carry `retryable = False` unless somebody has said otherwise.
+UNSAID_FLAGS = ("google.auth.",)
 
 # Wrappers that say no more than that a model call has failed: how it failed is said where it was made.
 MODEL_CALL_WRAPPERS = frozenset(

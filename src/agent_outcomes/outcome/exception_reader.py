@@ -17,18 +17,21 @@ from agent_outcomes.outcome.classification import (
     ErrorFacts,
     classify,
     deciding,
-    find_named,
     find_rule,
+    find_specific,
     first,
     http_status_in,
+    message_of_class,
 )
 from agent_outcomes.outcome.codes import GRPC_RULES
-from agent_outcomes.outcome.error_names import HTTP_ERRORS, rule_by_name, rule_of_code, rule_of_type
+from agent_outcomes.outcome.error_classes import DEFAULT_STATUSES, MODEL_CALL_WRAPPERS, UNSAID_FLAGS
+from agent_outcomes.outcome.error_names import HTTP_ERRORS, rule_by_name, rule_of_code, rule_of_type, segment_of
 from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.outcome.messages import Told, is_refinable, is_untrusted, leading_status, may_refine, told_by
+from agent_outcomes.outcome.name_words import HTTP_CLASS
 from agent_outcomes.outcome.text import asked, is_a
-from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES
+from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES, MCP_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 CAUSE_DEPTH_MAX: Final = 8
 LEAVES_MAX: Final = 128
+_DETAILS_MAX: Final = 8
 # JSON-RPC leaves the hundred from -32000 to each protocol, such as MCP.
 _JSON_RPC_ERRORS: Final = range(-32768, -31999)
 _MCP: Final = "mcp."
@@ -51,6 +55,7 @@ _STATUS_PATHS: Final = (
     ("code",),
     ("error", "code"),
 )
+_MAYBE_STATUSES: Final = frozenset({("code",), ("error", "code")})
 # Where SDKs keep what the provider calls the error, the more specific one first: OpenAI's `code` and `type`, Google's
 # `status` and `reason`, the error objects of Azure and MCP, botocore's response.
 _CODE_PATHS: Final = (
@@ -81,16 +86,21 @@ def facts_from_exception(error: BaseException) -> ErrorFacts:
 
 def _facts(chain: Sequence[BaseException]) -> ErrorFacts:
     codes = [code for one in chain for code in _codes(one)]
+    statuses = tuple(_http_status(one) for one in chain)
     facts = ErrorFacts(
         lineages=tuple(_lineage(type(one)) for one in chain),
+        statuses=statuses,
         retryable=first(_own_retryable(one) for one in chain),
-        http_status=first(_http_status(one) for one in chain),
+        http_status=_nearest_status(chain, statuses),
         grpc_code=first(_grpc_code(one) for one in chain),
         vendor_code=next((code for code in codes if rule_of_code(code) is not None), None),
         vendor_type=next((code for code in codes if rule_of_type(code) is not None), None),
         errno_name=first(_errno_name(one) for one in chain),
     )
-    named = find_named(facts)
+    beside = message_of_class((lineage, _text(one) or "") for lineage, one in zip(facts.lineages, chain, strict=True))
+    if beside is not None:
+        return facts._replace(refined=beside)
+    named = find_specific(facts)
     if named is None:
         return facts._replace(told=first(_told(one) for one in chain), leading=leading_status(_text(chain[0]) or ""))
     if facts.lineages[0][0] in VAGUE_CLASSES:
@@ -183,21 +193,47 @@ def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
 
 
 def _own_retryable(error: BaseException) -> bool | None:
-    for name, meaning in (("is_retryable", True), ("retryable", True), ("non_retryable", False)):
+    """What the error says of trying again; what its library says of all unless told otherwise is no statement."""
+    is_unsaid = _lineage(type(error))[0].startswith(UNSAID_FLAGS)
+    for name in ("is_retryable", "retryable"):
         flag = look(error, name)
-        if is_a(flag, bool):
-            return flag is meaning
-    return None
+        if is_a(flag, bool) and (flag or not is_unsaid):
+            return flag
+    return False if look(error, "non_retryable") is True else None
+
+
+def _nearest_status(chain: Sequence[BaseException], statuses: Sequence[int | None]) -> int | None:
+    """The first HTTP status, of what a wrapper of model calls was raised from before its own."""
+    own = [segment_of(_lineage(type(one))[0]) not in MODEL_CALL_WRAPPERS for one in chain]
+    return first(status for status, is_own in zip(statuses, own, strict=True) if is_own) or first(statuses)
 
 
 def _http_status(error: BaseException) -> int | None:
+    default = first(DEFAULT_STATUSES.get(name) for name in _lineage(type(error)))
     for path in _STATUS_PATHS:
-        status = found_at(error, *path)
-        number = http_status_in(str.__str__(status)) if is_a(status, str) else status
-        if is_a(number, int) and not is_a(number, bool) and int.__int__(number) in HTTP_ERRORS:
-            return int.__int__(number)
+        number = _status_at(error, path)
+        if number is not None and (path not in _MAYBE_STATUSES or _is_of_http(error, number)):
+            return None if number == default else number
     status = found_at(error, "response", "ResponseMetadata", "HTTPStatusCode")
     return status if type(status) is int and status in HTTP_ERRORS else None
+
+
+def _status_at(error: BaseException, path: tuple[str, ...]) -> int | None:
+    status = found_at(error, *path)
+    number = http_status_in(str.__str__(status)) if is_a(status, str) else status
+    if is_a(number, int) and not is_a(number, bool) and int.__int__(number) in HTTP_ERRORS:
+        return int.__int__(number)
+    return None
+
+
+def _is_of_http(error: BaseException, code: int) -> bool:
+    """Whether a number that an error calls its code is HTTP's: databases and brokers have numbers of their own."""
+    if any(look(error, name) is not None for name in ("response", "headers")):
+        return True
+    text = _text(error)
+    if text is not None and text.startswith(str(code)):
+        return True
+    return any(HTTP_CLASS.search(name) is not None for name in _lineage(type(error)))
 
 
 def _grpc_code(error: BaseException) -> str | None:
@@ -217,11 +253,23 @@ def _codes(error: BaseException) -> Iterator[str]:
     yield from codes_at(error, _CODE_PATHS)
     body = look(error, "body")
     yield from codes_in(read_body(str.__str__(body)[:ANSWER_LENGTH_MAX]) if is_a(body, str) else body)
+    # Google's discovery client keeps its reasons in a list.
+    details = look(error, "error_details")
+    if is_a(details, list):
+        yield from (code for detail in details[:_DETAILS_MAX] for code in codes_at(detail, (("reason",),)))
     number = found_at(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))
-        if text in JSON_RPC_RULES or any(name.startswith(_MCP) for name in _lineage(type(error))):
+        if text in JSON_RPC_RULES or _is_of_mcp(error, text):
             yield text
+
+
+def _is_of_mcp(error: BaseException, number: str) -> bool:
+    """Whether a number of a server's own range is what MCP and its SDKs mean by it."""
+    form = MCP_MESSAGES.get(number)
+    message = first((found_at(error, "error", "message"), _text(error)))
+    is_mcps = any(name.startswith(_MCP) for name in _lineage(type(error)))
+    return form is not None and is_mcps and is_a(message, str) and form.match(str.__str__(message)) is not None
 
 
 def _errno_name(error: BaseException) -> str | None:
@@ -236,8 +284,15 @@ def _told(error: BaseException) -> Told | None:
 
 
 def _text(error: BaseException) -> str | None:
-    """The text that the exception was made of; what its own `__str__` would do nobody knows."""
-    text = next((one for one in _ARGS_OF(error) if is_a(one, str)), None)
+    """The text that the exception was made of; what its own `__str__` would do nobody knows.
+
+    gRPC's own errors keep it behind a method, those of websockets in the frame that closed the connection.
+    """
+    if any(name.startswith("grpc.") for name in _lineage(type(error))):
+        details = asked(detail) if callable(detail := look(error, "details")) else detail
+        if is_a(details, str):
+            return str.__str__(details)
+    text = next((one for one in (*_ARGS_OF(error), look(error, "rcvd", "reason")) if is_a(one, str)), None)
     return None if text is None else str.__str__(text)
 
 

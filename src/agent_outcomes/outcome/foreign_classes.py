@@ -122,7 +122,7 @@ JAVA_RULES: Rules = table(
         NETWORK,
         """
         java.net.ConnectException java.net.UnknownHostException java.net.NoRouteToHostException
-        java.net.SocketException java.net.PortUnreachableException java.io.IOException java.io.EOFException
+        java.net.SocketException java.net.PortUnreachableException
         java.nio.channels.ClosedChannelException java.nio.channels.UnresolvedAddressException
         javax.net.ssl.SSLException javax.net.ssl.SSLHandshakeException
         org.apache.http.NoHttpResponseException org.apache.http.conn.HttpHostConnectException
@@ -228,7 +228,7 @@ DOTNET_RULES: Rules = table(
         NETWORK,
         """
         System.Net.Sockets.SocketException System.Net.Http.HttpRequestException System.Net.Http.HttpIOException
-        System.IO.IOException System.Net.WebSockets.WebSocketException
+        System.Net.WebSockets.WebSocketException
         """,
     ),
     (INVALID_OUTPUT, "System.Text.Json.JsonException Newtonsoft.Json.JsonReaderException"),
@@ -271,13 +271,14 @@ OTHER_RULES: Rules = table(
 FOREIGN_RULES: Rules = (*JAVASCRIPT_RULES, *JAVA_RULES, *GO_RULES, *DOTNET_RULES, *OTHER_RULES)
 
 # These say less than a message of a known form beside them, or than what they were raised from: fetch in JavaScript
-# fails with a TypeError, Go's and .NET's HTTP clients put time limits and cancellations into the same class.
+# fails with a TypeError, JSON.parse with a SyntaxError, Go's and .NET's HTTP clients put time limits and cancellations
+# into the same class.
 VAGUE_CLASSES = frozenset(
     {
         "TypeError",
         "*url.Error",
         "*net.OpError",
-        "java.io.IOException",
+        "SyntaxError",
         "javax.net.ssl.SSLException",
         "javax.net.ssl.SSLHandshakeException",
         "org.springframework.web.client.ResourceAccessException",
@@ -287,7 +288,6 @@ VAGUE_CLASSES = frozenset(
         "com.anthropic.errors.AnthropicIoException",
         r"GuzzleHttp\Exception\ConnectException",
         "dspy.utils.exceptions.LMTransportError",
-        "litellm.exceptions.APIConnectionError",
         "requests.exceptions.ConnectionError",
         "System.Net.Http.HttpRequestException",
         "System.Threading.Tasks.TaskCanceledException",

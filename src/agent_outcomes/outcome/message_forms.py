@@ -55,7 +55,7 @@ STATUS_FORMS: Final = (
         Pattern(form)
         for form in (
             # The Python clients generated for the APIs of OpenAI, Anthropic, Groq, Together and others.
-            r"Error code: ([45]\d\d)(?: - |$)",
+            r"Error code: ([45]\d\d)(?: - |, with error text |$)",
             # The JavaScript, Go and Java ones.
             r"([45]\d\d) status code \(no body\)$",
             r"([45]\d\d) (?=[\s\S]*\n\s+at (?:APIError\.generate|\w+\.makeStatusError) \()",
@@ -77,6 +77,10 @@ STATUS_FORMS: Final = (
             r"Server error\([A-Z]+ \S+: ([45]\d\d)\b",
             r"HTTP status (?:client|server) error \(([45]\d\d)\b",
             r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
+            # The MCP SDK in TypeScript, Google's discovery client, OkHttp's recipes.
+            r"Error POSTing to endpoint \(HTTP ([45]\d\d)\)",
+            r"<HttpError ([45]\d\d) when requesting ",
+            r"Unexpected code Response\{protocol=[^,]*, code=([45]\d\d),",
             # Claude Code.
             r"Request rejected \(([45]\d\d)\)",
             r"API Error: ([45]\d\d) ",
@@ -176,6 +180,8 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"(?:Connect|Headers|Body) Timeout Error\b", TIMEOUT),
         (r"Timed out while waiting for response to \w+\.", TIMEOUT),
         (r"The request was canceled due to the configured HttpClient\.Timeout of [\d.,]+ seconds elapsing\.", TIMEOUT),
+        # Azure.Core and System.ClientModel, which OpenAI's .NET client is made of.
+        (r"The operation was cancell?ed because it exceeded the configured timeout of ", TIMEOUT),
         (r"The operation didn't complete within the allowed timeout\b", TIMEOUT),
         (r"Did not observe any item or terminal signal within \d+ms", TIMEOUT),
         (r"Deadline expired before operation could complete", TIMEOUT),

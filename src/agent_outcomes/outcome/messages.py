@@ -55,6 +55,7 @@ from agent_outcomes.outcome.message_forms import (
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.provider_texts import SENTENCES
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, is_a
+from agent_outcomes.outcome.vendor_codes import MCP_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,6 +70,8 @@ _PREFIX: Final = Pattern(
       (?P<name>[\w.$]+)(?::\s+|\(['"])
     | \(['"](?:<class\ '[\w.]{1,200}'>\ )?[\w ,.]{1,200}['"],[ ]
     | API\ Error\ \((?=[A-Z1-9])
+    # How websockets shows why the other side closed the connection.
+    | (?:received|sent)\ 1\d{3}\ \([\w\ -]+\)\s
     | MCP\ error\ -?\d+:\s
     | \[[\w.\ ]{1,60}\]:\s
     | Error\ fetching\ from\ \S+:\s
@@ -105,6 +108,7 @@ _CODES_BEHIND: Final = tuple(
         r"\(?(?P<one>\w*)(?:: (?P<other>\w*))?\)",
         r"[\s\S]*?\bErrorCode: (?P<one>\w+)",
         r"RequestID: [\w-]*, (?P<one>\w+): ",
+        r"[\s\S]*?'reason': '(?P<one>\w+)'",
     )
 )
 _SENTENCE_BEHIND: Final = tuple(
@@ -124,7 +128,7 @@ _NUMBERS: Final = (("error", "code"), ("error", "status"), ("status",), ("status
 _MESSAGES: Final = (("error", "message"), ("message",), ("error",), ("detail",), ("error", "metadata", "raw"))
 _SENTENCES: Final = tuple((Pattern(f"(?:{'|'.join(forms)})"), rule) for rule, forms in SENTENCES)
 # What a class, an HTTP status or a code says of very different reasons, which a sentence beside it may tell apart.
-_REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, UPSTREAM})
+_REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NETWORK, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, UPSTREAM})
 
 
 class _Trust(IntEnum):
@@ -297,6 +301,8 @@ def _text_rules(part: _Part) -> Iterator[tuple[Pattern, Classification]]:
 
 def _is_code(form: Pattern, found: Match[str], part: _Part) -> bool:
     """Whether what has the form of a code is one, and no word that a tool writes in capitals."""
+    if found[1] in MCP_MESSAGES:
+        return MCP_MESSAGES[found[1]].match(part.text, found.end()) is not None
     if form is NUMBERED_FORM:
         return GRPC_NUMBERS.get(int(found[0].partition(" ")[0])) == found[1]
     if form is not CAPITALS_FORM or found[1] not in GRPC_RULES:

@@ -54,3 +54,10 @@ CODE_QUALIFIERS: Final[Mapping[str, Pattern]] = {
 
 # Domains that packages of many owners begin with.
 SHARED_ROOTS: Final = frozenset({"com", "org", "io", "dev", "net", "ai", "software", "de", "co"})
+
+# Classes of which a `code` is a status of HTTP: clients and servers of HTTP, and those of providers of models.
+HTTP_CLASS: Final = Pattern(
+    r"(?i:http|statuserror)|^(?:google|openai|anthropic|groq|mistralai|cohere|together|litellm|ollama|replicate|azure"
+    r"|urllib3?|aiohttp|requests|tornado|werkzeug|starlette|fastapi|falcon|sanic|aiobotocore|botocore|mcp|fastmcp"
+    r"|pydantic_ai|langchain\w*|voyageai|cerebras|xai_sdk|zhipuai|dashscope)\."
+)

@@ -13,6 +13,7 @@ from typing import Final
 
 from agent_outcomes.outcome.errors import (
     AUTH,
+    BAD_REQUEST,
     BUDGET,
     CONTEXT_OVERFLOW,
     INVALID_OUTPUT,
@@ -65,11 +66,16 @@ SENTENCES: Final[tuple[tuple[Classification, tuple[str, ...]], ...]] = (
             r"Your account is not active, please check your billing details",
             r"Your credit balance is too low",
             r"Credit balance (?:is )?too low",
-            r"You have reached your specified API usage limits",
+            r"You have reached your specified (?:workspace )?API usage limits",
             r"You've hit your (?:[\w ]{1,20} )?limit(?: ·|$)",
             r"Claude (?:AI )?usage limit reached",
-            r"Usage credits are required",
-            r"Insufficient (?:Balance|credits|funds|quota)\b",
+            r"(?:Usage credits are|Extra usage is) required",
+            # DeepSeek, OpenRouter, Zhipu in both of its languages, Gemini, xAI, SiliconFlow.
+            r"Insufficient (?:Balance|credits|quota)\b",
+            r"Insufficient balance or no resource package",
+            r"\u4f59\u989d\u4e0d\u8db3\u6216\u65e0\u53ef\u7528\u8d44\u6e90\u5305",
+            r"Your prepayment credits are depleted",
+            r"Sorry, your account balance is insufficient",
             r"This request requires more credits, or fewer max_tokens",
             r"You have exceeded your monthly included credits",
             r"Your team \S+ has either used all available credits or reached its monthly spending limit",
@@ -148,6 +154,7 @@ SENTENCES: Final[tuple[tuple[Classification, tuple[str, ...]], ...]] = (
             r"Claude Code is unable to respond to this request, which appears to violate",
         ),
     ),
+    (BAD_REQUEST, (r"Request contains an invalid argument\.",)),
     (TRUNCATED, (r"Claude's response exceeded the \d+ output token maximum",)),
     (
         BUDGET,

@@ -14,6 +14,7 @@ from agent_outcomes.outcome.classification import (
     find_rule,
     first,
     http_status_in,
+    message_of_class,
 )
 from agent_outcomes.outcome.error_names import rule_of_code, word_of
 from agent_outcomes.outcome.errors import UNTRUSTED
@@ -61,6 +62,9 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
         told=first(told),
         leading=leading_status(chain[0].message),
     )
+    beside = message_of_class(((thrown.name,), thrown.message) for thrown in chain)
+    if beside is not None:
+        return facts._replace(refined=beside)
     if chain[0].name in VAGUE_CLASSES:
         return facts._replace(refined=_refined(chain, told))
     named = find_named(facts)

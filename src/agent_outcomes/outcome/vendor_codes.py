@@ -30,6 +30,7 @@ from agent_outcomes.outcome.errors import (
     UPSTREAM,
     Classification,
 )
+from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ CODE_RULES: Mapping[str, Classification] = _codes(
         TooManyRequestsException ProvisionedThroughputExceededException TransactionInProgressException
         RequestLimitExceeded BandwidthLimitExceeded LimitExceededException SlowDown EC2ThrottledException
         RateQuota AllocationQuota BurstRate request_quota_exceeded token_quota_exceeded too_many_requests_error
-        queue_exceeded model_rate_limit
+        queue_exceeded model_rate_limit userRateLimitExceeded
         """,
     ),
     (
@@ -180,5 +181,10 @@ JSON_RPC_RULES: Mapping[str, Classification] = _codes(
     (UPSTREAM, "-32603"),
 )
 
-# In the range that JSON-RPC leaves to each protocol.
+# In the range that JSON-RPC leaves to each server, so that they mean this only where an SDK or the protocol says it.
 MCP_RULES: Mapping[str, Classification] = _codes((NETWORK, "-32000"), (TIMEOUT, "-32001"), (NOT_FOUND, "-32002"))
+MCP_MESSAGES: Mapping[str, Pattern] = {
+    "-32000": Pattern(r"Connection closed"),
+    "-32001": Pattern(r"Request timed out"),
+    "-32002": Pattern(r"Resource (?:.{0,1000} )?not found"),
+}

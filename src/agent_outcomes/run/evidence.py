@@ -25,6 +25,7 @@ from agent_outcomes.outcome.classification import (
     facts_from_name,
     find_named,
     find_rule,
+    find_specific,
     is_interruption,
     is_silent,
 )
@@ -243,7 +244,8 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     recorded, stated = _recorded(span), _stated_name(span)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
     name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
-    found = _named(recorded, _as_recorded(stated, span), raised) or _refined(_from_codes(span, name), span, name)
+    as_recorded = _as_recorded(stated, span)
+    found = _named(recorded, as_recorded, raised) or _refined(_from_codes(span, name), span, name)
     # A framework's wrapper says less than a message of which the form is known.
     found = found or _from_status_text(span, name)
     for facts in (recorded, raised):
@@ -251,6 +253,10 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
             found = _from_facts(facts)
     if found is None and failed_call is not None and _may_be_of_a_call(name, failed_call):
         found = _from_call(failed_call)
+    # A vendor's word for errors of many kinds says less than a status, wherever that stands.
+    for facts in (recorded, as_recorded, raised):
+        if found is None and facts is not None and find_named(facts) is not None:
+            found = _from_facts(facts)
     if found is None and raised is not None:
         found = _from_facts(raised)
     if found is None and name is not None:
@@ -270,12 +276,12 @@ def _named(recorded: ErrorFacts | None, stated: ErrorFacts | None, raised: Error
     Where the one in flight is the one that is named, it knows more than its name.
     """
     for facts in (recorded, stated):
-        if facts is None or facts.name is None or find_named(facts) is None:
+        if facts is None or facts.name is None or find_specific(facts) is None:
             continue
-        if raised is not None and _is_same(raised.name, facts.name) and find_named(raised) is not None:
+        if raised is not None and _is_same(raised.name, facts.name) and find_specific(raised) is not None:
             return _from_facts(raised, facts.name)
         return _from_facts(facts)
-    return _from_facts(raised) if raised is not None and find_named(raised) is not None else None
+    return _from_facts(raised) if raised is not None and find_specific(raised) is not None else None
 
 
 def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:

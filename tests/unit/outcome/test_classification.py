@@ -373,8 +373,12 @@ def test_json_rpc_row(code: str, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize(("code", "verdict"), EXPECTED_MCP.items())
 def test_mcp_row(code: str, verdict: Verdict) -> None:
-    """What the protocol defines itself is believed of MCP's own errors alone."""
-    data = type("ErrorData", (), {"code": int(code)})()
+    """What the protocol and its SDKs mean by a number of the servers' range is believed of MCP's own errors alone."""
+    said = {"-32000": "Connection closed", "-32001": "Request timed out", "-32002": "Resource a://b not found"}[code]
+    data = type("ErrorData", (), {"code": int(code), "message": said})()
+    own = type("ErrorData", (), {"code": int(code), "message": "Database is read-only"})()
+    refused = error_class("mcp.shared.exceptions.McpError", error=own)("Database is read-only")
+    assert verdict_of(classify(facts_from_exception(refused))) == OTHER
     assert (
         verdict_of(classify(facts_from_exception(error_class("mcp.shared.exceptions.McpError", error=data)())))
         == verdict
@@ -444,8 +448,10 @@ def test_own_flag_overrides() -> None:
     for name in ("is_retryable", "retryable"):
         patient = error_class("openai.RateLimitError", **{name: False})()
         assert verdict_of(classify(facts_from_exception(patient))) == ("failure", "rate_limit", False, None, False)
-    eager = error_class("builtins.RuntimeError", non_retryable=False)()
+    eager = error_class("builtins.RuntimeError", is_retryable=True)()
     assert verdict_of(classify(facts_from_exception(eager))) == ("failure", "other", True, "retry", False)
+    final = error_class("builtins.TimeoutError", non_retryable=True)()
+    assert verdict_of(classify(facts_from_exception(final))) == ("timeout", "timeout", False, None, False)
     method = error_class("myapp.Odd", is_retryable=lambda _: True)()
     assert verdict_of(classify(facts_from_exception(method))) == OTHER
 
@@ -648,7 +654,7 @@ def test_where_a_status_is_found(path: tuple[str, ...]) -> None:
         value = type("Response", (), {name: value})()
     error = error_class("myapp.E", **{path[0]: value})()
     assert facts_from_exception(error).http_status == 503
-    assert facts_from_exception(error_class("myapp.E", code="503")()).http_status == 503
+    assert facts_from_exception(error_class("myapp.HttpE", code="503")()).http_status == 503
     response = {"ResponseMetadata": {"HTTPStatusCode": 503}}
     assert facts_from_exception(error_class("botocore.exceptions.ClientError", response=response)()).http_status == 503
 

@@ -65,6 +65,13 @@ STATUS_MESSAGES = {
         "rate_limit"
     ),
     "Too many (Service: BedrockRuntime, Status Code: 429, Request ID: 1-2) (SDK Attempt Count: 1)": "rate_limit",
+    'Error code: 429, with error text {"error":{"code":"1113","message":"m"}}': "rate_limit",
+    'MCP error -32001: Error POSTing to endpoint (HTTP 400): {"jsonrpc":"2.0"}': "bad_request",
+    '<HttpError 404 when requesting https://x/v1 returned "no. Details: "no"">': "not_found",
+    """<HttpError 403 when requesting https://x returned "m". Details: "[{'reason': 'userRateLimitExceeded'}]">""": (
+        "rate_limit"
+    ),
+    "Unexpected code Response{protocol=h2, code=401, message=, url=https://x/v1}": "auth",
     "Too Many Requests": "rate_limit",
     "Bad Gateway": "upstream_unavailable",
 }
@@ -127,6 +134,7 @@ TEXT_MESSAGES = {
     "The operation timed out.": "timeout",
     "Request timed out.": "timeout",
     "timeout of 10000ms exceeded": "timeout",
+    "The operation was cancelled because it exceeded the configured timeout of 0:01:40. Network timeout": "timeout",
     "Timed out while waiting for response to ClientRequest. Waited 5.0 seconds.": "timeout",
     "The request was canceled due to the configured HttpClient.Timeout of 100 seconds elapsing.": "timeout",
     "context deadline exceeded": "timeout",
