@@ -29,6 +29,9 @@ COPYING_SCOPES: Final[Mapping[str, str | None]] = {
     "openlit.instrumentation.bedrock": None,
 }
 
+CONVERTING_FROM: Final[Mapping[str, str]] = {"openinference.instrumentation.claude_agent_sdk": "0.1.22"}
+"""From which version on one of these is known to count as the conventions do."""
+
 RELAYING_SCOPES: Final = frozenset(
     {
         # Agent Framework's own, in Python: hands on Anthropic's usage field by field.
@@ -80,7 +83,9 @@ def habit_of_scope(scope: str, version: str | None) -> Habit | None:
     """How this instrumentation counts cached tokens; `None` if nothing is known of it but the conventions."""
     if scope not in COPYING_SCOPES:
         return None
-    last = COPYING_SCOPES[scope]
+    last, first = COPYING_SCOPES[scope], CONVERTING_FROM.get(scope)
+    if first is not None and version is not None and _ordered(version) >= _ordered(first):
+        return None
     return COPIED if last is None or _is_at_most(version, last) else _UPGRADED
 
 

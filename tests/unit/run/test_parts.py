@@ -14,7 +14,7 @@ from agent_outcomes.run.parts import COPIED, Habit, counts_cache_beside, counts_
 from agent_outcomes.run.tally import problems_of
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import INSIDE_BY_DEFINITION, TOTAL_KEYS
-from agent_outcomes.run.writers import COPYING_SCOPES
+from agent_outcomes.run.writers import CONVERTING_FROM, COPYING_SCOPES
 from agent_outcomes.run.writers import habit_of_scope as habit_of
 
 KEYS = {
@@ -131,11 +131,13 @@ def test_every_copying_scope(scope: str, last: str | None) -> None:
     for version in (last, "0.1.0"):
         assert habit_of(scope, version) == COPIED
     if last is not None:
-        for version in ("99.0", None):
+        for version in (f"{last}.1", None):
             later = habit_of(scope, version)
             assert read(later, input=12, output=40, cached=1000, total=52) == (1012, 40, True)
             assert read(later, input=1012, output=40, cached=1000, total=1052) == (1012, 40, False)
     assert habit_of(f"{scope}.other", last) is None
+    first = CONVERTING_FROM.get(scope)
+    assert first is None or (habit_of(scope, first), habit_of(scope, "99.0")) == (None, None)
 
 
 @pytest.mark.parametrize(
