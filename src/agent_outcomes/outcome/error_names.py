@@ -87,7 +87,7 @@ def rule_under_root(name: str) -> Classification | None:
 
 def rule_of_code(code: str) -> Classification | None:
     """What a code says that stands beside a class and an HTTP status, if it says more than these do."""
-    return _NUMBERED.get(code) or _strong_codes().get(word_of(code))
+    return _NUMBERED.get(code) or strong_codes().get(word_of(code))
 
 
 def rule_of_type(code: str) -> Classification | None:
@@ -150,13 +150,15 @@ def roots() -> RootIndex:
 
 
 @cache
-def _strong_codes() -> Index:
+def strong_codes() -> Index:
+    """The codes that are no words of several meanings."""
     tables = (CODE_RULES, NETWORK_RULES)
     return {word_of(code): rule for table in tables for code, rule in table.items()}
 
 
 @cache
-def _grpc_codes() -> Index:
+def grpc_codes() -> Index:
+    """The codes of gRPC by their word."""
     return {word_of(code): rule for code, rule in GRPC_RULES.items()}
 
 
@@ -182,19 +184,20 @@ def _of_everywhere(word: str) -> Classification | None:
         return None
     found = words().get(word)
     found = stems().get(_SUFFIX.sub("", word)) if found is None else found
-    return found if found is not None and _is_failure(found) else None
+    return found if found is not None and is_failure(found) else None
 
 
 def _of_code(before: str, word: str) -> Classification | None:
     """The row of a code behind the name of a vendor or of an enumeration."""
     if CODE_QUALIFIERS["grpc"].search(before) is not None:
-        return _grpc_codes().get(word)
+        return grpc_codes().get(word)
     is_code = any(CODE_QUALIFIERS[kind].search(before) is not None for kind in ("vendor", "dotted"))
-    found = _strong_codes().get(word) if is_code else None
-    return found if found is not None and _is_failure(found) else None
+    found = strong_codes().get(word) if is_code else None
+    return found if found is not None and is_failure(found) else None
 
 
-def _is_failure(rule: Classification) -> bool:
+def is_failure(rule: Classification) -> bool:
+    """Whether a run that ends so was neither stopped nor waits."""
     return rule.status is not Status.CANCELLED and not rule.paused
 
 

@@ -16,13 +16,18 @@ from agent_outcomes.outcome.error_names import (
     BETWEEN,
     PYTHONS_OWN,
     SUFFIX,
+    grpc_codes,
+    is_failure,
     names,
+    roots,
     rule_by_word,
     stems,
+    strong_codes,
     word_of,
     words,
 )
 from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, UPSTREAM, Classification
+from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, TOO_COMMON
 from agent_outcomes.outcome.spellings import STATUS_WORDS
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
@@ -32,6 +37,7 @@ from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
+    any_of,
     assign,
     attribute,
     boolean_of,
@@ -47,6 +53,8 @@ from tests.tools.metrics_only.ottl import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+_BETWEEN_SEGMENTS: Final = r"[.$+#/\\:*]"
 
 # An attribute that only lives between two groups of statements.
 EXCEPTION: Final = "agent_outcomes.exception"
@@ -108,18 +116,22 @@ def error_names() -> Iterator[str]:
     yield assign(cache("rules"), map_of({name: _rule(row) for row, name in rules.items()}))
     yield assign(cache("names"), map_of_words(full), needed)
     yield assign(cache("words"), map_of_words({word: rules[row] for word, row in words().items()}), needed)
-    yield assign(cache("stems"), map_of_words({stem: rules[row] for stem, row in _own_stems().items()}), needed)
+    failures = {stem: rules[row] for stem, row in stems().items() if is_failure(row)}
+    yield assign(cache("stems"), map_of_words(failures), needed)
+    everywhere = {word: row for word, row in words().items() if EVERYWHERE.search(word) and is_failure(row)}
+    yield assign(cache("everywhere"), map_of_words({word: rules[row] for word, row in everywhere.items()}), needed)
+    under = {f"{root} {word}": rules[row] for (root, word), row in roots().items()}
+    yield assign(cache("roots"), map_of_words(under), needed)
+    codes = {word: rules[row] for word, row in grpc_codes().items()}
+    yield assign(cache("grpc_codes"), map_of_words(codes), needed)
+    codes = {word: rules[row] for word, row in strong_codes().items() if is_failure(row)}
+    yield assign(cache("codes"), map_of_words(codes), needed)
     yield assign(cache("recorded"), attribute(EXCEPTION), f"IsString({attribute(EXCEPTION)})")
     usable = f'IsString({stated}) and {stated} != "" and {stated} != {quoted(UNNAMED_ERROR)}'
     yield assign(cache("error_type"), stated, usable)
     for name in ("recorded", "error_type"):
         yield from _rule_by_name(name, rules)
     yield from _rule_by_status(rules)
-
-
-def _own_stems() -> Mapping[str, Classification]:
-    """The stems that are no words."""
-    return {stem: row for stem, row in stems().items() if stem not in words()}
 
 
 def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[str]:
@@ -131,13 +143,53 @@ def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[st
     yield assign(word, error, not_pythons)
     for pattern in (AROUND, BEHIND):
         yield replace_all(word, pattern, "$1")
+    before = cache(f"{name}_before")
+    yield assign(before, word)
     yield replace_all(word, BEFORE, "")
+    yield assign(
+        before, f"Substring({before}, 0, Len({before}) - Len({word}))", f"{before} != nil and {before} != {word}"
+    )
+    yield assign(before, quoted(""), f'{before} == {word} or ({before} != nil and IsMatch({before}, "[#/]$|^[*]$"))')
     yield assign(word, f"ToLowerCase({word})", f"{word} != nil")
     yield replace_all(word, BETWEEN, "")
-    yield look_up(rule, cache("words"), word, open_yet)
-    yield replace_all(word, SUFFIX, "")
-    yield look_up(rule, cache("stems"), word, open_yet)
+    yield from _rule_by_word(name, open_yet)
     yield from _rule_by_range(error, rules)
+
+
+def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
+    """By the last segment: alone, under its row's own root, as a code, or where it means one thing everywhere."""
+    word, before, rule = cache(f"{name}_word"), cache(f"{name}_before"), cache("rule")
+    root, found = cache(f"{name}_root"), cache(f"{name}_found")
+    is_bare = f'{open_yet} and {before} == ""'
+    is_qualified = f'{open_yet} and {before} != nil and {before} != ""'
+    yield look_up(rule, cache("words"), word, f"{is_bare} and not {is_one_of(sorted(TOO_COMMON), word)}")
+    yield assign(root, before, is_qualified)
+    yield replace_all(root, f"^{_BETWEEN_SEGMENTS}+", "")
+    shared = f"^(?:{'|'.join(sorted(SHARED_ROOTS))}){_BETWEEN_SEGMENTS}"
+    segment = f"[^{_BETWEEN_SEGMENTS[1:]}+"
+    one, two = (
+        f'replace_pattern({root}, {quoted(f"^({segment}{more}).*$")}, "$1")'
+        for more in ("", f"(?:{_BETWEEN_SEGMENTS}+{segment})?")
+    )
+    is_shared = f"IsMatch({root}, {quoted(shared)})"
+    yield f"{two} where {root} != nil and {is_shared}"
+    yield f"{one} where {root} != nil and not {is_shared}"
+    yield replace_all(root, f"{_BETWEEN_SEGMENTS}+", ".")
+    yield assign(root, f'Concat([{root}, {word}], " ")', f"{root} != nil")
+    yield look_up(rule, cache("roots"), root, open_yet)
+    is_grpc = f"IsMatch({before}, {quoted(CODE_QUALIFIERS['grpc'].pattern)})"
+    vendors = [CODE_QUALIFIERS[kind].pattern for kind in ("vendor", "dotted")]
+    is_code = any_of(f"IsMatch({before}, {quoted(pattern)})" for pattern in vendors)
+    yield look_up(rule, cache("grpc_codes"), word, f"{is_qualified} and {is_grpc}")
+    yield look_up(rule, cache("codes"), word, f"{is_qualified} and not {is_grpc} and {is_code}")
+    everywhere = quoted("".join(EVERYWHERE.pattern.split()))
+    is_common = is_one_of(sorted(TOO_COMMON), word)
+    yield assign(found, "true", f"{open_yet} and {word} != nil and IsMatch({word}, {everywhere}) and not {is_common}")
+    yield look_up(rule, cache("everywhere"), word, f"{open_yet} and {found} == true")
+    is_known = cache(f"{name}_is_known")
+    yield assign(is_known, f"{cache('words')}[{word}]", f"{word} != nil")
+    yield replace_all(word, SUFFIX, "")
+    yield look_up(rule, cache("stems"), word, f"{open_yet} and {found} == true and {is_known} == nil")
 
 
 def _rule_by_status(rules: Mapping[Classification, str]) -> Iterator[str]:
@@ -162,7 +214,7 @@ def _pythons_own() -> list[str]:
         spelled
         for name in PYTHONS_OWN
         for spelled in (name, f"builtins.{name}")
-        if f"builtins.{name}" not in names() and word_of(name) in words()
+        if f"builtins.{name}" not in names() and (word_of(name) in words() or EVERYWHERE.search(word_of(name)))
     )
 
 
