@@ -34,7 +34,7 @@ EVERYWHERE: Final = Pattern(
     | maxtokens | lengthfinishreason | outputtokenlimit | incompleteoutput
     | maxturns | maxsteps | graphrecursion | usagelimit
     | contentfilter | contentpolicy | guardrail | modelrefusal
-    | toolexecution | ^tool(?:error|exception)$
+    | toolexecution | toolfailed | ^tool(?:error|exception)$
     | nullpointer | nullreference | outofbounds | indexoutof | classcast | invalidcast | stackoverflow
     | dividebyzero | zerodivision | argumentnull | nosuchmethod | noclassdef | unboundlocal
     """,
