@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     Amounts = Mapping[str, Decimal]
 
 
+# LlamaIndex' clients wrap each other (one for structured answers around that of the provider), and both instrumentations
+# of it write a span for each layer.
+LAYERED_SCOPES: Final = frozenset(
+    {"openinference.instrumentation.llama_index", "opentelemetry.instrumentation.llamaindex"}
+)
+
+
 class CallKind(Enum):
     """What a span that reports usage is: two kinds of model calls, a span without any mark, an agent's own total."""
 
@@ -142,7 +149,8 @@ def _may_be_a_further_call(outer: Call, inner: Call) -> bool:
     `generateText`, Traceloop's names on it). A client that calls itself again, once a tool has run, looks the same.
     """
     is_marked_alike = outer.words == inner.words or not outer.words.isdisjoint(inner.words)
-    return inner.is_model_call and is_marked_alike and not outer.ids and not inner.ids
+    is_layered = not LAYERED_SCOPES.isdisjoint(outer.scopes & inner.scopes)
+    return inner.is_model_call and is_marked_alike and not is_layered and not outer.ids and not inner.ids
 
 
 def _sameness_below_in_silence(outer: Call, inner: Call, *, is_doubtful: bool) -> Sameness:

@@ -107,6 +107,7 @@ def test_gunicorn(collector: Collector, app: Application, listening: socket.sock
     assert code == 0, err
     # The collector answers before it has written.
     wait_until(lambda: Counter(agents(collector))["request"] >= REQUESTS)
+    wait_until(lambda: sum(run_counts(collector)) >= len(agents(collector)))
     found = Counter(agents(collector))
     assert found["request"] == REQUESTS
     if options == "preload":

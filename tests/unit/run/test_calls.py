@@ -36,6 +36,7 @@ FAILED = {**SILENT, "has_failed": True}
 WAITS = {**SILENT, "lacks_usage": True}
 REPLY = {"kind": CallKind.UNMARKED, "is_reply": True, "scopes": ONE.scopes, "start_ns": 300, "end_ns": 300}
 R1, R2 = frozenset({"r-1"}), frozenset({"r-2"})
+LAYERED = {"scopes": frozenset({"openinference.instrumentation.llama_index"})}
 SAME_SCOPE = {"scopes": ONE.scopes}
 LATER: dict[str, Any] = {"start_ns": 300, "end_ns": 400}
 
@@ -131,6 +132,8 @@ BELOW_ROWS: list[tuple[str, dict[str, Any], dict[str, Any], Sameness]] = [
     ("one scope, equal figures, another word", {}, {**CHAT, **SAME_SCOPE}, Sameness.ONE),
     ("one scope, equal figures, an id inside", CHAT, {**CHAT, **SAME_SCOPE, "ids": R1}, Sameness.ONE),
     ("one scope, equal figures, a step", {}, {**SAME_SCOPE, "kind": CallKind.UNMARKED}, Sameness.ONE),
+    ("layers of one scope", {**CHAT, **LAYERED}, {**CHAT, **LAYERED}, Sameness.ONE),
+    ("layers of one scope, other ids", {**LAYERED, "ids": R1}, {**LAYERED, "ids": R2}, Sameness.TWO),
     ("one scope, larger", CHAT, {**CHAT, **SAME_SCOPE, **LARGER}, Sameness.DOUBTFUL_ONE),
     ("one scope, silent outside", LOST, SAME_SCOPE, Sameness.ONE),
     ("one scope, silent around a tool", {**LOST, "encloses": True}, SAME_SCOPE, Sameness.DOUBTFUL_ONE),
