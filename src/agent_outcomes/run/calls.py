@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Amounts = Mapping[str, Decimal]
 
 
-# LlamaIndex' clients wrap each other (one for structured answers around that of the provider), and both instrumentations
-# of it write a span for each layer.
+# LlamaIndex' clients wrap each other (one for structured answers around that of the provider), and both of its
+# instrumentations write a span for each layer.
 LAYERED_SCOPES: Final = frozenset(
     {"openinference.instrumentation.llama_index", "opentelemetry.instrumentation.llamaindex"}
 )
