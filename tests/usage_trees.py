@@ -20,6 +20,8 @@ from opentelemetry.trace import SpanKind, use_span
 from tests.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
@@ -196,7 +198,7 @@ class Forest:
                 with self.pipeline.tracer("app").start_as_current_span(kind, attributes={OPERATION: "execute_tool"}):
                     whole.add(self._agent(depth - 1)[0])
 
-    def _others(self, span: Span, scopes: list[str], used: Used, *, has_id: bool) -> Used:
+    def _others(self, span: Span, scopes: Sequence[str], used: Used, *, has_id: bool) -> Used:
         """Calls of other models that run within the span of a call, such as a guard or a summary."""
         self.traits["other calls below"] += 1
         others = [used]
