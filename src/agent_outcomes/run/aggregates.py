@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import EXACT
 from agent_outcomes.run.call_log import CallLog, Twice
-from agent_outcomes.run.calls import Call, CallKind, Sameness, agree, contradict, merged, sameness_below
+from agent_outcomes.run.calls import LAYERED_SCOPES, Call, CallKind, Sameness, agree, contradict, merged, sameness_below
 from agent_outcomes.run.tally import Tally, add_amounts, less_amounts
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
 
@@ -63,10 +63,21 @@ def cover_call(below: Tally, own: Tally, *, encloses: bool) -> None:
     known = below.calls.listed() if below.calls is not None else []
     if not below.model_calls and below.calls is None:
         below.add(own)
+    elif known and calls and _are_layers(calls[0], known):
+        if len(known) > 1:
+            _cover_attempts(below, own)
+        else:
+            _cover_one(below, own, Twice(known[0], calls[0], merged(known[0], calls[0])), known)
     elif known and calls and below.model_calls <= len(known):
         _cover_known(below, own, calls[0], known)
     else:
         _cover_attempts(below, own)
+
+
+def _are_layers(outer: Call, known: list[Call]) -> bool:
+    """Whether all of them are spans of an instrumentation that has one for each layer of a client."""
+    layers = outer.scopes & LAYERED_SCOPES
+    return bool(layers) and False not in [bool(layers & call.scopes) and not outer.ids for call in known]
 
 
 def _cover_known(below: Tally, own: Tally, outer: Call, known: list[Call]) -> None:
