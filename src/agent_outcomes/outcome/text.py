@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -62,6 +63,17 @@ def asked(function: Callable[..., _T], *arguments: object) -> _T | None:
         if is_theirs_in_given(error):
             raise
         return None
+
+
+def map_of_json(text: object, length_max: int) -> dict[str, Any] | None:
+    """The map that a text of at most so many characters is as JSON; `None` if it is none. Never raises."""
+    if not isinstance(text, str) or len(text) > length_max:
+        return None
+    try:
+        found = json.loads(str.__str__(text))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def own_metadata(value: object) -> object:

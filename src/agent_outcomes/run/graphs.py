@@ -8,10 +8,10 @@ other only: what they are is the user's affair.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.fields import NamedTuple
+from agent_outcomes.outcome.text import map_of_json
 from agent_outcomes.run.conventions import Role
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ class GraphMetadata(NamedTuple):
 
         `marked` is what its marks say: OpenInference marks all as agents that have "agent" in their name.
         """
-        metadata = self._flat(attributes) if self.is_flat else _parsed(attributes.get(self.key))
+        if self.is_flat:
+            metadata = self._flat(attributes)
+        else:
+            metadata = map_of_json(attributes.get(self.key), GRAPH_METADATA_LENGTH_MAX) or {}
         node = metadata.get(NODE)
         if node is None:
             integration = metadata.get(INTEGRATION)
@@ -54,13 +57,3 @@ class GraphMetadata(NamedTuple):
     def _flat(self, attributes: Mapping[str, Any]) -> dict[str, object]:
         found = ((key, f"{self.key}{key}") for key in (INTEGRATION, NODE, AGENT_NAME, _WITHIN))
         return {key: attributes[name] for key, name in found if name in attributes}
-
-
-def _parsed(text: object) -> dict[str, object]:
-    if not isinstance(text, str) or len(text) > GRAPH_METADATA_LENGTH_MAX:
-        return {}
-    try:
-        metadata = json.loads(str.__str__(text))
-    except (ValueError, RecursionError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.outcome.text import map_of_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -52,14 +54,8 @@ def stated_error(attributes: Mapping[str, Any]) -> str | None:
 
 
 def _told_by_logfire(attributes: Mapping[str, Any]) -> str | None:
-    text = attributes.get(LOGFIRE_ERROR)
-    if not isinstance(text, str) or len(text) > _ERROR_LENGTH_MAX:
-        return None
-    try:
-        error = json.loads(str.__str__(text))
-    except (ValueError, RecursionError):
-        return None
-    message = error.get("message") if isinstance(error, dict) else None
+    error = map_of_json(attributes.get(LOGFIRE_ERROR), _ERROR_LENGTH_MAX) or {}
+    message = error.get("message")
     if not isinstance(message, str):
         return None
     # As other instrumentations of that SDK put the two together.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.outcome.text import map_of_json
 from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit
 from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage_keys import (
@@ -38,7 +39,6 @@ _LENGTH_MAX: Final = 4096
 # Here the model's whole answer stands beside its usage.
 _ANSWER_LENGTH_MAX: Final = 65_536
 _DECODER: Final = json.JSONDecoder()
-_TOTAL: Final = DIMENSIONS
 _SPLIT: Final = DIMENSIONS + 1
 
 # How OpenAI, Anthropic, Bedrock, Gemini, LangChain, Genkit and the AI SDK name the fields of their usage objects.
@@ -180,15 +180,7 @@ def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def _fields(value: object, length_max: int) -> Mapping[Any, Any] | None:
-    if _is_map(value):
-        return value
-    if not isinstance(value, str) or len(value) > length_max:
-        return None
-    try:
-        fields = json.loads(str.__str__(value))
-    except (ValueError, RecursionError):
-        return None
-    return fields if isinstance(fields, dict) else None
+    return value if _is_map(value) else map_of_json(value, length_max)
 
 
 def _habit_of(key: str, fields: Mapping[Any, Any]) -> Habit:

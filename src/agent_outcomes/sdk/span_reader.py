@@ -16,7 +16,7 @@ from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import ROLE_KEYS
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.run.scopes import rules_of, stop_scope
-from agent_outcomes.run.stated_errors import STATED_ERROR_KEYS, stated_error
+from agent_outcomes.run.stated_errors import stated_error
 from agent_outcomes.spans.marks import NAME_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SpanReader:
     @property
     def has_failed(self) -> bool:
         """Whether the span's status is ERROR, or one of its attributes says that it failed."""
-        return self.span.status.status_code is StatusCode.ERROR or self._stated_error() is not None
+        return self.span.status.status_code is StatusCode.ERROR or stated_error(self._held()) is not None
 
     @property
     def has_ended(self) -> bool:
@@ -143,7 +143,7 @@ class SpanReader:
         status = span.status
         events = self._events()
         scope = self.scope
-        stated = None if STATED_ERROR_KEYS.isdisjoint(attributes) else stated_error(attributes)
+        stated = stated_error(attributes)
         return AgentSpan(
             context.trace_id,
             context.span_id,
@@ -167,10 +167,6 @@ class SpanReader:
         # The SDK's property copies an open span's attributes.
         held: Any = getattr(self.span, "_attributes", None)
         return held._dict if type(held) is BoundedAttributes else self.span.attributes or {}  # noqa: SLF001 - as said
-
-    def _stated_error(self) -> str | None:
-        attributes = self._held()
-        return None if STATED_ERROR_KEYS.isdisjoint(attributes) else stated_error(attributes)
 
     def _read_limits(self) -> SpanLimits:
         # The SDK has no public way to ask for the limit on text.
