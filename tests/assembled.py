@@ -11,6 +11,7 @@ from agent_outcomes.explain.explanation import explain_runs
 from agent_outcomes.explain.reading import read_spans
 from agent_outcomes.explain.replay import replay
 from agent_outcomes.gateway.assembly.collection import Collection
+from agent_outcomes.gateway.assembly.parts import one_part, together
 from agent_outcomes.gateway.assembly.settling import settle
 from agent_outcomes.gateway.settings import AssemblyLimits
 from agent_outcomes.gateway.wire.frames import frame_traces
@@ -81,9 +82,8 @@ def taken(collection: Collection, now_s: float) -> list[TracePart]:
 def accepted(parts: Iterable[TracePart]) -> list[Acceptance]:
     """What parts come to, as the ledger is given it."""
     found: list[Acceptance] = []
-    for part in parts:
-        if part.may_hold_agents:
-            found += settle(part, lambda _: False).acceptances
+    for some in together(part for part in parts if part.may_hold_agents):
+        found += settle(one_part(some), lambda _: False).acceptances
     return found
 
 

@@ -73,9 +73,9 @@ class Armed:
     value: Any
 
 
-def nested(depth: int = 300) -> dict[str, Any]:
+def nested(depth: int = 300, leaf: object = 1) -> dict[str, Any]:
     """A map that deep."""
-    value: dict[str, Any] = {"leaf": 1}
+    value: dict[str, Any] = {"leaf": leaf}
     for _ in range(depth):
         value = {"inner": value}
     return value

@@ -211,8 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _end(self, ended: dict[int, Any]) -> None:
         new = [self._acceptance(number, end) for number, end in ended.items() if number not in self.acceptances]
-        for _, _, model_run in sorted(new, key=lambda each: each[2].id):
-            self.model.accept(model_run, FAR_NS)
+        self.model.accept(sorted((run for _, _, run in new), key=lambda run: run.id), FAR_NS)
         self.acceptances |= {number: acceptance for number, acceptance, _ in new}
         self.system.accept([self.acceptances[number] for number in ended])
 

@@ -168,10 +168,23 @@ class Model:
         self._answers: dict[str, tuple[tuple[object, ...], Answer]] = {}
         self._costs: dict[tuple[object, ...], tuple[int, Answer]] = {}
 
-    def accept(self, run: ModelRun, now_ns: int) -> None:
-        """A run ends; told twice, it has ended once. Then whoever has waited for it is heard, in order."""
-        if run.id in self.runs:
-            return
+    def accept(self, runs: list[ModelRun], now_ns: int) -> None:
+        """Runs end; told twice, one has ended once. Then whoever has waited is heard, in order, if one run is meant."""
+        new = [run for run in runs if run.id not in self.runs]
+        for run in new:
+            self._begin(run)
+        waiting, self.waiting = self.waiting, []
+        for held in waiting:
+            meant = sorted((run for run in new if _is_meant(held.said, run)), key=lambda run: run.end_ns)
+            if held.until_ns <= now_ns or not meant:
+                self.waiting.append(held)
+                continue
+            is_one = len(meant) == 1 or held.said.target.latest
+            word = self._settle(held.said, meant[-1], held.since_ns).word if is_one else "RUN_AMBIGUOUS"
+            if word.isupper():
+                self.refused.append((held.said, word))
+
+    def _begin(self, run: ModelRun) -> None:
         self.runs[run.id] = run
         own = _named(run)
         how = {**own, **LABELS_OF_STATUS[run.status], "agent.outcome.source": "explicit"}
@@ -179,14 +192,6 @@ class Model:
         self._count_use(run)
         if run.result.is_known:
             self._enter(run)
-        waiting, self.waiting = self.waiting, []
-        for held in waiting:
-            if held.until_ns > now_ns and _is_meant(held.said, run):
-                answer = self._settle(held.said, run, held.since_ns)
-                if answer.word.isupper():
-                    self.refused.append((held.said, answer.word))
-            else:
-                self.waiting.append(held)
 
     def pause(self, run: ModelRun) -> None:
         """A run stops to wait for a human: what it has used counts, once."""
@@ -203,9 +208,10 @@ class Model:
         """A report comes in."""
         if said.key is not None and said.key in self._answers:
             content, answer = self._answers[said.key]
-            if content == said.content:
+            if content != said.content:
+                return Answer("IDEMPOTENCY_KEY_REUSED", fields=frozenset({"idempotency_key"}))
+            if answer.word != "held" or not self._came_to_nothing(said, now_ns):
                 return answer._replace(repeated=True)
-            return Answer("IDEMPOTENCY_KEY_REUSED", fields=frozenset({"idempotency_key"}))
         found = [run for run in self.runs.values() if _names(said.target, run)]
         own = sorted((run for run in found if said.who.speaks_for(run.agent)), key=lambda run: run.end_ns)
         if found and not own:
@@ -214,8 +220,18 @@ class Model:
             return Answer("RUN_AMBIGUOUS", fields=frozenset({said.target.by}))
         answer = self._settle(said, own[-1], now_ns) if own else self._hold(said, now_ns, hold_s)
         if said.key is not None and not answer.word.isupper():
+            self._drop_what_came_to_nothing(said, now_ns)
             self._answers[said.key] = (said.content, answer)
         return answer
+
+    def _came_to_nothing(self, said: Said, now_ns: int) -> bool:
+        """Whether what was said under this key has waited in vain, or was refused when its run came."""
+        waits = any(held.said.key == said.key and held.until_ns <= now_ns for held in self.waiting)
+        return waits or any(other.key == said.key for other, _ in self.refused)
+
+    def _drop_what_came_to_nothing(self, said: Said, now_ns: int) -> None:
+        self.waiting = [held for held in self.waiting if held.said.key != said.key or held.until_ns > now_ns]
+        self.refused = [(other, code) for other, code in self.refused if other.key != said.key]
 
     def orphans(self, now_ns: int) -> int:
         """How many have waited in vain, or were refused when their run came."""

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.ledger.book.policy import Policy
+    from agent_outcomes.ledger.book.reports import Reporter
     from agent_outcomes.record.record import PlainPosting
+    from agent_outcomes.run.model import Run
     from tests.ledger_model import Sums
 
 
@@ -67,12 +69,15 @@ class BookSystem:
         self._services: dict[str, str] = {}
         self._paused: set[str] = set()
         self._held: list[tuple[bytes, int, int]] = []
+        self._refused: list[bytes] = []
         self._answers: dict[str, tuple[bytes, bytes, int | None]] = {}
         self._sums: Sums = {}
 
     def accept(self, acceptances: Sequence[Acceptance]) -> None:
         """Take runs that have ended, in the order of their ids, as a database does."""
-        for acceptance in sorted(acceptances, key=lambda each: each.run.id):
+        new: list[str] = []
+        ordered = sorted(acceptances, key=lambda each: each.run.id)
+        for acceptance in ordered:
             run_id = acceptance.run.id
             if acceptance.paused and run_id not in self._paused:
                 self._paused.add(run_id)
@@ -81,9 +86,11 @@ class BookSystem:
             elif not acceptance.paused and run_id not in self._runs:
                 self._services[run_id] = acceptance.resource.service_name or ""
                 self._write(first_revision(acceptance))
-                self._join(run_id)
-            if acceptance.revised is not None and run_id in self._runs:
-                self._revise(acceptance, run_id)
+                new.append(run_id)
+        self._join(new)
+        for acceptance in ordered:
+            if acceptance.revised is not None and acceptance.run.id in self._runs:
+                self._revise(acceptance, acceptance.run.id)
 
     def report(self, report: LateReport, *, now_ns: int, hold_s: float) -> Report:
         """Take a report."""
@@ -108,12 +115,20 @@ class BookSystem:
             fingerprint, answer, _ = self._answers[key]
             if fingerprint != report.fingerprint:
                 raise refusals.key_reused()
-            return read_answer(answer)
+            before = read_answer(answer)
+            if before.state is not ReportState.HELD or not self._came_to_nothing(key, now_ns):
+                return before
         run_id = self._find(report)
         given = self._hold(report, now_ns, hold_s) if run_id is None else self._settle(report, run_id, now_ns)
         if key is not None:
+            self._refused = [other for other in self._refused if read_held(other).idempotency_key != key]
+            self._held = [each for each in self._held if not _has_expired(each, key, now_ns)]
             self._answers[key] = (report.fingerprint, encode_answer(given), None)
         return given
+
+    def _came_to_nothing(self, key: str, now_ns: int) -> bool:
+        was_refused = any(read_held(other).idempotency_key == key for other in self._refused)
+        return was_refused or any(_has_expired(each, key, now_ns) for each in self._held)
 
     def _find(self, report: LateReport | LateCost) -> str | None:
         reference, reporter = report.reference, report.reporter
@@ -150,20 +165,22 @@ class BookSystem:
             self._answers[repeat] = (report.fingerprint, encode_answer(given), now_ns + COST_REPEAT_NS)
         return given
 
-    def _join(self, run_id: str) -> None:
-        run = self._runs[run_id][0].run
+    def _join(self, new: list[str]) -> None:
+        runs = sorted((self._runs[run_id][0].run for run_id in new), key=lambda run: run.end_ns)
         waiting, self._held = self._held, []
         for encoded, since_ns, until_ns in waiting:
             report = read_held(encoded)
-            reference = report.reference
-            is_meant = reference.field in _fields_naming(reference, run.id, run.trace_id, run.run_id)
-            if until_ns <= self._joined_ns or not is_meant or not report.reporter.may_speak_for(run.agent_name):
+            named = report.reference, report.reporter
+            meant = [run for run in runs if _is_of(*named, run)] if until_ns > self._joined_ns else []
+            if not meant:
                 self._held.append((encoded, since_ns, until_ns))
                 continue
             try:
-                self._settle(report, run_id, since_ns)
+                if len(meant) > 1 and not report.reference.latest:
+                    raise refusals.ambiguous(report.reference.field, [run.id for run in meant])
+                self._settle(report, meant[-1].id, since_ns)
             except ReportRefused:
-                continue
+                self._refused.append(encoded)
 
     def _revise(self, acceptance: Acceptance, run_id: str) -> None:
         assert acceptance.revised is not None
@@ -204,6 +221,16 @@ def stands_of(revisions: Iterable[tuple[bytes, bytes]]) -> Stands:
     result = (outcome.type, outcome.business_success, outcome.label, money)
     costs = sorted((part.kind.value, part.currency, part.amount) for part in cost.parts)
     return Stands(tuple(changes), result, tuple(costs), tuple(times))
+
+
+def _is_of(reference: RunReference, reporter: Reporter, run: Run) -> bool:
+    is_named = reference.field in _fields_naming(reference, run.id, run.trace_id, run.run_id)
+    return is_named and reporter.may_speak_for(run.agent_name)
+
+
+def _has_expired(held: tuple[bytes, int, int], key: str, now_ns: int) -> bool:
+    encoded, _, until_ns = held
+    return until_ns <= now_ns and read_held(encoded).idempotency_key == key
 
 
 def _fields_naming(reference: RunReference, outcome_id: str, trace_id: int, run_id: str | None) -> list[str]:

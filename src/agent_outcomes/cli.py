@@ -13,10 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes._version import __version__
+from agent_outcomes.standard_streams import OutputFailed, watched_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# EX_IOERR of sysexits(3), which no subcommand has for anything else.
+EXIT_OUTPUT_FAILED: Final = 74
 EXIT_INTERRUPTED: Final = 130
 EXIT_OUTPUT_CLOSED: Final = 141
 
@@ -38,8 +41,9 @@ examples:
   agent-outcomes ledger status             say how much a ledger has accepted and delivered
   agent-outcomes serve                     take spans of agents in any language; show their outcomes on a page
 
-exit codes: 0 all well, 2 the command line cannot be understood, 130 interrupted, 141 the output was
-closed by its reader; further ones are listed by the subcommand's own --help.
+exit codes: 0 all well, 2 the command line cannot be understood, 74 standard output cannot be written,
+130 interrupted, 141 the output was closed by its reader; further ones are listed by the subcommand's
+own --help.
 """
 
 
@@ -51,18 +55,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     """
     given = sys.argv[1:] if arguments is None else arguments
-    parsed = _parser(given).parse_args(given)
-    run: Callable[[argparse.Namespace], int] = parsed.run
+    with watched_streams():
+        try:
+            return _run(given)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read has had enough (`| head`). Python flushes once more at its end, and must find a place for it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OUTPUT_CLOSED
+        except OutputFailed as failed:
+            said = f"standard output cannot be written: {failed}; what the command has changed by then stays changed"
+            print(said, file=sys.stderr)  # noqa: T201 - a command's words
+            return EXIT_OUTPUT_FAILED
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
-        exit_code = run(parsed)
+        parsed = _parser(arguments).parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = parsed.run
+        return run(parsed)
+    finally:
+        # Also what --help has said, which raises `SystemExit`.
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has had enough (`| head`). Python flushes once more at its end, and must find a place for it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OUTPUT_CLOSED
-    return exit_code
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -8,12 +8,10 @@ fill. A named tuple costs an eighth of that: it is for what is frozen, has many 
 from __future__ import annotations
 
 from collections import namedtuple
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-    from typing import ClassVar
     from typing import NamedTuple as NamedTuple  # noqa: PLC0414 - to be imported from here
 else:
 

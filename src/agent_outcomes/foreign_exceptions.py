@@ -23,6 +23,29 @@ _CALLS: Final = frozenset({"CALL", "PRECALL", "CALL_FUNCTION_EX", "CALL_KW"})
 _OUR_PACKAGE: Final = __name__.partition(".")[0]
 # Classes that the functions which we and the SDK call may raise from C code.
 _KNOWN_PACKAGES: Final = frozenset({_OUR_PACKAGE, "opentelemetry", "google", "grpc", *sys.stdlib_module_names})
+# Asked by way of the class, its metaclass would answer, and may raise.
+_MODULE_OF: Final[Callable[[type], object]] = vars(type)["__module__"].__get__
+_NAME_OF: Final[Callable[[type], str]] = vars(type)["__qualname__"].__get__
+_MRO_OF: Final[Callable[[type], tuple[type, ...]]] = vars(type)["__mro__"].__get__
+
+
+def class_name(cls: type) -> str:
+    """What Python calls a class, without its module. Never raises."""
+    return _NAME_OF(cls)
+
+
+def class_module(cls: type) -> str:
+    """The module that a class says it is of; none if that is no text. Never raises."""
+    try:
+        module = _MODULE_OF(cls)
+    except AttributeError:
+        return ""
+    return str.__str__(module) if issubclass(type(module), str) else ""  # pyright: ignore[reportArgumentType]
+
+
+def classes_of(cls: type) -> tuple[type, ...]:
+    """A class and what it inherits from, nearest first. Never raises."""
+    return _MRO_OF(cls)
 
 
 def is_theirs(error: BaseException) -> bool:
@@ -78,7 +101,7 @@ def _was_struck(innermost: TracebackType, error_class: type[BaseException], *, i
         return False
     if error_class is TimeoutError:
         return package == _OUR_PACKAGE
-    return error_class.__module__.partition(".")[0] not in _KNOWN_PACKAGES | {"builtins"}
+    return class_module(error_class).partition(".")[0] not in _KNOWN_PACKAGES | {"builtins"}
 
 
 def _package(frame: FrameType) -> str | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.foreign_exceptions import SILENT, Guard
+from agent_outcomes.foreign_exceptions import SILENT, Guard, class_name
 
 if TYPE_CHECKING:
     import logging
@@ -47,6 +47,6 @@ class LimitedLog:
 
         def note(error: BaseException) -> None:
             # The text may hold what must not be logged.
-            self.warning(topic, f"{message}: %s", type(error).__qualname__)
+            self.warning(topic, f"{message}: %s", class_name(type(error)))
 
         return Guard(note)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.run.terms import is_usual, plain_word
 from agent_outcomes.settings import GENAI_PRICES, SettingsError
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ _BEDROCK_MODEL: Final = Pattern(
     r"(?:(?:us|us-gov|eu|apac|jp|au|global)\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen)\."
 )
 
+# Among Anthropic's tiers is its batch, which the list has as a way of processing; Vertex AI's tiers have a prefix.
+_BATCH: Final = "batch"
+_ON_DEMAND: Final = "on_demand_"
+
 
 def prices_of(setting: Prices | str | None) -> Prices | None:
     """The prices function that the setting names or is; raises `SettingsError` if its package is not installed."""
@@ -111,7 +116,8 @@ def canonical_provider(name: str) -> str:
 class ListPrices:
     """Prices calls in US dollars by what their providers listed at the time; calling it may raise anything.
 
-    `None` for a provider or model that the list does not have, or of which it lists no price for what was used.
+    `None` for a provider or model that the list does not have, or of which it lists no price for what was used, or for
+    how it was served.
     Raises `SettingsError` when made without genai-prices installed.
     """
 
@@ -137,10 +143,11 @@ class ListPrices:
                 return amount, CURRENCY
         _log.warning(
             "unlisted",
-            "no price is listed for model %r of provider %r; the cost of its runs is incomplete. "
+            "no price is listed for model %r of provider %r%s; the cost of its runs is incomplete. "
             "Give prices= a function that knows it.",
             call.model,
             call.provider,
+            "".join([f" with {name} {word!r}" for name, word in _context(call).items()]),
         )
         return None
 
@@ -159,13 +166,16 @@ class ListPrices:
             provider = self.provider_id(call.provider, model)
             if not self._note_seen(provider, model):
                 return None
+            started = (
+                datetime.now(UTC) if call.started_ns is None else datetime.fromtimestamp(call.started_ns / 1e9, UTC)
+            )
             with localcontext(_CONTEXT):
-                price = self._calculate(call, model.removeprefix("models/"), provider)
+                price = self._calculate(call, model.removeprefix("models/"), provider, started)
         except LookupError:
             return None
-        return price.total_price if _covers(price, call) else None
+        return price.total_price if _covers(price, call) and _lists_terms(price, call, started) else None
 
-    def _calculate(self, call: ModelCall, model: str, provider: str | None) -> PriceCalculation:
+    def _calculate(self, call: ModelCall, model: str, provider: str | None, started: datetime) -> PriceCalculation:
         usage = self._genai_prices.Usage(
             input_tokens=call.input_tokens or 0,
             output_tokens=call.output_tokens or 0,
@@ -173,10 +183,8 @@ class ListPrices:
             cache_write_tokens=call.cache_write_tokens,
             output_reasoning_tokens=call.reasoning_tokens,
         )
-        started = None if call.started_ns is None else datetime.fromtimestamp(call.started_ns / 1e9, UTC)
-        context = None if call.service_tier is None else {"service_tier": call.service_tier}
         return self._genai_prices.calc_price(
-            usage, model, provider_id=provider, genai_request_timestamp=started, price_context=context
+            usage, model, provider_id=provider, genai_request_timestamp=started, price_context=_context(call) or None
         )
 
     def _note_seen(self, provider: str | None, model: str) -> bool:
@@ -194,3 +202,32 @@ def _covers(price: PriceCalculation, call: ModelCall) -> bool:
     listed = price.model_price
     used = ((call.input_tokens, listed.input_mtok), (call.output_tokens, listed.output_mtok))
     return all((count == 0 or count is None) if price is None else count is not None for count, price in used)
+
+
+def _context(call: ModelCall) -> dict[str, str]:
+    """What is not as usual in how the call was served, in the list's words."""
+    context = {}
+    if not is_usual(call.service_tier):
+        tier = plain_word(call.service_tier).removeprefix(_ON_DEMAND)
+        context.update({"processing": tier} if tier == _BATCH else {"service_tier": tier})
+    if not is_usual(call.speed):
+        context["speed"] = plain_word(call.speed)
+    if not is_usual(call.inference_geo):
+        context["inference_geo"] = plain_word(call.inference_geo)
+    return context
+
+
+def _lists_terms(price: PriceCalculation, call: ModelCall, started: datetime) -> bool:
+    """Whether the list has prices of that time for how the call was served; where it has none it gives the usual ones.
+
+    Those of another provider's model, which stands in for one that this provider does not have, it leaves out.
+    """
+    context = _context(call)
+    if not context:
+        return True
+    listed: set[str] = set()
+    for variant in price.model.price_variants or ():
+        is_current = variant.constraint is None or variant.constraint.active(started)
+        if is_current and variant.when.items() <= context.items():
+            listed.update(variant.when)
+    return listed == context.keys() and any(price.model is model for model in price.provider.models)

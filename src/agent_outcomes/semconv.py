@@ -88,6 +88,8 @@ AGENT_OUTCOME_REFUSED: Final = "agent.outcome.refused"
 """Inputs that could not be taken, each as `name=value`; bounded in number and length."""
 AGENT_COST_AMOUNT: Final = "agent.cost.amount"
 """A cost that arose in this span; added to what the run costs."""
+AGENT_COST_AMOUNT_DECIMAL: Final = "agent.cost.amount_decimal"
+"""The exact amount of a late cost, when a double cannot hold it."""
 AGENT_COST_CURRENCY: Final = "agent.cost.currency"
 """Currency of the amount, as an ISO 4217 code; USD when absent."""
 AGENT_COST_KIND: Final = "agent.cost.kind"
@@ -291,6 +293,7 @@ class ProblemKind(StrEnum):
     ENDED_AFTER_STALE = "ended_after_stale"
     OUTCOME_OF_PAUSE = "outcome_of_pause"
     START_NOT_SEEN = "start_not_seen"
+    PARENT_NOT_SEEN = "parent_not_seen"
     TOO_MANY_PROBLEMS = "too_many_problems"
 
 
@@ -637,6 +640,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",
     ProblemKind.OUTCOME_OF_PAUSE: "A run that waits for a human has no outcome yet: the one stated is not counted.",
     ProblemKind.START_NOT_SEEN: "The start of the span was not seen.",
+    ProblemKind.PARENT_NOT_SEEN: "One run may be part of another of its trace: the span between is not known.",
     ProblemKind.TOO_MANY_PROBLEMS: "There were more problems than are listed.",
 }
 """What each kind of problem means, as a sentence."""

@@ -31,6 +31,11 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _SHOWN_MAX: Final = 80
 _LEDGER_URLS: Final = "the URL of a database, sqlite:///outcomes.db or postgresql://user@host/database, or none"
 _LEDGER_SCHEME: Final = Pattern(r"(?:sqlite|postgres(?:ql(?:\+psycopg)?)?):.+", re.ASCII | re.DOTALL)
+# What people write before the colon of a database's URL, or mistake for it.
+_SCHEMES_SHOWN: Final = frozenset(
+    {"sqlite", "sqlite3", "postgresql", "postgres", "postgresqls", "pgsql", "mysql", "mariadb", "mssql", "oracle"}
+    | {"mongodb", "redis", "http", "https", "file"}
+)
 LEDGER_OFF: Final = "none"
 OWN_POLICY: Final = "own"
 _POLICIES: Final = ("immutable", "latest", OWN_POLICY)
@@ -127,14 +132,15 @@ def _checked_ledger(url: object) -> str | None:
     return None if text == LEDGER_OFF else text
 
 
-def _url_shown(text: str) -> str:
-    """What stands before the first colon: behind it there may be a password."""
-    scheme, colon, _ = text.partition(":")
-    return f"{scheme}:..." if colon else scheme
+def shown_scheme(url: str) -> str:
+    """Of a URL that cannot be read its scheme, if that is a known one: all else in it may be a secret."""
+    scheme, colon, _ = url.partition(":")
+    stem = scheme.strip().lower().partition("+")[0]
+    return f"{stem}:..." if colon and stem in _SCHEMES_SHOWN else "..."
 
 
 def _ledger_shown(value: object) -> str:
-    return _url_shown(value) if isinstance(value, str) else f"({type(value).__name__})"
+    return shown_scheme(value) if isinstance(value, str) else f"({type(value).__name__})"
 
 
 def _checked_policy(policy: object) -> str:
@@ -146,7 +152,7 @@ def _checked_policy(policy: object) -> str:
 _LIMIT: Final = Kind(_checked_limit, _limit, f"a whole number from 0 to {LIMIT_MAX}")
 _SWITCH: Final = Kind(_checked_switch, _switch, "true or false")
 _TIME: Final = Kind(_checked_seconds, _seconds, f"a number of seconds from 0 (off) to {SECONDS_MAX}")
-_LEDGER: Final = Kind(_checked_ledger, _checked_ledger, _LEDGER_URLS, show=_ledger_shown, show_text=_url_shown)
+_LEDGER: Final = Kind(_checked_ledger, _checked_ledger, _LEDGER_URLS, show=_ledger_shown, show_text=shown_scheme)
 _POLICY: Final = Kind(_checked_policy, _checked_policy, "immutable, latest or own")
 _PRICES: Final = Kind(_checked_prices, _prices, f"{GENAI_PRICES!r} or a function", GENAI_PRICES, show=str)
 

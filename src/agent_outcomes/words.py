@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORD_LENGTH_MAX: Final = 64
+WHITE_SPACE: Final = " \t\n\f\r"
+"""What is trimmed off words and amounts: the white space that the collector's language knows, which has no Unicode."""
 A2A_PREFIX: Final = "task_state_"
 
 STATUS_VALUES: Final[Mapping[str, str]] = {
@@ -63,7 +65,7 @@ STATUS_VALUES: Final[Mapping[str, str]] = {
 
 def canonical_word(text: str) -> str:
     """The form in which the tables are keyed: trimmed, lower case, words joined by `_`, A2A's prefix removed."""
-    word = text.strip()[: WORD_LENGTH_MAX + 1].lower().replace("-", "_").replace(" ", "_")
+    word = text.strip(WHITE_SPACE)[: WORD_LENGTH_MAX + 1].lower().replace("-", "_").replace(" ", "_")
     return word.removeprefix(A2A_PREFIX)
 
 

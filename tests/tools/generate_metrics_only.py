@@ -73,7 +73,8 @@ HEAD: Final = f"""\
 #     those on the run's own span (totals of usage, `agent.outcome.cost`, `agent.cost.*`), not the sum of the model
 #     calls below it; of two currencies on one span only that of `agent.cost.*` counts; split or JSON costs are not read
 #   - no parts: cached or reasoning tokens that were counted beside input and output are not added to them
-#   - no reason that a framework tells in its own way only, by a span event or the wording of a message
+#   - no reason that a framework tells in its own way only: by a span event, the wording of a message, or an attribute
+#     of its own (Langfuse's level, the finish reason of the last answer)
 #   - no exception that left no trace: a cancelled Python task leaves its span unset, which reads as success
 #   - no parent classes: an error is known by its own name, not by that of a class it extends
 #   - no corrections, no late outcomes, no `is_run=`, no health metrics

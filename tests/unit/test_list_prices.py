@@ -140,13 +140,66 @@ def test_reasoning_is_part_of_the_output(prices: ListPrices) -> None:
 
 
 def test_service_tier(prices: ListPrices) -> None:
-    """A tier of its own has prices of its own; a tier that lists none is billed as usual."""
+    """A tier of its own has prices of its own; one that is nothing of its own is billed as usual."""
     usual = prices(call("gpt-5", "openai"))
     flex = prices(call("gpt-5", "openai", service_tier="flex"))
     assert usual is not None
     assert flex is not None
     assert flex[0] * 2 == usual[0]
     assert prices(call("gpt-5", "openai", service_tier="auto")) == usual
+
+
+@pytest.mark.parametrize("word", ["default", "standard", "standard_only", "on_demand", "ON_DEMAND", "Default"])
+@pytest.mark.parametrize(("model", "provider"), [("gpt-5", "openai"), ("claude-haiku-4-5", "anthropic")])
+def test_usual_terms(prices: ListPrices, word: str, model: str, provider: str) -> None:
+    """Providers have words for what everybody gets."""
+    usual = prices(call(model, provider))
+    assert usual is not None
+    assert prices(call(model, provider, service_tier=word, speed="standard", inference_geo="global")) == usual
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "terms", "factor"),
+    [
+        ("gpt-5", "openai", {"service_tier": "flex"}, "0.5"),
+        ("gpt-5", "openai", {"service_tier": "ServiceTier.FLEX"}, "0.5"),
+        ("gpt-5", "openai", {"service_tier": "priority"}, "2"),
+        ("gpt-5", "openai", {"service_tier": "batch"}, "0.5"),
+        ("gpt-5", "openai", {"service_tier": "flex", "speed": "standard"}, "0.5"),
+        ("claude-haiku-4-5", "anthropic", {"service_tier": "batch"}, "0.5"),
+        ("claude-opus-4-8", "anthropic", {"speed": "fast"}, "2"),
+        ("claude-opus-4-8", "anthropic", {"speed": "fast", "service_tier": "standard"}, "2"),
+    ],
+)
+def test_listed_terms(prices: ListPrices, model: str, provider: str, terms: dict[str, str], factor: str) -> None:
+    """Each has prices of its own."""
+    usual, price = prices(call(model, provider)), prices(call(model, provider, **terms))
+    assert usual is not None
+    assert price == (usual[0] * Decimal(factor), "USD")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "terms"),
+    [
+        ("gpt-5", "openai", {"service_tier": "scale"}),
+        ("gpt-5", "openai", {"service_tier": "a tier of tomorrow"}),
+        ("gpt-5", "openai", {"speed": "fast"}),
+        ("gpt-5", "openai", {"service_tier": "flex", "speed": "fast"}),
+        ("gpt-5", "openai", {"service_tier": "flex", "started_ns": 1_789_000_000_000_000_000}),
+        ("gpt-5", "azure.ai.openai", {"service_tier": "flex"}),
+        ("claude-haiku-4-5", "anthropic", {"service_tier": "priority"}),
+        ("claude-haiku-4-5", "anthropic", {"speed": "fast"}),
+        ("claude-opus-4-8", "anthropic", {"inference_geo": "us"}),
+        ("claude-opus-4-8", "anthropic", {"inference_geo": "us", "speed": "fast"}),
+        ("gemini-2.5-flash", "gcp.gemini", {"service_tier": "ON_DEMAND_PRIORITY"}),
+        ("gemini-2.5-flash", "gcp.gemini", {"service_tier": "PROVISIONED_THROUGHPUT"}),
+        ("llama-3.3-70b-versatile", "groq", {"service_tier": "performance"}),
+    ],
+)
+def test_unlisted_terms(prices: ListPrices, model: str, provider: str, terms: dict[str, Any]) -> None:
+    """What the list has no price for, at that time or at all, does not cost what everybody pays."""
+    assert prices(call(model, provider)) is not None
+    assert prices(call(model, provider, **terms)) is None
 
 
 def test_prices_of_their_time(prices: ListPrices) -> None:

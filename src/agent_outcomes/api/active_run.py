@@ -62,12 +62,13 @@ class ActiveRun:
         return self._run.has_ended
 
     def set_outcome(self, outcome: Outcome | None = None, /, **stated: Unpack[Stated]) -> None:
-        """State the outcome of this very agent, whole or field by field; later calls override the fields they name.
+        """State the outcome of this very agent, whole or field by field.
 
-        Where the agent is nested in another one's run, that run's outcome is not touched: state it with
-        `record_outcome`. Sets the canonical `agent.outcome.*` attributes on the run's span; amounts are in `currency`,
-        by default USD. What cannot be taken is listed in the event's `agent.outcome.problems`; after the run has ended,
-        a warning is logged. Raises `TypeError` for an unknown keyword and for what is no `Outcome`, and nothing else.
+        Later calls override the fields they name; a whole outcome replaces every field of one stated before. Where the
+        agent is nested in another one's run, that run's outcome is not touched: state it with `record_outcome`. Sets
+        the canonical `agent.outcome.*` attributes on the run's span; amounts are in `currency`, by default USD. What
+        cannot be taken is listed in the event's `agent.outcome.problems`; after the run has ended, a warning is logged.
+        Raises `TypeError` for an unknown keyword and for what is no `Outcome`, and nothing else.
         """
         self._run.state(read_given("run.set_outcome", outcome, stated))
 

@@ -15,9 +15,10 @@ from agent_outcomes.api.attributes import read_given
 from agent_outcomes.api.following import follow, wrap_async_generator, wrap_awaited, wrap_generator
 from agent_outcomes.api.open_run import OpenRun, agent_name, runs_around
 from agent_outcomes.api.record import check_provider
-from agent_outcomes.foreign_exceptions import is_theirs_in_given
+from agent_outcomes.foreign_exceptions import class_name, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
+from agent_outcomes.outcome.bodies import look
 from agent_outcomes.outcome.model import Outcome
 from agent_outcomes.outcome.text import is_a
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
+# The methods by which iterators and generators of a class of one's own are run, and say that they have ended.
+_ITERATION_STEPS: Final = ("__next__", "send", "throw", "__anext__", "asend", "athrow")
 
 
 class agent_run:  # noqa: N801 - used like a function, as contextlib's classes are
@@ -39,8 +42,9 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
 
     Opens a span `invoke_agent {agent}` with `gen_ai.operation.name`, `gen_ai.agent.name` and what is stated in the
     keyword arguments (`job_type`, `run_id`, ...). An exception that passes through is classified by the retryability
-    table, written to the span by its class alone, and raised on. A run whose span the sampler dropped counts as well.
-    Inside another run it is an agent called by that one: no run of its own, its outcome its own (see `record_outcome`).
+    table, written to the span by its class alone, and raised on; if none does, the status is inferred from the span as
+    that of any other agent. A run whose span the sampler dropped counts as well. Inside another run it is an agent
+    called by that one: no run of its own, its outcome its own (see `record_outcome`).
 
     As a decorator it keeps the function's signature and works on functions, coroutine functions and generators of
     both kinds; a run lasts until the generator is exhausted or closed, and until what a function returned has been
@@ -109,13 +113,14 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
 
     def __call__(self, function: F) -> F:
         """Make every call of the function a run of its own. Raises `TypeError` for what cannot be called."""
-        _check_callable("@agent_run(...) goes above a function and below @classmethod", function)
+        kind = "staticmethod" if is_a(function, staticmethod) else "classmethod"
+        _check_callable(f"@agent_run(...) goes above a function and below @{kind}", function)
         if inspect.isasyncgenfunction(function):
             wrapped = wrap_async_generator(function, self._start, self._conclude)
         elif inspect.isgeneratorfunction(function):
             wrapped = wrap_generator(function, self._start, self._conclude)
         elif inspect.iscoroutinefunction(function):
-            wrapped = wrap_awaited(function, self._start, self._conclude)
+            wrapped = wrap_awaited(function, self._start, self._conclude, may_end_iteration=_is_step(function))
         else:
             wrapped = self._wrap_function(function)
         return cast("F", functools.wraps(function)(wrapped))
@@ -147,7 +152,7 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         except Exception as error:  # the user's function must not cost them the result
             if is_theirs_in_given(error):
                 raise
-            _log.warning("outcome_of", "%s raised %s", said, type(error).__qualname__)
+            _log.warning("outcome_of", "%s raised %s", said, class_name(type(error)))
             return
         if outcome is not None and not is_a(outcome, Outcome):
             _log.warning("outcome_of", "%s %s", said, misuse.no_result(outcome))
@@ -159,6 +164,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
             _log.warning("outcome_of", "%s: %s", said, error)
 
     def _wrap_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        is_step = _is_step(function)
+
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             run = self._start()
             try:
@@ -169,7 +176,7 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
                     return followed
                 self._conclude(run, result)
             except BaseException as error:
-                run.end(error)
+                run.end(error, may_end_iteration=is_step)
                 raise
             run.end()
             return result
@@ -182,7 +189,13 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         return None
 
 
+def _is_step(function: Callable[..., Any]) -> bool:
+    """Whether it may end an iteration; out of any other function a `StopIteration` is the `next(...)` of nothing."""
+    return look(function, "__name__") in _ITERATION_STEPS
+
+
 def _check_callable(rule: str, given: object) -> None:
-    if not callable(given):
+    # A static method can be called; wrapped it would be bound, as any other function of its class is.
+    if not callable(given) or is_a(given, staticmethod):
         message = f"{rule}, not {misuse.type_name(given)}"
         raise TypeError(message)

@@ -10,16 +10,16 @@ from agent_outcomes import semconv
 from agent_outcomes.fields import Fields
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.amounts import is_exact_double, parse_amount, plain_text
-from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX
+from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, METADATA_LENGTH_MAX, Problem
 from agent_outcomes.outcome.keywords import stated_attributes
 from agent_outcomes.outcome.model import Outcome
-from agent_outcomes.outcome.statement import read_statement
-from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, encodable, is_a, short_text
+from agent_outcomes.outcome.statement import HANDED_ON, read_statement
+from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, asked, encodable, is_a, short_text
 from agent_outcomes.run.evidence import STATED
 from agent_outcomes.semconv import OutcomeType, Source, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agent_outcomes.outcome.keywords import Stated
     from agent_outcomes.outcome.statement import Statement
@@ -64,6 +64,7 @@ _FIELDS: Final[Mapping[str, tuple[type, bool]]] = {
     "message": (str, True),
     "metadata": (str, True),
     "raw_status": (str, True),
+    "problems": (tuple, False),
     "refused": (tuple, False),
 }
 
@@ -79,8 +80,10 @@ class Given(Fields):
 
     @property
     def attributes(self) -> dict[str, SpanAttribute]:
-        """Both; keywords win over the outcome beside them."""
-        return {**self.whole, **self.fields}
+        """Both; keywords win over the outcome beside them, and what either could not take is listed."""
+        both = [key for key in HANDED_ON if key in self.whole and key in self.fields]
+        listed = {key: tuple(dict.fromkeys((*_texts(self.whole[key]), *_texts(self.fields[key])))) for key in both}
+        return {**self.whole, **self.fields, **listed}
 
 
 def read_given(call: str, outcome: Outcome | None, stated: Stated) -> Given:
@@ -97,9 +100,9 @@ def read_given(call: str, outcome: Outcome | None, stated: Stated) -> Given:
 def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
     """The attributes that keyword arguments stand for, words and amounts in canonical form.
 
-    What cannot be taken is written as it was given, so that the reader of the span refuses and lists it. A currency
-    is written only if given: a later amount without one is in the currency that stands on the span already. Raises
-    `TypeError` for an unknown keyword.
+    What cannot be taken is written as it was given, so that the reader of the span refuses and lists it; a problem that
+    would not come up again is written itself. A currency is written only if given: a later amount without one is in
+    the currency that stands on the span already. Raises `TypeError` for an unknown keyword.
     """
     given = stated_attributes(stated)
     statement = read_statement(given)
@@ -114,14 +117,15 @@ def attributes_of_stated(stated: Stated) -> dict[str, SpanAttribute]:
     if semconv.AGENT_OUTCOME_STATUS in given:
         attributes[semconv.AGENT_OUTCOME_SOURCE] = Source.EXPLICIT.value
         attributes[semconv.AGENT_OUTCOME_EVIDENCE] = STATED
-    return attributes
+    return {**attributes, **_handed_on(statement.problems, (), attributes)}
 
 
 def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
     """The attributes that state this very outcome; `output` is not among them.
 
-    What its factory refused is written as it was given, so that the reader of the span lists it as well. Raises
-    `TypeError` for an outcome that no factory would have made: a field of another type.
+    What its factory refused is written as it was given, so that the reader of the span lists it as well; problems that
+    would not come up again are written themselves. Raises `TypeError` for an outcome that no factory would have made:
+    a field of another type.
     """
     _check_fields(outcome)
     raw_status = _text(outcome.raw_status, LABEL_LENGTH_MAX)
@@ -143,10 +147,37 @@ def attributes_of_outcome(outcome: Outcome) -> dict[str, SpanAttribute]:
         semconv.AGENT_OUTCOME_METADATA: _text(outcome.metadata, METADATA_LENGTH_MAX),
     }
     refused = (encodable(text, LABEL_LENGTH_MAX).partition("=") for text in outcome.refused if is_a(text, str))
-    return {
+    attributes: dict[str, SpanAttribute] = {
         **{key: text for key, _, text in refused if key in _REFUSED_AGAIN},
         **{key: value for key, value in optional.items() if value is not None},
     }
+    return {**attributes, **_handed_on(outcome.problems, outcome.refused, attributes)}
+
+
+def _handed_on(
+    problems: tuple[Problem, ...], refused: tuple[str, ...], attributes: Mapping[str, SpanAttribute]
+) -> dict[str, SpanAttribute]:
+    """What could not be taken, of which these attributes tell nothing: another value is in its place, or none."""
+    if not problems and not refused:
+        return {}
+    again = read_statement(attributes)
+    # Of an outcome that no factory has made a problem may be anything.
+    texts = [asked(str, one) if is_a(one, Problem) else None for one in problems]
+    found = {
+        semconv.AGENT_OUTCOME_PROBLEMS: _further(texts, map(str, again.problems)),
+        semconv.AGENT_OUTCOME_REFUSED: _further(refused, again.refused),
+    }
+    return {key: texts for key, texts in found.items() if texts}
+
+
+def _texts(listed: SpanAttribute) -> tuple[str, ...]:
+    return listed if isinstance(listed, tuple) else ()
+
+
+def _further(texts: Iterable[object], known: Iterable[str]) -> tuple[str, ...]:
+    taken = set(known)
+    own = (encodable(text, MESSAGE_LENGTH_MAX) for text in texts if is_a(text, str))
+    return tuple(text for text in dict.fromkeys(own) if text not in taken)
 
 
 def _check_fields(outcome: Outcome) -> None:
@@ -201,7 +232,9 @@ def _category(statement: Statement) -> str | None:
 def _as_given(key: str, value: object) -> SpanAttribute:
     """The value as an attribute that is refused for the same reason; overlong text stays overlong."""
     if isinstance(value, str):
-        return encodable(value, MESSAGE_LENGTH_MAX + 1)
+        return encodable(
+            value, (METADATA_LENGTH_MAX if key == semconv.AGENT_OUTCOME_METADATA else MESSAGE_LENGTH_MAX) + 1
+        )
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and -_INT64 <= int.__int__(value) < _INT64:

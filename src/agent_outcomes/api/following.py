@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import weakref
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
@@ -33,23 +34,26 @@ def wrap_generator(function: Callable[..., Any], start: Start, conclude: Conclud
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
         with start() as run:
+            body = run.body()
             resume: Callable[[], Any] = functools.partial(next, generator)
             try:
                 while True:
-                    # Current only while the body runs: between two items the consumer's own context is in force.
-                    with run.as_current():
+                    with body.as_current():
                         item = resume()
                     try:
                         resume = functools.partial(generator.send, (yield item))
-                    except GeneratorExit:
-                        with run.as_current():
-                            generator.close()
-                        raise
+                    except GeneratorExit as closing:
+                        with body.as_current():
+                            return _close(generator, closing)
                     except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
                         resume = functools.partial(generator.throw, error)
+                    del item  # the consumer's alone, while the body makes the next one
             except StopIteration as stop:
                 conclude(run, stop.value)
                 return stop.value
+            finally:
+                # What was thrown in holds this frame by its traceback, and only a garbage collection would free both.
+                del resume
 
     return wrapper
 
@@ -60,33 +64,72 @@ def wrap_async_generator(function: Callable[..., Any], start: Start, conclude: C
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = function(*args, **kwargs)
         with start() as run:
-            resume: Callable[[], Any] = functools.partial(anext, generator)
+            body = run.body()
+            resume: Callable[[], Any] = functools.partial(_begin, generator)
             try:
                 while True:
-                    with run.as_current():
+                    with body.as_current():
                         item = await resume()
                     try:
                         resume = functools.partial(generator.asend, (yield item))
                     except GeneratorExit:
-                        with run.as_current():
+                        with body.as_current():
                             await generator.aclose()
                         raise
                     except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, for the body to see
                         resume = functools.partial(generator.athrow, error)
+                    del item
             except StopAsyncIteration:
                 conclude(run, None)
+            finally:
+                del resume
 
     return wrapper
 
 
-def wrap_awaited(function: Callable[..., Any], start: Start, conclude: Conclude) -> Callable[..., Any]:
+def _close(generator: Generator[Any, Any, Any], closing: GeneratorExit) -> Any:
+    """Have the body end, and give what it returned then, which is what `close()` gives since Python 3.13."""
+    try:
+        generator.throw(closing)
+    except StopIteration as stop:
+        return stop.value
+    message = "generator ignored GeneratorExit"
+    raise RuntimeError(message)
+
+
+def _begin(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """The first step of a generator, of which the event loop is not told: its driver alone is to close it.
+
+    At its end a loop closes all that it knows of at once, and a generator that another is about to close raises
+    `RuntimeError`. The loop takes notice when the first step is made, before that is awaited.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, _leave_to_its_driver)
+    try:
+        return anext(generator)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _leave_to_its_driver(generator: object) -> None:
+    """Without this the interpreter would end the body where it is, where its driver was never closed, either."""
+
+
+def wrap_awaited(
+    function: Callable[..., Any], start: Start, conclude: Conclude, *, may_end_iteration: bool = True
+) -> Callable[..., Any]:
     """A coroutine function that awaits what this one gives, which ends the run."""
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with start() as run:
+        run = start()
+        try:
             with run.as_current():
                 result = await function(*args, **kwargs)
             conclude(run, result)
+        except BaseException as error:
+            run.end(error, may_end_iteration=may_end_iteration)
+            raise
+        run.end()
         return result
 
     return wrapper
@@ -104,7 +147,7 @@ def follow(run: OpenRun, result: Any, conclude: Conclude) -> Any:
         return None
     wrap = _driver_of(result, cls)
     if wrap is not None:
-        return _named_after(result, wrap(lambda: result, lambda: run, conclude)(), run)
+        return _drive(result, wrap, run, conclude)
     if look(cls, "__await__") is None:
         return None
     if look(cls, "_asyncio_future_blocking") is not None:
@@ -152,15 +195,28 @@ class FollowedAwaitable:
         return getattr(self._awaitable, name)
 
 
-def _named_after(result: Any, driver: Any, run: OpenRun) -> Any:
+def _drive(result: Any, wrap: Callable[..., Any], run: OpenRun, conclude: Conclude) -> Any:
+    """Have a driver take the result's place. Once begun it ends the run itself, dropped or not.
+
+    What nobody refers to any more is closed, and the rest of its body belongs to the run; references are gone by then.
+    """
+    unbegun: list[weakref.finalize[[OpenRun], Any]] = []
+
+    def begin() -> OpenRun:
+        unbegun.pop().detach()
+        return run
+
+    driver = wrap(lambda: result, begin, conclude)()
     driver.__name__, driver.__qualname__ = result.__name__, result.__qualname__
-    _end_with_the_last_reference(driver, run)
+    unbegun.append(_end_with_the_last_reference(driver, run))
     return driver
 
 
-def _end_with_the_last_reference(followed: object, run: OpenRun) -> None:
+def _end_with_the_last_reference(followed: object, run: OpenRun) -> weakref.finalize[[OpenRun], Any]:
     """Nobody may await or iterate what the function returned; then the run ends when nobody can any more."""
-    weakref.finalize(followed, _end_cancelled, run).atexit = False
+    end = weakref.finalize(followed, _end_cancelled, run)
+    end.atexit = False
+    return end
 
 
 def _end_with(run: OpenRun, conclude: Conclude, future: Any) -> None:

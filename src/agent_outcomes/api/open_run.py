@@ -22,12 +22,13 @@ from opentelemetry.trace import Status as SpanStatus
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
 from agent_outcomes.api.attached import is_followed, processor_behind
+from agent_outcomes.api.withdrawn import withdraw_earlier
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
-from agent_outcomes.outcome.classification import classify, is_silent
+from agent_outcomes.outcome.classification import UNNAMED_ERROR, classify, is_silent
+from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.text import encodable, is_a, own_value, short_text
-from agent_outcomes.run.evidence import ENDED_CLEAN
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.semconv import SCOPE_NAME, Source, Status
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, SpanContext, Tracer, TracerProvider
 
     from agent_outcomes.api.attributes import Given, SpanAttribute
-    from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.outcome.errors import Classification
     from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 
@@ -49,15 +49,8 @@ _CURRENT_KEY: Final = context_api.create_key("agent_outcomes_current_run")
 _TRACERS: Final[weakref.WeakKeyDictionary[TracerProvider, Tracer]] = weakref.WeakKeyDictionary()
 _TRACERS_MAX: Final = 16
 
+_ENDS_OF_ITERATION: Final = (StopIteration, StopAsyncIteration)
 _MARKS: Final = ("gen_ai.operation.name", semconv.GEN_AI_AGENT_NAME)
-_TEXTS: Final = frozenset(
-    {
-        semconv.AGENT_OUTCOME_ERROR_CATEGORY,
-        semconv.ERROR_TYPE,
-        semconv.AGENT_OUTCOME_LABEL,
-        semconv.AGENT_OUTCOME_MESSAGE,
-    }
-)
 
 
 class OpenRun:
@@ -75,7 +68,6 @@ class OpenRun:
         "_processor",
         "_start_ns",
         "_token",
-        "_whole",
         "context",
         "face",
         "has_ended",
@@ -99,7 +91,6 @@ class OpenRun:
         self._name = f"invoke_agent {name}" if isinstance(name, str) else "invoke_agent"
         self._attributes: dict[str, SpanAttribute] = dict(zip(_MARKS, ("invoke_agent", name), strict=True))
         self._attributes.update(attributes)
-        self._whole: frozenset[str] = frozenset()
         self._token: Token[Context] | None = None
         self._processor: AgentOutcomeSpanProcessor | None = None
         self.face: weakref.ref[Any] | None = None
@@ -143,17 +134,21 @@ class OpenRun:
     @property
     def outermost(self) -> OpenRun:
         """The run itself, where this is an agent nested in another one's run."""
-        return self if self.outer is None or self.outer.has_ended else self.outer.outermost
+        run = self
+        while run.outer is not None and not run.outer.has_ended:
+            run = run.outer
+        return run
 
     def state(self, given: Given) -> None:
-        """Set what a call has stated on the span; texts that only an earlier whole outcome had are blanked."""
-        attributes: Mapping[str, SpanAttribute] = given.fields
-        if given.whole:
-            stale = self._whole & _TEXTS - given.whole.keys()
-            self._whole = frozenset(given.whole)
-            attributes = {**dict.fromkeys(stale, ""), **given.attributes}
+        """Set what a call has stated on the span; a whole outcome replaces every field of an earlier one."""
         with _log.guard("state", "an outcome was not taken"):
-            self._write(attributes)
+            self._withdraw_earlier(given)
+            self._write(given.attributes)
+
+    def _withdraw_earlier(self, given: Given) -> None:
+        if not self.has_ended:
+            for key in withdraw_earlier(self.span, given):
+                self._attributes.pop(key, None)
 
     def _write(self, attributes: Mapping[str, SpanAttribute]) -> None:
         """Set attributes on the span, and keep them for the case that the sampler dropped it or its limits theirs."""
@@ -180,6 +175,10 @@ class OpenRun:
         finally:
             context_api.detach(token)
 
+    def body(self) -> GeneratorBody:
+        """What is current in the body of a generator that is a run."""
+        return GeneratorBody(self._as_context())
+
     def enter(self) -> None:
         """The same until `leave` is called."""
         self._token = self._attach()
@@ -191,16 +190,24 @@ class OpenRun:
             context_api.detach(token)
 
     def _attach(self) -> Token[Context]:
-        return context_api.attach(context_api.set_value(_CURRENT_KEY, self, trace.set_span_in_context(self.span)))
+        return context_api.attach(self._as_context())
 
-    def end(self, error: BaseException | None = None, *, end_ns: int | None = None) -> None:
-        """End the run; `error` is what passed through it. A second call does nothing. Never raises."""
+    def _as_context(self) -> Context:
+        return context_api.set_value(_CURRENT_KEY, self, trace.set_span_in_context(self.span))
+
+    def end(
+        self, error: BaseException | None = None, *, end_ns: int | None = None, may_end_iteration: bool = True
+    ) -> None:
+        """End the run; `error` is what passed through it. A second call does nothing. Never raises.
+
+        `may_end_iteration` is false where a `StopIteration` cannot be meant as the end of one, and is an error.
+        """
         if self.has_ended:
             return
         end_ns = time.time_ns() if end_ns is None else end_ns
         try:
             with _log.guard("conclude", "the end of an agent run was not judged"):
-                self._conclude(error)
+                self._conclude(error, may_end_iteration)
                 self._restore()
         finally:
             self.has_ended = True
@@ -211,23 +218,37 @@ class OpenRun:
         # Or a chain of runs that each start the next one would be kept for as long as the last goes on.
         self.outer = None
 
-    def _conclude(self, error: BaseException | None) -> None:
-        facts = facts_from_exception(error) if error is not None else None
-        if facts is None or is_silent(facts):
-            if not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
-                self._write(_inferred(Status.SUCCESS, ENDED_CLEAN))
+    def _conclude(self, error: BaseException | None, may_end_iteration: bool) -> None:  # noqa: FBT001 - private
+        """Write what the error that passed through says; without one, how the run ended is for the span to say.
+
+        That nothing passed is no evidence of success: code that handles its errors marks the span as failed instead. An
+        error of which nothing can be told is a failure all the same.
+        """
+        if error is None:
             return
-        found = classify(facts)
+        is_judged = False
+        try:
+            self._judge(error, may_end_iteration)
+            is_judged = True
+        finally:
+            if not is_judged and not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
+                self._write({semconv.ERROR_TYPE: UNNAMED_ERROR, **self._explained(OTHER, UNNAMED_ERROR)})
+
+    def _judge(self, error: BaseException, may_end_iteration: bool) -> None:  # noqa: FBT001 - private
+        facts = facts_from_exception(error)
+        if is_silent(facts) and (may_end_iteration or not isinstance(error, _ENDS_OF_ITERATION)):
+            return
+        found, name = classify(facts), facts.name or UNNAMED_ERROR
         # The class only: a message or stack trace may hold what must not leave.
-        attributes: dict[str, SpanAttribute] = {semconv.ERROR_TYPE: facts.name or ""}
+        attributes: dict[str, SpanAttribute] = {semconv.ERROR_TYPE: name}
         if not found.paused and not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
-            attributes.update(self._explained(found, facts))
+            attributes.update(self._explained(found, name))
         self._write(attributes)
         if not found.paused and not _is_exit(error):
-            self.span.set_status(SpanStatus(StatusCode.ERROR, facts.name))
+            self.span.set_status(SpanStatus(StatusCode.ERROR, name))
 
-    def _explained(self, found: Classification, facts: ErrorFacts) -> dict[str, SpanAttribute]:
-        attributes = _inferred(found.status, f"exception:{facts.name}")
+    def _explained(self, found: Classification, name: str) -> dict[str, SpanAttribute]:
+        attributes = _inferred(found.status, f"exception:{name}")
         if not self._is_stated(semconv.AGENT_OUTCOME_ERROR_CATEGORY):
             attributes[semconv.AGENT_OUTCOME_ERROR_CATEGORY] = found.category
         if found.retryable is not None and not self._is_stated(semconv.AGENT_OUTCOME_RETRYABLE):
@@ -280,6 +301,29 @@ class OpenRun:
             status_code="unset",
             attributes=dict(self._attributes),
         )
+
+
+class GeneratorBody:
+    """What is current in a generator's body, from one of its steps to the next.
+
+    At first that is its run; then what the body has made current itself and not given up, such as a span around a
+    `yield`. Between two items the consumer's own context is in force.
+    """
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @contextlib.contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Make it current for one step of the body."""
+        token = context_api.attach(self._context)
+        try:
+            yield
+        finally:
+            self._context = context_api.get_current()
+            context_api.detach(token)
 
 
 def is_sdk_disabled() -> bool:

@@ -14,10 +14,11 @@ from opentelemetry.trace import Link
 from agent_outcomes.api.attached import current_run_span, first_processor
 from agent_outcomes.api.attributes import Given, read_given
 from agent_outcomes.api.open_run import OpenRun, current_run, is_within_run, runs_around
+from agent_outcomes.api.withdrawn import withdraw_earlier
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.bodies import look
-from agent_outcomes.outcome.text import asked, own_value
+from agent_outcomes.outcome.text import asked, is_a, own_value
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ def record_outcome(outcome: Outcome | None = None, /, **stated: Unpack[Stated]) 
     """State the outcome of the run that this code is part of, from anywhere below it.
 
     That is the run as a whole: the outermost open agent span above the current span, whoever opened it, be it
-    `agent_run` or an instrumentation. Within a nested `agent_run` it is still the outer one's; the nested agent's own
-    outcome is stated with `run.set_outcome`. Sets the canonical `agent.outcome.*` attributes. Returns whether there was
-    a run; if not, it logs a warning and counts the problem `no_current_run`. Raises `TypeError` for an unknown keyword
-    and for what is no `Outcome`, and nothing else; a failure of ours is logged.
+    `agent_run` or an instrumentation. Later calls override the fields they name; a whole outcome replaces every field
+    of one stated before. Within a nested `agent_run` it is still the outer one's; the nested agent's own outcome is
+    stated with `run.set_outcome`. Sets the canonical `agent.outcome.*` attributes. Returns whether there was a run; if
+    not, it logs a warning and counts the problem `no_current_run`. Raises `TypeError` for an unknown keyword and for
+    what is no `Outcome`, and nothing else; a failure of ours is logged.
     """
     given = read_given("record_outcome", outcome, stated)
     with _log.guard("record_outcome", "record_outcome() failed"):
@@ -49,6 +51,7 @@ def record_outcome(outcome: Outcome | None = None, /, **stated: Unpack[Stated]) 
 def set_outcome(span: Span, outcome: Outcome | None = None, /, **stated: Unpack[Stated]) -> None:
     """State the outcome of the agent whose span you hold, as canonical `agent.outcome.*` attributes of that span.
 
+    Later calls override the fields they name; a whole outcome replaces every field of one stated before.
     For the run around this code there is `record_outcome`. Raises `TypeError` for an unknown keyword and for what is no
     span or no `Outcome`, and nothing else; on a span that has ended or was not sampled it logs a warning.
     """
@@ -64,7 +67,7 @@ def set_outcome(span: Span, outcome: Outcome | None = None, /, **stated: Unpack[
         if run is not None and not run.has_ended:
             run.state(given)
         elif span.is_recording():
-            span.set_attributes(given.attributes)
+            _state_on(span, given)
         else:
             _log.warning("not_recording", "set_outcome() has no effect: the span has ended or was not sampled")
 
@@ -82,10 +85,13 @@ def record_run(
 
     Inside another run it starts a trace of its own, linked to the current span, so that it is counted as a run.
     Returns the outcome's id (trace and span id in hex), or `None` without a tracer provider. A duration that is none is
-    logged and taken as 0. Raises `TypeError` for an unknown keyword and for what is no `Outcome` or no tracer provider,
-    and nothing else; a failure of ours is logged.
+    logged and taken as 0. Raises `TypeError` for an unknown keyword and for what is no `Outcome`, no exception or no
+    tracer provider, and nothing else; a failure of ours is logged.
     """
     check_provider("record_run", tracer_provider)
+    if error is not None and not is_a(error, BaseException):
+        hint = '; for a text write record_run(agent, Outcome.failure("..."))'
+        raise misuse.no_exception(error, "record_run(error=)", hint)
     given = read_given("record_run", outcome, stated)
     with _log.guard("record_run", "record_run() failed"):
         end_ns = time.time_ns()
@@ -94,7 +100,7 @@ def record_run(
         run = OpenRun(
             agent, given.attributes, tracer_provider=tracer_provider, context=context, links=links, start_ns=start_ns
         )
-        run.end(error, end_ns=end_ns)
+        run.end(error, end_ns=end_ns, may_end_iteration=False)
         return run.outcome_id if run.is_traced else None
     return None
 
@@ -107,7 +113,7 @@ def _state_current(given: Given) -> bool:
         run.outermost.state(given)
         return True
     if span is not None:
-        span.set_attributes(given.attributes)
+        _state_on(span, given)
         return True
     processor = first_processor()
     if processor is not None:
@@ -115,6 +121,11 @@ def _state_current(given: Given) -> bool:
     else:
         _log.warning("no_processor", "record_outcome() has no effect: call agent_outcomes.install() first")
     return False
+
+
+def _state_on(span: Span, given: Given) -> None:
+    withdraw_earlier(span, given)
+    span.set_attributes(given.attributes)
 
 
 def check_provider(call: str, provider: object) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agent_outcomes.api.gateway_client import GatewayPlace, ask_gateway, cost_request, outcome_request, read_gateway
-from agent_outcomes.foreign_exceptions import is_theirs_in_given
+from agent_outcomes.foreign_exceptions import class_name, is_theirs_in_given
 from agent_outcomes.ledger.book.reading import CostFields, ReportFields, read_cost, read_report
 from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, unavailable
 from agent_outcomes.ledger.book.reports import Reporter
@@ -147,7 +147,7 @@ def _taken(take: Callable[[], Report], retry: bool) -> Report:  # noqa: FBT001 -
         except Exception as error:  # a failure of ours, or of the database's driver
             if is_theirs_in_given(error):
                 raise
-            name = type(error).__qualname__
+            name = class_name(type(error))
             _log.warning(f"report_{name}", "a report on an agent outcome failed: %s", name)
             said = f"the ledger failed ({name}); report again later"
             raise unavailable(said) from None

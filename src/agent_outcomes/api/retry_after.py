@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.foreign_exceptions import class_module, classes_of
+from agent_outcomes.outcome import misuse
 from agent_outcomes.outcome.bodies import look
 from agent_outcomes.outcome.exception_reader import causes, leaves
 from agent_outcomes.outcome.patterns import Pattern
@@ -42,13 +44,18 @@ _DETAILS_BYTES_MAX: Final = 16_384
 _DETAILS_MAX: Final = 32
 
 
-def retry_after_s(error: BaseException) -> float | None:
+def retry_after_s(error: BaseException | None) -> float | None:
     """The seconds that an error asks to wait before the next try, `None` if it does not say; at most a day.
 
     Looks at the error and then along its `__cause__`s: attributes such as `retry_after`, the HTTP headers
     `retry-after-ms` and `retry-after` (seconds or a date) of its response, gRPC's RetryInfo. Of a group it is the
-    longest that an error in it asks for. Never raises.
+    longest that an error in it asks for. `None` asks for nothing. Raises `TypeError` for anything else that is no
+    exception, and nothing else.
     """
+    if error is None:
+        return None
+    if not is_a(error, BaseException):
+        raise misuse.no_exception(error, "retry_after_s()")
     chains = ([error], *(causes(one) for one in members)) if (members := leaves(error)) else (causes(error),)
     asked_s = [wait_s for wait_s in map(_asked_s, chains) if wait_s is not None]
     return min(max(asked_s), RETRY_AFTER_MAX_S) if asked_s else None
@@ -95,7 +102,7 @@ def _header(headers: object, name: str) -> object:
 
 def _from_metadata(error: BaseException) -> Iterator[float]:
     # Only gRPC's own errors: calling an unknown object's method could do anything.
-    if not any(cls.__module__.partition(".")[0] == "grpc" for cls in type(error).__mro__):
+    if not any(class_module(cls).partition(".")[0] == "grpc" for cls in classes_of(type(error))):
         return
     method = look(error, "trailing_metadata")
     pairs: Any = method() if callable(method) else None

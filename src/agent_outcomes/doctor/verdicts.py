@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from agent_outcomes.doctor.findings import Layer, export_line, failed
 from agent_outcomes.doctor.reach import Language
 from agent_outcomes.otel_variables import GRPC, HTTP, OTLP_PREFIX, OtlpSignal
-from agent_outcomes.otlp.endpoints import NO_URL, shown_url
+from agent_outcomes.otlp.endpoints import NO_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ CLOCK_OFF_MAX_S: Final = 60.0
 
 _SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")
 _DOUBLED_PATH: Final = re.compile(r"(?:/v1/(?:traces|metrics|logs)){2}/?$")
-_GRPC_OVER_HTTP: Final = re.compile(r"http2 header with status: ?(\d+)|invalid content-type", re.IGNORECASE)
+_GRPC_OVER_HTTP: Final = re.compile(r"http2 header with status: ?([0-9]+)|invalid content-type", re.IGNORECASE)
 # Go's servers, and nginx.
 _HTTP_TO_HTTPS: Final = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS (?:server|port)", re.IGNORECASE)
 _TIME_WORDS: Final = re.compile(r"too (?:old|far|new)|out of (?:order|bounds)|future|in the past", re.IGNORECASE)
@@ -50,7 +50,7 @@ _REMEDIES: Final[Mapping[int | str, str]] = {
 
 def unanswered(target: Target, answer: ProbeAnswer, language: Language) -> LayerFinding:
     """A probe that got no answer in the language it was sent in."""
-    place = f"{target.host}:{target.port}" if target.host else target.url
+    place = f"{target.host}:{target.port}" if target.host else target.shown_url
     if language is Language.TLS and not target.is_secure:
         return plain_against_tls(target)
     if language is Language.HTTP1 and target.protocol == GRPC:
@@ -100,7 +100,7 @@ def refused(target: Target, answer: ProbeAnswer, accepted: set[OtlpSignal], aske
     if _HTTP_TO_HTTPS.search(answer.text) and not target.is_secure:
         return plain_against_tls(target)
     if answer.grpc_code and _GRPC_OVER_HTTP.search(answer.text):
-        return _wrong_protocol(target, f"{target.url} speaks HTTP, but gRPC is sent ({answer.text})", HTTP)
+        return _wrong_protocol(target, f"{target.shown_url} speaks HTTP, but gRPC is sent ({answer.text})", HTTP)
     if status in _NOT_FOUND or not answer.is_otlp:
         is_pipeline = answer.is_otlp and _is_pipeline_missing(target, accepted, asked)
         return _no_pipeline(target, answer) if is_pipeline else _no_otlp_there(target, answer)
@@ -122,7 +122,7 @@ def clock_verdict(target: Target, answer: ProbeAnswer) -> LayerFinding | None:
     direction = "behind" if offset_s > 0 else "ahead of"
     return failed(
         Layer.CLOCK,
-        f"this machine's clock is {abs(offset_s):.0f} s {direction} that of {target.host or target.url}",
+        f"this machine's clock is {abs(offset_s):.0f} s {direction} that of {target.host or target.shown_url}",
         why="Outcomes are stored under a wrong time: outside the range you look at, or refused as too old or too new.",
         fix="Set the clock of the machine that is wrong, and keep it set:\n  sudo timedatectl set-ntp true",
         variable="timedatectl set-ntp true",
@@ -172,7 +172,7 @@ def _wrong_protocol(target: Target, seen: str, spoken: str) -> LayerFinding:
 
 
 def _redirected(target: Target, answer: ProbeAnswer) -> LayerFinding:
-    location = _resolved(target.url, answer.location)
+    location = _resolved(target.shown_url, answer.location)
     variable = target.endpoint_variable
     value: str | None = None
     if not location:
@@ -185,7 +185,7 @@ def _redirected(target: Target, answer: ProbeAnswer) -> LayerFinding:
         fix = f"Ask whoever runs {target.host} for its final address, and write it in {variable}."
     return failed(
         Layer.REDIRECT,
-        f"{shown_url(target.url)} answers {answer.http_status} and sends on to {location or 'nowhere'}",
+        f"{target.shown_url} answers {answer.http_status} and sends on to {location or 'nowhere'}",
         why="Followed, it becomes a GET without the data (301 to 303), and credentials stay behind at another host.",
         fix=fix,
         variable=variable,
@@ -197,7 +197,7 @@ def _resolved(url: str, location: str) -> str:
     if location in {"", NO_URL}:
         return location
     try:
-        return urljoin(shown_url(url), location)
+        return urljoin(url, location)
     except ValueError:
         return NO_URL
 
@@ -222,7 +222,7 @@ def _unauthorized(target: Target, answer: ProbeAnswer) -> LayerFinding:
     words = f": {answer.text}" if answer.text else ""
     return failed(
         Layer.AUTH,
-        f"{shown_url(target.url)} answers {status}{words} (headers sent: {sent})",
+        f"{target.shown_url} answers {status}{words} (headers sent: {sent})",
         why="The receiver wants credentials that it knows, and throws away what comes without them.",
         fix="Send them; your backend's documentation names the header:\n"
         + export_line(target.headers_variable, f"authorization={credentials}"),
@@ -233,7 +233,7 @@ def _unauthorized(target: Target, answer: ProbeAnswer) -> LayerFinding:
 def _no_otlp_there(target: Target, answer: ProbeAnswer) -> LayerFinding:
     words = f": {answer.text}" if answer.is_otlp and answer.text else ""
     what = words if answer.is_otlp else ", but with something else than OTLP"
-    seen = f"{shown_url(target.url)} answers {answer.http_status or answer.grpc_code}{what}"
+    seen = f"{target.shown_url} answers {answer.http_status or answer.grpc_code}{what}"
     if target.protocol == GRPC:
         return failed(
             Layer.PATH,
@@ -275,7 +275,7 @@ def _no_pipeline(target: Target, answer: ProbeAnswer) -> LayerFinding:
     status = answer.http_status or answer.grpc_code
     return failed(
         Layer.PIPELINE,
-        f"{shown_url(target.url)} answers {status} to {signal}: the receiver has no pipeline for {signal}",
+        f"{target.shown_url} answers {status} to {signal}: the receiver has no pipeline for {signal}",
         why=_LOSSES[signal],
         fix="Add it to the collector's configuration, with an exporter that is defined there, and restart it:\n"
         f"  service:\n    pipelines:\n      {signal}:\n        receivers: [otlp]\n        exporters: [YOUR-EXPORTER]\n"
@@ -306,7 +306,7 @@ def _not_accepted(target: Target, answer: ProbeAnswer) -> LayerFinding:
     fix = f"{remedy}\nOr send to another one:\n{export_line(target.endpoint_variable, other)}"
     return failed(
         Layer.ANSWER,
-        f"{shown_url(target.url)} answers {status}{words}",
+        f"{target.shown_url} answers {status}{words}",
         why="The receiver is reached but does not take the data.",
         fix=fix,
         variable=target.endpoint_variable,

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from agent_outcomes import semconv
 from agent_outcomes.explain.explanation import explain_runs, strangers
 from agent_outcomes.explain.reading import SpansError, decoded, read_spans
 from agent_outcomes.explain.replay import replay
@@ -39,6 +40,7 @@ exit codes: 0 every run is explained; 1 there is no agent run among the spans; 2
 A file that breaks off in its last line is read up to its last whole span, and standard error says so; the exit code is
 that of what could be read. Of a span that comes more than once the copy that ended last counts. Who is whose parent,
 and of one process by the span's own flags, decides before any clock and whatever was added to a resource on the way.
+Where a span between is missing, the run that may have lost something by it has a problem, and so has what was below.
 
 An exception that was in flight when a span ended is seen by the processor but is not part of the exported span, so a
 cancelled run whose span says nothing of it reads as success here. A call that ended after its run counts here; for the
@@ -55,8 +57,10 @@ def add_explain(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="OTLP JSON, whole or one object a line; - for standard input")
-    parser.add_argument("--run", dest="wanted", metavar="ID", default="", help="only runs whose id starts with this")
+    parser.add_argument(
+        "file", type=_said, metavar="FILE", help="OTLP JSON, whole or one object a line; - for standard input"
+    )
+    parser.add_argument("--run", dest="wanted", type=_said, metavar="ID", help="only runs whose id starts with this")
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
     parser.set_defaults(run=run)
 
@@ -71,8 +75,8 @@ def run(options: Namespace) -> int:
     if export.cut_line is not None:
         _write(sys.stderr, f"{options.file}: line {export.cut_line} breaks off; what comes before that is explained")
     result = replay(export.spans)
-    wanted = options.wanted.lower()
-    runs = [found for found in explain_runs(result) if found.id.startswith(wanted)]
+    wanted = options.wanted or ""
+    runs = [found for found in explain_runs(result) if _is_wanted(found, wanted)]
     if options.json:
         for found in runs:
             sys.stdout.write(json.dumps(_as_object(found)) + "\n")
@@ -81,6 +85,19 @@ def run(options: Namespace) -> int:
     if not runs:
         _print_no_run(wanted, result, sys.stderr)
     return EXPLAINED if runs else NO_RUN
+
+
+def _said(text: str) -> str:
+    if text.isspace() or not text:
+        nothing = "it is empty, and names nothing; leave it out to have all runs of a file"
+        raise ArgumentTypeError(nothing)
+    return text
+
+
+def _is_wanted(run: RunExplanation, wanted: str) -> bool:
+    """By the outcome's id, which begins with the trace's, or by the application's own name for the run."""
+    own = run.attributes.get(semconv.AGENT_OUTCOME_RUN_ID)
+    return run.id.startswith(wanted.lower()) or (isinstance(own, str) and own.startswith(wanted))
 
 
 def _read(name: str) -> str:

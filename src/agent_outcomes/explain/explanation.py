@@ -15,13 +15,12 @@ from agent_outcomes.run.evidence import (
     ANCESTOR,
     DESCENDANT,
     ENDED_CLEAN,
-    GRPC_STATUS_KEYS,
-    HTTP_STATUS_KEYS,
     SPAN_ERROR,
     STATED,
     STATUS_TEXT,
     STOP_REASON,
 )
+from agent_outcomes.run.protocol_statuses import GRPC_STATUS_KEYS, HTTP_STATUS_KEYS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.stated_errors import FINISH_KEYS
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT

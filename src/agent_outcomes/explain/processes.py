@@ -4,20 +4,25 @@
 A parent of another process is no part of what a processor sees, so each such group is a world of its own. A span's own
 flags say where its parent was. Its resource says so only where it has no flags, as a collector adds attributes to
 resources (pod names, hosts, regions), and to the first batches of a process often none yet.
+
+Spans get lost on the way: to a filter, a sampler, a queue that was full. A group that has lost the span above it is of
+one world with all others of its trace that may be of its process, as it was to the processor there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from opentelemetry.trace import SpanKind
 
 from agent_outcomes.explain.exported import ParentPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
+
+    from agent_outcomes.explain.exported import ExportedSpan, SpanId
 
 _SERVICE_NAME: Final = "service.name"
 _INSTANCE_KEYS: Final = (
@@ -29,7 +34,8 @@ _INSTANCE_KEYS: Final = (
 )
 """What tells one process from all others, each set by itself (semantic conventions, resource)."""
 _CALLERS: Final = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
-_CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+CALLED_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+"""Spans that another process has called for."""
 
 
 class Placed(Protocol):
@@ -64,6 +70,64 @@ class Placed(Protocol):
 PlacedT = TypeVar("PlacedT", bound=Placed)
 
 
+class World(NamedTuple):
+    """Groups that are of one process; of the topmost spans in `lost` the parent was of it, too, and is not there."""
+
+    groups: list[list[ExportedSpan]]
+    lost: frozenset[SpanId] = frozenset()
+
+
+def worlds_of(spans: Sequence[ExportedSpan]) -> list[World]:
+    """The groups of `processes_of`, of each trace together those that a lost span may have held together."""
+    known = {span.id for span in spans}
+    traces: dict[int, list[list[ExportedSpan]]] = {}
+    for group in processes_of(spans):
+        traces.setdefault(group[0].id[0], []).append(group)
+    worlds: list[World] = []
+    for groups in traces.values():
+        tops = [] if len(groups) == 1 else [top_of(group) for group in groups]
+        lost = frozenset(top.id for top in tops if lacks_parent(top, known))
+        worlds += _joined(groups, lost) if lost else [World([group]) for group in groups]
+    return worlds
+
+
+def _joined(groups: list[list[ExportedSpan]], lost: frozenset[SpanId]) -> list[World]:
+    """The groups of one trace, in one world those that may be of one process of which a span is lost."""
+    of_resources: dict[frozenset[Resource], list[list[ExportedSpan]]] = {}
+    for group in groups:
+        of_resources.setdefault(resources_of(group), []).append(group)
+    processes: list[tuple[list[frozenset[Resource]], list[list[ExportedSpan]], bool]] = []
+    for resources, alike in of_resources.items():
+        has_lost = any(top_of(group).id in lost for group in alike)
+        near = [
+            each
+            for each in processes
+            if (has_lost or each[2]) and any(may_be_one_process(resources, other) for other in each[0])
+        ]
+        processes = [each for each in processes if all(each is not one for one in near)]
+        keys = [key for each in near for key in each[0]]
+        members = [group for each in near for group in each[1]]
+        processes.append(([*keys, resources], [*members, *alike], has_lost or bool(near)))
+    return [
+        world
+        for _, members, has_lost in processes
+        for world in ([World(members, lost)] if has_lost else [World([group]) for group in members])
+    ]
+
+
+def top_of(group: Sequence[PlacedT]) -> PlacedT:
+    """The span that is below none of them; in a circle of parents any is as good as another."""
+    ids = {span.id for span in group}
+    return next((span for span in group if span.parent_id not in ids), group[0])
+
+
+def lacks_parent(top: Placed, known: Collection[Hashable]) -> bool:
+    """Whether the span's parent was of its process, as far as that is known, and is not among those that are known."""
+    if top.parent_id is None or top.parent_id in known or top.parent_place is ParentPlace.ELSEWHERE:
+        return False
+    return top.parent_place is ParentPlace.HERE or top.kind not in CALLED_KINDS
+
+
 def processes_of(spans: Sequence[PlacedT]) -> list[list[PlacedT]]:
     """The spans in groups that hang together within one process; each group is ordered as the spans were given."""
     by_id = {span.id: span for span in spans}
@@ -89,7 +153,7 @@ def is_one_process(child: Placed, parent: Placed) -> bool:
     """Whether the child was made by the process that made its parent."""
     if child.parent_place is ParentPlace.HERE:
         return True
-    is_called = child.kind in _CALLED
+    is_called = child.kind in CALLED_KINDS
     is_calling = parent.kind in _CALLERS
     ours, theirs = child.resources, parent.resources
     # Nearly always one and the same object, which need not be compared.
@@ -102,6 +166,18 @@ def is_one_process(child: Placed, parent: Placed) -> bool:
     if is_called and is_calling:
         return False
     return is_alike or (not is_called and any(_adds_to(one, other) for one, other in pairs))
+
+
+def resources_of(group: Iterable[Placed]) -> frozenset[Resource]:
+    """Each resource of a group once. Nearly all are one object; to hash one is to write it as JSON."""
+    return frozenset({id(each): each for span in group for each in span.resources}.values())
+
+
+def may_be_one_process(ours: Collection[Resource], theirs: Collection[Resource]) -> bool:
+    """Whether nothing that resources say of themselves speaks against one process that they are of."""
+    return ours == theirs or any(
+        one == other or _names_one_instance(one, other) or _adds_to(one, other) for one in ours for other in theirs
+    )
 
 
 def _names_one_instance(one: Resource, other: Resource) -> bool:

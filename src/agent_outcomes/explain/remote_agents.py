@@ -19,7 +19,7 @@ from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.semconv import AGENT_COST_AMOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from agent_outcomes.explain.exported import ExportedSpan, SpanId
     from agent_outcomes.run.model import Run
@@ -29,18 +29,25 @@ _CALLEES: Final = USAGE_KEYS - {AGENT_COST_AMOUNT}
 _WORK: Final = frozenset({Role.AGENT, Role.MODEL, Role.TOOL})
 
 
-def calls_reported_elsewhere(processes: Sequence[Sequence[ExportedSpan]], runs: Iterable[Run]) -> set[SpanId]:
-    """The spans that call an agent of another process of which one of these runs has reported usage."""
+def calls_reported_elsewhere(
+    processes: Sequence[Sequence[ExportedSpan]], runs: Iterable[Run], called: Collection[SpanId] = ()
+) -> set[SpanId]:
+    """The spans that call an agent of another process of which one of these runs has reported usage.
+
+    Right below the spans that are `called` such a run is, too, whose own spans are not at hand.
+    """
+    if not called and len(processes) < 2:  # noqa: PLR2004 - one process has nobody to call
+        return set()
     trees = _Trees(processes)
-    found: set[SpanId] = set()
-    for run in runs:
-        usage = run.usage
-        if usage.input_tokens is None and usage.output_tokens is None and not run.cost.parts:
-            continue
-        call = trees.caller_of((run.trace_id, run.span_id))
-        if call is not None:
-            found.add(call.id)
-    return found
+    tops = [trees.top_of((run.trace_id, run.span_id)) for run in runs if has_usage(run)]
+    edges = {top.parent_id for top in tops if top is not None and top.parent_id is not None}
+    calls = [trees.caller_above(edge) for edge in {*edges, *called}]
+    return {call.id for call in calls if call is not None}
+
+
+def has_usage(run: Run) -> bool:
+    """Whether a run has reported tokens or costs."""
+    return run.usage.input_tokens is not None or run.usage.output_tokens is not None or bool(run.cost.parts)
 
 
 def without_usage(span: ReadableSpan) -> ReadableSpan:
@@ -72,11 +79,14 @@ class _Trees:
             if each.parent_id is not None and self._is_local(each, each.parent_id):
                 self._below.setdefault(each.parent_id, []).append(each)
 
-    def caller_of(self, run_id: SpanId) -> ExportedSpan | None:
-        """The call, in the process above, of the agent that this run is of; `None` if that is no bare call."""
+    def top_of(self, run_id: SpanId) -> ExportedSpan | None:
+        """The span of that process that nothing of it is above."""
         run = self._spans.get(run_id)
-        top = None if run is None else [*self._up_from(run)][-1]
-        edge = None if top is None or top.parent_id is None else self._spans.get(top.parent_id)
+        return None if run is None else [*self._up_from(run)][-1]
+
+    def caller_above(self, edge_id: SpanId) -> ExportedSpan | None:
+        """The call of an agent that a span is, or is part of; `None` if that is no bare call of another process."""
+        edge = self._spans.get(edge_id)
         for each in () if edge is None else self._up_from(edge):
             role = _role_of(each)
             if role is Role.AGENT:

@@ -3,31 +3,37 @@
 
 What the rules then see is what was exported: an exception that was in flight when a span ended is not part of it,
 nor is the moment at which an attribute was set. And they see what a process cannot know yet when a run of it ends: what
-a call that outlived the run, as spans below a stream do, came to in the end; and that an agent which it has called in
-another process reports itself what it has used.
+a call that outlived the run, as spans below a stream do, came to in the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from agent_outcomes.explain.processes import processes_of
+from agent_outcomes.explain.exported import id_of
+from agent_outcomes.explain.processes import top_of, worlds_of
 from agent_outcomes.explain.remote_agents import calls_reported_elsewhere, without_usage
 from agent_outcomes.explain.timeline import callbacks_of
-from agent_outcomes.sdk.span_callbacks import SpanCallbacks
+from agent_outcomes.sdk.span_callbacks import SpanCallbacks, context_of
 from agent_outcomes.sdk.span_reader import SpanReader
-from agent_outcomes.spans.marks import OUTCOME_KEYS
+from agent_outcomes.spans.marks import NO_AGENT, OUTCOME_KEYS, seen_as
 from agent_outcomes.spans.tracker import RunTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterator
 
     from agent_outcomes.explain.exported import ExportedSpan, SpanId
+    from agent_outcomes.explain.processes import World
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import ProblemKind
+
+
+Missed = Mapping["SpanId", Iterable["ProblemKind"]]
+"""Spans right below which something is missing, and what is to be said of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +48,37 @@ class Replay:
     problems: list[ProblemKind] = field(default_factory=list)
 
 
-def replay(spans: Iterable[ExportedSpan], *, keeps_handoffs: bool = True) -> Replay:
+def replay(
+    spans: Iterable[ExportedSpan],
+    *,
+    keeps_handoffs: bool = True,
+    called: Collection[SpanId] = (),
+    missed: Missed | None = None,
+) -> Replay:
     """Run the spans through the rules, each group that hangs together within a process for itself.
 
-    With `keeps_handoffs` a settlement has the agents below it.
+    With `keeps_handoffs` a settlement has the agents below it. Right below the spans that are `called` another process
+    has reported what it used, as it is known of spans that are not among these; right below those in `missed` there was
+    something that is not among these either, which is listed.
     """
+    missed = {} if missed is None else missed
     ordered = sorted(spans, key=lambda each: (each.span.start_time or 0, each.id))
-    processes = processes_of(ordered)
-    worlds = [_replayed(process, keeps_handoffs=keeps_handoffs) for process in processes]
-    runs = [settlement.run for world in worlds for settlement in world.settlements]
-    calls = calls_reported_elsewhere(processes, runs) if len(processes) > 1 else set()
-    for number, process in enumerate(processes):
-        if not calls.isdisjoint([each.id for each in process]):
-            bare = [replace(each, span=without_usage(each.span)) if each.id in calls else each for each in process]
-            worlds[number] = _replayed(bare, keeps_handoffs=keeps_handoffs)
+    worlds = worlds_of(ordered)
+    replayed = [_replayed(world, missed, keeps_handoffs=keeps_handoffs) for world in worlds]
+    groups = [group for world in worlds for group in world.groups]
+    runs = [settlement.run for one in replayed for settlement in one.settlements]
+    calls = calls_reported_elsewhere(groups, runs, called)
+    for number, world in enumerate(worlds if calls else ()):
+        if any(each.id in calls for group in world.groups for each in group):
+            replayed[number] = _replayed(_without_usage_of(world, calls), missed, keeps_handoffs=keeps_handoffs)
     result = Replay({each.id: each.span for each in ordered})
-    for world in worlds:
-        result.settlements.extend(world.settlements)
-        result.problems.extend(world.problems)
+    for one in replayed:
+        result.settlements.extend(one.settlements)
+        result.problems.extend(one.problems)
     return result
 
 
-def _replayed(process: Sequence[ExportedSpan], *, keeps_handoffs: bool) -> Replay:
+def _replayed(world: World, missed: Missed, *, keeps_handoffs: bool) -> Replay:
     """What comes of the spans of one process."""
     result = Replay({})
     tracker = RunTracker(
@@ -73,25 +88,66 @@ def _replayed(process: Sequence[ExportedSpan], *, keeps_handoffs: bool) -> Repla
         keeps_handoffs=keeps_handoffs,
     )
     callbacks = SpanCallbacks(tracker)
-    for span, has_ended in callbacks_of(process):
+    called = _called_from_elsewhere(world)
+    for span, has_ended in _callbacks_of(world):
         if has_ended:
             callbacks.end(span)
-        else:
-            callbacks.start(_as_started(span))
+            continue
+        is_called = id_of(span) in called
+        callbacks.start(_as_started(span, is_called=is_called))
+        if kinds := missed.get(id_of(span)):
+            tracker.note_missed(context_of(span), kinds)
+        if is_called and span.parent is not None and span.parent.is_remote:
+            tracker.note_caller(context_of(span), span.parent)
+        if world.lost:
+            tracker.look_around(context_of(span))
     tracker.flush()
     result.settlements.extend(tracker.take_settled())
     return result
 
 
-def _as_started(span: ReadableSpan) -> ReadableSpan:
-    """The span as it was before its outcome was known: whoever states one does so at the end, on the span they hold."""
+def _without_usage_of(world: World, calls: Collection[SpanId]) -> World:
+    """The spans of one process as if those that call an agent of another one reported no usage."""
+    groups = [
+        [replace(each, span=without_usage(each.span)) if each.id in calls else each for each in group]
+        for group in world.groups
+    ]
+    return world._replace(groups=groups)
+
+
+def _callbacks_of(world: World) -> Iterator[tuple[ReadableSpan, bool]]:
+    if not world.lost:
+        return callbacks_of(world.groups[0])
+    lost = [group for group in world.groups if top_of(group).id in world.lost]
+    # How long it took says nothing where it is no run.
+    at_once = {top_of(group).id for group in lost if not any(_is_agent(each.span) for each in group)}
+    return callbacks_of([each for group in world.groups for each in group], world.lost, at_once)
+
+
+def _called_from_elsewhere(world: World) -> frozenset[SpanId]:
+    """The topmost spans whose parent is another process's, whatever else of one world is there: it may be, too."""
+    if not world.lost:
+        return frozenset()
+    return frozenset(top_of(group).id for group in world.groups) - world.lost
+
+
+def _is_agent(span: ReadableSpan) -> bool:
+    facts = SpanReader(span)
+    return seen_as(facts, facts.attributes(), None)[1] not in NO_AGENT
+
+
+def _as_started(span: ReadableSpan, *, is_called: bool) -> ReadableSpan:
+    """The span as it was before its outcome was known: whoever states one does so at the end, on the span they hold.
+
+    One that was called from elsewhere has no parent that its process could know.
+    """
     attributes = span.attributes or {}
-    if OUTCOME_KEYS.isdisjoint(attributes):
+    if OUTCOME_KEYS.isdisjoint(attributes) and not is_called:
         return span
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),
-        parent=span.parent,
+        parent=None if is_called else span.parent,
         resource=span.resource,
         attributes={key: value for key, value in attributes.items() if key not in OUTCOME_KEYS},
         kind=span.kind,

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from agent_outcomes.gateway.settings import AccessLimits, AssemblyLimits, GatewaySettings, ReceiverLimits
 from agent_outcomes.gateway_command import values
 from agent_outcomes.ledger.location import read_location, state_folder
-from agent_outcomes.otlp.endpoints import shown_url
 from agent_outcomes.printable import printable
-from agent_outcomes.settings import SETTINGS_PREFIX, SettingsError
+from agent_outcomes.settings import SETTINGS_PREFIX, SettingsError, shown_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _SHOWN_MAX: Final = 80
+_URL_READERS: Final = frozenset({values.web_url, values.trace_url})
+"""Of what they refuse only the scheme may be shown: a URL that cannot be read may have a secret anywhere."""
 _LEDGER_FILE: Final = "ledger.db"
 _UNITS: Final = ("_mib", "_s")
 _LISTENER: Final = "HOST:PORT, as 127.0.0.1:4317; port 0 takes a free one, and none switches it off"
@@ -242,7 +243,7 @@ def _value(flag: Flag, named: str, text: str) -> Any:
         message = f"{named}: {error}"
         raise SettingsError(message) from None
     except ValueError:
-        shown = shown_url(text) if "://" in text else text
+        shown = shown_scheme(text) if flag.read in _URL_READERS else text
         message = f"{named}={printable(shown, _SHOWN_MAX)} is not usable; give {flag.takes}"
         raise SettingsError(message) from None
 

@@ -46,8 +46,13 @@ def trace_url(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """An absolute path."""
-    return Path(text).expanduser().absolute()
+    """An absolute path; what is empty would be the folder that one is in, and names none."""
+    if not text.strip() or "\0" in text:
+        raise ValueError
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:  # nobody knows whose home it would be
+        raise ValueError from error
 
 
 def seconds(text: str) -> float:

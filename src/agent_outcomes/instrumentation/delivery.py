@@ -17,7 +17,7 @@ from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.otel_variables import OTLP_PREFIX, OtlpSignal
 from agent_outcomes.otlp.answers import Answer, Failure, Reason, Verdict, without_answer
 from agent_outcomes.otlp.client import OtlpClient
-from agent_outcomes.otlp.endpoints import DEFAULT_TIMEOUT_S, shown_url, usable_target
+from agent_outcomes.otlp.endpoints import DEFAULT_TIMEOUT_S, usable_target
 from agent_outcomes.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -104,6 +104,18 @@ class Delivery:
         self._note(answer)
         return answer
 
+    def cannot_send(self, error: Exception) -> Answer:
+        """The answer to what could not even be made ready for sending, told of and tried again. Never raises.
+
+        The text of an error of the system's or of an import holds nothing of what was to be sent; of others there is
+        only the class.
+        """
+        is_told = isinstance(error, OSError | ImportError)
+        text = f": {error}" if is_told else ""
+        answer = without_answer(Failure.CANNOT_SEND, f"{type(error).__name__}{text}")
+        self._note(answer)
+        return answer
+
     def keep_trying(self, attempt: Callable[[], Answer | None], until_s: float) -> Answer | None:
         """Attempt until there is nothing to answer for, or no time; the last answer. Never raises.
 
@@ -170,6 +182,8 @@ class Delivery:
             client = self._made()
         except SettingsError as error:
             return without_answer(Failure.CANNOT_SEND, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent, and may be sent later
+            return without_answer(Failure.CANNOT_SEND, type(error).__name__)
         if self._closed.is_set():
             return without_answer(Failure.CLOSED, "")
         return client.send(payload, min(self.timeout_s, max(0.0, until_s - time.monotonic())))
@@ -210,8 +224,7 @@ class Delivery:
     def _shown_endpoint(self) -> str:
         if self._client is None:
             return "the receiver"
-        url = self._client.target.url
-        return shown_url(url) if "://" in url else url
+        return self._client.target.shown_url
 
     def _words(self, reason: str) -> str:
         if not reason and self.last is not None:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from agent_outcomes.api.open_run import is_sdk_disabled
-from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.foreign_exceptions import SILENT, Guard
 from agent_outcomes.instrumentation.pipelines import Pipelines, Protocols, read_protocols
 from agent_outcomes.instrumentation.process_exit import (
     EXIT_FLUSH_S,
@@ -28,6 +28,8 @@ from agent_outcomes.instrumentation.process_exit import (
     is_interpreter_ending,
 )
 from agent_outcomes.list_prices import prices_of
+from agent_outcomes.outcome.bodies import look
+from agent_outcomes.outcome.misuse import type_name
 from agent_outcomes.sdk.attachment import Attachments
 from agent_outcomes.sdk.health import dropped
 from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
@@ -60,6 +62,12 @@ def install_once(
     settings: SettingsArguments,
 ) -> AgentOutcomeSpanProcessor:
     """What `install()` does, under its arguments. Raises `SettingsError` for a value that cannot be used."""
+    if tracer_provider is not None and not callable(look(tracer_provider, "add_span_processor")):
+        message = (
+            f"tracer_provider takes the SDK's TracerProvider, not {type_name(tracer_provider)}; where it is the global "
+            "one leave it out, or set it first"
+        )
+        raise SettingsError(message)
     given = {"logger_provider": logger_provider, "meter_provider": meter_provider, "is_run": is_run, **settings}
     named = [name for name, value in given.items() if value is not None]
     with _installation.lock:
@@ -69,11 +77,12 @@ def install_once(
             anew=bool(named),
         )
         if named and not is_new:
-            _logger.warning(
-                "agent outcomes are installed already, by an earlier install() or by opentelemetry-instrument; "
-                "the arguments of this install() are not taken: %s",
-                ", ".join(named),
-            )
+            with SILENT:  # a handler or a filter of the application may raise
+                _logger.warning(
+                    "agent outcomes are installed already, by an earlier install() or by opentelemetry-instrument; "
+                    "the arguments of this install() are not taken: %s",
+                    ", ".join(named),
+                )
         _installation.attach_to(tracer_provider)
         return _installation.processor
 
@@ -107,7 +116,8 @@ def install_unattended(
         )
         _installation.attach_to(tracer_provider)
     for complaint in complaints:
-        _logger.warning("agent outcomes: %s", complaint)
+        with SILENT:
+            _logger.warning("agent outcomes: %s", complaint)
     if not is_sdk_disabled():
         flush_on_sigterm(_installation.flush_at_exit)
 
@@ -331,12 +341,14 @@ class _Installation:
                 if self.is_unattended
                 else ""
             )
-            _logger.warning(
-                "the sampler %s may drop agent runs, which then have no outcome; wrap it: "
-                "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...))%s",
-                sampler.get_description(),
-                by_name,
-            )
+            description = sampler.get_description()
+            with SILENT:
+                _logger.warning(
+                    "the sampler %s may drop agent runs, which then have no outcome; wrap it: "
+                    "TracerProvider(sampler=agent_outcomes.OutcomeSampler(...))%s",
+                    description,
+                    by_name,
+                )
 
     def attach_later(self) -> None:
         """Add the processor to every provider that is used from now on.
@@ -360,7 +372,8 @@ class _Installation:
 
 
 def _note_not_added(error: BaseException) -> None:
-    _logger.error("agent outcomes could not be added to a tracer provider", exc_info=error)
+    with SILENT:
+        _logger.error("agent outcomes could not be added to a tracer provider", exc_info=error)
 
 
 def _global_tracer_provider() -> TracerProvider | None:

@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from agent_outcomes.foreign_exceptions import Guard
+from agent_outcomes.foreign_exceptions import SILENT, Guard
 from agent_outcomes.instrumentation.installation import install_unattended
 from agent_outcomes.otel_variables import DISABLED_VARIABLE
 
@@ -50,7 +50,8 @@ class AgentOutcomesInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the 
         disabled = {name.strip() for name in os.environ.get(DISABLED_VARIABLE, "").split(",")}
         if disabled & {NAME, "*"}:
             # OpenTelemetry looks at the variable itself, but not for what a YAML file lists.
-            _logger.info("agent outcomes are switched off by %s", DISABLED_VARIABLE)
+            with SILENT:
+                _logger.info("agent outcomes are switched off by %s", DISABLED_VARIABLE)
             return
         with Guard(_note_not_installed):
             providers = {name: options.pop(name) for name in _PROVIDERS & options.keys()}
@@ -58,8 +59,10 @@ class AgentOutcomesInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the 
 
     def _uninstrument(self, **options: Any) -> None:
         del options
-        _logger.warning("agent outcomes go on: OpenTelemetry cannot remove a span processor")
+        with SILENT:
+            _logger.warning("agent outcomes go on: OpenTelemetry cannot remove a span processor")
 
 
 def _note_not_installed(error: BaseException) -> None:
-    _logger.error("agent outcomes could not be installed; the application goes on without them", exc_info=error)
+    with SILENT:
+        _logger.error("agent outcomes could not be installed; the application goes on without them", exc_info=error)

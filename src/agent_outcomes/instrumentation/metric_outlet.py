@@ -2,11 +2,12 @@
 """Metrics of the private pipeline on their way to the receiver.
 
 Where all are cumulative, a collection replaces the one before: what was not delivered is in the next. Deltas are each
-needed, and wait in order.
+needed, and wait in order from before they are encoded, which may fail.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -26,6 +27,7 @@ from agent_outcomes.semconv import DropReason
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.sdk.metrics.export import MetricsData
 
     from agent_outcomes.instrumentation.delivery import Delivery
@@ -41,13 +43,25 @@ _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
 class _Collection:
-    """A serialised request, and how many data points are in it."""
+    """What was collected, its bytes in its place once it was encoded, and how many data points are in it."""
 
-    __slots__ = ("payload", "points")
+    __slots__ = ("data", "payload", "points")
 
-    def __init__(self, payload: bytes, points: int) -> None:
-        self.payload = payload
-        self.points = points
+    def __init__(self, data: MetricsData) -> None:
+        self.data: MetricsData | None = data
+        self.payload = b""
+        self.points = sum(
+            len(metric.data.data_points)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        )
+
+    def encode(self) -> None:
+        """Have the bytes; raises what the encoder does."""
+        if self.data is not None:
+            self.payload = _encoder()(self.data).SerializeToString()
+            self.data = None
 
 
 class MetricOutlet(MetricExporter):
@@ -63,10 +77,12 @@ class MetricOutlet(MetricExporter):
         self.delivery = delivery
         self.is_whole = True
         self._lost = lost
-        self._refused_count = 0
+        self._not_taken_count = 0
         self._has_deltas = AggregationTemporality.DELTA in temporality.values()
         self._sending = threading.Lock()
         self._collections: deque[_Collection] = deque()
+        with contextlib.suppress(Exception):  # what fails here is tried again before each sending
+            _encoder()
 
     def export(
         self,
@@ -76,14 +92,14 @@ class MetricOutlet(MetricExporter):
     ) -> MetricExportResult:
         """Send what waits and this collection; `FAILURE` if it waits now, or was refused. Never raises."""
         self.is_whole = False
-        self._keep(_encoded(metrics_data))
+        self._keep(_Collection(metrics_data))
         until_s = time.monotonic() + self.delivery.timeout_s
-        refused_before = self._refused_count
+        before = self._not_taken_count
         with self._sending:
             answer = self.delivery.keep_trying(lambda: self._send_waiting(until_s), until_s)
         if answer is not None:
             self.delivery.complain_if_it_lasts(self.waiting())
-        self.is_whole = answer is None and self._refused_count == refused_before
+        self.is_whole = answer is None and self._not_taken_count == before
         return MetricExportResult.SUCCESS if self.is_whole else MetricExportResult.FAILURE
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the SDK's signature
@@ -128,19 +144,45 @@ class MetricOutlet(MetricExporter):
 
     def _send_waiting(self, until_s: float) -> Answer | None:
         """Send all collections in order; the answer that stopped it, `None` if nothing did."""
+        try:
+            _encoder()
+            self._encode_waiting()
+        except Exception as error:  # noqa: BLE001 - an import runs foreign code, and memory or descriptors run out
+            return self.delivery.cannot_send(error)
         while self._collections:
             collection = self._collections[0]
             answer = self.delivery.send(collection.payload, until_s)
             if answer.verdict in {Verdict.RETRY, Verdict.MISCONFIGURED}:
                 return answer
-            self._collections.popleft()
+            self._leave(collection)
             if answer.verdict is Verdict.REFUSED:
                 self._refused(collection, answer)
         return None
 
+    def _encode_waiting(self) -> None:
+        """What cannot be encoded is dropped: it would hold up all others for good."""
+        for collection in list(self._collections):
+            try:
+                collection.encode()
+            except MemoryError:  # the process's failure, and not the collection's
+                raise
+            except Exception as error:  # noqa: BLE001 - the exporters' encoder may raise anything
+                self._leave(collection)
+                self._not_taken(DropReason.ERROR, collection.points)
+                _log.warning(
+                    "not_encoded",
+                    "%d data points of agent outcome metrics could not be encoded: %s",
+                    collection.points,
+                    type(error).__name__,
+                )
+
+    def _leave(self, collection: _Collection) -> None:
+        with contextlib.suppress(ValueError):  # it was given up meanwhile
+            self._collections.remove(collection)
+
     def _refused(self, collection: _Collection, answer: Answer) -> None:
         count = answer.rejected or collection.points
-        self._refused_count += count
+        self._not_taken(DropReason.REFUSED, count)
         _log.warning(
             "refused",
             "the receiver refuses %d data points of agent outcome metrics: %s: %s",
@@ -148,22 +190,19 @@ class MetricOutlet(MetricExporter):
             answer.reason.replace("_", " "),
             answer.message,
         )
+
+    def _not_taken(self, reason: DropReason, count: int) -> None:
+        self._not_taken_count += count
         if self._has_deltas:  # else the next collection has them again
-            self._lost(DropReason.REFUSED, count)
+            self._lost(reason, count)
 
 
-def _encoded(metrics_data: MetricsData) -> _Collection:
+def _encoder() -> Callable[[MetricsData], ExportMetricsServiceRequest]:
     # Two threads that import parts of one package at once may see it half made.
     with making.lock:
         from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
-    points = sum(
-        len(metric.data.data_points)
-        for resource in metrics_data.resource_metrics
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-    )
-    return _Collection(encode_metrics(metrics_data).SerializeToString(), points)
+    return encode_metrics
 
 
 def _temporality() -> Mapping[type, AggregationTemporality]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Log records of the private pipeline, which wait in memory until the receiver has them.
 
-The application's thread only puts a record down; a thread of ours encodes and sends. What is given up is the oldest
-where there is no room, what the receiver refuses for good, and what is left when the process ends. Each is counted.
+The application's thread only puts a record down; a thread of ours encodes and sends. Each record is in the queue or
+under way until something has become of it, whatever fails meanwhile. What is given up is the oldest where there is no
+room, what cannot be encoded, what the receiver refuses for good, and what is left when the process ends. Each is
+counted.
 """
 
 from __future__ import annotations
@@ -81,6 +83,8 @@ class WaitingLogs(LogRecordProcessor):
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._thread: threading.Thread | None = None
+        with contextlib.suppress(Exception):  # what fails here is tried again before each sending
+            self._load()
         self._start()
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
@@ -166,29 +170,58 @@ class WaitingLogs(LogRecordProcessor):
     def _send_waiting(self, count: int, until_s: float | None = None) -> Answer | None:
         """Send so many, batch by batch; the answer that stopped it, `None` if nothing did."""
         self._put_back(self._under_way)  # of a try that something had ended in its midst
+        try:
+            self._load()
+            return self._send_batches(count, until_s)
+        except Exception as error:  # noqa: BLE001 - an import runs foreign code, and memory or descriptors run out
+            return self.delivery.cannot_send(error)
+
+    def _send_batches(self, count: int, until_s: float | None) -> Answer | None:
         while self._records and count > 0:
             limit_s = time.monotonic() + self.delivery.timeout_s if until_s is None else until_s
             if time.monotonic() >= limit_s:
                 return without_answer(Failure.TIMEOUT, "")
-            self._under_way = self._next_batch()
-            count -= len(self._under_way)
+            count -= self._take_batch()
             left, answer = self._sent(self._under_way, limit_s)
             self._put_back(left)
             if answer is not None:
                 return answer
         return None
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        with contextlib.suppress(IndexError):  # the last one was given up by a thread that needed the room
-            self._fill(batch)
-        return batch
+    def _take_batch(self) -> int:
+        """Have the next records under way, encoded; how many left the queue, some of which may have been dropped."""
+        batch = list[_Waiting]()
+        self._under_way = batch
+        count = size_bytes = 0
+        while len(batch) < self._batch_max and size_bytes < REQUEST_MAX_BYTES and self._take_next(batch):
+            count += 1
+            if self._can_encode(batch[-1]):
+                size_bytes += len(batch[-1].encoded)
+            else:
+                batch.pop()
+        return count
 
-    def _fill(self, batch: list[_Waiting]) -> None:
-        size_bytes = 0
-        while self._records and len(batch) < self._batch_max and size_bytes < REQUEST_MAX_BYTES:
+    def _take_next(self, batch: list[_Waiting]) -> bool:
+        with contextlib.suppress(IndexError):  # the last one was given up by a thread that needed the room
             batch.append(self._records.popleft())
-            size_bytes += len(self._encoded(batch[-1]))
+            return True
+        return False
+
+    def _can_encode(self, waiting: _Waiting) -> bool:
+        """Whether its bytes are there; where not, it is counted as dropped: it would hold up all others for good."""
+        try:
+            self._encode(waiting)
+        except MemoryError:  # the process's failure, and not the record's
+            raise
+        except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
+            _log.warning(
+                "not_encoded",
+                "an agent outcome event was dropped, as it could not be encoded: %s",
+                type(error).__name__,
+            )
+            self._lose(DropReason.ERROR, 1)
+            return False
+        return True
 
     def _sent(self, batch: Sequence[_Waiting], until_s: float) -> tuple[list[_Waiting], Answer | None]:
         """Send a batch, by halves where it is refused; what still waits, in order, and the answer that kept it."""
@@ -217,35 +250,40 @@ class WaitingLogs(LogRecordProcessor):
         while len(self._records) > self._waiting_max:
             self._drop_oldest()
 
-    def _request(self, part: Sequence[_Waiting]) -> bytes:
-        from agent_outcomes.otlp.encoding import encoded_resource, encoded_scope, logs_request, resource_logs
+    def _load(self) -> None:
+        """Have at hand what encoding takes, so that it fails, if at all, before a record has left the queue."""
+        # Two threads that import parts of one package at once may see it half made.
+        with making.lock:
+            from agent_outcomes.otlp.encoding import encoded_resource
 
         if self._resource_bytes is None:
             self._resource_bytes = encoded_resource(self._resource.attributes)
+
+    def _request(self, part: Sequence[_Waiting]) -> bytes:
+        from agent_outcomes.otlp.encoding import encoded_scope, logs_request, resource_logs
+
         scope = encoded_scope(SCOPE_NAME, __version__)
-        records = [self._encoded(one) for one in part]
-        return logs_request([resource_logs(self._resource_bytes, scope, records, self._resource.schema_url)])
+        records = [one.encoded for one in part]
+        return logs_request([resource_logs(self._resource_bytes or b"", scope, records, self._resource.schema_url)])
 
-    def _encoded(self, waiting: _Waiting) -> bytes:
-        if not waiting.encoded:
-            # Two threads that import parts of one package at once may see it half made.
-            with making.lock:
-                from agent_outcomes.otlp.encoding import encoded_record
+    def _encode(self, waiting: _Waiting) -> None:
+        from agent_outcomes.otlp.encoding import encoded_record
 
-            record = waiting.record.log_record
-            waiting.encoded = encoded_record(
-                trace_id=record.trace_id or 0,
-                span_id=record.span_id or 0,
-                trace_flags=int(record.trace_flags or 0),
-                timestamp_ns=record.timestamp or 0,
-                observed_ns=record.observed_timestamp or 0,
-                severity=(record.severity_number.value if record.severity_number else 0, record.severity_text or ""),
-                body=record.body,
-                attributes=record.attributes or {},
-                name=record.event_name or "",
-                dropped_attributes=waiting.record.dropped_attributes,
-            )
-        return waiting.encoded
+        if waiting.encoded:
+            return
+        record = waiting.record.log_record
+        waiting.encoded = encoded_record(
+            trace_id=record.trace_id or 0,
+            span_id=record.span_id or 0,
+            trace_flags=int(record.trace_flags or 0),
+            timestamp_ns=record.timestamp or 0,
+            observed_ns=record.observed_timestamp or 0,
+            severity=(record.severity_number.value if record.severity_number else 0, record.severity_text or ""),
+            body=record.body,
+            attributes=record.attributes or {},
+            name=record.event_name or "",
+            dropped_attributes=waiting.record.dropped_attributes,
+        )
 
     def _refused(self, part: Sequence[_Waiting], answer: Answer) -> None:
         """Of a part that was rejected in part, which were is not told; sent again, the others would be there twice."""

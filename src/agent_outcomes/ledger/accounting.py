@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, literal_column, select, text
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import Parts
+from agent_outcomes.ledger.errors import read_json, read_word
 from agent_outcomes.ledger.opening import schema_of
 from agent_outcomes.ledger.rows import (
     BucketRow,
@@ -104,7 +104,7 @@ def _amount(row: Row[Any]) -> Any:
 
 def labels_of(labels: str) -> tuple[LabelValue, ...]:
     """Labels as a row keeps them, in the order of the instrument's attributes."""
-    return tuple(json.loads(labels))
+    return tuple(read_json(labels, "the column labels of a total"))
 
 
 def _count(connection: Connection, table: Table) -> int:
@@ -113,7 +113,8 @@ def _count(connection: Connection, table: Table) -> int:
 
 def _pruned(connection: Connection) -> int:
     meta = schema.meta.c
-    return int(connection.execute(select(meta.value).where(meta.name == PRUNED_EVENTS)).scalar_one_or_none() or 0)
+    found = connection.execute(select(meta.value).where(meta.name == PRUNED_EVENTS)).scalar_one_or_none()
+    return read_word(int, found or 0, f"meta.{PRUNED_EVENTS}")
 
 
 def _size_bytes(connection: Connection) -> int:

@@ -2,7 +2,8 @@
 """Seals over history, and `verify`, which recomputes everything and names the first thing that does not fit.
 
 A digest is no signature: who can write to the database can compute them all anew. A seal that was noted somewhere else
-shows that, too, as every later seal depends on it.
+shows that, too, as every later seal depends on it. Not covered are what was posted by a revision that is pruned, when a
+row was written, events that wait, reports that are held, and whether later seals were taken away.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def verify(store: Store, *, progress: Progress | None = None) -> Verification:
             _check_seals(connection, checked)
         except DiffersError as found:
             return checked.verification(found.difference)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            return checked.verification(checked.unreadable(error))
     return checked.verification(None)
 
 
@@ -109,6 +112,11 @@ class _Checked:
         """Raise `DiffersError` where the list of pending runs is wrong."""
         if self.mislisted is not None:
             raise DiffersError(self.mislisted)
+
+    def unreadable(self, error: Exception) -> Difference:
+        """The difference of a row in which a value of another kind stands than its column's."""
+        where = f"a row after {self.revisions} revisions and {self.seals} seals that fit"
+        return Difference(where, f"it cannot be read ({type(error).__name__})")
 
     def verification(self, difference: Difference | None) -> Verification:
         return Verification(self.runs, self.revisions, self.seals, self.totals, difference)
@@ -166,8 +174,11 @@ def _check_history(connection: Connection, checked: _Checked, progress: Progress
     """Every run's revisions in their order, pauses, and then the sums of what all of them have posted."""
     ledgered = Ledgered(connection)
     _check_revisions(connection, checked, ledgered, progress)
-    pauses = schema.pauses
-    for row in _streamed(connection, select(pauses).order_by(pauses.c.id)):
+    pauses, resources = schema.pauses, schema.resources.c
+    whose = select(pauses, resources.identity).join_from(
+        pauses, schema.resources, pauses.c.resource == resources.id, isouter=True
+    )
+    for row in _streamed(connection, whose.order_by(pauses.c.id)):
         ledgered.check(row, f"the pause of {outcome_id_of(row.trace_id, row.span_id)}", None)
     ledgered.check_sums(_HEALTH)
     return len(ledgered.totals)
@@ -177,8 +188,9 @@ def _check_revisions(connection: Connection, checked: _Checked, ledgered: Ledger
     runs, pending = schema.runs.c, schema.pending_runs.c
     of_run = (runs.trace_id, runs.span_id, runs.run_id, runs.agent_name, runs.status, runs.end_ns)
     query = (
-        select(schema.revisions, *of_run, pending.run.label("listed"))
+        select(schema.revisions, *of_run, pending.run.label("listed"), schema.resources.c.identity)
         .join_from(schema.revisions, schema.runs, _REVISIONS.run == runs.id, isouter=True)
+        .join(schema.resources, schema.resources.c.id == runs.resource, isouter=True)
         .join(schema.pending_runs, pending.run == _REVISIONS.run, isouter=True)
         .order_by(_REVISIONS.run, _REVISIONS.revision)
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from sqlalchemy import select
 
@@ -17,6 +17,7 @@ from agent_outcomes.ledger.book.content import ContentError, read_content
 from agent_outcomes.ledger.book.digests import revision_digest
 from agent_outcomes.ledger.ids import outcome_id_of, storable, storable_ns
 from agent_outcomes.ledger.posting import read_posted
+from agent_outcomes.ledger.resources import identity_digest
 from agent_outcomes.record.record import OTHER_TEXT
 from agent_outcomes.semconv import AGENT_RUN_DURATION_METRIC
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.ledger.posting import Posted
     from agent_outcomes.record.record import LabelValue, PlainPosting
+
+Names: TypeAlias = "tuple[str | None, str | None, str | None]"
+"""Service name, service namespace and environment."""
 
 PROGRESS_ROWS: Final = 500
 """After how many revisions progress is told."""
@@ -60,13 +64,14 @@ def differ(where: str, what: str) -> NoReturn:
 class _Counted(NamedTuple):
     """A row that is posted to: its labels, what it has now, and of durations which bucket it is and how many runs.
 
-    `told` ones are of what processes have emitted themselves.
+    `told` ones are of what processes have emitted themselves, `owner` is the service whose runs it counts.
     """
 
     instrument: str
     labels: tuple[LabelValue, ...]
     units: int
-    told: bool = False
+    told: bool
+    owner: Names
     bucket: int = -1
     runs: int = 0
 
@@ -77,18 +82,20 @@ class Ledgered:
     def __init__(self, connection: Connection) -> None:
         totals, durations = schema.totals, schema.durations
         duration = AGENT_RUN_DURATION_METRIC.name
-        identities = schema.identities.c
-        told = set(connection.execute(select(identities.id).where(identities.told)).scalars())
+        self._owners = {row.id: _owner(row) for row in connection.execute(select(schema.identities))}
         self.totals: Mapping[int, _Counted] = {
-            row.id: _Counted(row.instrument, labels_of(row.labels), _units(row), row.identity in told)
+            row.id: _Counted(
+                row.instrument,
+                *_labels_and_units(row, f"total {row.id}"),
+                *self._owner_of(row.identity, f"total {row.id}"),
+            )
             for row in connection.execute(select(totals))
         }
         self.durations: Mapping[int, _Counted] = {
             row.id: _Counted(
                 duration,
-                labels_of(row.labels),
-                _units(row),
-                row.identity in told,
+                *_labels_and_units(row, f"bucket {row.id} of durations"),
+                *self._owner_of(row.identity, f"bucket {row.id} of durations"),
                 row.bucket,
                 row._mapping["count"],  # noqa: SLF001 - `count` is a method of every row
             )
@@ -97,10 +104,15 @@ class Ledgered:
         self._sums: dict[int, int] = {}
         self._buckets: dict[int, tuple[int, int]] = {}
 
+    def _owner_of(self, identity: int | None, where: str) -> tuple[bool, Names]:
+        found = None if identity is None else self._owners.get(identity)
+        return differ(where, "the row that says of which service it is is gone") if found is None else found
+
     def check(self, row: Row[Any], where: str, previous: bytes | None, *, told: bool | None = None) -> Content | None:
         """Check a revision or a pause; its content, if that was not pruned. Raises `DiffersError`.
 
-        `previous` is the digest of the revision before, and `told` whether it must have posted to what is told.
+        `previous` is the digest of the revision before, and `told` whether it must have posted to what is told. The row
+        has the `identity` of its run's resource.
         """
         try:
             posted = read_posted(bytes(row.posted))
@@ -115,8 +127,13 @@ class Ledgered:
                 differ(where, "its content, or the revision before it, is not what its digest says")
             self._check_totals(where, posted.totals, content.postings)
             self._check_duration(where, posted.durations, None if previous is not None else content.run.duration_s)
-        if told is not None:
-            self._check_told(where, posted, told=told)
+        counted = self._counted_by(posted)
+        _, owner = self._owner_of(row.identity, where)
+        if any(each.owner != owner for each in counted):
+            differ(where, "it posted to a total of another service than its run's")
+        if told is not None and any(each.told is not told for each in counted):
+            whose = "this ledger delivers" if told else "its run's own process has emitted"
+            differ(where, f"it posted to a total that {whose}")
         self._add(where, posted.totals, posted.durations)
         return content
 
@@ -134,12 +151,10 @@ class Ledgered:
             if Decimal(text) != amount:
                 differ(where, f"it posted {text} to {instrument.name}, and its content says {amount}")
 
-    def _check_told(self, where: str, posted: Posted, *, told: bool) -> None:
+    def _counted_by(self, posted: Posted) -> list[_Counted]:
         rows = [self.totals.get(row) for row, _ in posted.totals]
         rows += [self.durations.get(row) for row, _ in posted.durations]
-        if any(counted is not None and counted.told is not told for counted in rows):
-            whose = "this ledger delivers" if told else "its run's own process has emitted"
-            differ(where, f"it posted to a total that {whose}")
+        return [counted for counted in rows if counted is not None]
 
     def _check_duration(self, where: str, posted: tuple[tuple[int, str], ...], duration_s: float | None) -> None:
         if len(posted) > int(duration_s is not None):
@@ -215,6 +230,22 @@ def _named(counted: _Counted) -> str:
     labels = ", ".join("-" if label is None else str(label) for label in counted.labels)
     bucket = "" if counted.bucket < 0 else f", bucket {counted.bucket}"
     return f"{counted.instrument} ({labels}{bucket})"
+
+
+def _owner(row: Row[Any]) -> tuple[bool, Names]:
+    names = (row.service_name, row.service_namespace, row.environment)
+    # What a database cannot hold was escaped, and is not what was digested.
+    is_plain = all(name is None or (name.isascii() and name.isprintable()) for name in names)
+    if is_plain and not row.told and identity_digest(names) != bytes(row.digest):
+        differ(f"identity {row.id}", "service, namespace or environment are not what its digest says")
+    return row.told, names
+
+
+def _labels_and_units(row: Row[Any], where: str) -> tuple[tuple[LabelValue, ...], int]:
+    try:
+        return labels_of(row.labels), _units(row)
+    except (ValueError, TypeError, ArithmeticError):
+        differ(where, "its labels or its amount cannot be read")
 
 
 def _units(row: Row[Any]) -> int:

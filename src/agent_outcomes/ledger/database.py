@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from agent_outcomes.ledger.errors import is_lost_race, told_of
+from agent_outcomes.ledger.errors import is_lost_race, told_of, told_of_rows
 from agent_outcomes.ledger.forking import FORK_WAIT_MAX_S, GATE, SERVER_WAIT_MAX_S, Inside
-from agent_outcomes.ledger.location import Engine
+from agent_outcomes.ledger.location import Engine, LedgerUnavailable
 from agent_outcomes.ledger.opening import READS_ONLY, open_engine
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ _ALONE: Final = text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
 _inherited: Final[list[object]] = []
 
 
+class LedgerReplaced(LedgerUnavailable):
+    """The ledger's file is another one: trying again goes to that one, of which nothing is known."""
+
+
 class Database:
     """The database of one ledger. Raises `LedgerError` or `LedgerUnavailable`, and nothing else of the driver's."""
 
@@ -54,6 +58,7 @@ class Database:
         self._pid = os.getpid()
         self.is_closed = False
         self._engine: sqlalchemy.Engine | None = open_engine(location, create=create)
+        self._file = _file_of(location)
 
     @property
     def engine(self) -> sqlalchemy.Engine:
@@ -76,6 +81,7 @@ class Database:
         with self._lock, self._inside():
             if self._engine is None:
                 self._engine = open_engine(self.location, create=self._create)
+                self._file = _file_of(self.location)
             return self._engine
 
     def write(self, work: Callable[[Connection], _Done], *, alone: bool = False) -> _Done:
@@ -100,14 +106,25 @@ class Database:
     def _write_once(self, work: Callable[[Connection], _Done], *, alone: bool) -> _Done:
         # Else a child that is forked meanwhile, whoever is at it here, may hang at its first statement.
         with self._inside(), self.engine.begin() as connection:
+            self._refuse_another_file()
             if self.is_postgresql:
                 connection.execute(_ALONE if alone else _SHARED)
             return work(connection)
 
+    def _refuse_another_file(self) -> None:
+        """What was put in the place of a file that is open is another ledger, and what goes into the first is lost."""
+        if self._file is not None and _file_of(self.location) != self._file:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.dispose()
+            message = f"ledger {self.location}: its file was replaced or removed while it was open; it is opened anew"
+            raise LedgerReplaced(message)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection in a transaction that only reads, all of it as of one moment."""
-        with told_of(self.location), self._inside(), self.engine.connect() as connection:
+        told = told_of(self.location), told_of_rows(self.location)
+        with told[0], told[1], self._inside(), self.engine.connect() as connection:
             # SQLite's snapshot is of the first read; PostgreSQL has to be asked.
             isolation = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
             yield connection.execution_options(**READS_ONLY, **isolation)
@@ -121,3 +138,14 @@ class Database:
         engine, self._engine = self._engine, None
         if engine is not None and self._pid == os.getpid():
             engine.dispose()
+
+
+def _file_of(location: Location) -> tuple[int, int] | None:
+    """Which file is there, `None` if none is or the ledger is in no file."""
+    if location.path is None:
+        return None
+    try:
+        found = location.path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,11 +16,43 @@ from agent_outcomes.ledger.location import Engine, LedgerError, LedgerUnavailabl
 from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent_outcomes.ledger.location import Location
 
+_Read = TypeVar("_Read")
+
 _SHOWN_MAX: Final = 200
+_WORD_SHOWN_MAX: Final = 40
+_UNREADABLE: Final = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What comes of a value of another kind than its column's, which SQLite keeps in any."""
+
+
+class StoredWordError(Exception):
+    """A table has a word that this release does not know: a newer release may have written it."""
+
+    def __init__(self, place: str, word: object) -> None:
+        super().__init__(f"{place} is {printable(repr(word), _WORD_SHOWN_MAX)}, which this release does not know")
+
+
+def read_word(read: Callable[[str], _Read], word: Any, place: str) -> _Read:
+    """What `read` makes of a word of a table; `place` is its table and column. Raises `StoredWordError`."""
+    try:
+        return read(word)
+    except (ValueError, TypeError):
+        raise StoredWordError(place, word) from None
+
+
+def read_json(text: Any, place: str) -> list[Any]:
+    """A list that a table keeps as JSON; `place` is its table and column. Raises `ContentError`."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if isinstance(found, list):
+        return found
+    message = f"{place} cannot be read"
+    raise ContentError(message)
 
 
 class Meaning(NamedTuple):
@@ -119,8 +152,23 @@ def told_of(location: Location) -> Iterator[None]:
     except ContentError as error:
         what = f"{error}, as if something else had written them; ledger verify names the first difference"
         raise error_of(location, Meaning(what)) from None
+    except StoredWordError as error:
+        what = f"{error}; upgrade otel-agent-outcomes here, or restore a backup if something else has written there"
+        raise error_of(location, Meaning(what)) from None
     except (sqlite3.Error, OSError) as error:
         raise error_of(location, meaning_of(error) if isinstance(error, sqlite3.Error) else _of_system(error)) from None
+
+
+@contextmanager
+def told_of_rows(location: Location) -> Iterator[None]:
+    """Turn what comes of rows that nobody can read into a `LedgerError`, while nothing but rows is read."""
+    try:
+        yield
+    except ContentError:
+        raise
+    except _UNREADABLE as error:
+        what = f"a row cannot be read ({type(error).__name__}), as if something else had written it"
+        raise error_of(location, Meaning(f"{what}; ledger verify names the first difference")) from error
 
 
 def error_of(location: Location, meaning: Meaning) -> LedgerError:

@@ -108,6 +108,10 @@ def exported(row: RevisionRow) -> Exported:
         "change": None if row.change is None else row.change.value,
         "reported_at": row.reported_ns,
         "recorded_at": row.recorded_ns,
+        "ended_at": row.of.end_ns,
+        "run_id": row.of.run_id,
+        "agent_name": row.of.agent_name,
+        "status": row.of.status,
         "digest": row.digest.hex(),
     }
     return made if row.content is None else made | _of_content(row.content)

@@ -77,13 +77,14 @@ def where_of(reference: RunReference) -> ColumnElement[bool] | None:
     return runs.run_id == storable(reference.run_id)
 
 
-def is_trace_known(connection: Connection, trace_id: bytes) -> bool:
-    """Whether there is a run of this trace, or one that waits for a human."""
-    tables = (schema.runs, schema.pauses)
-    return any(
-        connection.execute(select(table.c.id).where(table.c.trace_id == trace_id).limit(1)).first() is not None
-        for table in tables
-    )
+def is_trace_known(connection: Connection, trace_id: bytes, span_id: bytes | None = None) -> bool:
+    """Whether there is a run of this trace, or one that waits for a human; with `span_id` the one of that span."""
+    for table in (schema.runs, schema.pauses):
+        query = select(table.c.id).where(table.c.trace_id == trace_id)
+        query = query if span_id is None else query.where(table.c.span_id == span_id)
+        if connection.execute(query.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def last_revision_of(connection: Connection, run: int) -> StandingRun:

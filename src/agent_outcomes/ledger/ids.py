@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-_NS_MAX: Final = 2**63 - 1
+from agent_outcomes.bounds import TIME_MAX_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def outcome_id_of(trace_id: bytes, span_id: bytes) -> str:
 
 def storable_ns(time_ns: int) -> int:
     """A time that fits the columns of times; a span may have been given any."""
-    return min(max(time_ns, 0), _NS_MAX)
+    return min(max(time_ns, 0), TIME_MAX_NS)
 
 
 def storable(content: str | None) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, or_, select
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.content import field_in_content, read_content
 from agent_outcomes.ledger.book.reports import ANYBODY
+from agent_outcomes.ledger.errors import read_word
 from agent_outcomes.ledger.finding import find_run, where_of
 from agent_outcomes.ledger.ids import outcome_id_of, storable
 from agent_outcomes.ledger.resources import resource_in
@@ -19,6 +20,7 @@ from agent_outcomes.ledger.rows import (
     DeliveryState,
     HeldRow,
     HeldState,
+    KnownRun,
     RevisionRow,
     RunHistory,
     RunPage,
@@ -209,7 +211,8 @@ def _has_all(content: bytes | None, needles: Sequence[bytes]) -> bool:
 
 
 def _revisions_query(*further: ColumnElement[Any]) -> Select[Any]:
-    return select(schema.revisions, _RUNS.trace_id, _RUNS.span_id, *further).join_from(
+    known = (_RUNS.run_id, _RUNS.agent_name, _RUNS.status, _RUNS.end_ns)
+    return select(schema.revisions, _RUNS.trace_id, _RUNS.span_id, *known, *further).join_from(
         schema.revisions, schema.runs, _REVISIONS.run == _RUNS.id
     )
 
@@ -241,13 +244,14 @@ def _revision_row(row: Row[Any]) -> RevisionRow:
         row.id,
         outcome_id_of(row.trace_id, row.span_id),
         row.revision,
-        None if row.change is None else Change(row.change),
+        None if row.change is None else read_word(Change, row.change, "revisions.change"),
         row.reported_ns,
         row.recorded_ns,
         None if encoded is None else read_content(encoded),
         encoded,
         bytes(row.digest),
         row.told,
+        KnownRun(row.run_id, row.agent_name, row.status, row.end_ns),
     )
 
 
@@ -256,7 +260,7 @@ def _delivery_row(row: Row[Any]) -> DeliveryRow:
         row.id,
         row.revision,
         row.event,
-        DeliveryState(row.state),
+        read_word(DeliveryState, row.state, "deliveries.state"),
         row.reason,
         row.message,
         row.created_ns,
@@ -270,7 +274,7 @@ def _held_row(row: Row[Any]) -> HeldRow:
         row.kind,
         row.reference,
         row.reported_by or None,
-        HeldState(row.state),
+        read_word(HeldState, row.state, "held_reports.state"),
         row.code,
         None if row.trace_id is None else outcome_id_of(row.trace_id, row.span_id),
         row.held_ns,

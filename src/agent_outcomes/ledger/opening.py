@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 
-from agent_outcomes.ledger.errors import Meaning, error_of, told_of
+from agent_outcomes.ledger.errors import Meaning, error_of, read_word, told_of
 from agent_outcomes.ledger.location import Engine, LedgerError
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
@@ -65,7 +65,7 @@ def schema_of(connection: Connection) -> int | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our constant
-    return None if found is None else int(found)
+    return None if found is None else read_word(int, found, f"{VERSION_TABLE}.version_num")
 
 
 def _prepare_file(location: Location, path: Path, *, create: bool) -> None:

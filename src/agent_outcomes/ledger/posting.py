@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, func, literal_column, select, text, update
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.amounts import FRACTION, WHOLE, Parts, units_of, units_of_seconds
 from agent_outcomes.ledger.book.content import INSTRUMENTS
+from agent_outcomes.ledger.errors import read_json
 from agent_outcomes.ledger.ids import reserve, run_key, storable_ns
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.statements import Prepared, insertion
@@ -41,6 +42,8 @@ Sampled = tuple[float, int, bytes, bytes]
 
 KNOWN_MAX: Final = 20_000
 _NO_BUCKET: Final = -1
+AS_GIVEN: Final = -2
+"""In the place of a bucket: these labels have been bounded before, and are kept as they are."""
 _LABELS_LOCK: Final = 0x6F7574636F6D67
 _FRACTION: Final[ColumnElement[int]] = literal_column(str(FRACTION))
 _WHOLE: Final[ColumnElement[int]] = literal_column(str(WHOLE))
@@ -120,8 +123,12 @@ class Poster:
     def find(self, connection: Connection, identity: int, key: Key, instrument: Instrument, now_ns: int) -> int:
         """The row to post to, which is made if there is none, after `catch_up`."""
         name, labels, bucket = key
-        bounded = self._limits_for(identity).bound(instrument, labels)
-        series = SeriesKey(identity, name, _encode(bounded), bucket)
+        limits = self._limits_for(identity)
+        if bucket == AS_GIVEN:
+            limits.restore(instrument, labels)
+            series = SeriesKey(identity, name, _encode(labels))
+        else:
+            series = SeriesKey(identity, name, _encode(limits.bound(instrument, labels)), bucket)
         row = self._rows.get(series)
         if row is None:
             row = self._made(connection, series, now_ns)
@@ -161,7 +168,9 @@ class Poster:
         instrument = INSTRUMENTS.get(series.instrument)
         # A newer release may count what this one does not know.
         if instrument is not None:
-            self._limits_for(series.identity).restore(instrument, tuple(json.loads(series.labels)))
+            self._limits_for(series.identity).restore(
+                instrument, tuple(read_json(series.labels, "the column labels of a total"))
+            )
 
     def _made(self, connection: Connection, series: SeriesKey, now_ns: int) -> int:
         table = schema.totals if series.bucket == _NO_BUCKET else schema.durations

@@ -95,7 +95,6 @@ def _forget_events(connection: Connection, which: ColumnElement[bool]) -> None:
 
 
 def _forget_reports(connection: Connection, rows: Sequence[int]) -> None:
-    connection.execute(delete(schema.pending_runs).where(schema.pending_runs.c.run.in_(rows)))
     connection.execute(delete(schema.idempotency_keys).where(schema.idempotency_keys.c.run.in_(rows)))
     held = schema.held_reports.c
     joined = held.run.in_(rows) & (held.state == HeldState.JOINED.value)

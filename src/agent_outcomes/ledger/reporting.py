@@ -18,9 +18,12 @@ from agent_outcomes.ledger.book.held import (
     read_held,
     repeat_key,
 )
-from agent_outcomes.ledger.book.refusals import Report, ReportRefused, ReportState
+from agent_outcomes.ledger.book.policy import Policy
+from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised, told_revision
+from agent_outcomes.ledger.entered import under_entered_labels
+from agent_outcomes.ledger.errors import read_word
 from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of, standing_revision_of
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.later_forms import later_payloads, later_span
@@ -35,16 +38,25 @@ if TYPE_CHECKING:
 
     from agent_outcomes.ledger.accepting import Arrived
     from agent_outcomes.ledger.book.accepted import Acceptance
-    from agent_outcomes.ledger.book.policy import Policy
     from agent_outcomes.ledger.book.revisions import StandingRun
     from agent_outcomes.ledger.later_forms import LaterForms
+    from agent_outcomes.ledger.posting import Amount
     from agent_outcomes.ledger.recording import Recording
     from agent_outcomes.outcome.model import Outcome
 
 OUTCOME: Final = "outcome"
+POLICY_NAME: Final = "policy"
+"""Under which name the ledger's policy is kept."""
 COST: Final = "cost"
 # Written out, so that the databases see that the index of held reports is of them.
 _HELD: Final[ColumnElement[str]] = literal_column("'held'")
+
+
+def policy_in_force(connection: Connection) -> Policy:
+    """The ledger's policy, as of this transaction: another process may have changed it."""
+    meta = schema.meta.c
+    kept = connection.execute(select(meta.value).where(meta.name == POLICY_NAME)).scalar_one_or_none()
+    return Policy.IMMUTABLE if kept is None else read_word(Policy, kept, f"meta.{POLICY_NAME}")
 
 
 class _When(NamedTuple):
@@ -57,9 +69,8 @@ class _When(NamedTuple):
 class Reporting:
     """Reports within a transaction that somebody else begins and commits."""
 
-    def __init__(self, recording: Recording, policy: Policy, forms: LaterForms) -> None:
+    def __init__(self, recording: Recording, forms: LaterForms) -> None:
         self._recording = recording
-        self._policy = policy
         self._forms = forms
 
     def take(
@@ -71,13 +82,18 @@ class Reporting:
         Raises `ReportRefused`.
         """
         key = None if report.idempotency_key is None else _digest_of(report.idempotency_key)
+        in_vain = None
         if key is not None and (answer := _answer_before(connection, key, report, now_ns)) is not None:
-            return answer
+            in_vain = _in_vain(connection, key, now_ns) if answer.state is ReportState.HELD else None
+            if in_vain is None:
+                return answer
         run = find_run(connection, report.reference, report.reporter, lock=True)
+        if run is None and hold_ns is None:
+            return None
+        if key is not None and in_vain is not None:
+            _forget(connection, key, in_vain)
         if run is None:
-            if hold_ns is None:
-                return None
-            return self._hold(connection, report, key, now_ns, hold_ns)
+            return self._hold(connection, report, key, now_ns, hold_ns or 0)
         return self._take_of(connection, report, run, key, _When(now_ns, now_ns))
 
     def join(self, connection: Connection, arrived: Sequence[Arrived], now_ns: int) -> None:
@@ -98,14 +114,17 @@ class Reporting:
             report = read_held(bytes(row.report))
             may_speak_for = report.reporter.may_speak_for
             # Another run of this name, of an agent that its reporter may not speak for, is not the one it waits for.
-            own = (each for each in runs[row.reference] if may_speak_for(each.ended.first.run.agent_name))
-            if (run := next(own, None)) is not None:
-                self._join_one(connection, row.id, report, run, _When(row.held_ns, now_ns))
+            own = [each for each in runs[row.reference] if may_speak_for(each.ended.first.run.agent_name)]
+            if len(own) > 1 and not report.reference.latest:
+                _leave(connection, row.id, HeldState.REFUSED, None, RefusalCode.RUN_AMBIGUOUS)
+            elif own:
+                self._join_one(connection, row.id, report, max(own, key=_end_of), _When(row.held_ns, now_ns))
 
     def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""
-        made = judge_revised(outcome, last_revision_of(connection, run.row), self._policy, now_ns)
-        return self._record(connection, run, made, _When(now_ns, now_ns))
+        standing = last_revision_of(connection, run.row)
+        made = judge_revised(outcome, standing, policy_in_force(connection), now_ns)
+        return self._record(connection, run, standing, made, _When(now_ns, now_ns))
 
     def tell(self, connection: Connection, told: Sequence[Acceptance], now_ns: int) -> int:
         """Record later revisions that their runs' own processes have emitted; how many were not known."""
@@ -116,7 +135,8 @@ class Reporting:
             run = find_run(connection, RunReference(outcome_id=each.run.id), ANYBODY, lock=True)
             if run is None or later is None:
                 continue
-            if run.row not in standing:
+            is_first = run.row not in standing
+            if is_first:
                 standing[run.row] = standing_revision_of(connection, run.row)
             before = standing[run.row]
             if before is None or before.revision >= later.revision:
@@ -124,7 +144,10 @@ class Reporting:
             made = told_revision(each, later, before)
             standing[run.row] = made.standing
             rows = self._recording.resources.told(connection, run.rows)
-            totals, reported_ns = amounts_of(made.record.postings), storable_ns(later.reported_ns)
+            totals: Sequence[Amount] = amounts_of(made.record.postings)
+            if is_first:  # what stands is in the tables
+                totals = under_entered_labels(connection, run.row, before, totals)
+            reported_ns = storable_ns(later.reported_ns)
             entries.append(Entry(run.row, run.end_ns, rows, made, reported_ns, totals, None, (), told=True))
         if entries:
             self._recording.write(connection, entries, now_ns)
@@ -142,17 +165,19 @@ class Reporting:
                     return answer
             made: NewRevision | Report = add_cost(report, standing, when.reported_ns)
         else:
-            made = judge(report, standing, self._policy, when.reported_ns)
-        answer = self._record(connection, run, made, when)
+            made = judge(report, standing, policy_in_force(connection), when.reported_ns)
+        answer = self._record(connection, run, standing, made, when)
         if key is not None:
             _remember(connection, _Answer(key, report.fingerprint, answer, run.row, when.reported_ns, expires_ns))
         return answer
 
-    def _record(self, connection: Connection, run: FoundRun, made: NewRevision | Report, when: _When) -> Report:
+    def _record(
+        self, connection: Connection, run: FoundRun, standing: StandingRun, made: NewRevision | Report, when: _When
+    ) -> Report:
         if isinstance(made, Report):
             return made
         payloads, span = later_payloads(made, self._forms, when.now_ns), later_span(made, self._forms)
-        totals = amounts_of(made.record.postings)
+        totals = under_entered_labels(connection, run.row, standing, amounts_of(made.record.postings))
         entry = Entry(run.row, run.end_ns, run.rows, made, when.reported_ns, totals, None, payloads, span)
         self._recording.write(connection, [entry], when.now_ns)
         return made.report
@@ -196,18 +221,27 @@ class Reporting:
             storable_ns(arrived.ended.first.run.end_ns),
             self._recording.resources.rows_of(connection, arrived.ended.acceptance.resource),
         )
-        state, code = HeldState.JOINED, None
         try:
             # Under its own key the answer is, and stays, that it was held.
             self._take_of(connection, read, run, None, when)
         except ReportRefused as refused:
-            state, code = HeldState.REFUSED, refused.code.value
-        became = {"state": state.value, "code": code, "run": arrived.row}
-        connection.execute(update(schema.held_reports).where(schema.held_reports.c.id == held).values(became))
+            _leave(connection, held, HeldState.REFUSED, arrived.row, refused.code)
+        else:
+            _leave(connection, held, HeldState.JOINED, arrived.row, None)
         if read.idempotency_key is not None:
             keys = schema.idempotency_keys
             mine = keys.c.key == _digest_of(read.idempotency_key)
             connection.execute(update(keys).where(mine).values(run=arrived.row))
+
+
+def _leave(connection: Connection, held: int, state: HeldState, run: int | None, code: RefusalCode | None) -> None:
+    """Note what has become of a held report."""
+    became = {"state": state.value, "code": None if code is None else code.value, "run": run}
+    connection.execute(update(schema.held_reports).where(schema.held_reports.c.id == held).values(became))
+
+
+def _end_of(arrived: Arrived) -> tuple[int, int]:
+    return storable_ns(arrived.ended.first.run.end_ns), arrived.row
 
 
 def _names_of(arrived: Arrived) -> list[str]:
@@ -239,6 +273,33 @@ def _answer_before(connection: Connection, key: str, report: LateReport | LateCo
     if report.idempotency_key is not None and bytes(found.fingerprint) != report.fingerprint:
         raise refusals.key_reused()
     return read_answer(bytes(found.answer))
+
+
+class _InVain(NamedTuple):
+    """A report that was held, and that nothing has come of."""
+
+    row: int
+    held_ns: int
+
+
+def _in_vain(connection: Connection, key: str, now_ns: int) -> _InVain | None:
+    """What was held under this key, if it has waited in vain or was refused when its run came: it is to be judged anew.
+
+    To be told again that it is held would have its sender believe that it counts, or will.
+    """
+    held = schema.held_reports.c
+    has_expired = (held.state == _HELD) & (held.expires_ns <= now_ns)
+    is_over = or_(has_expired, held.state == HeldState.REFUSED.value)
+    found = connection.execute(select(held.id, held.held_ns).where(held.idempotency_key == key, is_over)).first()
+    return None if found is None else _InVain(found.id, found.held_ns)
+
+
+def _forget(connection: Connection, key: str, in_vain: _InVain) -> None:
+    """Have what is made anew take the place of what came to nothing, and of the answer to that."""
+    keys, held = schema.idempotency_keys, schema.held_reports
+    # Whoever has made it anew meanwhile has another answer there, on which this transaction then fails, and is retried.
+    connection.execute(delete(keys).where(keys.c.key == key, keys.c.created_ns == in_vain.held_ns))
+    connection.execute(delete(held).where(held.c.id == in_vain.row))
 
 
 class _Answer(NamedTuple):

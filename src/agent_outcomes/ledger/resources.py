@@ -14,6 +14,8 @@ from agent_outcomes.ledger.book.digests import digest_of
 from agent_outcomes.ledger.ids import reserve, storable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Table
 
 _IDENTITY = b"agent_outcomes.ledger.identity/1"
@@ -62,6 +64,11 @@ class Resources:
         return ResourceRows(rows.resource, identity)
 
 
+def identity_digest(names: Sequence[str | None]) -> bytes:
+    """The digest of an identity that is not told: of service name, service namespace and environment."""
+    return digest_of(_IDENTITY, (json.dumps(names).encode("ascii"),))
+
+
 def resource_in(connection: Connection, resource: int) -> ResourceFacts:
     """What was known of the resource in that row."""
     columns, names = schema.resources.c, schema.identities.c
@@ -81,7 +88,7 @@ def _rows_of(connection: Connection, facts: ResourceFacts) -> ResourceRows:
     identity = _row(
         connection,
         schema.identities,
-        digest_of(_IDENTITY, (said,)),
+        identity_digest(names),
         dict(zip(("service_name", "service_namespace", "environment"), map(storable, names), strict=True)),
     )
     attributes = json.dumps(facts.attributes, separators=(",", ":")).encode("ascii")

@@ -6,6 +6,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_outcomes.bounds import ROW_MAX, TIME_MAX_NS, whole_number
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 
     Place = tuple[int, int]
     """Where a run stands in a list, the last that ended first: its end and its row."""
+
+
+def place_in(text: str, mark: str) -> Place | None:
+    """The place that two numbers with this mark between them are; `None` for what is none."""
+    end, _, row = text.partition(mark)
+    end_ns, number = whole_number(end, TIME_MAX_NS), whole_number(row, ROW_MAX)
+    return None if end_ns is None or number is None else (end_ns, number)
 
 
 class DeliveryState(StrEnum):
@@ -73,10 +82,20 @@ class RunFilter(NamedTuple):
     oldest_first: bool = False
 
 
+class KnownRun(NamedTuple):
+    """What of a run is never pruned."""
+
+    run_id: str | None
+    agent_name: str | None
+    status: str
+    end_ns: int
+
+
 class RevisionRow(NamedTuple):
     """One revision; `content` is what the bytes `encoded` say, and both are `None` of one that was pruned.
 
-    The run's own process has emitted a `told` one itself, so that it has no delivery.
+    The run's own process has emitted a `told` one itself, so that it has no delivery. `of` is what is known of its run
+    even then.
     """
 
     id: int
@@ -88,7 +107,8 @@ class RevisionRow(NamedTuple):
     content: Content | None
     encoded: bytes | None
     digest: bytes
-    told: bool = False
+    told: bool
+    of: KnownRun
 
 
 class RunRow(NamedTuple):

@@ -20,14 +20,16 @@ from agent_outcomes.ledger.book.accepted import Arrivals
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.refusals import Report, ReportRefused, not_found, unavailable
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, RunReference
-from agent_outcomes.ledger.database import Database
+from agent_outcomes.ledger.claims import RunClaims
+from agent_outcomes.ledger.database import Database, LedgerReplaced
+from agent_outcomes.ledger.errors import read_word, told_of
 from agent_outcomes.ledger.finding import find_run, is_trace_known
 from agent_outcomes.ledger.ids import run_key
 from agent_outcomes.ledger.later_forms import LaterForms
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable
 from agent_outcomes.ledger.posting import PostingSums, amounts_of
 from agent_outcomes.ledger.recording import Recording
-from agent_outcomes.ledger.reporting import Reporting
+from agent_outcomes.ledger.reporting import POLICY_NAME, Reporting, policy_in_force
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from agent_outcomes.ledger.accepting import RunKey, Written
-    from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
+    from agent_outcomes.ledger.book.accepted import Acceptance, Claim, ResourceFacts
     from agent_outcomes.ledger.location import Location
     from agent_outcomes.ledger.rows import (
         HeldRow,
@@ -60,7 +62,7 @@ LOOKS_MAX: Final = 100
 """How often runs are looked for anew that others accept meanwhile."""
 MATCHES_MAX: Final = 100
 _NS: Final = 1_000_000_000
-_POLICY: Final = "policy"
+_SWITCH: Final = ("0", "1")
 _log: Final = LimitedLog(logging.getLogger(__name__))
 
 
@@ -138,11 +140,13 @@ class Store:
                 self.policy, self._limits, self._forms = settled
                 self._prepare()
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> Arrivals:
+    def accept(self, acceptances: Sequence[Acceptance], claim: Claim | None = None) -> Arrivals:
         """Take runs that have ended: all in one transaction, which is committed when this returns.
 
         A run that is there already is left as it is, so that whoever does not know may hand it in again; of one that
-        was told a later revision is recorded. Raises `LedgerUnavailable` or `LedgerError`, and then nothing was stored.
+        was told a later revision is recorded. `claim` is the idempotency key of the one run that is taken. Raises
+        `LedgerUnavailable` or `LedgerError`, or `ReportRefused` where the key stands for something else, and then
+        nothing was stored.
         """
         now_ns = time.time_ns()
         ended = prepared(acceptances, now_ns)
@@ -155,6 +159,8 @@ class Store:
             self._reporting.join(connection, written.runs, now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
+            if claim is not None:
+                self._claims.keep(connection, claim, acceptances[0].run, now_ns)
             new = len(written.runs) + len(written.pauses) + told
             return Arrivals(new, len(acceptances) - new, self._counted_twice(connection, acceptances, written))
 
@@ -192,7 +198,8 @@ class Store:
     def status(self, now_ns: int | None = None) -> LedgerStatus:
         """How much was accepted and how far it is."""
         with self.database.reading() as connection:
-            return accounting.status_of(connection, self.policy.value, time.time_ns() if now_ns is None else now_ns)
+            policy = policy_in_force(connection).value
+            return accounting.status_of(connection, policy, time.time_ns() if now_ns is None else now_ns)
 
     def runs(self, wanted: RunFilter) -> Iterator[RunRow]:
         """Runs with what stands of them, the last that ended first."""
@@ -208,6 +215,11 @@ class Store:
         """Whether a run of this trace has been accepted, also one that waits for a human."""
         with self.database.reading() as connection:
             return is_trace_known(connection, trace_id)
+
+    def known_run(self, trace_id: bytes, span_id: bytes) -> bool:
+        """Whether the run of this very span has been accepted, also if it waits for a human."""
+        with self.database.reading() as connection:
+            return is_trace_known(connection, trace_id, span_id)
 
     def run(self, reference: RunReference) -> RunHistory:
         """All about one run. Raises `ReportRefused` where none or several match."""
@@ -247,7 +259,8 @@ class Store:
         dialect = self.database.engine.dialect
         self._recording = Recording(dialect, self._limits.by_label())
         self._accepting = Accepting(self._recording, dialect)
-        self._reporting = Reporting(self._recording, self.policy, self._forms)
+        self._reporting = Reporting(self._recording, self._forms)
+        self._claims = RunClaims(dialect)
 
     def _take(self, report: LateReport | LateCost, now_ns: int, hold_s: float) -> Report:
         hold_ns = round(hold_s * _NS)
@@ -284,7 +297,12 @@ class Store:
             return work(connection)
 
         with self._writing():
-            done = self.database.write(whole, alone=alone)
+            try:
+                done = self.database.write(whole, alone=alone)
+            except LedgerReplaced:
+                self.policy, self._limits, self._forms = _settle(self.database, {})
+                self._prepare()
+                raise
             self._recording.committed()
             return done
 
@@ -326,22 +344,33 @@ def _given(policy: Policy | None, limits: LedgerLimits | None, forms: LaterForms
     """What is given, as it is kept."""
     given = {} if limits is None else {name: str(value) for name, value in limits._asdict().items()}
     given |= {} if forms is None else {name: str(int(is_on)) for name, is_on in forms._asdict().items()}
-    return given if policy is None else {**given, _POLICY: policy.value}
+    return given if policy is None else {**given, POLICY_NAME: policy.value}
 
 
 def _settle(database: Database, given: Mapping[str, str]) -> tuple[Policy, LedgerLimits, LaterForms]:
     """Policy, limits and forms in force: as given, and then kept, else as kept, else the defaults."""
     with database.reading() as connection:
         kept = _kept(connection)
+    # Nothing is written to a ledger whose settings a newer release has made.
+    with told_of(database.location):
+        _read_kept(kept)
     # Who only reads needs no right to write, and waits for nobody who does.
     if not given.items() <= kept.items():
         database.write(lambda connection: _keep(connection, given))
-    in_force = {**kept, **given}
+    return _read_kept({**kept, **given})
+
+
+def _read_kept(kept: Mapping[str, str]) -> tuple[Policy, LedgerLimits, LaterForms]:
+    """Policy, limits and forms as they are kept, else the defaults. Raises `StoredWordError`."""
     defaults: dict[str, int] = LedgerLimits()._asdict()
     return (
-        Policy(in_force.get(_POLICY, Policy.IMMUTABLE)),
-        LedgerLimits(**{name: int(in_force.get(name) or default) for name, default in defaults.items()}),
-        LaterForms(*(in_force.get(name) == "1" for name in LaterForms._fields)),
+        read_word(Policy, kept.get(POLICY_NAME, Policy.IMMUTABLE), f"meta.{POLICY_NAME}"),
+        LedgerLimits(
+            **{name: read_word(int, kept.get(name) or default, f"meta.{name}") for name, default in defaults.items()}
+        ),
+        LaterForms(
+            *(bool(read_word(_SWITCH.index, kept.get(name, "0"), f"meta.{name}")) for name in LaterForms._fields)
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.bounds import REVISION_MAX, ROW_MAX, whole_number
 from agent_outcomes.given_times import read_time
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.printable import printable
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 _OUTCOME_ID: Final = Pattern(r"[0-9a-fA-F]{32}-[0-9a-fA-F]{16}")
 _TRACE_ID: Final = Pattern(r"[0-9a-fA-F]{32}")
 _SHOWN_MAX: Final = 60
-_COUNT_DIGITS_MAX: Final = 9
+
+
+def given_text(text: str) -> str:
+    """A text; an empty one, as of a variable of the shell that is not set, is no name, no path and no value."""
+    if not text.strip():
+        empty = "it is empty; give it a value, or leave it out"
+        raise argparse.ArgumentTypeError(empty)
+    return text
 
 
 def given_time(text: str) -> GivenTime:
@@ -37,17 +45,19 @@ def age_s(text: str) -> int:
 
 
 def positive_number(text: str) -> int:
-    """A whole number from 1."""
-    if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX and int(text) > 0):
+    """A whole number from 1, as of a row."""
+    found = whole_number(text, ROW_MAX)
+    if not found:
         raise _unusable(text, "number here; give a whole number from 1")
-    return int(text)
+    return found
 
 
 def number(text: str) -> int:
-    """A whole number from 0, as of a revision."""
-    if not (text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX):
+    """The number of a revision."""
+    found = whole_number(text, REVISION_MAX)
+    if found is None:
         raise _unusable(text, "number here; give a whole number from 0")
-    return int(text)
+    return found
 
 
 def field_of(run: str) -> str:

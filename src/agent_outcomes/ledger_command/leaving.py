@@ -27,9 +27,11 @@ def export_command(options: Namespace) -> int:
     """Write the history to standard output or a new file; the exit code."""
     if options.format == "parquet" and find_spec("pyarrow") is None:
         raise CommandError(INVALID_INPUT, "parquet needs pyarrow: pip install 'otel-agent-outcomes[parquet]'")
+    if options.json and options.format != "jsonl":
+        raise CommandError(INVALID_INPUT, f"--json is --format jsonl, and does not go with --format {options.format}")
     store, now_ns = store_of(options), time.time_ns()
     since_ns = None if options.since is None else options.since.before(now_ns)
-    until_ns = None if options.until is None else options.until.before(now_ns)
+    until_ns = None if options.until is None else options.until.until(now_ns)
     rows = (
         row
         for row in map(exporting.exported, store.revisions(since_ns, until_ns))
@@ -51,12 +53,20 @@ def _written(options: Namespace, rows: Iterator[Exported], told: Callable[[int],
         return count
     path = Path(options.output)
     try:
-        with path.open("xb") as out:
-            return _write(options.format, rows, out, told)
+        out = path.open("xb")
     except FileExistsError:
         raise CommandError(INVALID_INPUT, f"--output {path} is there already; name a new file") from None
     except OSError as error:
         raise CommandError(INVALID_INPUT, f"--output {path} cannot be written: {error.strerror}") from None
+    try:
+        with out:
+            return _write(options.format, rows, out, told)
+    except BaseException as error:
+        # A part of the history looks like the whole of it.
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CommandError(INVALID_INPUT, f"--output {path} cannot be written: {error.strerror}") from None
+        raise
 
 
 def _write(format_: str, rows: Iterator[Exported], out: IO[bytes], told: Callable[[int], object]) -> int:
@@ -116,4 +126,6 @@ def deliver_command(options: Namespace) -> int:
     is_whole = deliver_forever(lambda: store, targets)
     found = store.status()
     complain(f"{found.delivered:,} of {found.accepted:,} events are delivered, {found.waiting:,} wait")
-    return ALL_DONE if is_whole else DIFFERS
+    if options.json:
+        say_json({"accepted": found.accepted, "delivered": found.delivered, "waiting": found.waiting})
+    return ALL_DONE if is_whole and not found.waiting else DIFFERS

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.exporting import exported, plain_row
 from agent_outcomes.ledger.rows import HeldState, RunFilter
 from agent_outcomes.ledger_command import history, inputs
-from agent_outcomes.ledger_command.exit_codes import ALL_DONE
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE, INVALID_INPUT, CommandError
 from agent_outcomes.ledger_command.output import facts, how_long, print_table, say, say_json, when
 from agent_outcomes.ledger_command.running import store_of
 from agent_outcomes.semconv import State
@@ -19,7 +20,7 @@ from agent_outcomes.semconv import State
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from agent_outcomes.ledger.rows import HeldRow, LedgerStatus, RunRow
+    from agent_outcomes.ledger.rows import HeldRow, LedgerStatus, RunHistory, RunRow
     from agent_outcomes.ledger.store import Store
 
 
@@ -53,15 +54,19 @@ def status_command(options: Namespace) -> int:
 
 def list_command(options: Namespace) -> int:
     """List runs, or reports whose run has not come; the exit code."""
+    of_reports = options.state in {"held", "orphan"}
+    if of_reports and options.agent is not None:
+        message = f"--agent cannot be used with --state {options.state}: whose run a report waits for is not known yet"
+        raise CommandError(INVALID_INPUT, f"{message}; leave it out")
     store = store_of(options)
     now_ns = time.time_ns()
-    if options.state in {"held", "orphan"}:
+    if of_reports:
         return _list_held(store, options, now_ns)
     wanted = RunFilter(
         None if options.state is None else State(options.state),
         options.agent,
         None if options.since is None else options.since.before(now_ns),
-        None if options.until is None else options.until.before(now_ns),
+        None if options.until is None else options.until.until(now_ns),
         options.limit,
     )
     rows = [*store.runs(wanted)]
@@ -81,11 +86,12 @@ def list_command(options: Namespace) -> int:
 def show_command(options: Namespace) -> int:
     """Show everything about one run; the exit code. Raises `ReportRefused` where none or several match."""
     store = store_of(options)
-    reference = _reference(options)
+    references = _references(options)
     try:
-        found = store.run(reference)
+        found = _first_found(store, references)
     except ReportRefused as refused:
-        held = _held_for(store, reference) if refused.code is RefusalCode.RUN_NOT_FOUND else []
+        is_unknown = refused.code is RefusalCode.RUN_NOT_FOUND
+        held = [row for reference in references for row in _held_for(store, reference)] if is_unknown else []
         if not held:
             raise
         _show_held(held, json=options.json)
@@ -97,10 +103,25 @@ def show_command(options: Namespace) -> int:
     return ALL_DONE
 
 
-def _reference(options: Namespace) -> RunReference:
-    field = inputs.field_of(options.id)
-    name = options.id if field == "run_id" else options.id.lower()
-    return RunReference(**{field: name}, latest=options.choice == "latest")
+def _references(options: Namespace) -> list[RunReference]:
+    """What may be meant: the id that it has the form of, and a run's own id, which may have any form."""
+    field, latest = inputs.field_of(options.id), options.choice == "latest"
+    own = RunReference(run_id=options.id, latest=latest)
+    return [own] if field == "run_id" else [RunReference(**{field: options.id.lower()}, latest=latest), own]
+
+
+def _first_found(store: Store, references: list[RunReference]) -> RunHistory:
+    """The run that the first of these names that names any. Raises `ReportRefused`, of the first if none does."""
+    missing = None
+    for reference in references:
+        try:
+            return store.run(reference)
+        except ReportRefused as refused:
+            if refused.code is not RefusalCode.RUN_NOT_FOUND:
+                raise
+            missing = missing or refused
+    assert missing is not None  # there is at least one reference
+    raise missing
 
 
 def _oldest(found: LedgerStatus, now_ns: int) -> str | None:
@@ -119,7 +140,10 @@ def _run_cells(row: RunRow, now_ns: int) -> tuple[str | None, ...]:
 
 
 def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
-    rows = store.held(orphans=options.state == "orphan", now_ns=now_ns)[: options.limit]
+    since_ns = 0 if options.since is None else options.since.before(now_ns)
+    until_ns = math.inf if options.until is None else options.until.before(now_ns)
+    found = store.held(orphans=options.state == "orphan", now_ns=now_ns)
+    rows = [row for row in found if since_ns <= row.held_ns < until_ns][: options.limit]
     if options.json:
         for row in rows:
             say_json(row._asdict())

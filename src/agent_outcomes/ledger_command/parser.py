@@ -56,7 +56,8 @@ def add_command(
         epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--ledger", metavar="URL", help=ledger)
+    parser.register("type", None, inputs.given_text)  # of what has no type of its own
+    parser.add_argument("--ledger", type=str, metavar="URL", help=ledger)  # refused by whoever reads the URL
     parser.add_argument("--json", action="store_true", help="JSON for programs, one object a line")
     parser.set_defaults(run=run)
     return parser
@@ -104,8 +105,8 @@ def _list(commands: Subparsers) -> None:
         "looking.list_command",
     )
     parser.add_argument("--state", choices=_STATES, help="pending or reported runs; held or orphaned reports")
-    parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
-    _add_range(parser, "runs that ended")
+    parser.add_argument("--agent", metavar="NAME", help="only this agent's runs; not of held or orphaned reports")
+    _add_range(parser, "runs that ended, or reports that came,")
     parser.add_argument("--limit", type=inputs.positive_number, default=100, metavar="N", help="at most so many (100)")
 
 

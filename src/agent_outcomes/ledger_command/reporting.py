@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_outcomes.api.report import report_cost, report_outcome
 from agent_outcomes.ledger.book.refusals import ReportState
+from agent_outcomes.ledger.location import LedgerUnavailable
 from agent_outcomes.ledger_command.exit_codes import ALL_DONE
 from agent_outcomes.ledger_command.output import say, say_json
-from agent_outcomes.ledger_command.running import url_of
+from agent_outcomes.ledger_command.running import store_of, url_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def report_command(options: Namespace) -> int:
     """State the outcome of a run; the exit code. Raises `ReportRefused`."""
     answer = report_outcome(
-        ledger=url_of(options),
+        ledger=_usable_url(options),
         correct=options.correct,
         retry=not options.no_retry,
         success=options.success,
@@ -42,7 +44,7 @@ def report_command(options: Namespace) -> int:
 def cost_command(options: Namespace) -> int:
     """Add a late cost to a run; the exit code. Raises `ReportRefused`."""
     answer = report_cost(
-        ledger=url_of(options),
+        ledger=_usable_url(options),
         retry=not options.no_retry,
         amount=options.amount,
         currency=options.currency,
@@ -50,6 +52,16 @@ def cost_command(options: Namespace) -> int:
         **_reported(options),
     )
     return _answered(answer, as_json=options.json)
+
+
+def _usable_url(options: Namespace) -> str:
+    """The URL of the ledger that is meant. Raises `LedgerError` where it cannot be used, as all commands do.
+
+    What passes by itself is left to the report, which is tried again.
+    """
+    with suppress(LedgerUnavailable):
+        store_of(options)
+    return url_of(options)
 
 
 def _reported(options: Namespace) -> Reported:

@@ -40,7 +40,9 @@ def run_command(module: str, name: str, options: Namespace, require: Callable[[]
         complain(str(refused))
         if refused.code in _HINTS:
             complain(_HINTS[refused.code])
-        return OF_REFUSAL[refused.code]
+        # A ledger that only somebody can mend is none to try again.
+        is_unusable = refused.code is RefusalCode.LEDGER_UNAVAILABLE and not refused.passes
+        return NO_LEDGER if is_unusable else OF_REFUSAL[refused.code]
     except LedgerUnavailable as error:
         complain(str(error))
         return OF_REFUSAL[RefusalCode.LEDGER_UNAVAILABLE]

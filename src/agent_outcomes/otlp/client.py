@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from agent_outcomes.otel_variables import GRPC
 from agent_outcomes.otlp.answers import Answer, Failure, without_answer
+from agent_outcomes.otlp.endpoints import redacted
 from agent_outcomes.otlp.untraced import untraced
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class OtlpClient:
             if self._is_closed:
                 return without_answer(Failure.CLOSED, "")
             if self._transport is None:
-                return without_answer(Failure.CANNOT_SEND, f"{type(error).__name__}: {error}")
+                words = redacted(f"{type(error).__name__}: {error}", self.target.secrets)
+                return without_answer(Failure.CANNOT_SEND, words)
             return self._transport.answer_to(error)
 
 

@@ -6,10 +6,12 @@ But for asking whether a file can be read, it does no I/O.
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -44,6 +46,9 @@ DEFAULT_ENDPOINTS: Final[Mapping[str, str]] = {GRPC: "http://localhost:4317", HT
 _GRPC_DEFAULT_PORT: Final = 443
 _HTTP_DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _SECRET_LENGTH_MIN: Final = 4
+_DELIMITERS: Final = re.compile(r"[:/?#@&=;]")
+# As the SDK reads one where it is liberal: it logs what does not fit, whole, with the secret in it.
+_HEADER: Final = re.compile(r"[!#-'*+\-.0-9A-Z^-z|~]+[ \t]*=[ !#-+\--:<-\[\]-~]*")
 NO_URL: Final = "a text that is no URL"
 
 
@@ -94,13 +99,15 @@ class Target:
         return f"{self.shown_endpoint}, the default, as {OTLP_PREFIX}ENDPOINT is not set"
 
     @property
+    def shown_url(self) -> str:
+        """What is dialled, without what may be secret in it."""
+        return shown_url(self.url)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be shown: header values, and the user information of the URL."""
+        """Texts that must not be shown: header values, and what the endpoint has of users, passwords and queries."""
         values = [word for value in self.headers.values() for word in (value, *value.split())]
-        user_info, at, _ = urlsplit(self.endpoint.value).netloc.rpartition("@")
-        if at:
-            values += [user_info, *user_info.split(":")]
-        return tuple(sorted({value for value in values if len(value) >= _SECRET_LENGTH_MIN}, key=len, reverse=True))
+        return _longest_first([*values, *secrets_in(self.endpoint.value)])
 
 
 def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: GivenVariable) -> Target:
@@ -113,7 +120,7 @@ def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: GivenV
     url = f"{endpoint.value.removesuffix('/')}{signal.path}" if is_http and is_common else endpoint.value
     # Without `//` the text before the port is taken for a scheme.
     authority = parts if parts.netloc else urlsplit(f"//{endpoint.value}")
-    is_host = bool(parts.netloc) or (not is_http and endpoint.value.count(":") <= 1)
+    is_host = bool(parts.netloc) or (not is_http and endpoint.value.rpartition("@")[2].count(":") <= 1)
     return Target(
         signal=signal,
         protocol=protocol.value,
@@ -125,7 +132,7 @@ def read_target(signal: OtlpSignal, environ: Mapping[str, str], protocol: GivenV
         if is_host
         else 0,
         is_secure=parts.scheme == "https" if is_http else not _is_insecure_grpc(signal, environ, parts.scheme),
-        headers=parse_env_headers(headers.value, liberal=True),
+        headers=_headers(headers.value),
         headers_variable=headers.variable or f"{OTLP_PREFIX}HEADERS",
         compression=first_given(environ, "COMPRESSION", signal, "none").value.lower(),
         ca_file=first_given(environ, "CERTIFICATE", signal),
@@ -193,8 +200,13 @@ def _unusable_endpoint(endpoint: GivenVariable, protocol: str) -> Iterator[Unusa
         return
     if protocol == HTTP and not (is_url and parts.scheme in {"http", "https"}):
         given = GivenVariable(shown_url(endpoint.value), endpoint.variable)
-        instead = None if "://" in endpoint.value else f"http://{endpoint.value}"
+        instead = None if "://" in endpoint.value or given.value == NO_URL else f"http://{given.value}"
         yield Unusable(given, "a URL for HTTP begins with http:// or https://", instead)
+
+
+def _headers(text: str) -> Mapping[str, str]:
+    entries = [entry.strip(" \t") for entry in text.split(",")]
+    return parse_env_headers(",".join(entry for entry in entries if _HEADER.fullmatch(entry)), liberal=True)
 
 
 def _seconds(text: str) -> float | None:
@@ -219,12 +231,45 @@ def without_user(url: str) -> str:
 
 
 def shown_url(url: str) -> str:
-    """The URL without user information and query, either of which may hold a secret."""
+    """An endpoint in any form, with and without a scheme, without user information and query, which may be secret.
+
+    Where it cannot be told what is user information, as a password holds a delimiter that is not escaped, nothing of it
+    is shown: after the first `/`, `?` or `#` an `@` may be a path's, or the end of a password.
+    """
+    scheme, rest = _scheme_and_rest(url)
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(f"//{rest}")
     except ValueError:
         return NO_URL
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    authority = parts.netloc.rpartition("@")[2]
+    if re.search("@|%40", "".join((authority, *parts[2:]))):
+        return NO_URL
+    return f"{scheme}{authority}{parts.path}"
+
+
+def secrets_in(url: str) -> tuple[str, ...]:
+    """What may be secret in an endpoint of any form, in whole and in parts, as given and as others may repeat it."""
+    rest = _scheme_and_rest(url)[1]
+    user_info = rest.rpartition("@")[0]
+    query = "".join(re.split("([?#])", rest, maxsplit=1)[2:])
+    values = [one.partition("=")[2] or one for one in re.split("[&;#]", query)]
+    found = [user_info, query, *values]
+    found += [piece for one in (user_info, *values) for piece in _DELIMITERS.split(one)]
+    found += [form for one in found for form in (unquote(one), quote(one, safe=""))]
+    found += [base64.b64encode(one.encode()).decode() for one in (user_info, unquote(user_info)) if one]
+    # A host is repeated in small letters, and what is taken for one.
+    return _longest_first([*found, *(one.lower() for one in found)])
+
+
+def _longest_first(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({text for text in texts if len(text) >= _SECRET_LENGTH_MIN}, key=len, reverse=True))
+
+
+def _scheme_and_rest(url: str) -> tuple[str, str]:
+    """The scheme with what ends it, empty where there is none, and what follows."""
+    scheme, mark, rest = url.partition("://")
+    is_scheme = bool(mark) and _DELIMITERS.search(scheme) is None
+    return (f"{scheme}{mark}", rest) if is_scheme else ("", url)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

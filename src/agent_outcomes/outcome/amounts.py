@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.outcome.currencies import CURRENCIES
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.words import WHITE_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ AMOUNT_LIMIT = Decimal(10) ** 15
 FRACTION_DIGITS_MAX = 12
 _TEXT_LENGTH_MAX = 64
 _INT_BITS_MAX = 64
+_DOUBLE_DIGITS = 15
 _TEXT = Pattern(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _COUNT = Pattern(r"\d+(?:\.0*)?", re.ASCII)
 # Wide enough for any sum of accepted amounts (15 + 12 digits) over more runs than can happen; traps, never rounds.
@@ -88,7 +90,7 @@ def parse_count(value: object, count_max: int) -> int | None:
     elif isinstance(value, float):
         number = float.__int__(value) if float.is_integer(value) else None
     elif isinstance(value, str) and len(value) <= _TEXT_LENGTH_MAX:
-        text = str.__str__(value).strip()
+        text = str.__str__(value).strip(WHITE_SPACE)
         number = int(text.partition(".")[0]) if _COUNT.fullmatch(text) else None
     return number if number is not None and 0 <= number <= count_max else None
 
@@ -114,19 +116,36 @@ def whole_trillionths(amounts: Iterable[object]) -> Decimal | None:
 
 
 def parse_currency(value: object) -> str | None:
-    """The ISO 4217 code in upper case, or `None` if `value` is none."""
+    """The ISO 4217 code in upper case, or `None` if `value` is none.
+
+    It may be in lower case throughout. In mixed case it is another unit, as exchanges write GBp for pence and ZAc for
+    cents, and a letter beyond ASCII makes another word, whatever its capital is.
+    """
     if type(value) is str and value in CURRENCIES:
         return value
     if not isinstance(value, str):
         return None
-    code = str.__str__(value).strip()[:16].upper()
-    return code if code in CURRENCIES else None
+    code = str.__str__(value).strip(WHITE_SPACE)[:16]
+    if not code.isascii() or not (code.isupper() or code.islower()):
+        return None
+    return code.upper() if code.upper() in CURRENCIES else None
 
 
 def plain_text(amount: Decimal) -> str:
     """The amount in plain digits, without exponent and without trailing zeros: `12.5`, `-0.000001`, `1200`."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def forms_of(amount: Decimal) -> tuple[float, bool, str]:
+    """An amount as a double, whether that is this very amount, and in plain digits."""
+    text = str(amount)
+    if "E" in text:
+        text = plain_text(amount)
+    elif "." in text and text[-1] == "0":
+        text = text.rstrip("0").rstrip(".")
+    # Of two decimals of up to 15 digits no double is nearest to both. The text's double costs less than the amount's.
+    return float(text), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
 
 
 def is_exact_double(amount: Decimal) -> bool:
@@ -149,7 +168,7 @@ def _decimal(value: object) -> Decimal | None:  # noqa: PLR0911 - one return per
         text = str.__str__(value)
         if len(text) > _TEXT_LENGTH_MAX:
             return None
-        text = text.strip()
+        text = text.strip(WHITE_SPACE)
         return Decimal(text) if _TEXT.fullmatch(text) else None
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes import semconv
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 LABEL_LENGTH_MAX: Final = 256
 METADATA_LENGTH_MAX: Final = 16384
 PROBLEMS_MAX: Final = 32
+_KINDS: Final[Mapping[str, ProblemKind]] = {kind.value: kind for kind in ProblemKind}
 
 
 class Problem(NamedTuple):
@@ -93,6 +95,23 @@ class AttributeReader:
         self.note(kind, attribute)
         if len(self.refused) < PROBLEMS_MAX:
             self.refused.append(f"{attribute}={short_text(value)}")
+
+    def take_over(self) -> None:
+        """List what a helper of ours had listed before it wrote the span's attributes, and has handed on in them."""
+        for text in self._texts(semconv.AGENT_OUTCOME_PROBLEMS):
+            kind, _, attribute = text.partition(":")
+            if self._limits.may_have_cut(text):
+                self.note(ProblemKind.TEXT_TRUNCATED, semconv.AGENT_OUTCOME_PROBLEMS)
+            elif kind in _KINDS and Problem(_KINDS[kind], attribute) not in self.problems:
+                self.note(_KINDS[kind], encodable(attribute, REFUSED_LENGTH_MAX))
+        for text in self._texts(semconv.AGENT_OUTCOME_REFUSED):
+            if text not in self.refused and len(self.refused) < PROBLEMS_MAX:
+                self.refused.append(encodable(text, 2 * REFUSED_LENGTH_MAX))
+
+    def _texts(self, key: str) -> list[str]:
+        values = self._attributes.get(key)
+        some = values[: PROBLEMS_MAX + 1] if isinstance(values, list | tuple) else ()
+        return [str.__str__(value) for value in some if isinstance(value, str)]
 
     def text(self, key: str, *, whole: bool = False) -> str | None:
         """A short text: refused if it is none or may have been cut by the provider; overlong, it is shortened.
@@ -279,11 +298,22 @@ class AttributeReader:
             return text
 
     def _json_dump(self, key: str, values: Mapping[str, Any]) -> str | None:
+        if len(values) > METADATA_KEYS_MAX:
+            self.note(ProblemKind.INVALID_METADATA, key)
+        first = islice(values.items(), METADATA_KEYS_MAX)
         try:
-            text = json.dumps(plain_value(values, depth=0))
+            text = json.dumps({short_text(name): self._plain(name, value) for name, value in first})
         except (ValueError, RecursionError):
             text = ""
         if not text or len(text) > METADATA_LENGTH_MAX:
             self.note(ProblemKind.INVALID_METADATA, key)
             return None
         return text
+
+    def _plain(self, name: object, value: object) -> object:
+        plain, is_cut = plain_value(value)
+        if is_cut or (isinstance(name, str) and len(name) > REFUSED_LENGTH_MAX):
+            self.note(
+                ProblemKind.TEXT_TRUNCATED, encodable(semconv.METADATA_PREFIX + short_text(name), REFUSED_LENGTH_MAX)
+            )
+        return plain

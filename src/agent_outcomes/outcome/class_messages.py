@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.error_names import segment_of
 from agent_outcomes.outcome.errors import BAD_REQUEST, BUG, INVALID_OUTPUT, NETWORK, POLICY, TRUNCATED, Classification
+from agent_outcomes.outcome.name_words import SUCCESSORS
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ CLASS_MESSAGES: Final[Mapping[str, tuple[tuple[str, ...], _Forms]]] = {
             (Pattern(r"Not connected\. Call connect\(\) first"), BUG),
         ),
     ),
-    "LocalProtocolError": (("httpx", "httpcore", "httpx2", "h11"), _LATE),
+    "LocalProtocolError": (("httpx", "httpcore", "h11"), _LATE),
 }
 
 
 def rule_of_message(name: str, text: str) -> Classification | None:
     """What the message of this class says that the class does not."""
     roots, forms = CLASS_MESSAGES.get(segment_of(name), ((), ()))
-    if "." in name and name.partition(".")[0] not in roots:
+    root, dot, _ = name.partition(".")
+    if dot and SUCCESSORS.get(root, root) not in roots:
         return None
     return next((rule for form, rule in forms if form.match(text) is not None), None)

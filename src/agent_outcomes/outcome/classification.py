@@ -8,13 +8,13 @@ retry policies), the gRPC status table and HTTP's. What no row names is a failur
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.class_messages import rule_of_message
 from agent_outcomes.outcome.codes import GRPC_RULES
-from agent_outcomes.outcome.error_classes import CATCH_ALLS
+from agent_outcomes.outcome.error_classes import CATCH_ALLS, UNSAID_FLAGS
 from agent_outcomes.outcome.error_names import (
     rule_by_name,
     rule_by_word,
@@ -31,6 +31,7 @@ from agent_outcomes.outcome.errors import (
     NETWORK,
     OTHER,
     QUOTA,
+    RATE_LIMIT,
     TRANSIENT,
     UNTRUSTED,
     UPSTREAM,
@@ -87,7 +88,7 @@ class ErrorFacts(NamedTuple):
     a message of a known form says, `leading` the HTTP status that the error's own message begins with, which may be any
     number there unless a model's client has made it; `refined` is what class and message say together, before all else.
     `is_exit` marks what is no `Exception` and ends more than the run, `is_clean_exit` the end of a program that went
-    well.
+    well, `is_abandonment` that of a coroutine which nobody waits for any more.
     """
 
     lineages: tuple[tuple[str, ...], ...] = ()
@@ -103,6 +104,7 @@ class ErrorFacts(NamedTuple):
     refined: Classification | None = None
     is_exit: bool = False
     is_clean_exit: bool = False
+    is_abandonment: bool = False
 
     @property
     def name(self) -> str | None:
@@ -124,7 +126,10 @@ def http_status_in(text: str) -> int | None:
 def classify(facts: ErrorFacts) -> Classification:
     """The table's verdict; the error's own retry flag overrides the table's, but for what no retry can mend."""
     found = find_rule(facts) or OTHER
-    if facts.retryable is None or facts.retryable is found.retryable or (facts.retryable and found in _BEYOND_RETRY):
+    if facts.retryable is None or facts.retryable is found.retryable:
+        return found
+    # A library that says True of none by itself has said so of this one.
+    if facts.retryable and found in _BEYOND_RETRY and not (facts.name or "").startswith(UNSAID_FLAGS):
         return found
     remedy = (found.remedy or Remedy.RETRY) if facts.retryable else None
     return found._replace(retryable=facts.retryable, remedy=remedy)
@@ -186,18 +191,24 @@ def is_silent(facts: ErrorFacts) -> bool:
     """Whether the error, while it passes through, says nothing about how a run went."""
     if facts.is_clean_exit:
         return True
+    if facts.is_abandonment:
+        return False
     return bool(facts.lineages) and not (SILENT_CLASSES | _SILENT_NAMES).isdisjoint(facts.lineages[0])
 
 
 def find_lineage(lineage: Sequence[str], status: int | None = None) -> Classification | None:
     """The row of a class or of the nearest of its parents, beside the HTTP status that stands on the object."""
-    own = rule_by_name(lineage[0])
-    if own is not None or not CATCH_ALLS.isdisjoint(lineage[:1]):
+    lineage = tuple(takewhile(lambda name: name not in CATCH_ALLS, lineage))
+    own = rule_by_name(lineage[0]) if lineage else None
+    if own is not None or not lineage:
         return own
     by_status = rule_of_http(status) if status is not None else None
     # A parent says what kind of error it is, as far as the status does not say otherwise.
     kind = first(map(rule_by_name, lineage[1:])) or rule_by_word(lineage[0]) or first(map(rule_under_root, lineage[1:]))
     if kind is None or by_status is None:
+        return kind
+    # GitHub's and Google's APIs answer 403, too, to who asks too often; what they sent tells their clients which it is.
+    if kind is RATE_LIMIT and by_status is AUTH:
         return kind
     return kind if (kind.status, kind.retryable) == (by_status.status, by_status.retryable) else by_status
 
@@ -206,7 +217,7 @@ def message_of_class(chain: Iterable[tuple[Sequence[str], str]]) -> Classificati
     """What the message of the first error with a row, itself or one of its causes, says that its class does not."""
     for lineage, text in chain:
         found = first(rule_of_message(name.removeprefix(BUILTINS), text) for name in lineage)
-        if found is not None or find_lineage(lineage) is not None:
+        if found is not None or find_lineage(lineage) not in {None, *_WRAPPED}:
             return found
     return None
 

@@ -24,6 +24,7 @@ from agent_outcomes.outcome.errors import (
     QUOTA,
     RATE_LIMIT,
     RUN_DEADLINE,
+    SUSPENDED,
     TERMINATED,
     TIMEOUT,
     TOOL_ERROR,
@@ -98,6 +99,7 @@ ERROR_RULES: Rules = table(
         temporalio.exceptions.CancelledError google.api_core.exceptions.Cancelled celery.exceptions.TaskRevokedError
         agents.exceptions.MCPToolCancellationError workflows.errors.WorkflowCancelledByUser
         prefect.exceptions.CancelledRun modal.exception.InputCancellation click.exceptions.Abort
+        dbos._error.DBOSWorkflowCancelledError
         dramatiq_abort.Abort huey.exceptions.CancelExecution
         anthropic.ClientClosedRequestError cohere.errors.client_closed_request_error.ClientClosedRequestError
         streamlit.runtime.scriptrunner_utils.exceptions.StopException
@@ -148,6 +150,7 @@ ERROR_RULES: Rules = table(
         google.api_core.exceptions.BadGateway google.genai.errors.ServerError
         cohere.errors.internal_server_error.InternalServerError
         cohere.errors.service_unavailable_error.ServiceUnavailableError
+        redis.exceptions.BusyLoadingError redis.exceptions.ClusterDownError
         """,
     ),
     (
@@ -180,7 +183,8 @@ ERROR_RULES: Rules = table(
         botocore.exceptions.ResponseStreamingError botocore.exceptions.IncompleteReadError
         google.auth.exceptions.TransportError
         websockets.exceptions.ConnectionClosedError anyio.BrokenResourceError trio.BrokenResourceError
-        imaplib.IMAP4.abort
+        imaplib.IMAP4.abort pymongo.errors.ConnectionFailure pymongo.errors.AutoReconnect
+        pika.exceptions.AMQPConnectionError
         """,
     ),
     (
@@ -198,6 +202,7 @@ ERROR_RULES: Rules = table(
         psycopg.errors.DeadlockDetected psycopg.errors.SerializationFailure
         psycopg2.errors.DeadlockDetected psycopg2.errors.SerializationFailure
         asyncpg.exceptions.DeadlockDetectedError asyncpg.exceptions.SerializationError
+        redis.exceptions.TryAgainError redis.exceptions.WatchError neo4j.exceptions.TransientError
         """,
     ),
     (
@@ -219,7 +224,8 @@ ERROR_RULES: Rules = table(
         azure.core.exceptions.ClientAuthenticationError azure.identity._exceptions.CredentialUnavailableError
         cohere.errors.unauthorized_error.UnauthorizedError cohere.errors.forbidden_error.ForbiddenError
         cohere.errors.invalid_token_error.InvalidTokenError
-        amqp.exceptions.AccessRefused redis.exceptions.AuthorizationError
+        amqp.exceptions.AccessRefused redis.exceptions.AuthorizationError redis.exceptions.NoPermissionError
+        neo4j.exceptions.AuthError
         """,
     ),
     (
@@ -248,7 +254,7 @@ ERROR_RULES: Rules = table(
         google.api_core.exceptions.InvalidArgument google.api_core.exceptions.BadRequest
         botocore.exceptions.ParamValidationError
         httpx.UnsupportedProtocol httpcore.UnsupportedProtocol httpx.LocalProtocolError httpcore.LocalProtocolError
-        httpx2.LocalProtocolError h11.LocalProtocolError h11._util.LocalProtocolError
+        h11.LocalProtocolError h11._util.LocalProtocolError
         huggingface_hub.errors.OfflineModeIsEnabled
         amqp.exceptions.NotAllowed pymongo.errors.DuplicateKeyError
         httpx.InvalidURL aiohttp.client_exceptions.InvalidURL
@@ -325,6 +331,18 @@ ERROR_RULES: Rules = table(
         agent_framework.exceptions.UserInputRequiredException
         crewai.flow.async_feedback.types.HumanFeedbackPending haystack.core.errors.BreakpointException
         haystack_experimental.components.agents.human_in_the_loop.errors.HITLBreakpointException
+        """,
+    ),
+    # How engines of durable workflows leave their user's code at a step or a wait, to go on from there later. Restate
+    # says so of an attempt that is retried, too, whose steps that are done are not done again.
+    (
+        SUSPENDED,
+        """
+        restate.exceptions.SuspendedException restate.exceptions.SdkInternalException
+        inngest._internal.step_lib.base.ResponseInterrupt
+        aws_durable_execution_sdk_python.exceptions.SuspendExecution
+        aws_durable_execution_sdk_python.exceptions.TimedSuspendExecution
+        airflow.exceptions.TaskDeferred airflow.sdk.exceptions.TaskDeferred
         """,
     ),
     (

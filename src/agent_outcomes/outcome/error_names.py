@@ -15,12 +15,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
-from agent_outcomes.outcome.error_classes import ERROR_RULES, PARENTS_OF_ALL
+from agent_outcomes.outcome.error_classes import CATCH_ALLS, ERROR_RULES, PARENTS_OF_ALL
 from agent_outcomes.outcome.errors import BAD_REQUEST, UPSTREAM
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
-from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, TOO_COMMON
+from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, SUCCESSORS, TOO_COMMON
 from agent_outcomes.outcome.patterns import Pattern
-from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, MCP_RULES, NETWORK_RULES, TYPE_RULES
+from agent_outcomes.outcome.vendor_codes import (
+    CODE_RULES,
+    JSON_RPC_RULES,
+    MCP_RULES,
+    NETWORK_RULES,
+    SQLSTATE_RULES,
+    TYPE_RULES,
+)
 from agent_outcomes.semconv import Status
 
 if TYPE_CHECKING:
@@ -53,7 +60,7 @@ _SUFFIX: Final = Pattern(SUFFIX)
 _SEGMENTS: Final = Pattern(r"[.$+#/\\:*]+")
 _PARTS: Final = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _CODE_TABLES: Final = (GRPC_RULES, CODE_RULES, NETWORK_RULES)
-_NUMBERED: Final = {**JSON_RPC_RULES, **MCP_RULES}
+_NUMBERED: Final = {**JSON_RPC_RULES, **MCP_RULES, **SQLSTATE_RULES}
 # A name that is one of Python's own exceptions is that one, though a provider's code may sound like it: a file that
 # must not be read is no matter of API keys.
 PYTHONS_OWN: Final = frozenset(
@@ -70,7 +77,7 @@ def rule_by_name(name: str) -> Classification | None:
 def rule_by_word(name: str) -> Classification | None:
     """The row of the name's last segment, where that says what it says in the tables."""
     own = name.removeprefix("builtins.")
-    if name in PARENTS_OF_ALL:
+    if name in PARENTS_OF_ALL or name in CATCH_ALLS or name in TYPE_RULES:
         return None
     if own in PYTHONS_OWN:
         return names().get(f"builtins.{own}")
@@ -115,6 +122,11 @@ def segment_of(name: str) -> str:
 def word_of(name: str) -> str:
     """The last segment of a name in lower case, letters and digits alone."""
     return str(_BETWEEN.sub("", segment_of(name).lower()))
+
+
+def is_known_word(text: str) -> bool:
+    """Whether all of a text is the word of a row, whatever stands between its parts."""
+    return _BETWEEN.sub("", text.lower()) in words()
 
 
 @cache
@@ -211,7 +223,8 @@ def _qualifier_of(name: str) -> str:
 def _root_of(before: str) -> str:
     """The package that a qualifier begins with; two segments of it where the first is a domain's."""
     parts = [part for part in _SEGMENTS.split(before) if part]
-    return ".".join(parts[: 2 if parts and parts[0] in SHARED_ROOTS else 1])
+    root = ".".join(parts[: 2 if parts and parts[0] in SHARED_ROOTS else 1])
+    return SUCCESSORS.get(root, root)
 
 
 def _first(found: Match[str]) -> str:

@@ -15,7 +15,8 @@ from agent_outcomes.semconv import Remedy, Status
 class Classification(NamedTuple):
     """What an error says about a run; `retryable` is `None` where it cannot be known.
 
-    `paused` marks a human-in-the-loop interrupt: the run has not ended and has no outcome yet.
+    `paused` marks what only interrupts a run, for a human or an engine that resumes it: it has not ended and has no
+    outcome yet.
     """
 
     status: Status
@@ -38,6 +39,8 @@ TRUNCATED = Classification(Status.INVALID_OUTPUT, Category.TRUNCATED.value, retr
 AWAITING_HUMAN = Classification(
     Status.UNKNOWN, Category.AWAITING_HUMAN.value, retryable=False, remedy=Remedy.HUMAN, paused=True
 )
+# An engine has put the run aside, and resumes it by itself.
+SUSPENDED = Classification(Status.UNKNOWN, "", retryable=None, remedy=None, paused=True)
 NODE_CANCELLED = _failure(Category.CANCELLED, retryable=None, remedy=None)
 RATE_LIMIT = _failure(Category.RATE_LIMIT, retryable=True, remedy=Remedy.RETRY_LATER)
 QUOTA = _failure(Category.QUOTA, retryable=False, remedy=Remedy.CHANGE_CONFIG)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 from enum import Enum
+from inspect import CO_COROUTINE, CO_ITERABLE_COROUTINE
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.foreign_exceptions import class_module, class_name, classes_of
 from agent_outcomes.outcome.bodies import ANSWER_LENGTH_MAX, codes_at, codes_in, found_at, look, read_body
 from agent_outcomes.outcome.classification import (
     BUILTINS,
     ERROR_NAME_LENGTH_MAX,
+    UNNAMED_ERROR,
     ErrorFacts,
     classify,
     deciding,
@@ -31,7 +34,7 @@ from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.outcome.messages import Told, is_refinable, is_untrusted, leading_status, may_refine, told_by
 from agent_outcomes.outcome.name_words import HTTP_CLASS
 from agent_outcomes.outcome.text import asked, is_a
-from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES, MCP_MESSAGES
+from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES, MCP_MESSAGES, SQLSTATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,11 +43,14 @@ if TYPE_CHECKING:
 
 CAUSE_DEPTH_MAX: Final = 8
 LEAVES_MAX: Final = 128
+_FRAMES_MAX: Final = 256
+_OF_COROUTINES: Final = CO_COROUTINE | CO_ITERABLE_COROUTINE
 _DETAILS_MAX: Final = 8
 # JSON-RPC leaves the hundred from -32000 to each protocol, such as MCP.
 _JSON_RPC_ERRORS: Final = range(-32768, -31999)
 _MCP: Final = "mcp."
 _SYSTEM_EXIT: Final = "builtins.SystemExit"
+_ROOTS: Final = (object, BaseException, Exception)
 
 _STATUS_PATHS: Final = (
     ("status_code",),
@@ -68,6 +74,8 @@ _CODE_PATHS: Final = (
     ("type",),
     ("error", "type"),
 )
+# Where drivers of databases keep the code of the SQL standard: psycopg and asyncpg, psycopg2.
+_SQLSTATE_PATHS: Final = (("sqlstate",), ("pgcode",))
 _ARGS_OF: Final[Callable[[BaseException], tuple[object, ...]]] = vars(BaseException)["args"].__get__
 _EXCEPTIONS_OF: Final[Callable[[BaseException], tuple[BaseException, ...]]] = vars(BaseExceptionGroup)[
     "exceptions"
@@ -78,10 +86,37 @@ def facts_from_exception(error: BaseException) -> ErrorFacts:
     """What an exception object says: class and parents along `__cause__` (never `__context__`), codes, retry flag.
 
     A group says what its errors say, if they agree or one of them forbids a retry; else it says nothing. A message of a
-    known form counts where nothing else does. Never raises.
+    known form counts where nothing else does. One that cannot be looked at is an error that no row names. Never raises.
     """
+    facts = asked(_facts_along, error)
+    return ErrorFacts(lineages=((UNNAMED_ERROR,),), is_exit=_is_exit(error)) if facts is None else facts
+
+
+def _facts_along(error: BaseException) -> ErrorFacts:
     facts = _facts(list(causes(error)))
-    return facts._replace(is_exit=not is_a(error, Exception), is_clean_exit=_is_clean_exit(error))
+    return facts._replace(
+        is_exit=_is_exit(error), is_clean_exit=_is_clean_exit(error), is_abandonment=_is_abandonment(error)
+    )
+
+
+def _is_exit(error: BaseException) -> bool:
+    return is_a(error, BaseException) and not is_a(error, Exception)
+
+
+def _is_abandonment(error: BaseException) -> bool:
+    """Whether a coroutine was closed where it waited, as one is whose event loop has ended before it.
+
+    That is a `GeneratorExit`, too, as where a generator is closed at a `yield` by whoever has read enough of it; but it
+    comes out of a coroutine, which the closing of a generator does not.
+    """
+    if type(error) is not GeneratorExit:
+        return False
+    step = error.__traceback__
+    for _ in range(_FRAMES_MAX):
+        if step is None or step.tb_frame.f_code.co_flags & _OF_COROUTINES:
+            return step is not None
+        step = step.tb_next
+    return False
 
 
 def _facts(chain: Sequence[BaseException]) -> ErrorFacts:
@@ -185,11 +220,14 @@ def _deciding(members: list[BaseException]) -> BaseException | None:
 
 
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
-    stop = (object, BaseException, Exception)
-    names = tuple(
-        f"{one.__module__}.{one.__qualname__}"[:ERROR_NAME_LENGTH_MAX] for one in cls.__mro__ if one not in stop
-    )
-    return names or (f"builtins.{cls.__qualname__}",)
+    # By identity: a metaclass may say of a class that it is equal to any other.
+    found = [one for one in classes_of(cls) if all(one is not root for root in _ROOTS)]
+    return tuple(_full_name(one) for one in found or [cls])
+
+
+def _full_name(cls: type) -> str:
+    module, name = class_module(cls), class_name(cls)
+    return f"{module}.{name}"[:ERROR_NAME_LENGTH_MAX] if module else name[:ERROR_NAME_LENGTH_MAX]
 
 
 def _own_retryable(error: BaseException) -> bool | None:
@@ -257,6 +295,7 @@ def _codes(error: BaseException) -> Iterator[str]:
     details = look(error, "error_details")
     if is_a(details, list):
         yield from (code for detail in details[:_DETAILS_MAX] for code in codes_at(detail, (("reason",),)))
+    yield from (f"{SQLSTATE} {code}" for code in codes_at(error, _SQLSTATE_PATHS))
     number = found_at(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))

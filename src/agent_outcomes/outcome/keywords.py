@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
+# What annotations of public classes name is imported, too: frameworks read them to make schemas of a user's classes.
+from collections.abc import Mapping  # noqa: TC003 - as said
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from agent_outcomes import semconv
 from agent_outcomes.outcome.text import own_metadata, own_value
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from agent_outcomes.semconv import ErrorCategory, OutcomeType, Status
+from agent_outcomes.semconv import ErrorCategory, OutcomeType, Status  # noqa: TC001 - as said
 
 AmountLike = Decimal | str | int | float
 

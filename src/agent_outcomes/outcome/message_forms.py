@@ -129,6 +129,8 @@ CODE_FORMS: Final = (
             r"(?:status|code): (\w+), message: \"",
             r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by (\w+)\(",
             r"[\s\S]*\(code: (\w+)\)$",
+            # pgx, Go's driver of PostgreSQL.
+            r"(?:[\s\S]*: )?(?:ERROR|FATAL): [^\n]*\((SQLSTATE [0-9A-Z]{5})\)$",
             # tenacity, which names the class that it has given up on.
             r"(?:RetryError\[)?<Future at 0x[0-9a-f]+ state=finished raised (\w+)>\]?$",
             r"[\s\S]*\bTroubleshooting URL: https://\S+/errors/([A-Z_]+)/?(?:\s|$)",
@@ -146,6 +148,8 @@ _ERRNO_TEXTS: Final = (
 )
 _LATE: Final = "(?:[Oo]peration|[Cc]onnection|[Rr]ead|[Cc]onnect|HTTP connect|[Rr]equest|The read operation) timed out"
 
+_DRIVER: Final = r"(?:\(psycopg2?\.(?:errors\.)?\w+\) )?(?:consuming input failed: )?"
+
 # Forms that say it all.
 TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
     (Pattern(form), rule)
@@ -157,10 +161,10 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"Task '[\s\S]*' execution timed out after \d+ seconds\.", TIMEOUT),
         # The OpenAI Agents SDK, under OpenInference and under OpenTelemetry's instrumentation.
         (r"(?:\{'message': ')?Max turns exceeded(?:: |')", BUDGET),
-        (r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |')", POLICY),
+        (r"(?:\{'message': ')?Guardrail tripwire triggered(?:: |'|$)", POLICY),
         # What OpenTelemetry's GenAI instrumentations say of a stream whose consumer left; Claude Code.
         (r"abandoned stream$", CANCELLED),
-        (r"\[?(?:Request i|I)nterrupted by user", CANCELLED),
+        (r"\[?(?:Request i|I)nterrupted by user(?: for tool use)?[\].]{0,2}$", CANCELLED),
         # fetch in Node.js, Chrome, Firefox, Safari, React Native; axios; Node's http; the generated clients.
         (r"(?:fetch failed|Failed to fetch|Load failed|Network request failed|Network Error|socket hang up)$", NETWORK),
         (r"(?:other side closed|Premature close)$", NETWORK),
@@ -229,6 +233,10 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"unexpected end of stream on \S+$", NETWORK),
         (rf"(?:<urlopen error )?\[Errno -?\d+\] (?:{_ERRNO_TEXTS})\b", NETWORK),
         (rf"(?:{_ERRNO_TEXTS})(?:$| \(os error \d+\)$)", NETWORK),
+        # libpq, which SQLAlchemy shows behind the class in brackets.
+        (rf"{_DRIVER}(?:server closed the connection|SSL connection has been closed) unexpectedly", NETWORK),
+        (rf"{_DRIVER}could not connect to server: ", NETWORK),
+        (rf"{_DRIVER}connection to server at \"[^\"]*\"[^\n]* failed: (?!FATAL|ERROR)", NETWORK),
         # Rust puts the cause last, as Go does.
         (r"error sending request for url \([^)]*\)[\s\S]*: operation timed out$", TIMEOUT),
         (r"(?:[\s\S]*: )?deadline has elapsed$", TIMEOUT),

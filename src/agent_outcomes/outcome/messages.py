@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.bodies import codes_in, found_at, read_body
 from agent_outcomes.outcome.codes import GRPC_NUMBERS, GRPC_RULES, HTTP_RULES
+from agent_outcomes.outcome.error_classes import CATCH_ALLS
 from agent_outcomes.outcome.error_names import (
     HTTP_ERRORS,
     rule_by_name,
@@ -123,7 +124,7 @@ _SENTENCE_BEHIND: Final = tuple(
 )
 _STATUS: Final = Pattern(r"[45]\d\d")
 _NUMBER: Final = Pattern(r"([45]\d\d)(?=[\s:,.-]|$)")
-_LEADING: Final = Pattern(r"['\"]|[45]\d\d (?=[A-Z])")
+_LEADING: Final = Pattern(r"['\"]|[45]\d\d (?=[A-Z\u4e00-\u9fff])")
 _NUMBERS: Final = (("error", "code"), ("error", "status"), ("status",), ("status_code",), ("statusCode",), ("code",))
 _MESSAGES: Final = (("error", "message"), ("message",), ("error",), ("detail",), ("error", "metadata", "raw"))
 _SENTENCES: Final = tuple((Pattern(f"(?:{'|'.join(forms)})"), rule) for rule, forms in SENTENCES)
@@ -185,8 +186,8 @@ def told_by(text: str, name: str | None = None) -> Told | None:
 
 
 def leading_status(text: str) -> int | None:
-    """The HTTP status that a text begins with."""
-    found = _NUMBER.match(text)
+    """The HTTP status that a text begins with, behind the word that JavaScript puts before an error's message."""
+    found = _NUMBER.match(text.removeprefix("Error: "))
     return int(found[1]) if found is not None and int(found[1]) in HTTP_RULES else None
 
 
@@ -211,6 +212,8 @@ def _alone(parts: list[_Part]) -> list[str]:
 
 
 def _by_names(names: list[str | None], of: str | None) -> Told | None:
+    if not CATCH_ALLS.isdisjoint(names):
+        return None
     for name in names:
         if name is None or _CLASS.fullmatch(name) is None:
             continue
@@ -305,7 +308,7 @@ def _is_code(form: Pattern, found: Match[str], part: _Part) -> bool:
         return MCP_MESSAGES[found[1]].match(part.text, found.end()) is not None
     if form is NUMBERED_FORM:
         return GRPC_NUMBERS.get(int(found[0].partition(" ")[0])) == found[1]
-    if form is not CAPITALS_FORM or found[1] not in GRPC_RULES:
+    if form is not CAPITALS_FORM or ("_" in found[1] and found[1] not in GRPC_RULES):
         return True
     return part.trust is _Trust.CLIENTS and all(GRPC_CLASS.search(name) for name in part.classes)
 

@@ -11,6 +11,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
+from agent_outcomes.foreign_exceptions import class_name
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.spellings import STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.outcome.text import is_a, own_value
@@ -44,9 +45,9 @@ def positional(factory: str, given: object) -> TypeError:
     return TypeError(message)
 
 
-def no_exception(given: object) -> TypeError:
-    """The error of `Outcome.from_exception` that was given none."""
-    return TypeError(f"Outcome.from_exception() takes an exception, not {type_name(given)}")
+def no_exception(given: object, call: str, hint: str = "") -> TypeError:
+    """The error of a call, or an argument of it, that was given something else where an exception is taken."""
+    return TypeError(f"{call} takes an exception, not {type_name(given)}{hint}")
 
 
 def no_failure(given: object) -> TypeError:
@@ -66,7 +67,11 @@ def no_provider(call: str, given: object) -> TypeError:
 
 def type_name(given: object) -> str:
     """The name of a value's type, short; a class that is given itself is named as such."""
-    return f"the class {given.__name__[:64]}" if is_a(given, type) else type(given).__name__[:64]
+    return f"the class {_last_name(given)}" if is_a(given, type) else _last_name(type(given))
+
+
+def _last_name(cls: type) -> str:
+    return class_name(cls).rpartition(".")[2][:64]
 
 
 def _keyword_for(given: object, *, of_run: bool) -> str:

@@ -6,11 +6,15 @@ Pure data: standard library only, nothing here reads a clock, a span object or t
 
 from __future__ import annotations
 
+# What annotations of public classes name is imported, too: frameworks read them to make schemas of a user's classes.
+from collections.abc import Mapping  # noqa: TC003 - as said
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal  # noqa: TC003 - as said
+from typing import TYPE_CHECKING, Any, Final, Never, Unpack
 
 from agent_outcomes.fields import ByFields, NamedTuple
 from agent_outcomes.outcome import misuse
+from agent_outcomes.outcome.attribute_reader import Problem  # noqa: TC001 - as said
 from agent_outcomes.outcome.classification import classify
 from agent_outcomes.outcome.codes import CATEGORY_RULES
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
@@ -21,11 +25,7 @@ from agent_outcomes.outcome.text import is_a
 from agent_outcomes.semconv import ErrorCategory, OutcomeType, Remedy, Source, State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
-    from typing import Never, TypedDict, Unpack
-
-    from agent_outcomes.outcome.attribute_reader import Problem
+    from typing import TypedDict
 
     class BusinessFields(TypedDict):
         """The fields of an `Outcome` that a statement gives as they are."""
@@ -195,7 +195,7 @@ class Outcome(ByFields):
         Raises `TypeError` for what is no exception.
         """
         if not is_a(error, BaseException):
-            raise misuse.no_exception(error)
+            raise misuse.no_exception(error, "Outcome.from_exception()")
         return _classified(error, stated, status=None)
 
 

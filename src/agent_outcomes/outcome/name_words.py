@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EVERYWHERE: Final = Pattern(
     r"""
       timeout | timedout | deadlineexceeded | timelimitexceeded
-    | ratelimit | toomanyrequests | throttl
+    | ratelimit | toomanyrequests | throttl(?:ed|ingexception)
     | authentication | unauthorized | unauthenticated | permissiondenied | accessdenied | forbidden | credential
     | apikey | insufficientquota | paymentrequired | billing
     | overloaded | serviceunavailable | badgateway | internalserver
@@ -32,7 +32,7 @@ EVERYWHERE: Final = Pattern(
     | context(?:window|length|overflow) | toolarge
     | json | outputpars | structuredoutput | modelbehavior
     | maxtokens | lengthfinishreason | outputtokenlimit | incompleteoutput
-    | maxturns | maxsteps | graphrecursion | usagelimit
+    | maxturns | maxsteps | graphrecursion | usagelimit | llmcallslimit
     | contentfilter | contentpolicy | guardrail | modelrefusal
     | toolexecution | toolfailed | ^tool(?:error|exception)$
     | nullpointer | nullreference | outofbounds | indexoutof | classcast | invalidcast | stackoverflow
@@ -41,8 +41,14 @@ EVERYWHERE: Final = Pattern(
     re.VERBOSE,
 )
 
-# Words that name no error by themselves: a worker's shutdown, a prompt's or a script's end under their full name only.
-TOO_COMMON: Final = frozenset({"abort", "interrupt", "shutdown", "terminated", "stopexception", "rerunexception"})
+# Words that name no error by themselves: a worker's shutdown, a prompt's or a script's end, what an engine puts aside
+# (and no account that was suspended) under their full name only.
+TOO_COMMON: Final = frozenset(
+    {
+        *("abort", "interrupt", "shutdown", "terminated", "stopexception", "rerunexception"),
+        *("suspendedexception", "suspendexecution", "taskdeferred", "sdkinternalexception"),
+    }
+)
 
 # What stands before a code: the enumerations of gRPC, the packages of AWS, and a vendor's own code with a dot in it
 # (`Throttling.RateQuota` of DashScope), which begins in upper case as no module does.
@@ -61,3 +67,6 @@ HTTP_CLASS: Final = Pattern(
     r"|urllib3?|aiohttp|requests|tornado|werkzeug|starlette|fastapi|falcon|sanic|aiobotocore|botocore|mcp|fastmcp"
     r"|pydantic_ai|langchain\w*|voyageai|cerebras|xai_sdk|zhipuai|dashscope)\."
 )
+
+# Packages that go on under another name with the classes of the one before.
+SUCCESSORS: Final[Mapping[str, str]] = {"httpx2": "httpx", "httpcore2": "httpcore"}

@@ -16,7 +16,8 @@ from agent_outcomes.outcome.classification import (
     http_status_in,
     message_of_class,
 )
-from agent_outcomes.outcome.error_names import rule_of_code, word_of
+from agent_outcomes.outcome.error_classes import CATCH_ALLS
+from agent_outcomes.outcome.error_names import rule_of_code, segment_of, word_of
 from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.outcome.messages import is_untrusted, leading_status, may_refine, told_by
@@ -55,7 +56,7 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
     told = [told_by(thrown.message, thrown.name) for thrown in chain]
     codes = (one.code for one in told if one is not None and one.code is not None)
     facts = ErrorFacts(
-        lineages=tuple((thrown.name[:ERROR_NAME_LENGTH_MAX],) for thrown in chain if thrown.name),
+        lineages=tuple((_full_name(thrown)[:ERROR_NAME_LENGTH_MAX],) for thrown in chain if thrown.name),
         http_status=first(http_status_in(thrown.name) for thrown in chain),
         vendor_type=first(thrown.name or None for thrown in chain),
         vendor_code=next((code for code in codes if rule_of_code(code) is not None), None),
@@ -72,6 +73,12 @@ def _facts(chain: Sequence[Thrown]) -> ErrorFacts:
         return facts._replace(refined=UNTRUSTED)
     said = first(one for one in told if one is not None and one.is_said)
     return facts._replace(refined=said.rule) if said and named and may_refine(named, said.rule) else facts
+
+
+def _full_name(thrown: Thrown) -> str:
+    """The class as its own message names it, where an instrumentation has left its module away."""
+    told = next((name for name in CATCH_ALLS if thrown.message.startswith(f"{name}: ")), thrown.name)
+    return told if segment_of(told) == thrown.name else thrown.name
 
 
 def _refined(chain: Sequence[Thrown], told: Sequence[Told | None]) -> Classification | None:

@@ -194,7 +194,14 @@ def _read_source(reader: AttributeReader, statement: Statement) -> None:
     statement.evidence = reader.text(semconv.AGENT_OUTCOME_EVIDENCE)
 
 
-# In this order, as a status word may give the type where none is stated.
+def _read_handed_on(reader: AttributeReader, _: Statement) -> None:
+    reader.take_over()
+
+
+HANDED_ON: Final = (semconv.AGENT_OUTCOME_PROBLEMS, semconv.AGENT_OUTCOME_REFUSED)
+"""What a helper of ours could not take, and what of that does not come up again where its attributes are read."""
+
+# In this order, as a status word may give the type where none is stated; what was handed on comes after what is found.
 _READS: Final[Mapping[_Read, tuple[str, ...]]] = {
     _read_type: (semconv.AGENT_OUTCOME_TYPE,),
     _read_status: (semconv.AGENT_OUTCOME_STATUS,),
@@ -207,6 +214,7 @@ _READS: Final[Mapping[_Read, tuple[str, ...]]] = {
     _read_run: (semconv.AGENT_OUTCOME_JOB_TYPE, semconv.AGENT_OUTCOME_RUN_ID),
     _read_metadata: (semconv.AGENT_OUTCOME_METADATA,),
     _read_source: (semconv.AGENT_OUTCOME_SOURCE, semconv.AGENT_OUTCOME_EVIDENCE),
+    _read_handed_on: HANDED_ON,
 }
 
 _KNOWN: Final = semconv.COST_ATTRIBUTES.union(

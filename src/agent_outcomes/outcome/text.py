@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, TypeGuard, TypeVar
 
-from agent_outcomes.foreign_exceptions import is_theirs_in_given
+from agent_outcomes.foreign_exceptions import class_name, is_theirs_in_given
 
 _T = TypeVar("_T")
 
 MESSAGE_LENGTH_MAX: Final = 4096
 METADATA_KEYS_MAX: Final = 32
 REFUSED_LENGTH_MAX: Final = 128
+_LINE_LENGTH_MAX: Final = 80
 _METADATA_DEPTH_MAX: Final = 8
+# What is longer as JSON is refused in any case.
+_METADATA_VALUES_MAX: Final = 8192
 _PRINTABLE_INT_BITS_MAX: Final = 256
 _PLAIN_TYPES: Final = (str, bool, int, float, Decimal, type(None))
 
@@ -65,13 +69,25 @@ def asked(function: Callable[..., _T], *arguments: object) -> _T | None:
         return None
 
 
-def map_of_json(text: object, length_max: int) -> dict[str, Any] | None:
-    """The map that a text of at most so many characters is as JSON; `None` if it is none. Never raises."""
+def one_line(text: str) -> str:
+    """Text of others made safe for a line of ours, and short."""
+    # Control and format characters (line breaks, ANSI, bidirectional overrides) would forge lines in a log viewer.
+    cut = text if len(text) <= _LINE_LENGTH_MAX else text[:_LINE_LENGTH_MAX]
+    return cut if cut.isprintable() else "".join(char if char.isprintable() else " " for char in cut)
+
+
+def map_of_json(
+    text: object, length_max: int, parse_float: Callable[[str], Any] | None = None
+) -> dict[str, Any] | None:
+    """The map that a text of at most so many characters is as JSON; `None` if it is none. Never raises.
+
+    `parse_float` reads its fractions, which are doubles otherwise.
+    """
     if not isinstance(text, str) or len(text) > length_max:
         return None
     try:
-        found = json.loads(str.__str__(text))
-    except (ValueError, RecursionError):
+        found = json.loads(str.__str__(text), parse_float=parse_float)
+    except (ValueError, ArithmeticError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -91,7 +107,7 @@ def _answers_for_itself(value: object) -> bool:
 
 def _plain_container(value: object) -> object:
     if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
-        return plain_value(value, depth=0)
+        return _Plain(spare=1).of(value, depth=0)
     return value
 
 
@@ -120,23 +136,58 @@ def short_text(value: object) -> str:
         return float.__repr__(value)
     if isinstance(value, Decimal):
         return str(value)[:REFUSED_LENGTH_MAX]
-    return f"<{type(value).__name__[:32]}>"
+    return f"<{class_name(type(value)).rpartition('.')[2][:32]}>"
 
 
-def plain_value(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSON type
-    """The value in JSON's own types; what has none, or lies too deep, becomes short text."""
-    if depth > _METADATA_DEPTH_MAX:
+def plain_value(value: object) -> tuple[Any, bool]:
+    """The value in JSON's own types, and whether less of it is kept than there is.
+
+    What JSON has no type for, or lies too deep, becomes short text. Raises `ValueError` where it holds too many values,
+    as lists that hold one another do.
+    """
+    plain = _Plain(spare=0)
+    return plain.of(value, depth=1), plain.is_cut
+
+
+class _Plain:
+    """Makes values plain; `spare` is by how much each limit is passed, so that who reads them next sees the excess."""
+
+    __slots__ = ("_spare", "_values_left", "is_cut")
+
+    def __init__(self, spare: int) -> None:
+        self._spare = spare
+        self._values_left = _METADATA_VALUES_MAX
+        self.is_cut = False
+
+    def of(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return per JSON type
+        self._values_left -= 1
+        if self._values_left < 0:
+            message = f"more than {_METADATA_VALUES_MAX} values"
+            raise ValueError(message)
+        if depth > _METADATA_DEPTH_MAX + self._spare:
+            self.is_cut |= not isinstance(value, str) or len(value) > REFUSED_LENGTH_MAX
+            return short_text(value)
+        if isinstance(value, Mapping):
+            items = self._some(value.items(), len(value))
+            return {self._text(key, REFUSED_LENGTH_MAX): self.of(item, depth + 1) for key, item in items}
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            return [self.of(item, depth + 1) for item in self._some(value, len(value))]
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value, MESSAGE_LENGTH_MAX)
+        if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
+            return int.__int__(value)
+        if isinstance(value, float) and math.isfinite(float.__float__(value)):
+            return float.__float__(value)
         return short_text(value)
-    if isinstance(value, Mapping):
-        return {short_text(key): plain_value(item, depth + 1) for key, item in list(value.items())[:METADATA_KEYS_MAX]}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [plain_value(item, depth + 1) for item in value[:METADATA_KEYS_MAX]]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return encodable(value, MESSAGE_LENGTH_MAX)
-    if isinstance(value, int) and int.__int__(value).bit_length() <= _PRINTABLE_INT_BITS_MAX:
-        return int.__int__(value)
-    if isinstance(value, float) and math.isfinite(float.__float__(value)):
-        return float.__float__(value)
-    return short_text(value)
+
+    def _some(self, values: Iterable[_T], count: int) -> Iterator[_T]:
+        self.is_cut |= count > METADATA_KEYS_MAX + self._spare
+        return islice(values, METADATA_KEYS_MAX + self._spare)
+
+    def _text(self, value: object, length_max: int) -> str:
+        if not isinstance(value, str):
+            return short_text(value)
+        self.is_cut |= len(value) > length_max + self._spare
+        return encodable(value, length_max + self._spare)

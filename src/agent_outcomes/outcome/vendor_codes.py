@@ -4,7 +4,7 @@
 Data only. Sources: the error types and codes of OpenAI's, Anthropic's, Google's (`google.rpc` and its `ErrorInfo`
 reasons), Azure's, Groq's and Mistral's APIs, of the Claude Agent SDK's results and of LangChain's troubleshooting
 pages; the exceptions of Bedrock's and SageMaker's service models and botocore's retry rules; errno, Node.js and undici;
-`error.type` as OpenTelemetry's conventions spell it; JSON-RPC and MCP.
+`error.type` as OpenTelemetry's conventions spell it; JSON-RPC and MCP; PostgreSQL's manual, "Error Codes".
 """
 
 from __future__ import annotations
@@ -174,6 +174,20 @@ NETWORK_RULES: Mapping[str, Classification] = _codes(
         """,
     ),
 )
+
+# Of databases, each behind the word that Go's driver has before it in a message. Another five letters or digits may be
+# anything, so that these are asked for where a driver keeps its own. A statement that was cancelled (57014) may have
+# come to its time limit or not.
+_SQLSTATES: Mapping[str, Classification] = _codes(
+    (NETWORK, "08000 08001 08003 08004 08006 08007"),
+    # What is to be tried again as a whole ("Serialization Failure Handling"), and a lock that was not waited for.
+    (TRANSIENT, "40001 40P01 55P03"),
+    (UPSTREAM, "53000 53300 57P01 57P02 57P03"),
+    (AUTH, "28000 28P01 42501"),
+    (BAD_REQUEST, "23502 23503 23505 23514"),
+)
+SQLSTATE: str = "SQLSTATE"
+SQLSTATE_RULES: Mapping[str, Classification] = {f"{SQLSTATE} {code}": rule for code, rule in _SQLSTATES.items()}
 
 JSON_RPC_RULES: Mapping[str, Classification] = _codes(
     (BAD_REQUEST, "-32700 -32600 -32602"),

@@ -20,6 +20,7 @@ _AMOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
     semconv.AGENT_OUTCOME_VALUE_DECIMAL: (),
     semconv.AGENT_OUTCOME_COST_DECIMAL: (),
     semconv.AGENT_OUTCOME_COST_BREAKDOWN: (),
+    semconv.AGENT_COST_AMOUNT_DECIMAL: (),
     semconv.AGENT_OUTCOME_CURRENCY: (semconv.AGENT_OUTCOME_VALUE, semconv.AGENT_OUTCOME_VALUE_DECIMAL),
     semconv.AGENT_OUTCOME_COST_CURRENCY: (semconv.AGENT_OUTCOME_COST, semconv.AGENT_OUTCOME_COST_DECIMAL),
 }

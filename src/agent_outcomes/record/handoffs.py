@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.fields import NamedTuple
-from agent_outcomes.record.record import INFO, WARN, Event, one_line, word
+from agent_outcomes.outcome.text import one_line
+from agent_outcomes.record.record import INFO, WARN, Event, word
 from agent_outcomes.semconv import HANDOFF_EVENT_NAME, Status
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
 from agent_outcomes.fields import Fields, NamedTuple
-from agent_outcomes.outcome.amounts import is_exact_double, plain_text
+from agent_outcomes.outcome.amounts import forms_of, plain_text
+from agent_outcomes.outcome.text import one_line
 from agent_outcomes.semconv import (
     AGENT_RUN_COST,
     AGENT_RUN_TOKENS,
@@ -39,7 +40,6 @@ LabelValue = str | bool | None
 
 OTHER_TEXT: Final = "_OTHER"
 BODY_LENGTH_MAX: Final = 320
-_BODY_PART_LENGTH_MAX: Final = 80
 
 INFO: Final = (9, "INFO")
 WARN: Final = (13, "WARN")
@@ -53,7 +53,6 @@ SEVERITIES: Final[Mapping[Status, tuple[int, str]]] = {
     Status.TIMEOUT: ERROR,
     Status.INVALID_OUTPUT: ERROR,
 }
-_DOUBLE_DIGITS: Final = 15
 _INPUT: Final = TokenType.INPUT.value
 _OUTPUT: Final = TokenType.OUTPUT.value
 # On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
@@ -231,7 +230,7 @@ def _event(run: Run, outcome: Outcome, revision: int, timestamp_ns: int, costs: 
     _add_usage(attributes, run.usage)
     _add_run(attributes, run)
     _add_execution(attributes, outcome)
-    worth = None if outcome.value is None else _forms_of(outcome.value)
+    worth = None if outcome.value is None else forms_of(outcome.value)
     if worth is not None:
         details.append(f"worth {worth[2]} {outcome.currency}")
     _add_cost(attributes, details, run.cost, costs)
@@ -343,7 +342,7 @@ def _add_cost(
     # Amounts in several currencies have no one sum; the breakdown and the counters carry each.
     if len(costs) == 1:
         ((currency, amount),) = costs.items()
-        number, is_exact, text = _forms_of(amount)
+        number, is_exact, text = forms_of(amount)
         if not is_exact:
             attributes[semconv.AGENT_OUTCOME_COST_DECIMAL] = text
         attributes[semconv.AGENT_OUTCOME_COST] = number
@@ -351,17 +350,6 @@ def _add_cost(
         details.append(f"cost {text} {currency}")
     else:
         details += [f"cost {plain_text(amount)} {currency}" for currency, amount in costs.items()]
-
-
-def _forms_of(amount: Decimal) -> tuple[float, bool, str]:
-    """An amount as a double, whether that is this very amount, and in plain digits."""
-    text = str(amount)
-    if "E" in text:
-        text = plain_text(amount)
-    elif "." in text and text[-1] == "0":
-        text = text.rstrip("0").rstrip(".")
-    # Of two decimals of up to 15 digits no double is nearest to both. The text's double costs less than the amount's.
-    return float(text), len(text) <= _DOUBLE_DIGITS or is_exact_double(amount), text
 
 
 def plain_kind(source: CostSource | None) -> CostKind:
@@ -400,10 +388,3 @@ def _body(run: Run, outcome: Outcome, details: list[str]) -> str:
         if len(text) + len(detail) + 2 <= BODY_LENGTH_MAX:
             text = f"{text}, {detail}"
     return text
-
-
-def one_line(text: str) -> str:
-    """Text of others made safe for a line of ours, and short."""
-    # Control and format characters (line breaks, ANSI, bidirectional overrides) would forge lines in a log viewer.
-    cut = text if len(text) <= _BODY_PART_LENGTH_MAX else text[:_BODY_PART_LENGTH_MAX]
-    return cut if cut.isprintable() else "".join(char if char.isprintable() else " " for char in cut)

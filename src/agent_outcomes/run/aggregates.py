@@ -201,6 +201,9 @@ def _cover(target: Tally, whole: Tally, own: Tally, relation: _Relation, part: T
     if own.model_calls and not whole.model_calls:
         target.model_calls += own.model_calls
         target.unpriced += own.unpriced
+    elif own.unpriced and not whole.model_calls and not whole.unpriced and not _has_cost(whole):
+        # Something that is no call: what it has come to may be said by those below.
+        target.unpriced += own.unpriced
     if own.tool_calls and not whole.tool_below:
         target.tool_calls += own.tool_calls
         target.tool_below = True

@@ -109,6 +109,17 @@ _FOLDED_OPERATIONS: Final[Mapping[str, Role]] = {
     str(word).replace("_", ""): role for words in (_REQUEST_ROLES, OPERATION_ROLES) for word, role in words.items()
 }
 _FOLDED_LENGTH_MAX: Final = 32
+_WORD_LENGTH_MAX: Final = 64
+
+# What models do that is billed by characters, seconds, pages or searches, as a part of whatever word senders have for
+# it: Pipecat's `tts` and `stt`, OpenLLMetry's `rerank`, OpenLIT's `image`, `audio` and `speech_to_text`, the AI SDK's
+# `ai.rerank.doRerank`. LiteLLM puts an `a` before each.
+_BILLED_OTHERWISE: Final = Pattern(
+    r"(?:.*_)?(?:do_)?a?(?:tts|stt|speech|audio|transcri(?:be|ptions?)|translat(?:e|ions?)|transliterate|"
+    r"language_identification|rerank(?:ing)?|images?|videos?|music|ocr)(?:_.*)?",
+    re.ASCII,
+)
+_WORD_BOUNDARY: Final = Pattern(r"(?<=[a-z])(?=[A-Z])|[\W_]+")
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
     OPENINFERENCE_KIND: {
@@ -207,6 +218,9 @@ STOP_OUTPUTS: Final[Mapping[str, Pattern]] = {
     # VoltAgent's workflows end OK all the same, and so does every process of Embabel.
     "workflow.state": Pattern(r"(suspended|cancelled)$"),
     "embabel.agent.status": Pattern(r"(FAILED|STUCK|KILLED|TERMINATED|WAITING|PAUSED)$"),
+    # Qwen Code's turns, and its agents below one or by themselves, of which those are aborted that nobody has ended.
+    "qwen-code.turn_status": Pattern(r"(cancelled)$"),
+    "qwen-code.subagent.status": Pattern(r"(cancelled|aborted)$"),
 }
 
 GENAI_PREFIXES: Final = ("gen_ai.", "openinference.", "traceloop.", "llm.", "agent.")
@@ -217,8 +231,8 @@ _GENERATED_NAME: Final = Pattern(
     r"(?:WorkflowBuilder-)?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})", re.IGNORECASE
 )
 _GENERATED_LENGTHS: Final = (32, 36, 48, 52)
-# What Semantic Kernel, and rig, put in the place of a name.
-_PLACEHOLDERS: Final = frozenset({"UnnamedAgent", "Unnamed Agent"})
+# What Semantic Kernel, and rig, put in the place of a name; and LangChain for Elixir the type of its only chain.
+_PLACEHOLDERS: Final = frozenset({"UnnamedAgent", "Unnamed Agent", "llm_chain"})
 # What the OpenAI Agents SDK, and OpenLLMetry for it, call every run that its user has not named; the first agent in it
 # says more.
 DEFAULT_NAMES: Final = frozenset({"Agent workflow", "Agent Workflow"})
@@ -232,6 +246,7 @@ NAME_SUFFIX: Final = Pattern(r"\.(?:workflow|agent|run|kickoff)$")
 
 KIND_KEYS: Final = frozenset(KIND_ROLES)
 ROLE_KEYS: Final = KIND_KEYS | {OPERATION}
+_OPERATION_KEYS: Final = (OPERATION, REQUEST_TYPE, AGENTOPS_REQUEST_TYPE, AI_SDK_OPERATION)
 MARK_KEYS: Final = frozenset({*ROLE_KEYS, *KEY_ROLES})
 
 
@@ -257,6 +272,17 @@ def role_of_operation(operation: object) -> Role | None:
     if role is not None or not isinstance(operation, str) or len(operation) > _FOLDED_LENGTH_MAX:
         return role
     return _FOLDED_OPERATIONS.get(str.__str__(operation).replace("_", "").replace("-", "").lower())
+
+
+def names_other_billing(attributes: Mapping[str, Any]) -> bool:
+    """Whether an operation on a span is one that providers bill by something else than tokens."""
+    words = [attributes.get(key) for key in _OPERATION_KEYS]
+    return any(isinstance(word, str) and len(word) <= _WORD_LENGTH_MAX and _is_billed_otherwise(word) for word in words)
+
+
+def _is_billed_otherwise(word: str) -> bool:
+    joined: str = _WORD_BOUNDARY.sub("_", str.__str__(word)).lower()
+    return _BILLED_OTHERWISE.fullmatch(joined) is not None
 
 
 def is_agent_by_name(name: str) -> bool:

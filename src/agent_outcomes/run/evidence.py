@@ -6,8 +6,9 @@ attribute (its class or code, else an HTTP or gRPC status on the span, else a me
 the model call that failed last), that its last answer broke off, was cut short or refused, why a framework's own event
 or answer says that the run stopped, an interruption in flight on a span left UNSET and, for instrumentations that end a
 failed run clean, any exception in flight; then a step that stopped to ask a human; then, for those again, the failure
-of the last nested agent or model call, if nothing went well after it; then success. A handled exception
-(`record_exception` on a span that then goes on) is no failure.
+of the last nested agent or model call, if nothing went well after it; then, of a span that was not set to OK, a finish
+reason in no known word, which leaves it unknown; then success. A handled exception (`record_exception` on a span that
+then goes on) is no failure.
 
 So where several steps ran at once, of which one asked and others failed, the run's own span decides: the frameworks
 raise a failure that nobody handled over a pause (LangGraph's runner, Pydantic AI's tool loop), so that a span that ends
@@ -29,27 +30,32 @@ from agent_outcomes.outcome.classification import (
     is_interruption,
     is_silent,
 )
-from agent_outcomes.outcome.codes import FINISH_REASON_RULES, GRPC_NUMBERS, STOP_RULES
+from agent_outcomes.outcome.codes import FINISH_REASON_RULES, STOP_RULES
 from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segment_of, word_of
-from agent_outcomes.outcome.errors import AWAITING_HUMAN, OTHER, Classification
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, CANCELLED, OTHER, Classification
+from agent_outcomes.outcome.finish_reasons import FinishReason
 from agent_outcomes.outcome.messages import leading_status, told_by
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.recorded import facts_from_recorded
+from agent_outcomes.outcome.shown_names import is_name, shown_name
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
 from agent_outcomes.run.pauses import RUN_MARKS
+from agent_outcomes.run.protocol_statuses import protocol_status
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.stated_errors import FINISH_KEYS, finish_reason
+from agent_outcomes.run.stated_errors import FINISH_KEYS, INTERRUPTED, finish_reason
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
 if TYPE_CHECKING:
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.run.model import AgentSpan
+    from agent_outcomes.semconv import ProblemKind
 
 ENDED_CLEAN: Final = "span_end"
 SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
+STATED_REASON: Final = "finish_reason"
 STOP_REASON: Final = "stop_reason"
 NESTED_AGENT: Final = "nested_agent"
 LAST_STEP: Final = "last_step"
@@ -61,15 +67,13 @@ ERROR_TYPE_LENGTH_MAX: Final = 200
 
 # On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
 _SUCCESS: Final = Status.SUCCESS
-# Where a span says with which status of a protocol it failed; the old keys last, and what LiteLLM calls it.
-_CODE_MAX: Final = 100_000
-HTTP_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.code")
-GRPC_STATUS_KEYS: Final = ("rpc.response.status_code", "rpc.grpc.status_code", "rpc.jsonrpc.error_code")
 
 # Attributes that may say how a span ended that is not marked as failed.
 _TELLING_KEYS: Final = frozenset(
     {FINISH_REASON, ERROR_TYPE, INTERRUPTION_KEY, *FINISH_KEYS, *STOP_OUTPUTS, *[mark.key for mark in RUN_MARKS]}
 )
+
+_CANCELLED_WORDS: Final = frozenset({"cancelled", "canceled"})
 
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
 
@@ -78,7 +82,7 @@ class Finding(NamedTuple):
     """The inferred execution of a run, the evidence that decided it and the error's class if there is one.
 
     `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet. `raised` is the class
-    that the span names, where a message said more.
+    that the span names, where a message said more; `problem` is what is wrong with the finish reason.
     """
 
     execution: Execution
@@ -86,6 +90,7 @@ class Finding(NamedTuple):
     error_type: str | None = None
     paused: bool = False
     raised: str | None = None
+    problem: ProblemKind | None = None
 
     @property
     def failed(self) -> bool:
@@ -94,7 +99,8 @@ class Finding(NamedTuple):
 
 
 _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
-_STALE: Final = Finding(Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None), STALE)
+_UNKNOWN: Final = Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None)
+_STALE: Final = Finding(_UNKNOWN, STALE)
 
 
 def infer(
@@ -108,18 +114,16 @@ def infer(
     """
     if _says_nothing(span) and nested is None and pause is None and failed_call is None:
         return _CLEAN
-    reason = span.attributes.get(FINISH_REASON)
-    if isinstance(reason, str):
-        reason = str.__str__(reason)
-        rule = FINISH_REASON_RULES.get(reason)
-        if rule is not None:
-            return _finding(rule, f"finish_reason:{reason}", None)
-    finished = _finished(span)
+    reason = _agents_reason(span)
+    if reason is not None and reason.rule is not None:
+        return _finding(reason.rule, f"{STATED_REASON}:{reason.word}", None)
+    finished = _finished(span, failed_call)
     if span.status_code == "error":
+        finished = finished or _stopped_by_somebody(span)
         found = _from_error_span(span, failed_call)
         return finished if finished is not None and found.execution.category == OTHER.category else found
     own = finished or _paused(span) or _stopped(span) or _in_flight(span) or pause
-    return own or _from_last_step(span, nested, failed_call) or _CLEAN
+    return own or _from_last_step(span, nested, failed_call) or _untold(span, reason) or _CLEAN
 
 
 def infer_call(span: AgentSpan) -> Finding:
@@ -137,20 +141,49 @@ def _says_nothing(span: AgentSpan) -> bool:
     """Whether the span has ended without any word on how, as nearly all do."""
     if span.status_code == "error" or span.in_flight is not None or span.recorded is not None:
         return False
-    return span.stop_reason is None and _TELLING_KEYS.isdisjoint(span.attributes)
+    if span.stop_reason is not None or rules_of(span.scope).stopped_by(span.status_code) is not None:
+        return False
+    return _TELLING_KEYS.isdisjoint(span.attributes)
 
 
-def _finished(span: AgentSpan) -> Finding | None:
+def _agents_reason(span: AgentSpan) -> FinishReason | None:
+    reason = span.attributes.get(FINISH_REASON)
+    return FinishReason(str.__str__(reason)) if isinstance(reason, str) else None
+
+
+def _untold(span: AgentSpan, reason: FinishReason | None) -> Finding | None:
+    """That nothing but a finish reason tells how a span ended that was not set to OK, and that in no known word."""
+    if reason is None or reason.is_open or span.status_code == "ok":
+        return None
+    word = reason.word if is_name(reason.word) else UNNAMED_ERROR
+    return Finding(_UNKNOWN, f"{STATED_REASON}:{word}", problem=reason.problem)
+
+
+def _finished(span: AgentSpan, failed_call: Finding | None) -> Finding | None:
     """How the last answer ended, where that says that the run did not end well."""
     found = finish_reason(span.attributes)
     if found is None:
         return None
     reason, key = found
-    return _finding(FINISH_REASON_RULES[reason], f"{key}:{reason}", None)
+    rule = AWAITING_HUMAN if reason == INTERRUPTED else FINISH_REASON_RULES[reason]
+    if rule is OTHER and failed_call is not None:
+        return _from_call(failed_call)
+    return _finding(rule, f"{key}:{reason}", None)
+
+
+def _stopped_by_somebody(span: AgentSpan) -> Finding | None:
+    """That the whole text of the status is the word for it, and nothing names an error.
+
+    AgentScope sets it so in Java; within a text it may be an order that was cancelled.
+    """
+    if span.status_text.strip().lower() not in _CANCELLED_WORDS:
+        return None
+    is_named = span.in_flight is not None or _stated_name(span) is not None or _recorded(span) is not None
+    return None if is_named else _finding(CANCELLED, STATUS_TEXT, None)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
-    reason = span.stop_reason or _stop_output(span)
+    reason = span.stop_reason or _stop_output(span) or rules_of(span.scope).stopped_by(span.status_code)
     rule = STOP_RULES.get(reason) if reason is not None else None
     return _finding(rule, f"{STOP_REASON}:{reason}", None) if rule is not None else None
 
@@ -237,13 +270,17 @@ def pause_by_mark(key: str, said: str) -> Finding:
 def pause_of(error_name: str) -> Finding | None:
     """What an exception of this class says of a run that waits for a human; `None` if it is no such interrupt."""
     rule = find_rule(facts_from_name(error_name))
-    return _finding(rule, f"exception:{error_name}", None) if rule is not None and rule.paused else None
+    if rule is None or not rule.paused:
+        return None
+    return _finding(rule, f"exception:{shown_name(error_name) or UNNAMED_ERROR}", None)
 
 
 def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     recorded, stated = _recorded(span), _stated_name(span)
+    if stated is not None and shown_name(stated) != stated:
+        span, stated = _with_message(span, stated), shown_name(stated)
     raised = span.in_flight if span.in_flight is not None and not is_silent(span.in_flight) else None
-    name = stated or (encodable(recorded.name or "", ERROR_TYPE_LENGTH_MAX) if recorded is not None else None) or None
+    name = stated or (shown_name(_cut(recorded.name or "")) if recorded is not None else None) or None
     as_recorded = _as_recorded(stated, span)
     found = _named(recorded, as_recorded, raised) or _refined(_from_codes(span, name), span, name)
     # A framework's wrapper says less than a message of which the form is known.
@@ -263,6 +300,11 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
         found = _finding(OTHER, f"exception:{name}", name)
     found = found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
     return found if name is None or name == found.error_type else found._replace(raised=name)
+
+
+def _with_message(span: AgentSpan, message: str) -> AgentSpan:
+    """The span with a message that it has for an error's name as the text of its status, if that says less."""
+    return span if told_by(span.status_text) is not None else span._replace(status_text=message)
 
 
 def _as_recorded(stated: str | None, span: AgentSpan) -> ErrorFacts | None:
@@ -286,17 +328,12 @@ def _named(recorded: ErrorFacts | None, stated: ErrorFacts | None, raised: Error
 
 def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:
     """By the status of HTTP or gRPC that a span carries, which says nothing if it is that of a success."""
-    for key in HTTP_STATUS_KEYS:
-        status = _number(span.attributes.get(key))
-        rule = rule_of_http(status) if status is not None else None
-        if rule is not None:
-            return _finding(rule, f"{key}:{status}", name or str(status))
-    for key in GRPC_STATUS_KEYS:
-        code = _grpc_name(span.attributes.get(key))
-        rule = find_named(facts_from_name(code)) if code is not None else None
-        if rule is not None:
-            return _finding(rule, f"{key}:{code}", name or code)
-    return None
+    found = protocol_status(span.attributes)
+    if found is None:
+        return None
+    rule, key, code = found
+    shown = shown_name(code) or UNNAMED_ERROR
+    return _finding(rule, f"{key}:{shown}", name or shown)
 
 
 def _refined(found: Finding | None, span: AgentSpan, name: str | None) -> Finding | None:
@@ -343,27 +380,17 @@ def _recorded(span: AgentSpan) -> ErrorFacts | None:
 
 def _stated_name(span: AgentSpan) -> str | None:
     error_type = span.attributes.get(ERROR_TYPE)
-    stated = encodable(error_type, ERROR_TYPE_LENGTH_MAX) if isinstance(error_type, str) else ""
+    stated = _cut(error_type) if isinstance(error_type, str) else ""
     return stated if stated and stated != UNNAMED_ERROR else None
 
 
-def _number(value: object) -> int | None:
-    """A status as number or as text."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int.__int__(value)
-    return facts_from_name(str.__str__(value)).http_status if isinstance(value, str) else None
-
-
-def _grpc_name(value: object) -> str | None:
-    if isinstance(value, str):
-        return encodable(value, ERROR_TYPE_LENGTH_MAX)
-    number = _number(value)
-    return GRPC_NUMBERS.get(number, str(number)) if number is not None and abs(number) < _CODE_MAX else None
-
-
 def _from_facts(facts: ErrorFacts, called: str | None = None) -> Finding:
-    name = encodable(called or facts.name or UNNAMED_ERROR, ERROR_TYPE_LENGTH_MAX)
+    name = shown_name(_cut(called or facts.name or UNNAMED_ERROR)) or UNNAMED_ERROR
     return _finding(classify(facts), f"exception:{name}", name)
+
+
+def _cut(text: str) -> str:
+    return encodable(text, ERROR_TYPE_LENGTH_MAX)
 
 
 def _finding(rule: Classification, evidence: str, error_type: str | None) -> Finding:

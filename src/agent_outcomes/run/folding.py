@@ -12,7 +12,7 @@ from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import parse_amount, parse_currency
 from agent_outcomes.outcome.attribute_reader import AttributeReader, Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
-from agent_outcomes.outcome.statement import Statement, read_statement
+from agent_outcomes.outcome.statement import HANDED_ON, Statement, read_statement
 from agent_outcomes.outcome.text import short_text
 from agent_outcomes.semconv import READ_ATTRIBUTES, ProblemKind, Source
 
@@ -48,7 +48,7 @@ def stated_for_run(span: AgentSpan) -> dict[str, Any]:
     stated = {
         key: value
         for key, value in span.attributes.items()
-        if key in READ_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX)
+        if key in READ_ATTRIBUTES or key in HANDED_ON or key.startswith(semconv.METADATA_PREFIX)
     }
     if span.limits.has_dropped:
         for amount, currency in AMOUNTS.items():

@@ -36,6 +36,7 @@ from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
     COST_KEY_SET,
+    DETAIL_KEYS,
     EVIDENCE_KEYS,
     INPUT,
     INSIDE_BY_DEFINITION,
@@ -73,7 +74,16 @@ _COUNTED: Final = frozenset({INPUT, OUTPUT})
 _NO_IDS: Final[set[str]] = set()
 _NUMBERS: Final = frozenset({int, float})
 _NEVER_PLAIN: Final = frozenset(
-    {*OBJECT_KEYS, *TOLD_KEYS, *KEY_ROLES, *STATED_ERROR_KEYS, AGENT_COST_AMOUNT, STEP_MARK.key, MLFLOW_OUTPUTS}
+    {
+        *OBJECT_KEYS,
+        *DETAIL_KEYS,
+        *TOLD_KEYS,
+        *KEY_ROLES,
+        *STATED_ERROR_KEYS,
+        AGENT_COST_AMOUNT,
+        STEP_MARK.key,
+        MLFLOW_OUTPUTS,
+    }
 )
 
 

@@ -11,7 +11,14 @@ from agent_outcomes.fields import Fields
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, PROBLEMS_MAX, AttributeReader, Problem
 from agent_outcomes.outcome.errors import OTHER
 from agent_outcomes.outcome.model import Execution, Outcome, business_fields, new_outcome
-from agent_outcomes.run.conventions import DEFAULT_NAMES, MLFLOW_KIND, NAME_PREFIX, is_generated_name, text_of_json
+from agent_outcomes.run.conventions import (
+    DEFAULT_NAMES,
+    FINISH_REASON,
+    MLFLOW_KIND,
+    NAME_PREFIX,
+    is_generated_name,
+    text_of_json,
+)
 from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
@@ -127,6 +134,8 @@ def _outcome(span: AgentSpan, below: Below, statement: Statement, finding: Findi
     evidence = _with_descendant(evidence, below)
     if source is _EXPLICIT:
         problems += _conflicts(span, stated, finding)
+    elif finding.problem is not None and stated is None:
+        problems.append(Problem(finding.problem, FINISH_REASON))
     return new_outcome(
         execution,
         statement,

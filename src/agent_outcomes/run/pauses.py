@@ -15,6 +15,8 @@ frameworks and their instrumentations:
 - ADK: the tool is a `LongRunningFunctionTool`, or was answered that it requires a confirmation; then the agent ends;
 - CrewAI's flows: `crewai.event_name` is `flow_paused`, or `HumanFeedbackPending` is recorded;
 - Haystack: `BreakpointException` on the pipeline's span, which is resumed from its snapshot;
+- Genkit: the finish reason `interrupted` of what calls models and tools in turn; the flow above it ends clean after it;
+- LangGraph under Langfuse's callback: the interrupt's own text as a message of no error, on the step that asked;
 - Mastra: `mastra.workflow_run.status` is `suspended` (older exporters: `workflow.status`).
 
 Nothing on the spans tells a pause from an end for: LangGraph under OpenTelemetry GenAI when a node and no tool asks;
@@ -49,7 +51,11 @@ class PauseMark(NamedTuple):
         if not isinstance(text, str):
             return None
         text = str.__str__(text)
-        return text if self.value is None or self.value.search(text) else None
+        if self.value is None:
+            return text
+        # Only what is the framework's own: the rest may be what was asked.
+        found = self.value.search(text)
+        return str(found[0]) if found is not None else None
 
 
 # Whatever the instrumentation, as the name is the framework's own. Instrumentation of Pydantic AI from version 5 on
@@ -64,4 +70,6 @@ RUN_MARKS: Final = (
 
 # An error that was recorded as text: `GraphInterrupt: [...]` in JavaScript's stack trace, Python's `repr` at LangSmith.
 PAUSE_TEXT: Final = Pattern(r"(?:^|\n)(GraphInterrupt|NodeInterrupt)[:(]")
+# The OpenAI Agents SDK's tool of which the error was given to the model for an answer, by whoever's tracing.
+NOT_FATAL: Final = Pattern(r"(?:^|['\"])Error running [\w ]{0,40}tool \(non-fatal\)")
 CONFIRMATION: Final = Pattern(r"This tool call requires confirmation, please approve or reject\.")

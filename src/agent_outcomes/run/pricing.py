@@ -16,10 +16,12 @@ from agent_outcomes.fields import ByFields
 from agent_outcomes.outcome.amounts import parse_calculated_amount, parse_count, parse_currency
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, Problem
 from agent_outcomes.run.tally import COUNT_MAX
+from agent_outcomes.run.terms import read_terms
 from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
     COUNTED_KEYS,
+    DETAIL_KEYS,
     INPUT,
     MODEL_KEYS,
     MODEL_NAME_LENGTH_MAX,
@@ -30,7 +32,7 @@ from agent_outcomes.run.usage_keys import (
     REQUEST_MODEL_KEYS,
     TOLD_KEYS,
 )
-from agent_outcomes.run.usage_objects import read_object, read_told
+from agent_outcomes.run.usage_objects import read_details, read_object, read_told
 from agent_outcomes.semconv import ProblemKind
 
 if TYPE_CHECKING:
@@ -41,12 +43,6 @@ if TYPE_CHECKING:
 
 PRICES: Final = "prices"
 """Where a problem with what the prices function returned was found."""
-SERVICE_TIER_KEYS: Final = (
-    "openai.response.service_tier",
-    "gen_ai.openai.response.service_tier",
-    "openai.request.service_tier",
-    "gen_ai.openai.request.service_tier",
-)
 # Where conventions put token counts. One that no table has may be billed at a rate of its own: audio, images, searches.
 _USAGE_PREFIXES: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.", "ai.usage.")
 # Say again what their whole says, at the same price.
@@ -60,6 +56,8 @@ SPLIT_KEYS: Final = frozenset(
         "gen_ai.usage.details.rejected_prediction_tokens",
         "gen_ai.usage.details.text_candidates_tokens",
         "gen_ai.usage.details.text_prompt_tokens",
+        "gen_ai.usage.input_text_tokens",
+        "gen_ai.usage.output_text_tokens",
         "gen_ai.usage.raw",
         "gen_ai.usage.text.cache_read.input_tokens",
         "gen_ai.usage.text.input_tokens",
@@ -74,7 +72,8 @@ class ModelCall(ByFields):
 
     `cached_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` are part of
     `output_tokens`; a count is `None` where it was not reported. `model` is what answered, or else what was asked for.
-    `started_ns` is Unix time in nanoseconds.
+    `service_tier`, `speed` and `inference_geo` are in the provider's words: as it has answered, or else as was asked
+    for. `started_ns` is Unix time in nanoseconds.
     """
 
     model: str
@@ -87,6 +86,8 @@ class ModelCall(ByFields):
     reasoning_tokens: int | None = None
     service_tier: str | None = None
     started_ns: int | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
 
 
 Prices = Callable[[ModelCall], tuple[Decimal, str] | None]
@@ -103,8 +104,8 @@ def compute_cost(
 ) -> None:
     """Set the cost of a span that is one model call without a reported cost; `prices` must not raise.
 
-    Reads the provider, model and service tier of every convention known. Amounts are rounded to 12 fraction digits,
-    half to even; what cannot be taken is listed and leaves the call unpriced.
+    Reads the provider, model, service tier, speed and region of every convention known. Amounts are rounded to 12
+    fraction digits, half to even; what cannot be taken is listed and leaves the call unpriced.
     """
     call = _model_call(tally, attributes, started_ns, limits)
     price = prices(call) if call is not None else None
@@ -130,6 +131,9 @@ def _model_call(
     model = _first_text(attributes, MODEL_KEYS, limits) or request_model
     if model is None or not _is_countable(tally) or _has_unknown_usage(attributes):
         return None
+    terms = read_terms(attributes, limits)
+    if terms is None:
+        return None
     tokens = tally.tokens
     return ModelCall(
         model=model,
@@ -140,8 +144,10 @@ def _model_call(
         cached_tokens=tokens[CACHED],
         cache_write_tokens=tokens[CACHE_WRITE],
         reasoning_tokens=tokens[REASONING],
-        service_tier=_first_text(attributes, SERVICE_TIER_KEYS, limits),
+        service_tier=terms.service_tier,
         started_ns=started_ns,
+        speed=terms.speed,
+        inference_geo=terms.inference_geo,
     )
 
 
@@ -159,8 +165,8 @@ _LOST_TOKENS: Final = frozenset({ProblemKind.ATTRIBUTES_DROPPED, ProblemKind.USA
 
 def _has_unknown_usage(attributes: Mapping[str, Any]) -> bool:
     for key, value in attributes.items():
-        if key in OBJECT_KEYS:
-            found = read_object(key, value)
+        if key in OBJECT_KEYS or key in DETAIL_KEYS:
+            found = read_object(key, value) if key in OBJECT_KEYS else read_details(key, value)
             if found is None or found.has_more:
                 return True
         elif key in TOLD_KEYS:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +10,18 @@ from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import EXACT, parse_calculated_amount, parse_currency
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
+from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.outcome.text import map_of_json
 from agent_outcomes.run.usage_keys import (
+    AI_SDK_METADATA,
     CACHE_HIT,
     COST_KEYS,
+    CURRENCY_SIGNS,
     JSON_COST_KEYS,
     JSON_TOTALS,
     PROPOSED_COST,
     PROPOSED_CURRENCY,
+    SIGNED_COST,
     SPLIT_COST_KEYS,
     UNSETTLED_COST_KEYS,
 )
@@ -29,14 +33,18 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.attribute_reader import SpanLimits
 
 _JSON_LENGTH_MAX: Final = 4096
+_METADATA_LENGTH_MAX: Final = 1_000_000
+_COST_NAME: Final = '"cost"'
+_SIGNED: Final = Pattern(r"([0-9]+(?:\.[0-9]+)?) ?([^0-9. ]{1,8})")
 _ZERO: Final = Decimal(0)
 
 
 class _Found(NamedTuple):
-    """An amount in the attribute it is named by; `None` if it is none that can be carried."""
+    """An amount in the attribute it is named by, `None` if it is none that can be carried, and its currency if any."""
 
     key: str
     amount: Decimal | None
+    currency: str | None = DEFAULT_CURRENCY
 
 
 def reported_cost(
@@ -56,8 +64,7 @@ def reported_cost(
 
 
 def _taken(found: _Found, attributes: Mapping[str, Any], limits: SpanLimits) -> tuple[str, Decimal] | Problem:
-    key, amount = found
-    currency: str | None = DEFAULT_CURRENCY
+    key, amount, currency = found
     if key == PROPOSED_COST and (limits.has_dropped or attributes.get(PROPOSED_CURRENCY) is not None):
         code = attributes.get(PROPOSED_CURRENCY)
         # Cut to three letters another word becomes a code.
@@ -68,7 +75,7 @@ def _taken(found: _Found, attributes: Mapping[str, Any], limits: SpanLimits) -> 
     if amount is None:
         return Problem(ProblemKind.INVALID_AMOUNT, key)
     if currency is None:
-        return Problem(ProblemKind.INVALID_CURRENCY, PROPOSED_CURRENCY)
+        return Problem(ProblemKind.INVALID_CURRENCY, PROPOSED_CURRENCY if key == PROPOSED_COST else key)
     return Problem(ProblemKind.NEGATIVE_COST, key) if amount < 0 else (currency, amount)
 
 
@@ -81,7 +88,42 @@ def _costs(attributes: Mapping[str, Any], limits: SpanLimits) -> list[_Found]:
             is_whole = len(given) == len(pair) or not limits.has_dropped
             costs.append(_Found(given[0], _split_cost(attributes, given) if is_whole else None))
     given = [key for key in JSON_COST_KEYS if attributes.get(key) is not None]
-    return [*costs, *[_Found(key, _json_cost(attributes[key])) for key in given]]
+    costs += [_Found(key, _json_cost(attributes[key])) for key in given]
+    if attributes.get(SIGNED_COST) is not None:
+        costs.append(_signed_cost(attributes[SIGNED_COST]))
+    told = _told_cost(attributes.get(AI_SDK_METADATA))
+    return costs if told is None else [*costs, told]
+
+
+def _signed_cost(value: object) -> _Found:
+    """A number with its currency behind it, as in `0.00028USD`."""
+    found = _SIGNED.fullmatch(str.__str__(value)) if isinstance(value, str) else None
+    if found is None:
+        return _Found(SIGNED_COST, parse_calculated_amount(value))
+    word = found[2].strip()
+    return _Found(SIGNED_COST, parse_calculated_amount(found[1]), parse_currency(CURRENCY_SIGNS.get(word, word)))
+
+
+def _told_cost(value: object) -> _Found | None:
+    """What a gateway between the AI SDK and the provider has said that the call cost.
+
+    Where the provider's own key was used, OpenRouter's cost is its fee alone, and what the provider has taken stands
+    beside it: then nothing is known that was paid in one place.
+    """
+    if not isinstance(value, str) or _COST_NAME not in str.__str__(value):
+        return None
+    entries = map_of_json(value, _METADATA_LENGTH_MAX, Decimal) or {}
+    cost = _map_in(entries, "gateway").get("cost")
+    if cost is None:
+        usage = _map_in(_map_in(entries, "openrouter"), "usage")
+        is_fee = _map_in(usage, "costDetails").get("upstreamInferenceCost")
+        cost = None if is_fee else usage.get("cost")
+    return _Found(AI_SDK_METADATA, parse_calculated_amount(cost)) if cost is not None else None
+
+
+def _map_in(entries: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    found = entries.get(name)
+    return found if type(found) is dict else {}
 
 
 def _split_cost(attributes: Mapping[str, Any], keys: list[str]) -> Decimal | None:
@@ -93,15 +135,8 @@ def _split_cost(attributes: Mapping[str, Any], keys: list[str]) -> Decimal | Non
 
 def _json_cost(value: object) -> Decimal | None:
     """The total in a map of costs, or else the sum of its parts."""
-    costs: object = value
-    if isinstance(value, str):
-        if len(value) > _JSON_LENGTH_MAX:
-            return None
-        try:
-            costs = json.loads(str.__str__(value), parse_float=Decimal)
-        except (ValueError, ArithmeticError, RecursionError):
-            return None
-    if type(costs) is not dict:
+    costs = value if type(value) is dict else map_of_json(value, _JSON_LENGTH_MAX, Decimal)
+    if costs is None:
         return None
     totals = [costs[name] for name in JSON_TOTALS if costs.get(name) is not None]
     parts = [cost for name, cost in costs.items() if name not in JSON_TOTALS and cost is not None]

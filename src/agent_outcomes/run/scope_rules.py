@@ -93,6 +93,7 @@ class ScopeRules(NamedTuple):
     - `unnamed_roots`: root names that say nothing of the agent;
     - `named_below`: root names of which the agent is named on the agent span below only;
     - `stop_event`: where a span says why its run stopped;
+    - `unset_is_cancelled`: a span that went well is set to OK, and one that somebody stopped is left UNSET;
     - `ends_clean`: a failed run's root may end UNSET or OK;
     - `records_failures`: an exception recorded on a span that ended OK is what ended it;
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
@@ -127,6 +128,7 @@ class ScopeRules(NamedTuple):
     unnamed_roots: frozenset[str] = frozenset()
     named_below: frozenset[str] = frozenset()
     stop_event: StopEvent | None = None
+    unset_is_cancelled: bool = False
     ends_clean: bool = False
     records_failures: bool = False
     fails_with_last_agent: bool = False
@@ -178,6 +180,10 @@ class ScopeRules(NamedTuple):
         named = self.roots or self.name_roles or self.mismarked or self.own_kinds
         pauses = self.records_pauses or self.pause_marks or self.pause_relays
         return bool(named or self.root_operations or self.root_keys or pauses)
+
+    def stopped_by(self, status_code: str) -> str | None:
+        """Why a span with this status has stopped, in the word of an event that says so, if the status tells."""
+        return "cancelled" if self.unset_is_cancelled and status_code == "unset" else None
 
     def has_lifetime_total(self, role: Role, name: str) -> bool:
         """Whether the tokens on a span of this role and name are those of an object's whole life."""

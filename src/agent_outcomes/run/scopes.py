@@ -94,10 +94,13 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         lifetime_totals=Pattern(r".+\.llm|crewai\.workflow"),
         is_genai=False,
     ),
-    # Claude Code's own.
+    # Of the Claude API itself (its "OpenTelemetry span reference", on a span's status).
+    "com.anthropic.claude-platform": ScopeRules(unset_is_cancelled=True, is_genai=False),
+    # Claude Code's own, which sets no status. A prompt ends when its last request has failed, after it has tried again.
     "com.anthropic.claude_code.tracing": ScopeRules(
         own_kinds=OwnKinds("span.type", {"interaction": Role.AGENT, "llm_request": Role.MODEL, "tool": Role.TOOL}),
         unnamed_roots=frozenset({"claude_code.interaction"}),
+        fails_with_last_call=True,
         is_genai=False,
     ),
     # In Java: records what failed and leaves the span UNSET.
@@ -126,7 +129,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     # Gemini CLI's own. What goes on after tools is of no prompt.
     "gemini-cli": ScopeRules(root_operations=frozenset({"user_prompt", "system_prompt", "agent_call"}), is_genai=False),
-    "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"})),
+    # A flow ends with what the last of its calls has given it, be that a question.
+    "genkit-tracer": ScopeRules(unnamed_roots=frozenset({"generate"}), pauses_with_last_agent=True),
     # Haystack's own. It has a tracer of this name, unless its user gives it another.
     "haystack": ScopeRules(
         roots=Pattern(r"haystack\.agent\.run"),
@@ -137,7 +141,10 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     # The callback's metadata again, and in Python its word for what has "agent" in its name, nodes too. Sets all that
     # as the span starts.
     "langfuse-sdk": ScopeRules(
-        roots=Pattern(r"LangGraph"), graph=GraphMetadata("langfuse.observation.metadata.", is_flat=True)
+        roots=Pattern(r"LangGraph"),
+        graph=GraphMetadata("langfuse.observation.metadata.", is_flat=True),
+        # What a graph's step asked, as a message of no error.
+        pause_marks=(PauseMark("langfuse.observation.status_message", Pattern(r"^\(Interrupt\(value=")),),
     ),
     # Marks prompts and retrievers as calls of models, in the words of the conventions but not in its own.
     "langsmith": ScopeRules(
@@ -180,6 +187,8 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         roots=Pattern(r".+\.(?:a?run|_aexecute(?:_stream)?)"),
         named_by=Pattern(r"(.+)\.(?:a?run|_aexecute(?:_stream)?)"),
     ),
+    # Calls every run of an agent alike, which has an id and no name there.
+    "openinference.instrumentation.bedrock": ScopeRules(unnamed_roots=frozenset({"bedrock_agent.invoke_agent"})),
     "openinference.instrumentation.crewai": ScopeRules(roots=Pattern(r".+\.kickoff")),
     # Agents are marked, by `X.on_messages_stream`; a team is a CHAIN. Sets OK when a stream begins, which nothing can
     # take back when it fails, and records what it failed of.
@@ -252,6 +261,13 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         records_pauses=True,
         pause_relays=frozenset({"running tools"}),
     ),
+    # Qwen Code's own. A turn has no operation, nor has what is below it in its first versions.
+    "qwen-code": ScopeRules(
+        roots=Pattern(r"qwen-code\.interaction"),
+        name_roles={"qwen-code.llm_request": Role.MODEL, "qwen-code.tool": Role.TOOL},
+        unnamed_roots=frozenset({"qwen-code.interaction"}),
+        is_genai=False,
+    ),
     "strands.telemetry.tracer": ScopeRules(
         root_operations=frozenset({"invoke_graph", "invoke_swarm"}),
         stop_event=StopEvent("gen_ai.choice", "finish_reason"),
@@ -280,23 +296,16 @@ GENAI_SCOPE: Final = Pattern(
       | writer|claude)
     | pydantic[-_]ai
     | strands\.
-    | gcp\.vertex\.agent
-    | agent_framework
-    | @arizeai/openinference
-    | autogen
-    | crewai
-    | semantic_kernel
-    | langfuse
-    | langsmith
-    | openlit\.
-    | logfire\.openai_agents
-    | smolagents
-    | genkit
+    | gcp\.vertex\.agent | agent_framework | @arizeai/openinference | autogen | crewai | semantic_kernel
+    | langfuse | langsmith | openlit\. | logfire\.openai_agents | smolagents | genkit
     )""",
     re.VERBOSE,
 )
 # Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
 _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
+# Every instrumentation of LangGraph, as its callbacks are told of an interrupt as the error of the step that asked, and
+# the graph then returns: AWS' distribution's, say.
+_LANGGRAPH_SCOPE: Final = Pattern(r".*instrumentation.*lang(?:chain|graph)")
 # Codex names its scope after the program that it is part of: `codex_cli_rs`, `codex-app-server`, `Codex Desktop`.
 _CODEX_SCOPE: Final = Pattern(r"[Cc]odex")
 _MLFLOW_SCOPE: Final = Pattern(r"mlflow\.")
@@ -304,6 +313,7 @@ _MLFLOW_SCOPE: Final = Pattern(r"mlflow\.")
 _PLAIN: Final = ScopeRules(is_genai=False)
 _GENAI: Final = ScopeRules()
 _OPENAI_AGENTS: Final = ScopeRules(ends_clean=True, fails_with_last_agent=True, fails_with_last_call=True)
+_LANGGRAPH: Final = ScopeRules(records_pauses=True)
 # Has a span for every task, of which a turn and a review ask the model until they are done.
 _CODEX: Final = ScopeRules(
     roots=Pattern(r"session_task\.(?:turn|review)"),
@@ -329,6 +339,7 @@ _MLFLOW: Final = ScopeRules(
         }
     ),
     named_below=frozenset({"AgentRunner.run", "AgentRunner.run_streamed"}),
+    records_pauses=True,
     is_genai=False,
 )
 FAMILIES: Final = ((_CODEX_SCOPE, _CODEX), (_MLFLOW_SCOPE, _MLFLOW))
@@ -381,4 +392,6 @@ def _rules_of_family(scope: Hashable) -> ScopeRules:
     is_genai = GENAI_SCOPE.match(scope) is not None
     if _OPENAI_AGENTS_SCOPE.match(scope):
         return _OPENAI_AGENTS._replace(is_genai=is_genai)
+    if _LANGGRAPH_SCOPE.match(scope):
+        return _LANGGRAPH._replace(is_genai=is_genai)
     return _GENAI if is_genai else _PLAIN

@@ -2,8 +2,10 @@
 """Attributes in which a span says that it failed, or why it stopped, whatever its status is.
 
 Langfuse up to its 3.6.1 in Python, and in JavaScript, sets a level of its own and no status of OpenTelemetry's.
-Logfire's instrumentation of the OpenAI Agents SDK writes the error that the SDK has told it. The AI SDK, whose stream
-has broken off, says so in the finish reason alone.
+Logfire's instrumentation of the OpenAI Agents SDK writes the error that the SDK has told it. Claude Code ends the span
+of a request with whether it has succeeded, and if not with the status and the message that it got. The AI SDK, whose
+stream has broken off, says so in the finish reason alone. Genkit's is in the output of what calls models and tools in
+turn.
 """
 
 from __future__ import annotations
@@ -11,7 +13,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.outcome.finish_reasons import ANSWER_REASONS
+from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.text import map_of_json
+from agent_outcomes.run.conventions import GENKIT_TYPE, KIND_ROLES
+from agent_outcomes.run.usage_keys import GENKIT_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,28 +26,35 @@ LANGFUSE_LEVEL: Final = "langfuse.observation.level"
 LANGFUSE_MESSAGE: Final = "langfuse.observation.status_message"
 LOGFIRE_LEVEL: Final = "logfire.level_num"
 LOGFIRE_ERROR: Final = "error"
-STATED_ERROR_KEYS: Final = frozenset({LANGFUSE_LEVEL, LOGFIRE_LEVEL})
+REQUEST_SUCCESS: Final = "success"
+STATED_ERROR_KEYS: Final = frozenset({LANGFUSE_LEVEL, LOGFIRE_LEVEL, REQUEST_SUCCESS})
 """One of which a span has that may say so."""
 
 # OpenTelemetry's severity numbers.
 _ERROR_NUMBER: Final = 17
 _ERROR_LENGTH_MAX: Final = 4096
+_WORD_LENGTH_MAX: Final = 100
+_STATUS_MAX: Final = 1_000
+# Of a request by Claude Code's own loop. What it asks beside that, such as for a title, may fail and nobody minds.
+_LOOP_SOURCES: Final = ("repl_main_thread", "sdk")
 
 # Of the last step of a run, on its own span; TanStack AI's says that somebody has had enough.
 AI_SDK_FINISH: Final = "ai.response.finishReason"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 ABORT_REASON: Final = "tanstack.ai.abort.reason"
-FINISH_KEYS: Final = frozenset({AI_SDK_FINISH, FINISH_REASONS, ABORT_REASON})
+_WORD_KEYS: Final = (
+    AI_SDK_FINISH,
+    FINISH_REASONS,
+    "gen_ai.response.finish_reason",
+    "ai.response.finish_reason",
+    "llm.finish_reason",
+)
+FINISH_KEYS: Final = frozenset({*_WORD_KEYS, ABORT_REASON, GENKIT_OUTPUT})
+INTERRUPTED: Final = "interrupted"
+"""That a tool of Genkit's waits for somebody's answer; no finish reason of an agent's."""
 
-# The words of providers and SDKs for how a model's last answer ended, as an agent's finish reason.
-_REASONS: Final[Mapping[str, str]] = {
-    "error": "error",
-    "length": "max_tokens",
-    "max_tokens": "max_tokens",
-    "MAX_TOKENS": "max_tokens",
-    "content_filter": "guardrail",
-    "content-filter": "guardrail",
-}
+_GENKIT_REASON: Final = Pattern(r'"finishReason":\s*"(?!stop")')
+_OUTPUT_LENGTH_MAX: Final = 1_000_000
 
 
 def stated_error(attributes: Mapping[str, Any]) -> str | None:
@@ -49,8 +62,24 @@ def stated_error(attributes: Mapping[str, Any]) -> str | None:
     if attributes.get(LANGFUSE_LEVEL) == "ERROR":
         message = attributes.get(LANGFUSE_MESSAGE)
         return str.__str__(message) if isinstance(message, str) else ""
+    if attributes.get(REQUEST_SUCCESS) is False:
+        return _told_by_claude_code(attributes)
     level = attributes.get(LOGFIRE_LEVEL)
     return _told_by_logfire(attributes) if type(level) is int and level >= _ERROR_NUMBER else None
+
+
+def _told_by_claude_code(attributes: Mapping[str, Any]) -> str | None:
+    """The status and the message of a request that failed, as its API's clients put the two together."""
+    source = attributes.get("query_source")
+    if attributes.get("span.type") != "llm_request":
+        return None
+    if isinstance(source, str) and not str.__str__(source).startswith(_LOOP_SOURCES):
+        return None
+    error, status = attributes.get("error"), attributes.get("status_code")
+    message = str.__str__(error) if isinstance(error, str) else ""
+    if type(status) is not int or not 0 < status < _STATUS_MAX or message.startswith(str(status)):
+        return message
+    return f"{status} {message}".rstrip()
 
 
 def _told_by_logfire(attributes: Mapping[str, Any]) -> str | None:
@@ -71,11 +100,29 @@ def finish_reason(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     if isinstance(attributes.get(ABORT_REASON), str):
         return "cancelled", ABORT_REASON
-    for key in (AI_SDK_FINISH, FINISH_REASONS):
-        found = {_REASONS.get(word) for word in _words(attributes.get(key))}
+    for key in _WORD_KEYS:
+        found = {ANSWER_REASONS.get(_spelled(word)) for word in _words(attributes.get(key))}
         if len(found) == 1 and (reason := found.pop()) is not None:
             return reason, key
-    return None
+    return _told_by_genkit(attributes)
+
+
+def _told_by_genkit(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
+    text, kind = attributes.get(GENKIT_OUTPUT), attributes.get(GENKIT_TYPE)
+    # What anything else has returned is its user's.
+    if not isinstance(text, str) or not isinstance(kind, str) or str.__str__(kind) not in KIND_ROLES[GENKIT_TYPE]:
+        return None
+    # Most outputs are long and say that all went well.
+    if _GENKIT_REASON.search(str.__str__(text)) is None:
+        return None
+    word = (map_of_json(text, _OUTPUT_LENGTH_MAX) or {}).get("finishReason")
+    said = _spelled(word) if isinstance(word, str) else ""
+    reason = INTERRUPTED if said == INTERRUPTED else ANSWER_REASONS.get(said)
+    return (reason, GENKIT_OUTPUT) if reason is not None else None
+
+
+def _spelled(word: str) -> str:
+    return word[:_WORD_LENGTH_MAX].strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def _words(value: object) -> Iterable[str]:

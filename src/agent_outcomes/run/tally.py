@@ -51,12 +51,12 @@ class Tally:
     """Usage of a span and everything below it; mutable, owned by one open span at a time.
 
     `tokens` is indexed by dimension. `reported` maps currency to the model cost that leaves reported, `computed` to
-    what those that reported none cost by their tokens; `unpriced` counts model calls, and totals of agents, without
-    either, `silent` the model calls that reported no tokens, `missing` those of them that went well and say neither
-    what they have cost nor why not, `embeddings` those that embed, `embedded` tokens. `calls` are those that make up
-    the sums, `has_totals` says that agents reported totals, `in_doubt` that one of these is more than its calls have
-    used, which a total further above may settle. `tool_below` says that a tool span was seen since the last
-    agent span, so that two instrumentations of one tool call count it once.
+    what those that reported none cost by their tokens; `unpriced` counts model calls, totals of agents, and what else
+    a model was asked for, without either, `silent` the model calls that reported no tokens, `missing` those of them
+    that went well and say neither what they have cost nor why not, `embeddings` those that embed, `embedded` tokens.
+    `calls` are those that make up the sums, `has_totals` says that agents reported totals, `in_doubt` that one of these
+    is more than its calls have used, which a total further above may settle. `tool_below` says that a tool span was
+    seen since the last agent span, so that two instrumentations of one tool call count it once.
     """
 
     __slots__ = (
@@ -97,6 +97,13 @@ class Tally:
         self.in_doubt = False
         self.problems: dict[Problem, None] | None = None
         self.calls: CallLog | None = None
+
+    @property
+    def is_only_unpriced(self) -> bool:
+        """Whether all that is known is that something was used which has no price: by no call that another follows."""
+        if not self.unpriced or self.model_calls or self.tool_calls or self.problems:
+            return False
+        return self.reported is None and self.parts is None and not any(self.tokens)
 
     def copy(self) -> Tally:
         """Another tally of the same sums."""

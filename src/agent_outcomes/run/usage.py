@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes import semconv
 from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, AttributeReader, Problem, SpanLimits
-from agent_outcomes.run.conventions import AI_SDK_OPERATION, Role
+from agent_outcomes.run.conventions import AI_SDK_OPERATION, Role, names_other_billing
 from agent_outcomes.run.parts import (
     CONVENTIONAL,
     COPIED,
@@ -30,33 +30,40 @@ from agent_outcomes.run.usage_keys import (
     CACHE_WRITE,
     CACHED,
     COST_KEY_SET,
+    DETAIL_KEYS,
     GENKIT_OUTPUT,
     INPUT,
     INSIDE_BY_DEFINITION,
+    MODEL_KEYS,
     OBJECT_KEYS,
     OUTPUT,
     PROVIDER_KEYS,
     REASONING,
+    REQUEST_MODEL_KEYS,
     TOKEN_KEYS,
     TOKEN_RANKS,
     TOLD_KEYS,
     TOTAL_KEYS,
     USAGE_KEYS,
 )
-from agent_outcomes.run.usage_objects import read_object, read_told
+from agent_outcomes.run.usage_objects import read_details, read_object, read_told
 from agent_outcomes.run.writers import relayed_habit
 from agent_outcomes.semconv import CostKind, ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from agent_outcomes.run.usage_objects import UsageObject
 
 _ZERO: Final = Decimal(0)
 _PROVIDER_LENGTH_MAX: Final = 256
 _MISMATCH: Final = (Problem(ProblemKind.USAGE_MISMATCH),)
 _OBJECT_KEY_SET: Final = frozenset(OBJECT_KEYS)
+_DETAIL_KEY_SET: Final = frozenset(DETAIL_KEYS)
 # What is said there is of one call, and on another span of the last one only.
 _OF_ONE_CALL: Final = frozenset({GENKIT_OUTPUT, *TOLD_KEYS})
 _AI_SDK_CONVERTS: Final = 6
+_MODEL_KEYS: Final = (*MODEL_KEYS, *REQUEST_MODEL_KEYS)
 
 
 def read_usage(
@@ -72,12 +79,14 @@ def read_usage(
     how its instrumentation, of that `scope`, counts cached tokens where that is known; input and output come out with
     their parts in them, and where nothing tells how they were counted a `usage_mismatch` is listed. Counts outside
     0..2**53 and amounts that are not exact are refused and listed, and so are those that may have been cut, or have
-    lost their currency or a part. Placeholders of 0 are not reported. Never raises.
+    lost their currency or a part. Placeholders of 0 are not reported. What a provider's model was asked for that is
+    billed by something else than tokens has no price, unless the span reports one. Never raises.
     """
     if role is not Role.MODEL and not _OF_ONE_CALL.isdisjoint(attributes):
         attributes = {key: value for key, value in attributes.items() if key not in _OF_ONE_CALL}
     hits = USAGE_KEYS.intersection(attributes)
-    if not hits and role is not Role.MODEL and role is not Role.TOOL:
+    is_billed = role is Role.OTHER and _is_billed_otherwise(attributes)
+    if not hits and not is_billed and role is not Role.MODEL and role is not Role.TOOL:
         return None
     tally = Tally()
     if role is Role.TOOL:
@@ -95,7 +104,20 @@ def read_usage(
         tally.model_calls = 1
         tally.unpriced = 1 if tally.reported is None else 0
         tally.silent = 0 if tally.tokens[INPUT] or tally.tokens[OUTPUT] else 1
+    elif is_billed and tally.reported is None and tally.parts is None and not any(tally.tokens):
+        tally.unpriced = 1
     return tally
+
+
+def _is_billed_otherwise(attributes: Mapping[str, Any]) -> bool:
+    """Whether a provider's model was asked for something that is not billed by tokens; one at home has no provider."""
+    if not _names_one_of(attributes, PROVIDER_KEYS) or not _names_one_of(attributes, _MODEL_KEYS):
+        return False
+    return names_other_billing(attributes)
+
+
+def _names_one_of(attributes: Mapping[str, Any], keys: Collection[str]) -> bool:
+    return any(isinstance(attributes.get(key), str) and len(attributes[key]) > 0 for key in keys)
 
 
 def _read_tokens(
@@ -148,7 +170,20 @@ class _Counts:
             tokens[dimension] = self._count(key)
             if tokens[dimension] == 0:
                 self._look_further(dimension, hits)
+        for key in DETAIL_KEYS if not _DETAIL_KEY_SET.isdisjoint(hits) else ():
+            best |= self._read_details(key)
         return best
+
+    def _read_details(self, key: str) -> dict[int, str]:
+        """Take the parts in this attribute that are not known otherwise; which these are."""
+        found = _object_at(key, read_details, self._tally, self._attributes, self._limits)
+        tokens = self._tally.tokens
+        taken: dict[int, str] = {}
+        for dimension, count in enumerate(found.tokens if found is not None else ()):
+            if count is not None and not tokens[dimension]:
+                tokens[dimension] = count
+                taken[dimension] = key
+        return taken
 
     def total(self, hits: Collection[str]) -> int | None:
         """The total that the span states, if any."""
@@ -261,13 +296,7 @@ def _read_objects(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimit
     """Take what the span's own attributes leave open out of its usage objects."""
     tokens = tally.tokens
     for key in OBJECT_KEYS:
-        value = attributes.get(key)
-        if value is None:
-            continue
-        is_cut = isinstance(value, str) and limits.may_have_cut(value)
-        found = None if is_cut else read_object(key, value)
-        if found is None or not found.is_sound:
-            tally.note((Problem(ProblemKind.TEXT_TRUNCATED if is_cut else ProblemKind.INVALID_COUNT, key),))
+        found = _object_at(key, read_object, tally, attributes, limits)
         if found is None:
             continue
         if not make_whole(found.tokens, found.total, found.habit, provider):
@@ -277,6 +306,24 @@ def _read_objects(tally: Tally, attributes: Mapping[str, Any], limits: SpanLimit
                 tokens[dimension] = count
     if not make_whole(list(tokens), None, CONVENTIONAL):
         tally.note(_MISMATCH)
+
+
+def _object_at(
+    key: str,
+    read: Callable[[str, object], UsageObject | None],
+    tally: Tally,
+    attributes: Mapping[str, Any],
+    limits: SpanLimits,
+) -> UsageObject | None:
+    """What this attribute says of tokens, `None` if nothing; what of it cannot be taken is noted."""
+    value = attributes.get(key)
+    if value is None:
+        return None
+    is_cut = isinstance(value, str) and limits.may_have_cut(value)
+    found = None if is_cut else read(key, value)
+    if found is None or not found.is_sound:
+        tally.note((Problem(ProblemKind.TEXT_TRUNCATED if is_cut else ProblemKind.INVALID_COUNT, key),))
+    return found
 
 
 def _drop_placeholders(tokens: list[int | None], *, is_call: bool) -> None:

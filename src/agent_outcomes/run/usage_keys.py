@@ -13,6 +13,33 @@ if TYPE_CHECKING:
 INPUT, OUTPUT, CACHED, CACHE_WRITE, REASONING = range(5)
 DIMENSIONS: Final = 5
 
+# Parts as details of their whole, in one attribute for each: providers' names for details under conventions' for usage.
+_DETAIL_NAMES: Final[Mapping[int, tuple[str, ...]]] = {
+    CACHED: ("cached_tokens", "cache_read", "cache_read_tokens"),
+    CACHE_WRITE: ("cache_creation_tokens", "cache_creation", "cache_write", "cache_write_tokens"),
+    REASONING: ("reasoning_tokens", "reasoning"),
+}
+_INPUT_DETAILS: Final = (
+    "gen_ai.usage.prompt_tokens_details",
+    "gen_ai.usage.input_tokens_details",
+    "gen_ai.usage.input_token_details",
+    "llm.token_count.prompt_details",
+)
+_OUTPUT_DETAILS: Final = (
+    "gen_ai.usage.completion_tokens_details",
+    "gen_ai.usage.output_tokens_details",
+    "gen_ai.usage.output_token_details",
+    "llm.token_count.completion_details",
+)
+
+
+def _with_details(dimension: int, *keys: str) -> tuple[str, ...]:
+    """These spellings, and behind them those of details that are not among them."""
+    details = _OUTPUT_DETAILS if dimension == REASONING else _INPUT_DETAILS
+    spelled = [f"{whole}.{name}" for whole in details for name in _DETAIL_NAMES[dimension]]
+    return (*keys, *(key for key in spelled if key not in keys))
+
+
 # Spellings of one token count, most specific convention first; the first one present is read.
 SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
     INPUT: (
@@ -34,7 +61,8 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "ai.usage.completionTokens",
         "gen_ai.aggregated_usage.output_tokens",
     ),
-    CACHED: (
+    CACHED: _with_details(
+        CACHED,
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
         "llm.token_count.prompt_details.cache_read",
@@ -54,8 +82,11 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.details.cache_read_input_tokens",
         "gen_ai.usage.details.cached_tokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
+        "gen_ai.usage.cache.read_input_tokens",
+        "llm.usage.cached_tokens",
     ),
-    CACHE_WRITE: (
+    CACHE_WRITE: _with_details(
+        CACHE_WRITE,
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
@@ -72,8 +103,10 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "gen_ai.usage.details.cache_write_tokens",
         "gen_ai.usage.details.cache_creation_input_tokens",
         "gen_ai.aggregated_usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache.creation_input_tokens",
     ),
-    REASONING: (
+    REASONING: _with_details(
+        REASONING,
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
         "gen_ai.usage.reasoning_output_tokens",
@@ -117,6 +150,9 @@ INSIDE_BY_DEFINITION: Final = frozenset(
         "gen_ai.usage.input_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens.cached",
         "gen_ai.usage.input_tokens.cache_write",
+        "llm.token_count.prompt_details.cache_creation",
+        "gen_ai.usage.input_token_details",
+        "gen_ai.usage.output_token_details",
         "ai.usage.inputTokenDetails.cacheReadTokens",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
@@ -154,12 +190,14 @@ BRAINTRUST_USAGE: Final = "braintrust.metrics"
 # What a Genkit action has returned: of a model's the usage object is a field, of another's it is nothing we know.
 GENKIT_OUTPUT: Final = "genkit:output"
 OBJECT_KEYS: Final = (LANGFUSE_USAGE, MLFLOW_USAGE, BRAINTRUST_USAGE, GENKIT_OUTPUT)
+# LangSmith's, of the parts alone, which LangChain counts in their whole.
+DETAIL_KEYS: Final = ("gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details")
 # What the provider itself has said of a call, beside the counts that an SDK made of it: tells what these are.
 AI_SDK_METADATA: Final = "ai.response.providerMetadata"
 ADK_RESPONSE: Final = "gcp.vertex.agent.llm_response"
 TOLD_KEYS: Final = (AI_SDK_METADATA, ADK_RESPONSE)
 
-COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS, *TOLD_KEYS})
+COUNTED_KEYS: Final = frozenset({*TOKEN_KEYS, *TOTAL_KEYS, *OBJECT_KEYS, *DETAIL_KEYS, *TOLD_KEYS})
 
 # Reported model costs: plain amounts (in US dollars where the convention names no currency), and JSON objects.
 PROPOSED_COST: Final = "gen_ai.usage.cost.amount"
@@ -174,6 +212,9 @@ COST_KEYS: Final = (
     "litellm.cost.total",
     "llm.cost.total",
     "llm.usage.total_cost",
+    # VoltAgent, Embabel.
+    "usage.cost",
+    "embabel.llm.cost",
 )
 PLAIN_COST_KEYS: Final = COST_KEYS[1:]
 SPLIT_COST_KEYS: Final = (
@@ -197,6 +238,9 @@ UNSETTLED_COST_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
         "litellm.cost.guardrail",
     ),
 }
+# Quarkus' LangChain4j: a number with the currency behind it, a symbol for these two.
+SIGNED_COST: Final = "gen_ai.client.estimated_cost"
+CURRENCY_SIGNS: Final[Mapping[str, str]] = {"$": "USD", "€": "EUR"}
 JSON_COST_KEYS: Final = ("langfuse.observation.cost_details", "mlflow.llm.cost", "mlflow.trace.cost")
 JSON_TOTALS: Final = ("total", "total_cost", "totalCost")
 # An answer out of a gateway's cache costs nothing, whatever tokens it repeats.
@@ -214,7 +258,9 @@ ONE_CALL_KEYS: Final = frozenset(
         *(key for pair in SPLIT_COST_KEYS for key in pair if key.startswith(("gen_ai.cost.", "litellm."))),
     }
 )
-COST_KEY_SET: Final = frozenset({*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS})
+COST_KEY_SET: Final = frozenset(
+    {*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS, SIGNED_COST, AI_SDK_METADATA}
+)
 
 USAGE_KEYS: Final = frozenset({*COUNTED_KEYS, *COST_KEY_SET, semconv.AGENT_COST_AMOUNT})
 # Read beside them, where they decide what they mean.

@@ -16,7 +16,7 @@ from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.amounts import parse_count
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.text import map_of_json
-from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit
+from agent_outcomes.run.parts import CONVENTIONAL, UNKNOWN, Habit, make_whole
 from agent_outcomes.run.tally import COUNT_MAX
 from agent_outcomes.run.usage_keys import (
     ADK_RESPONSE,
@@ -90,6 +90,7 @@ _BESIDE: Final = Habit(cache_beside=True)
 _BUCKETS: Final = Habit(cache_beside=True, reasoning_beside=True)
 
 # Langfuse's own: any number of buckets beside each other, told apart by words in their names.
+_BUCKET_WHOLES: Final[Mapping[str, int]] = {"input": INPUT, "output": OUTPUT}
 _BUCKET_PARTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("input_cached_tokens", "input_cache_read", "cache_read_input_tokens"), CACHED),
     **dict.fromkeys(("input_cache_creation", "input_cache_write", "cache_creation_input_tokens"), CACHE_WRITE),
@@ -117,13 +118,13 @@ def read_object(key: str, value: object) -> UsageObject | None:
     fields = _fields(value, _ANSWER_LENGTH_MAX if key == GENKIT_OUTPUT else _LENGTH_MAX)
     if fields is not None and key == GENKIT_OUTPUT:
         usage = fields.get("usage")
-        fields = usage if _is_map(usage) else {}
+        fields = usage if is_map(usage) else {}
     if fields is None:
         return None
     reader = _Reader()
     total = reader.total(fields)
     if key == LANGFUSE_USAGE and _WHOLES.keys().isdisjoint(fields):
-        reader.take_buckets(fields)
+        reader.take_buckets(fields, total)
         habit = _BUCKETS
     else:
         reader.take_report(fields)
@@ -131,13 +132,23 @@ def read_object(key: str, value: object) -> UsageObject | None:
     return UsageObject(reader.tokens, total, habit, reader.has_more, reader.is_sound)
 
 
+def read_details(key: str, value: object) -> UsageObject | None:
+    """The parts that stand in this attribute as details of a whole; `None` if it cannot be read. Never raises."""
+    fields = {} if parse_count(value, COUNT_MAX) == 0 else _fields(value, _LENGTH_MAX)
+    if fields is None:
+        return None
+    reader = _Reader()
+    reader.take_report({key.rpartition(".")[2]: fields})
+    return UsageObject(reader.tokens, None, CONVENTIONAL, reader.has_more, reader.is_sound)
+
+
 def read_told(key: str, value: object) -> UsageObject | None:
     """What a provider's own words in this attribute say of a call's tokens; `None` if nothing. Never raises."""
     if key == ADK_RESPONSE:
-        usages = [_adk_usage(value)]
+        usages = [adk_usage(value)]
     else:
         entries = _fields(value, _ANSWER_LENGTH_MAX) or {}
-        usages = [_usage_in(entry) for entry in entries.values() if _is_map(entry)]
+        usages = [_usage_in(entry) for entry in entries.values() if is_map(entry)]
     for usage in usages:
         reader = _Reader()
         reader.take_report(usage)
@@ -150,10 +161,11 @@ def read_told(key: str, value: object) -> UsageObject | None:
 def _usage_in(entry: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """What a provider's entry in the AI SDK's metadata says of usage: in a field of its own, or beside others."""
     usage = entry.get("usage") or entry.get("usageMetadata")
-    return usage if _is_map(usage) else entry
+    return usage if is_map(usage) else entry
 
 
-def _adk_usage(value: object) -> Mapping[Any, Any]:
+def adk_usage(value: object) -> Mapping[Any, Any]:
+    """The usage object in ADK's answer of a model, empty if there is none. Never raises."""
     if not isinstance(value, str):
         return {}
     text = str.__str__(value)
@@ -174,13 +186,14 @@ def _first_object(text: str) -> Mapping[Any, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+def is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether this is a map that is safe to read."""
     # No class of somebody's own, whose methods may do anything.
     return type(value) is dict or type(value) is MappingProxyType
 
 
 def _fields(value: object, length_max: int) -> Mapping[Any, Any] | None:
-    return value if _is_map(value) else map_of_json(value, length_max)
+    return value if is_map(value) else map_of_json(value, length_max)
 
 
 def _habit_of(key: str, fields: Mapping[Any, Any]) -> Habit:
@@ -189,11 +202,18 @@ def _habit_of(key: str, fields: Mapping[Any, Any]) -> Habit:
         return Habit(reasoning_beside=True)
     if not _BEDROCK.isdisjoint(names):
         return _BESIDE
-    has_details = [name for name in _WITH_DETAILS if _is_map(fields.get(name)) and name != "cache_creation"]
+    has_details = [name for name in _WITH_DETAILS if is_map(fields.get(name)) and name != "cache_creation"]
     if "input_tokens" not in names or _ANTHROPIC.isdisjoint(names) or has_details or key == BRAINTRUST_USAGE:
         return CONVENTIONAL
     # MLflow's have the names of Anthropic's. Its own integrations count parts inside, what users set may be a copy.
     return UNKNOWN if key == MLFLOW_USAGE else _BESIDE
+
+
+def _add_up(tokens: list[int | None], total: int) -> bool:
+    """Whether these buckets, their parts in them or beside them, are all that the total has."""
+    whole = tokens[:]
+    is_certain = make_whole(whole, total, _BUCKETS)
+    return is_certain and (whole[INPUT] or 0) + (whole[OUTPUT] or 0) == total
 
 
 class _Reader:
@@ -224,30 +244,54 @@ class _Reader:
             dimension = _WHOLES.get(name, _PARTS.get(name))
             if dimension is not None:
                 self._set(dimension, self.count(value))
-            elif name in _WITH_DETAILS and _is_map(value):
+            elif name in _WITH_DETAILS and is_map(value):
                 self._take_details(value)
-            elif _is_map(value) or ("token" in name.lower() and "time" not in name):
+            elif is_map(value) or ("token" in name.lower() and "time" not in name):
                 self._note_more(value)
 
-    def take_buckets(self, fields: Mapping[Any, Any]) -> None:
-        """Take Langfuse's buckets: whatever is neither cached nor reasoning is added up by its direction."""
+    def take_buckets(self, fields: Mapping[Any, Any], total: int | None) -> None:
+        """Take Langfuse's buckets: whatever is neither cached nor reasoning is one of its direction's own."""
         tiers: list[int] = []
+        further: dict[int, int] = {}
         for name, value in fields.items():
             if type(name) is not str or name in _TOTALS:
                 continue
             direction = INPUT if "input" in name else OUTPUT if "output" in name else None
             if _WRITE_TIER.fullmatch(name):
                 tiers.append(self.count(value) or 0)
-                continue
-            if name in _BUCKET_PARTS:
+            elif name in _BUCKET_PARTS:
                 self._set(_BUCKET_PARTS[name], self.count(value))
-                continue
-            if direction is not None and (count := self.count(value)) is not None:
-                self.tokens[direction] = (self.tokens[direction] or 0) + count
-            if name not in {"input", "output"}:
+            elif name in _BUCKET_WHOLES:
+                self.tokens[_BUCKET_WHOLES[name]] = self.count(value)
+            else:
+                if direction is not None and (count := self.count(value)) is not None:
+                    further[direction] = further.get(direction, 0) + count
                 self._note_more(value)
         if any(tiers):
             self._take_tiers(sum(tiers))
+        self._add_further(further, total)
+
+    def _add_further(self, further: dict[int, int], total: int | None) -> None:
+        """Add buckets that no table has, unless the total proves that they are in the others.
+
+        Langfuse takes the details of a LangChain answer out of their whole, but not those of OpenAI's priority tier
+        (langfuse/langchain/CallbackHandler.py).
+        """
+        found = [tokens for tokens in self._with_some_of(further) if total and _add_up(tokens, total)]
+        every = self._with(further)
+        self.tokens = found[0] if len(found) == 1 and every not in found else every
+
+    def _with_some_of(self, further: dict[int, int]) -> list[list[int | None]]:
+        choices: list[dict[int, int]] = [{}]
+        for direction, count in further.items():
+            choices += [{**chosen, direction: count} for chosen in choices if count]
+        return [self._with(chosen) for chosen in choices]
+
+    def _with(self, further: dict[int, int]) -> list[int | None]:
+        tokens = self.tokens[:]
+        for direction, count in further.items():
+            tokens[direction] = (tokens[direction] or 0) + count
+        return tokens
 
     def _take_tiers(self, written: int) -> None:
         held = self.tokens[CACHE_WRITE]
@@ -268,6 +312,6 @@ class _Reader:
             self.tokens[dimension] = count
 
     def _note_more(self, value: object) -> None:
-        numbers = value.values() if _is_map(value) else value if type(value) is list else (value,)
+        numbers = value.values() if is_map(value) else value if type(value) is list else (value,)
         if [n for n in numbers if n is not None and not isinstance(n, str) and parse_count(n, COUNT_MAX) != 0]:
             self.has_more = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.parts import COPIED, Habit, counts_cache_beside, counts_reasoning_beside
 from agent_outcomes.run.usage_keys import MODEL_KEYS, REQUEST_MODEL_KEYS
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # write no version. Read in opentelemetry-instrumentation-bedrock (openllmetry#4449), -botocore, openlit 1.45.0 and
 # OpenInference (openinference#3610).
 COPYING_SCOPES: Final[Mapping[str, str | None]] = {
+    # Anthropic's usage, as the API has answered.
+    "com.anthropic.claude_code.tracing": None,
     "openinference.instrumentation.claude_agent_sdk": "0.1.10",
     "opentelemetry.instrumentation.bedrock": "0.62.4",
     "opentelemetry.instrumentation.botocore.bedrock-runtime": "0.66b2",
@@ -36,6 +39,9 @@ RELAYING_SCOPES: Final = frozenset(
     {
         # Agent Framework's own, in Python: hands on Anthropic's usage field by field.
         "agent_framework",
+        # LangChain for Elixir hands on Anthropic's input, and the cached tokens out of the same map; an application's
+        # own tracer may have that name.
+        "langchain",
         # The frameworks that these look at keep what each provider's client has told them (agno#9538, crewAI#6844),
         # and which version of a framework it was no span says.
         "openinference.instrumentation.agno",
@@ -51,7 +57,33 @@ RELAYING_SCOPES: Final = frozenset(
 )
 """Who writes for any provider what that one has told, under whatever names, and adds up totals by itself."""
 
-WRITING_SCOPES: Final = frozenset({*COPYING_SCOPES, *RELAYING_SCOPES})
+ECHOING_SCOPES: Final = frozenset({"pipecat"})
+"""Who writes for any provider what that one's client has told, part by part, and no total.
+
+Pipecat says so itself: Anthropic's and Bedrock's input is "net of the cache", Gemini's output that of its candidates.
+"""
+
+THOUGHTS_OPEN_SCOPES: Final[Mapping[str, Pattern]] = {
+    # Google.GenAI for .NET has its thoughts beside the output, other clients of the same models add them up.
+    "Experimental.Microsoft.Extensions.AI": Pattern(r"gcp\."),
+    "Experimental.Microsoft.Agents.AI": Pattern(r"gcp\."),
+}
+"""Who writes what any client of a provider has told: for which of them reasoning may stand beside the output.
+
+Their cached tokens are in the input: Anthropic's client for .NET adds them up.
+"""
+
+OWN_COUNTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "com.anthropic.claude_code.tracing": {
+        "input_tokens": "gen_ai.usage.input_tokens",
+        "output_tokens": "gen_ai.usage.output_tokens",
+        "cache_read_tokens": "gen_ai.usage.cache_read_input_tokens",
+        "cache_creation_tokens": "gen_ai.usage.cache_creation_input_tokens",
+    },
+}
+"""Who writes a model call's counts under names that anybody may use for anything, and what conventions call them."""
+
+WRITING_SCOPES: Final = frozenset({*COPYING_SCOPES, *RELAYING_SCOPES, *ECHOING_SCOPES, *THOUGHTS_OPEN_SCOPES})
 
 _UPGRADED: Final = Habit(cache_beside=None, adds_up=True)
 _NUMBERS: Final = Pattern(r"\d{1,9}", re.ASCII)
@@ -89,11 +121,25 @@ def habit_of_scope(scope: str, version: str | None) -> Habit | None:
     return COPIED if last is None or _is_at_most(version, last) else _UPGRADED
 
 
+def in_known_keys(scope: str, role: Role, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes, on a model call with what this scope counts by its own names under those of conventions, too."""
+    own = OWN_COUNTS.get(scope)
+    if own is None or role is not Role.MODEL:
+        return attributes
+    counts = {known: attributes[key] for key, known in own.items() if key in attributes}
+    return {**counts, **attributes}
+
+
 def relayed_habit(scope: str, provider: str | None, attributes: Mapping[str, Any]) -> Habit | None:
     """How parts may stand in what this scope hands on of such a provider; `None` if it is none that does so.
 
     Whether what it hands on has been made conventional on the way is not known, unless the numbers tell.
     """
+    if scope in ECHOING_SCOPES:
+        return Habit(cache_beside=counts_cache_beside(provider), reasoning_beside=counts_reasoning_beside(provider))
+    if scope in THOUGHTS_OPEN_SCOPES:
+        is_open = provider is not None and THOUGHTS_OPEN_SCOPES[scope].match(provider) is not None
+        return Habit(reasoning_beside=None) if is_open else None
     if scope not in RELAYING_SCOPES:
         return None
     if provider is None or provider in _FRAMEWORKS:

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from agent_outcomes import semconv
 from agent_outcomes._version import __version__
-from agent_outcomes.foreign_exceptions import Guard, is_theirs
+from agent_outcomes.foreign_exceptions import Guard, class_name, is_theirs
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.evaluations import evaluation_events
 from agent_outcomes.record.fitting import fit
@@ -338,7 +338,7 @@ class OutcomeEmitter:
         return self._export
 
     def _provider_raised(self, error: BaseException) -> None:
-        name = type(error).__qualname__
+        name = class_name(type(error))
         _log.warning(f"provider_{name}", "no provider could be found for agent outcomes: it raised %s", name)
         self.post_health([(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (name,), 1)])
 

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.foreign_exceptions import class_name
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.record import Posting
 from agent_outcomes.semconv import DropReason, ProblemKind, Signal
@@ -75,13 +76,13 @@ class Mishaps:
 
     def failed(self, error: BaseException) -> None:
         """Count a failure of ours and name its class."""
-        name = type(error).__qualname__
+        name = class_name(type(error))
         _log.warning(f"failed_{name}", "agent outcomes: a span was not taken into account: %s", name)
         self.count_error(error)
 
     def count_error(self, error: BaseException) -> None:
         """Count a failure that is told of elsewhere."""
-        self._post([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (type(error).__qualname__,), 1)])
+        self._post([Posting(semconv.AGENT_OUTCOMES_PROCESSOR_ERRORS, (class_name(type(error)),), 1)])
 
     def note_problem(self, kind: ProblemKind) -> None:
         """Count a problem that no event can list."""

@@ -21,13 +21,13 @@ from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.evidence import infer
 from agent_outcomes.run.normalize import Below, normalize
+from agent_outcomes.sdk import setup
 from agent_outcomes.sdk.duplicates import CLAIMS, FIRST_SPANS
 from agent_outcomes.sdk.emission import Emission
 from agent_outcomes.sdk.health import Mishaps
 from agent_outcomes.sdk.metrics import BEFORE_COLLECTION
 from agent_outcomes.sdk.private_api import global_logger_provider, global_meter_provider
 from agent_outcomes.sdk.processors import Processors
-from agent_outcomes.sdk.setup import finder, prices_in, sink_for, warn_without_global_lock
 from agent_outcomes.sdk.span_callbacks import ORPHAN, SpanCallbacks
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.sdk.stale_sweep import StaleSweep
@@ -114,11 +114,12 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         tracer_provider: TracerProvider | None = None,
         **arguments: Unpack[SettingsArguments],
     ) -> None:
+        setup.check_given(logger_provider, meter_provider, is_run, tracer_provider)
         settings = read_settings(**arguments)
         self._user_is_run = is_run
-        self._sink = sink_for(
-            finder(logger_provider, global_logger_provider),
-            finder(meter_provider, global_meter_provider),
+        self._sink = setup.sink_for(
+            setup.finder(logger_provider, global_logger_provider),
+            setup.finder(meter_provider, global_meter_provider),
             settings,
             tracer_provider,
         )
@@ -130,7 +131,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
             on_wait=self._look_after_waiting,
             on_evicted=lambda: self._mishaps.note_evictions(self._tracker.evicted_count),
             verdict_of=self._verdict_of if is_run is not None else None,
-            price_of=prices_in(settings, self._mishaps.count_error),
+            price_of=setup.prices_in(settings, self._mishaps.count_error),
             keeps_handoffs=settings.handoffs,
             keeps_ages=settings.stale_after_s > 0,
         )
@@ -151,7 +152,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         # Whether a start needs more than the tracker: at the first span, and for the sweep.
         self._attends = True
         self._is_shut_down = False
-        warn_without_global_lock()
+        setup.warn_without_global_lock()
         PROCESSORS.add(self)
 
     @property
@@ -208,6 +209,7 @@ class AgentOutcomeSpanProcessor(SpanProcessor):
         if self._stale_sweep is not None:
             self._stale_sweep.wake()
         if not self._has_started:
+            setup.warn_beside_caller()
             self._look_for_another(span.get_span_context())
         self._attends = self._stale_sweep is not None
         if self._board.waiting_count:

@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
+from agent_outcomes.foreign_exceptions import SILENT
 from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
@@ -111,7 +112,10 @@ def _ratio(text: str | None) -> float:
         ratio = -1.0
     if 0 <= ratio <= 1:
         return ratio
-    _logger.warning("%s=%s is not usable; give a number from 0 to 1; 1 is used", RATIO_VARIABLE, printable(text[:80]))
+    with SILENT:
+        _logger.warning(
+            "%s=%s is not usable; give a number from 0 to 1; 1 is used", RATIO_VARIABLE, printable(text[:80])
+        )
     return 1.0
 
 

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from agent_outcomes.foreign_exceptions import Guard, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
+from agent_outcomes.outcome.bodies import look
+from agent_outcomes.outcome.misuse import type_name
 from agent_outcomes.sdk.emitter import OutcomeEmitter
+from agent_outcomes.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
@@ -28,6 +32,23 @@ Sink: TypeAlias = "OutcomeEmitter | LedgerSink"
 GivenT = TypeVar("GivenT")
 
 _log: Final = LimitedLog(logging.getLogger(__name__))
+_OURS: Final = f"{__name__.partition('.')[0]}."
+_POOL: Final = "concurrent.futures.thread"
+
+
+def check_given(logger_provider: object, meter_provider: object, is_run: object, tracer_provider: object) -> None:
+    """Raise `SettingsError` for what is no provider or function of its kind, rather than lose outcomes by it later."""
+    given = (
+        ("logger_provider", logger_provider, "get_logger", "a LoggerProvider or a function that returns one"),
+        ("meter_provider", meter_provider, "get_meter", "a MeterProvider or a function that returns one"),
+        ("is_run", is_run, "__call__", "a function of the span"),
+        ("tracer_provider", tracer_provider, "get_tracer", "a TracerProvider"),
+    )
+    for name, value, method, takes in given:
+        is_function = callable(value) and name != "tracer_provider"
+        if value is not None and not is_function and not callable(look(value, method)):
+            message = f"{name} takes {takes}, not {type_name(value)}"
+            raise SettingsError(message)
 
 
 def finder(
@@ -80,6 +101,24 @@ def warn_without_global_lock() -> None:
             "free_threaded",
             "AgentOutcomeSpanProcessor relies on the interpreter's global lock, which is switched off: outcomes of "
             "runs that end at the same moment may be lost. Set PYTHON_GIL=1.",
+        )
+
+
+def warn_beside_caller() -> None:
+    """Say in the log that callbacks come on another thread than spans end on, if this one does. Never raises.
+
+    The SDK's `ConcurrentMultiSpanProcessor` hands each to a thread of its pool, where no exception is in flight: what
+    ends a run without being recorded on its span, as Ctrl-C, `sys.exit(1)` and a cancellation do, is not seen there.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect` reads source files for the same
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+        frame = frame.f_back
+    if frame is not None and frame.f_globals.get("__name__") == _POOL:
+        _log.warning(
+            "beside_caller",
+            "AgentOutcomeSpanProcessor is called on threads of a pool, as ConcurrentMultiSpanProcessor does: what ends "
+            "a run without being recorded on its span (Ctrl-C, sys.exit, a cancellation) is not seen, and reads "
+            "success where the span says no more. Use the SDK's SynchronousMultiSpanProcessor, or state the status.",
         )
 
 

@@ -137,7 +137,7 @@ class SpanCallbacks:
             node.exception_id = id(error)
         scope: Any = span._instrumentation_scope
         if open_spans.setdefault(context[1], node) is not node:
-            self.tracker.note_repeat(node)
+            self.tracker.start_beside(node, parent, _scope_of(span))
         elif (
             self._attended
             or (scope is not None and scope._name in LEAVES_FAILED_OPEN)

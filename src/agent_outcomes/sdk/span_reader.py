@@ -10,6 +10,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from agent_outcomes.bounds import TIME_MAX_NS
 from agent_outcomes.outcome.attribute_reader import NO_LIMITS, SpanLimits
 from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.text import encodable
@@ -40,7 +41,6 @@ _EXCEPTION_MESSAGE: Final = "exception.message"
 _EXCEPTION_KEYS: Final = (_EXCEPTION_TYPE, _EXCEPTION_MESSAGE, "exception.stacktrace")
 EXCEPTION_EVENTS_MAX: Final = 32
 STATUS_TEXT_LENGTH_MAX: Final = 4096
-TIME_MAX_NS: Final = 2**63 - 1
 
 
 class SpanReader:
@@ -72,8 +72,16 @@ class SpanReader:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the span's status is ERROR, or one of its attributes says that it failed."""
-        return self.span.status.status_code is StatusCode.ERROR or stated_error(self._held()) is not None
+        """Whether the span's status is ERROR, or unset and one of its attributes says that it failed."""
+        status = self.span.status.status_code
+        if status is not StatusCode.UNSET:
+            return status is StatusCode.ERROR
+        return stated_error(self._held()) is not None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the span's status is OK."""
+        return self.span.status.status_code is StatusCode.OK
 
     @property
     def has_ended(self) -> bool:
@@ -143,7 +151,8 @@ class SpanReader:
         status = span.status
         events = self._events()
         scope = self.scope
-        stated = stated_error(attributes)
+        # A span that was set to OK is believed.
+        stated = None if status.status_code is StatusCode.OK else stated_error(attributes)
         return AgentSpan(
             context.trace_id,
             context.span_id,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.pauses import settlement_for
-from agent_outcomes.run.conventions import Role, adds_up_calls
+from agent_outcomes.run.conventions import GENKIT_SUBTYPE, Role, adds_up_calls
 from agent_outcomes.run.evidence import infer, infer_call, infer_open
 from agent_outcomes.run.normalize import Below, has_default_name, normalize
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.spans.gathered import WENT_WELL, Candidate, Gathered, StepEnd
+from agent_outcomes.spans.gathered import WENT_WELL, Candidate, FailureBelow, Gathered, StepEnd
 from agent_outcomes.spans.leaving import agent_name_of, beside_calls, handed_off, tally_of
 from agent_outcomes.spans.marks import Likeness, pause_in, relays_pause
 from agent_outcomes.spans.open_spans import caller_id_of
@@ -35,7 +35,8 @@ def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: 
         if not span.has_failed:
             return StepEnd(pause, is_model_call=True)
         in_flight = facts_from_exception(error) if error is not None else None
-        return StepEnd(pause, infer_call(span.snapshot(attributes, in_flight)), has_failed=True, is_model_call=True)
+        failure = FailureBelow(infer_call(span.snapshot(attributes, in_flight)), span.scope)
+        return StepEnd(pause, failure, has_failed=True, is_model_call=True)
     relays, is_sum = relays_pause(span), adds_up_calls(attributes)
     if span.has_failed or pause is not None or relays or is_sum:
         return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays, adds_up=is_sum)
@@ -90,7 +91,13 @@ def ended_candidate(
     keeps_handoffs: bool,
 ) -> Candidate:
     """A span that has ended as a candidate, with what it has gathered; it may turn out to be a nested agent."""
-    finding = infer(span, gathered.nested, _pause_below(span, gathered), gathered.failure)
+    failure = gathered.failure
+    # A failure that was handled may still be what the run then failed of, but fails none that ended clean.
+    if failure is not None and failure.is_handled and span.status_code != "error":
+        failure = None
+    failed = failure.finding if failure is not None else None
+    nested = failed if failure is not None and failure.is_agent else None
+    finding = infer(span, nested, _pause_below(span, gathered), failed)
     may_be_nested = keeps_handoffs and node is not None and node.parent is not None
     return Candidate(
         span,
@@ -115,7 +122,9 @@ def _pause_below(span: AgentSpan, gathered: Gathered) -> Finding | None:
     if gathered.pause is not None or nested is None or not nested.paused:
         return gathered.pause
     rules = rules_of(span.scope)
-    if rules.pauses_with_last_agent and rules.is_root(span.attributes, span.name):
+    subtype = span.attributes.get(GENKIT_SUBTYPE)
+    is_flow = isinstance(subtype, str) and str.__str__(subtype) == "flow"
+    if rules.pauses_with_last_agent and (is_flow or rules.is_root(span.attributes, span.name)):
         return nested
     return nested if gathered.agent_name == agent_name_of(span) else None
 

@@ -51,9 +51,9 @@ class LatestSpans:
         """Forget all of them."""
         self._nodes.clear()
 
-    def has_trace(self, trace_id: int) -> bool:
-        """Whether any of them is of this trace."""
-        return trace_id in [node.context.trace_id for node in list(self._nodes.values())]
+    def of_trace(self, trace_id: int) -> list[OpenSpan]:
+        """Those of them that are of this trace."""
+        return [node for node in list(self._nodes.values()) if node.context.trace_id == trace_id]
 
 
 class EndedSpans:
@@ -69,6 +69,7 @@ class EndedSpans:
         if node.is_open or not (was_agent or node.parent is not None):
             return
         stub = closed_span(node.context, node.parent)
+        stub.lost_id = node.lost_id
         if was_agent:
             stub.was_agent = True
             self._agents.add(stub)
@@ -79,9 +80,10 @@ class EndedSpans:
         """The span of this id, if it is remembered."""
         return self._agents.get(span_id) or self._steps.get(span_id)
 
-    def has_agent_of(self, trace_id: int) -> bool:
-        """Whether an agent of this trace is remembered."""
-        return self._agents.has_trace(trace_id)
+    def has_agent_above(self, orphan: OpenSpan) -> bool:
+        """Whether an agent is remembered that the way up from an orphan may have led to."""
+        top = ancestors(orphan)[-1]
+        return any(may_be_above(node, top) for node in self._agents.of_trace(orphan.context.trace_id))
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -118,6 +120,15 @@ def is_orphan(node: OpenSpan) -> bool:
     return ancestors(node)[-1].is_orphan
 
 
+def may_be_above(agent: OpenSpan, top: OpenSpan) -> bool:
+    """Whether an agent that started before may be above `top`, above which nothing is known.
+
+    What `top` is above of is not above it; nor is what is below the same lost span, as its siblings are.
+    """
+    above = ancestors(agent)[-1]
+    return above is not top and above.lost_id != top.lost_id
+
+
 def late_problems(item: Gathered) -> list[ProblemKind]:
     """What is lost with what came too late for the run that it is part of."""
     problems = [] if item.nested is None else [ProblemKind.LATE_AGENT]
@@ -126,9 +137,9 @@ def late_problems(item: Gathered) -> list[ProblemKind]:
     return problems
 
 
-def note_of_lost() -> Gathered:
-    """What is left with an agent instead of usage of which only the trace is known to be its."""
+def note_of(*kinds: ProblemKind) -> Gathered:
+    """What is left with an agent instead of something of which only the trace is known to be its."""
     note = Gathered()
     note.tally = Tally()
-    note.tally.note((Problem(ProblemKind.LATE_USAGE),))
+    note.tally.note([Problem(kind) for kind in kinds])
     return note

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from agent_outcomes.run.conventions import adds_up_calls
 from agent_outcomes.run.folding import stated_for_run
+from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import ended_candidate
-from agent_outcomes.spans.ended import holds_late, is_late, is_orphan, note_of_lost
+from agent_outcomes.spans.ended import holds_late, is_late, is_orphan, note_of
 from agent_outcomes.spans.gathered import WENT_WELL, Gathered
 from agent_outcomes.spans.leaving import fold, passed_on
-from agent_outcomes.spans.marks import Likeness
+from agent_outcomes.spans.marks import Likeness, handles
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
 from agent_outcomes.spans.never_ended import Doubtful, end_aftermath
 from agent_outcomes.spans.open_spans import (
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.ended import EndedSpans
     from agent_outcomes.spans.facts import SpanIds
-    from agent_outcomes.spans.gathered import Candidate, StepEnd
+    from agent_outcomes.spans.gathered import Candidate, FailureBelow, StepEnd
     from agent_outcomes.spans.marks import Reading
     from agent_outcomes.spans.placement import Placement
 
@@ -146,6 +147,8 @@ class SpanEnds:
             # What it has gathered is nobody's.
             return self._close_alone(node, seen, is_unheard=bool(end.stated) or _holds_statement(node))
         item = passed_on(gathered_by(node, [], sums=end.adds_up), own, end)
+        if item.failure is not None and end.failure is None:
+            item.failure = self._seen_from_above(node, item.failure)
         moved = CLOSED
         while moved is CLOSED:
             above = nearest_open(node.parent)
@@ -154,26 +157,32 @@ class SpanEnds:
             if is_late(node.parent, above):
                 item.has_late = True
             inbox = above.inbox or first_inbox_of(above, self._reading.facts_of)
-            moved = moves.end_below(self._board, node.context.span_id, node, seen, above, inbox, item)
+            moved = moves.end_below(self._board, node.own_key or node.context.span_id, node, seen, above, inbox, item)
             keep_short(inbox)
         return moved
 
+    def _seen_from_above(self, node: OpenSpan, failure: FailureBelow) -> FailureBelow:
+        """The failure of something below a span, which that may have handled."""
+        is_handled = node.span is not None and handles(self._reading.facts_of(node.span), failure.scope)
+        return failure._replace(is_handled=True) if is_handled else failure
+
     def _end_uppermost(self, node: OpenSpan, seen: int, item: Gathered) -> int:
         """End a span with nothing open above it: what it leaves is nobody's, or comes too late for its run."""
-        trace_id = node.context.trace_id
         is_lost = item.has_figures and is_orphan(node)
-        above = self._placement.find_agent(self._board, trace_id) if is_lost else None
-        if above is not None:
-            span_id = node.context.span_id
-            return moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), note_of_lost())
-        comes_late = item.has_late or is_late(node.parent, None) or (is_lost and self._ended.has_agent_of(trace_id))
+        around = self._placement.find_agents(self._board, node) if is_lost else []
+        if around:
+            span_id, note, above = node.own_key or node.context.span_id, note_of(ProblemKind.LATE_USAGE), around[0]
+            for other in around[1:]:
+                moves.leave(other, inbox_of(other), note)
+            return moves.end_below(self._board, span_id, node, seen, above, inbox_of(above), note)
+        comes_late = item.has_late or is_late(node.parent, None) or (is_lost and self._ended.has_agent_above(node))
         moved = self._close_alone(node, seen, is_unheard=item.stated is not None)
         if moved is DONE and comes_late:
             self._placement.note_late(item)
         return moved
 
     def _close_alone(self, node: OpenSpan, seen: int, *, is_unheard: bool) -> int:
-        moved = moves.end_alone(self._board, node.context.span_id, node, seen)
+        moved = moves.end_alone(self._board, node.own_key or node.context.span_id, node, seen)
         if moved is DONE and is_unheard:
             self._placement.note_unheard()
         return moved
@@ -190,13 +199,17 @@ class SpanEnds:
         seen, waiting = version_of(node), waiting_in(node)
         if is_outer and node.early is None and waiting:
             return None
+        gathered = gathered_by(node, waiting, sums=adds_up_calls(span.attributes))
+        if is_orphan(node) and likeness is not Likeness.FORCED and node.early is None:
+            has_figures = gathered.has_figures or own is not None
+            self._placement.note_doubt(self._board, node, gathered, has_figures=has_figures)
         candidate = ended_candidate(
             node,
             span,
             node.context,
             likeness,
             own,
-            gathered=gathered_by(node, waiting, sums=adds_up_calls(span.attributes)),
+            gathered=gathered,
             is_open=bool(below),
             keeps_handoffs=self._keeps_handoffs,
         )

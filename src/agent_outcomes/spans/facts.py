@@ -64,6 +64,11 @@ class SpanFacts(Protocol):
         ...
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether its status is OK."""
+        ...
+
+    @property
     def has_ended(self) -> bool:
         """Whether it has an end time."""
         ...

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
     Item = tuple[Any, ...]
 
 
+class FailureBelow(NamedTuple):
+    """How a model call or an agent below failed, and the scope of its span.
+
+    `is_handled` says that a span in between has ended well nevertheless.
+    """
+
+    finding: Finding
+    scope: str
+    is_agent: bool = False
+    is_handled: bool = False
+
+
 class StepEnd(NamedTuple):
     """How a span ended that is no agent.
 
@@ -41,7 +53,7 @@ class StepEnd(NamedTuple):
     """
 
     pause: Finding | None = None
-    failure: Finding | None = None
+    failure: FailureBelow | None = None
     has_failed: bool = False
     stated: Mapping[str, Any] | None = None
     is_model_call: bool = False
@@ -71,7 +83,7 @@ class Gathered:
     contradicted = False
     nested: Finding | None = None
     pause: Finding | None = None
-    failure: Finding | None = None
+    failure: FailureBelow | None = None
     is_model_call = False
     agent_name: str | None = None
     handoffs: list[Handoff] | None = None
@@ -89,7 +101,7 @@ class Gathered:
         tally = self.whole()
         if tally is None:
             return False
-        calls = tally.model_calls or tally.tool_calls
+        calls = tally.model_calls or tally.tool_calls or tally.unpriced
         return bool(calls or tally.reported or tally.parts or any(count is not None for count in tally.tokens))
 
     @property
@@ -107,7 +119,8 @@ class Gathered:
     @property
     def has_usage(self) -> bool:
         """Whether anything below has called a model or a tool, or reports figures."""
-        return self.tally is not None or self.by_tools is not None or self.by_agents is not None
+        is_used = self.tally is not None and not self.tally.is_only_unpriced
+        return is_used or self.by_tools is not None or self.by_agents is not None
 
     def zone(self) -> Tally | None:
         """Usage of what no agent below has called; not to be changed."""

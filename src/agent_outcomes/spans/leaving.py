@@ -15,8 +15,8 @@ from agent_outcomes.run.folding import nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import LIFETIME_MARK, rules_of
 from agent_outcomes.run.tally import USAGE_MISSING, Tally
-from agent_outcomes.semconv import ProblemKind
-from agent_outcomes.spans.gathered import WENT_WELL, Gathered, added
+from agent_outcomes.semconv import ProblemKind, Status
+from agent_outcomes.spans.gathered import WENT_WELL, FailureBelow, Gathered, added
 from agent_outcomes.spans.marks import Likeness
 
 if TYPE_CHECKING:
@@ -123,13 +123,16 @@ def _open_pause(before: Gathered | None, items: Iterable[Gathered | Item]) -> Fi
     return pause
 
 
-def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> Finding | None:
-    """How the last call or agent failed; whatever was done after it shows that the run got over it."""
+def _last_failure(before: Gathered | None, items: Iterable[Gathered | Item]) -> FailureBelow | None:
+    """How the last call or agent failed; whatever was done after it shows that the run got over it.
+
+    Not what comes late from below an agent that has ended: that was done before the agent failed, or by nobody.
+    """
     failure = before.failure if before is not None else None
     for item in items:
         if isinstance(item, tuple):
             failure = None
-        elif item.failure is not None or item.nested is not None or item.has_usage:
+        elif item.failure is not None or item.nested is not None or (item.has_usage and not item.has_late):
             failure = item.failure
     return failure
 
@@ -183,12 +186,12 @@ def _lay_call_over(left: Gathered, own: Tally) -> None:
         left.by_tools = added(left.by_tools, one)
 
 
-def _failure_of(gathered: Gathered, own: Tally | None, end: StepEnd) -> Finding | None:
+def _failure_of(gathered: Gathered, own: Tally | None, end: StepEnd) -> FailureBelow | None:
     """How a step, or what lies below it, failed: a call or a tool that went well got over it, a mere step did not."""
     if end.failure is None:
-        return gathered.failure if end.has_failed or own is None else None
+        return gathered.failure if end.has_failed or own is None or own.is_only_unpriced else None
     # Of one call seen twice the inner span is the one that knows the provider's error.
-    is_unnamed = end.failure.execution.category == OTHER.category
+    is_unnamed = end.failure.finding.execution.category == OTHER.category
     return gathered.failure if is_unnamed and gathered.failure is not None else end.failure
 
 
@@ -228,8 +231,9 @@ def _left_by_agent(candidate: Candidate) -> Gathered:
     left = Gathered()
     left.absorb_all_but_usage(candidate.gathered)
     left.nested = candidate.finding
-    if candidate.finding.failed and not candidate.finding.paused:
-        left.failure = candidate.finding
+    # Of one that waits, and of one that nobody knows the end of, nothing has failed.
+    if candidate.finding.failed and candidate.finding.execution.status is not Status.UNKNOWN:
+        left.failure = FailureBelow(candidate.finding, candidate.span.scope, is_agent=True)
     # Whatever this one is part of, it has come in time for itself.
     left.has_late = False
     name = agent_name_of(candidate.span)

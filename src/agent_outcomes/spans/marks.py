@@ -21,12 +21,12 @@ from agent_outcomes.run.conventions import (
     role_of_operation,
 )
 from agent_outcomes.run.evidence import pause_by_mark, pause_of
-from agent_outcomes.run.pauses import PAUSE_TEXT, STEP_MARK
+from agent_outcomes.run.pauses import NOT_FATAL, PAUSE_TEXT, STEP_MARK
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import USAGE_MISSING, Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, ONE_CALL_KEYS, USAGE_KEYS
-from agent_outcomes.run.writers import habit_of_scope, is_miscounted
+from agent_outcomes.run.writers import habit_of_scope, in_known_keys, is_miscounted
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
@@ -191,6 +191,7 @@ def own_usage(
     may have been that.
     """
     limits, rules = span.limits, rules_of(span.scope)
+    attributes = in_known_keys(span.scope, role, attributes)
     is_call = _has_call_on_agent(attributes, role) and (role is _AGENT or rules.is_root(attributes, span.name))
     if rules.books is not None and rules.books.fullmatch(span.name):
         attributes = {key: value for key, value in attributes.items() if key not in _BOOKED}
@@ -288,6 +289,16 @@ def pause_in(span: SpanFacts, attributes: Mapping[str, Any], error: BaseExceptio
         return None
     name = _error_name(span, attributes, error)
     return pause_of(encodable(name, NAME_LENGTH_MAX)) if name is not None else None
+
+
+def handles(span: SpanFacts, failed_scope: str) -> bool:
+    """Whether a span has ended well around a span of that scope that failed, or says that it was not fatal.
+
+    Where an instrumentation sets OK whatever passes through, that says nothing of what it has seen fail itself.
+    """
+    if span.has_succeeded:
+        return failed_scope != span.scope or not rules_of(span.scope).ends_clean
+    return span.has_failed and NOT_FATAL.search(span.error_text) is not None
 
 
 def relays_pause(span: SpanFacts) -> bool:

@@ -47,7 +47,7 @@ class Ending:
 
     def __init__(self, node: OpenSpan | None, seen: int = 0, absorbed: int = 0, source: OpenSpan | None = None) -> None:
         self.node = node
-        self.span_id = 0 if node is None else node.context.span_id
+        self.span_id = 0 if node is None else node.own_key or node.context.span_id
         self.seen = seen
         self.absorbed = absorbed
         self.source = source
@@ -78,6 +78,15 @@ def end_below(
     del board.open[span_id]
     node.is_open = False
     node.span = None
+    inbox.version += 1
+    inbox.items.append(item)
+    return DONE
+
+
+def leave(above: OpenSpan, inbox: Inbox, item: Gathered) -> int:
+    """Leave a note with an open span; a second one like it changes nothing."""
+    if not above.is_open:
+        return CLOSED
     inbox.version += 1
     inbox.items.append(item)
     return DONE

@@ -63,8 +63,10 @@ class OpenSpan:
     monotonic clock, if ages are kept.
     `early` is the run that the span has been counted as before its end, `settled` the one that it is about to become.
     `stood` is what it was to the agents below it when it looked like this. `is_orphan` says that its parent was one of
-    this process that had ended, and of which nothing is known. `began` is how it was at its start, if it was marked
-    then, or when something was first left with it, if it was marked as an agent by then.
+    this process that had ended, and of which nothing is known but its id, `lost_id`; `is_within`
+    that an agent was open when it started of which it may be part. `began` is how it was at its start, if it was
+    marked then, or when something was first left with it, if it was marked as an agent by then. `own_key` is what it is
+    kept under on the board where another span with its id is open: an id of zero is no span's, and none is below that.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -87,7 +89,10 @@ class OpenSpan:
     settled: Settled | None = None
     stood: tuple[Hashable, Standing] | None = None
     is_orphan = False
+    lost_id = 0
+    is_within = False
     began: Began | None = None
+    own_key = 0
 
     @property
     def settled_below(self) -> bool:

@@ -20,12 +20,12 @@ from agent_outcomes.run.normalize import late_cost, revise
 from agent_outcomes.semconv import ProblemKind, State
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.candidates import prepare_to_wait, settlement_of
-from agent_outcomes.spans.ended import is_late, late_problems
+from agent_outcomes.spans.ended import is_late, late_problems, may_be_above, note_of
 from agent_outcomes.spans.gathered import Gathered
 from agent_outcomes.spans.leaving import fold, handed_off, passed_on
 from agent_outcomes.spans.marks import OUTCOME_KEYS, Likeness, Standing, standing_of
 from agent_outcomes.spans.moves import CLOSED, DONE, Ending
-from agent_outcomes.spans.open_spans import ancestors, first_inbox_of, inbox_of, nearest_open, waiting_in
+from agent_outcomes.spans.open_spans import ancestors, first_inbox_of, inbox_of, is_below, nearest_open, waiting_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,15 +165,35 @@ class Placement:
             self.note_late(item)
         return moved
 
-    def find_agent(self, board: Board, trace_id: int) -> OpenSpan | None:
-        """The outermost agent of a trace that is open and may be a run."""
+    def find_agents(self, board: Board, orphan: OpenSpan) -> list[OpenSpan]:
+        """The open agents that may be runs, and to which the way up from an orphan may have led; the outermost ones."""
+        trace_id, top = orphan.context.trace_id, ancestors(orphan)[-1]
+        found: list[OpenSpan] = []
         for node in list(board.open.values()):
+            # What has started later is not above it.
+            if node is orphan or node is top:
+                break
             span = node.span
-            if node.context.trace_id == trace_id and span is not None and node.early is None:
-                standing = self._standing_of(node, self._facts_of(span))
-                if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
-                    return node
-        return None
+            if node.context.trace_id != trace_id or span is None or node.early is not None:
+                continue
+            standing = self._standing_of(node, self._facts_of(span))
+            is_run = standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below)
+            if is_run and may_be_above(node, top) and not any(is_below(node, one) for one in found):
+                found.append(node)
+        return found
+
+    def note_around(self, board: Board, orphan: OpenSpan, *more: ProblemKind) -> bool:
+        """List on the agents that an orphan may be part of that it may be; whether there are any."""
+        around = self.find_agents(board, orphan)
+        for above in around:
+            moves.leave(above, inbox_of(above), note_of(ProblemKind.PARENT_NOT_SEEN, *more))
+        return bool(around)
+
+    def note_doubt(self, board: Board, node: OpenSpan, gathered: Gathered, *, has_figures: bool) -> None:
+        """List on an agent below a span that is not known, and on those that it may be part of, that it may be."""
+        more = (ProblemKind.LATE_USAGE,) if has_figures else ()
+        if self.note_around(board, node, *more) or node.is_within:
+            gathered.absorb(note_of(ProblemKind.PARENT_NOT_SEEN))
 
     def note_late(self, item: Gathered) -> None:
         """Count what is lost with something that came too late for its run."""

@@ -23,10 +23,11 @@ from agent_outcomes.run.scopes import LEAVES_FAILED_OPEN
 from agent_outcomes.spans import moves
 from agent_outcomes.spans.began import Began, as_it_began
 from agent_outcomes.spans.candidates import step_end_of
-from agent_outcomes.spans.ended import EndedSpans, LatestSpans, closed_span
+from agent_outcomes.spans.ended import EndedSpans, LatestSpans, closed_span, note_of
 from agent_outcomes.spans.ends import SpanEnds
 from agent_outcomes.spans.giving_up import GivingUp
 from agent_outcomes.spans.marks import (
+    NO_AGENT,
     Likeness,
     Reading,
     Standing,
@@ -52,7 +53,7 @@ from agent_outcomes.spans.stale import StaleRuns
 from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable, Iterable, Sized
 
     from agent_outcomes.record.settlement import Settlement
     from agent_outcomes.semconv import ProblemKind
@@ -124,7 +125,7 @@ class RunTracker:
 
     def after_fork_in_child(self) -> None:
         """Forget every open span: a run open at the fork belongs to the parent."""
-        self._inherited |= frozenset(self.board.open)
+        self._inherited |= frozenset([node.context.span_id for node in list(self.board.open.values())])
         self.board.clear()
         self._doubtful.clear()
         self.repeats.clear()
@@ -190,13 +191,14 @@ class RunTracker:
 
     def find_parent(self, node: OpenSpan, above: OpenSpan | None, parent: SpanIds) -> None:
         """Link a starting span to the open one above, or to what stands for one that is no longer followed."""
+        above = self._beside(parent) or above
         if above is None or not is_local_parent(above, parent):
             span_id = parent.span_id
             above = self._doubtful.above_given_up(parent) or self._evicted.get(span_id) or self._ended.get(span_id)
         if above is not None and is_local_parent(above, parent):
             node.parent = above
         elif not parent.is_remote:
-            node.is_orphan = True
+            node.is_orphan, node.lost_id = True, parent.span_id
 
     def look_beyond(self, context: SpanIds, span: object, above: SpanIds, parent: SpanIds | None) -> None:
         """Link an orphan to what is above its parent: to `parent` of `span`, which is known here by its ids alone.
@@ -211,6 +213,29 @@ class RunTracker:
         self.find_parent(stub, self.board.open.get(parent.span_id), parent)
         if stub.parent is not None:
             node.parent, node.is_orphan = stub, False
+
+    def note_caller(self, context: SpanIds, caller: SpanIds) -> None:
+        """The span of another process that called a span which has just started without a parent."""
+        node = self._node_of(context)
+        if node is not None and self._keeps_handoffs:
+            node.caller = caller
+
+    def note_missed(self, context: SpanIds, kinds: Iterable[ProblemKind]) -> None:
+        """List on the agent that a span is, or is below, what is known to be missing right below that span."""
+        node = self._node_of(context)
+        if node is not None:
+            moves.leave(node, self.first_inbox(node), note_of(*kinds))
+
+    def look_around(self, context: SpanIds) -> None:
+        """List on the agent that is open that an agent which has just started below an unknown span may be part of it.
+
+        For whoever knows that no more is to be found out of that span; which of the two ends first is open.
+        """
+        node = self._node_of(context)
+        if node is not None and ancestors(node)[-1].is_orphan:
+            facts = self._reading.facts_of(node.span)
+            if seen_as(facts, facts.attributes(), self._reading.verdict_of)[1] not in NO_AGENT:
+                node.is_within = self._placement.note_around(self.board, node)
 
     def start_more(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
         """What few spans need at their start: where ages or callers are kept, any is in doubt, too many are open."""
@@ -232,7 +257,7 @@ class RunTracker:
         if node is not None:
             if node.doubt is not None:
                 self._doubtful.remove(node)
-            moves.end_alone(self.board, context.span_id, node, version_of(node))
+            moves.end_alone(self.board, node.own_key or context.span_id, node, version_of(node))
 
     def note_repeat(self, node: OpenSpan) -> None:
         """A span that starts once more, as it does to a processor that was added twice."""
@@ -241,11 +266,31 @@ class RunTracker:
         if known is not None and known.context is node.context:
             self.repeats[span_id] = self.repeats.get(span_id, 0) + 1
 
+    def start_beside(self, node: OpenSpan, parent: SpanIds | None, scope: str) -> None:
+        """Follow a span whose id another open one has, if it is not that one once more.
+
+        The SDK draws ids from Python's shared `random`: applications that seed it for each run have the same ids at
+        once. Each span has a context object of its own, by which they are told apart. That holds for spans of this
+        process alone: in a file, two of one id are one span that was written twice.
+        """
+        known = self.board.open.get(node.context.span_id)
+        if known is None or known.context is node.context:
+            self.note_repeat(node)
+            return
+        # The context lives as long as the node that is kept under its address.
+        key = -id(node.context)
+        node.own_key = key
+        if self.board.open.setdefault(key, node) is not node:
+            self.repeats[key] = self.repeats.get(key, 0) + 1
+        elif self.needs_more(scope):
+            self.start_more(node, parent, scope)
+
     def is_repeat(self, context: SpanIds) -> bool:
         """Whether this end will come once more, as it does to a processor that was added twice."""
-        count = self.repeats.pop(context.span_id, 0)
+        key = context.span_id if self._beside(context) is None else -id(context)
+        count = self.repeats.pop(key, 0)
         if count > 1:
-            self.repeats[context.span_id] = count - 1
+            self.repeats[key] = count - 1
         return count > 0
 
     def end(self, span: object, context: SpanIds, error: BaseException | None) -> None:
@@ -319,19 +364,26 @@ class RunTracker:
         The outermost open agent, an agent that can still be a run before one that cannot; else the given span itself
         where an ancestor may still turn out to be one.
         """
-        nearest = self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
+        nearest = (
+            self._beside(context) or self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
+        )
         chain = [(node.span, node.settled_below, node.began) for node in ancestors(nearest)]
         return run_span_of(chain, self._reading.facts_of, self._reading.verdict_of)
 
     def _node_of(self, context: SpanIds) -> OpenSpan | None:
         node = self.board.open.get(context.span_id)
+        return node if node is not None and node.context is context else self._beside(context)
+
+    def _beside(self, context: SpanIds) -> OpenSpan | None:
+        """The span of this very context object where another one with its id was open when it started."""
+        node = self.board.open.get(-id(context))
         return node if node is not None and node.context is context else None
 
     def _evict_oldest(self) -> None:
         node = self.board.open.get(oldest_key(self.board.open) or 0)
         if node is None:
             return
-        self.repeats.pop(node.context.span_id, None)
+        self.repeats.pop(node.own_key or node.context.span_id, None)
         self.evicted_count += 1
         self._on_evicted()
         span, reading = node.span, self._reading

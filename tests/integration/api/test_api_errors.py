@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc  # type: ignore[import-untyped]
 import pytest
 from opentelemetry.trace import StatusCode
 
-from agent_outcomes import agent_run
+from agent_outcomes import agent_run, record_run
 from tests.chained_errors import caused
 from tests.integration.api_pipeline import PRIVATE_TEXT, ApiPipeline, fail, named, of
 from tests.pipeline import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 
 # Exceptions
@@ -173,6 +173,55 @@ def test_an_exception_that_means_the_end_is_no_failure(pipeline: ApiPipeline, er
     event = pipeline.event()
     assert of(event, "status", "evidence") == ("success", "span_end")
     assert "error.type" not in event.attributes
+
+
+def next_of_nothing() -> int:
+    return next(iter(()))
+
+
+async def anext_of_nothing() -> int:
+    async def nothing() -> AsyncIterator[int]:
+        numbers: tuple[int, ...] = ()
+        for number in numbers:
+            yield number
+
+    return await anext(nothing())
+
+
+@pytest.mark.parametrize(
+    ("function", "error"), [(next_of_nothing, StopIteration), (anext_of_nothing, StopAsyncIteration)]
+)
+@pytest.mark.parametrize("name", ["pick", "__next__", "__anext__", "send", "next", "__iter__"])
+def test_the_end_of_an_iteration_that_no_function_can_mean(
+    pipeline: ApiPipeline, function: Callable[[], Any], error: type[Exception], name: str
+) -> None:
+    """Out of a function it is a failure, as in a plain span; but for the methods by which an iterator ends."""
+
+    def call() -> Any:
+        return function()
+
+    async def acall() -> Any:
+        return await function()
+
+    is_async = function is anext_of_nothing
+    made: Any = acall if is_async else call
+    made.__name__ = name
+    decorated = agent_run("bot", tracer_provider=pipeline.provider)(made)
+    with pytest.raises(error):
+        asyncio.run(decorated()) if is_async else decorated()
+    wanted = (
+        ("success", "span_end")
+        if name in {"__next__", "__anext__", "send"}
+        else ("failure", f"exception:{error.__name__}")
+    )
+    assert of(pipeline.event(), "status", "evidence") == wanted
+
+
+@pytest.mark.parametrize("error", [StopIteration(5), StopAsyncIteration()])
+def test_the_end_of_an_iteration_as_the_error_of_a_run(pipeline: ApiPipeline, error: Exception) -> None:
+    """Whoever names an error says that it was one."""
+    record_run("bot", error=error, tracer_provider=pipeline.provider)
+    assert pipeline.event().outcome("status") == "failure"
 
 
 def test_a_cancelled_task_is_cancelled(pipeline: ApiPipeline) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -67,6 +69,17 @@ def test_record_outcome_in_nested_blocks_goes_to_the_outermost(pipeline: ApiPipe
         assert record_outcome(label="whole") is True
     assert pipeline.event().outcome("label") == "whole"
     assert pipeline.stated("invoke_agent inner")["label"] == "nested"
+
+
+@pytest.mark.parametrize("depth", [3, 4 * sys.getrecursionlimit()])
+def test_record_outcome_however_deep(pipeline: ApiPipeline, depth: int) -> None:
+    """Agents that call one another take no stack of ours: the outermost one is found at any depth."""
+    with contextlib.ExitStack() as blocks:
+        runs = [blocks.enter_context(agent_run("bot", tracer_provider=pipeline.provider)) for _ in range(depth)]
+        assert record_outcome(label="deep")
+        runs[-1].set_outcome(label="own")
+    assert pipeline.event().outcome("label") == "deep"
+    assert pipeline.run_count() == 1
 
 
 def test_record_outcome_in_a_block_below_a_plain_agent_goes_to_that(pipeline: ApiPipeline) -> None:

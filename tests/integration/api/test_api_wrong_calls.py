@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -215,6 +216,8 @@ def test_wrong_uses_of_the_decorator_are_type_errors() -> None:
     for nothing in (5, "function", classmethod(lambda _: None)):
         with pytest.raises(TypeError, match=r"goes above a function and below @classmethod, not "):
             agent_run("bot")(nothing)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match=r"goes above a function and below @staticmethod, not staticmethod"):
+        agent_run("bot")(staticmethod(lambda: 5))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +288,10 @@ def test_a_value_that_raises_costs_nothing_but_itself(pipeline: ApiPipeline, fie
     error=JUNK,
 )
 def test_any_value_is_survived(stated: Any, agent: Any, duration_s: Any, error: Any) -> None:
-    """Whatever the values, every call returns, each run is counted once, and nothing of ours fails."""
+    """Whatever the values, every call returns, each run is counted once, and nothing of ours fails.
+
+    An error that is none is refused, and no run.
+    """
     made = ApiPipeline()
     given_fields = {key: armed(value) for key, value in stated.items()}
     outcome = Outcome.failure(**{key: value for key, value in given_fields.items() if key not in RUN_FIELDS})
@@ -293,9 +299,11 @@ def test_any_value_is_survived(stated: Any, agent: Any, duration_s: Any, error: 
     with agent_run(name, tracer_provider=made.provider, **given_fields) as run:
         run.set_outcome(outcome, **given_fields)
         record_outcome(outcome, **given_fields)
-    record_run(
-        name, outcome, duration_s=armed(duration_s), error=armed(error), tracer_provider=made.provider, **given_fields
-    )
+    no_error = armed(error)
+    with contextlib.nullcontext() if no_error is None else pytest.raises(TypeError, match="takes an exception"):
+        record_run(name, outcome, error=no_error, tracer_provider=made.provider)
+    if no_error is not None:
+        record_run(name, outcome, duration_s=armed(duration_s), tracer_provider=made.provider, **given_fields)
     assert (made.run_count(), made.open_count(), made.error_count()) == (2, 0, 0)
 
 

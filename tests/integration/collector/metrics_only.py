@@ -16,9 +16,10 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from agent_outcomes import semconv
 from agent_outcomes.otlp.json_codec import from_otlp_json
-from agent_outcomes.outcome.codes import FINISH_REASON_RULES, GRPC_RULES, HTTP_RULES
+from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.currencies import CURRENCIES
 from agent_outcomes.outcome.error_classes import ERROR_RULES
+from agent_outcomes.outcome.finish_reasons import FINISH_WORDS
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, NETWORK_RULES, TYPE_RULES
@@ -192,6 +193,7 @@ AMOUNTS: Final = (
     "0.1234567890123", "0.5000000000000000", "000000000000000000012", "12345678901.123456789012", "1,000.00", "$5",
     "12 EUR", "", "abc", "nan", "inf", "0x10", "1_000", "1" * 65, True, False, (1.0, 2.0),
 )  # fmt: skip
+NO_CODES: Final = ("GBp", "ZAc", "Usd", "eUR", "\u0131sk")
 POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "agent.outcome.status": (
         *(spell(word) for word in STATUS_WORDS for spell in SPELLINGS), True, False, "", "hallucinated", 1, 2.5,
@@ -201,7 +203,7 @@ POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "agent.outcome.label": ("resolved", "", "ü" * 300, "two words", 7),
     "agent.outcome": ("by the alias", ""),
     "agent.outcome.value": AMOUNTS,
-    "agent.outcome.currency": (*sorted(CURRENCIES), "eur", " usd ", "XXX", "", 978),
+    "agent.outcome.currency": (*sorted(CURRENCIES), "eur", " usd ", "XXX", "", 978, *NO_CODES),
     "agent.outcome.cost": AMOUNTS,
     "agent.outcome.cost_currency": ("EUR", "JPY", "bitcoin"),
     "agent.outcome.retryable": (True, False, "true", "no"),
@@ -211,7 +213,7 @@ POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "agent.cost.amount": AMOUNTS,
     "agent.cost.currency": ("USD", "EUR", "eur", "nope"),
     "agent.cost.kind": (*(spell(word) for word in KIND_WORDS for spell in SPELLINGS), "gpu", 3),
-    "gen_ai.agent.finish_reason": (*FINISH_REASON_RULES, "stop", ""),
+    "gen_ai.agent.finish_reason": (*FINISH_WORDS, "stop", "Out Of Ideas", ""),
     "gen_ai.agent.name": ("sales", "", 5, "n" * 300),
     "agent.name": ("by another key",),
     "gen_ai.workflow.name": ("flow",),

@@ -25,8 +25,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusC
 
 from agent_outcomes import semconv
 from agent_outcomes.otlp.json_codec import from_otlp_json
-from agent_outcomes.outcome.codes import FINISH_REASON_RULES
+from agent_outcomes.outcome.finish_reasons import FINISH_WORDS, NO_ENDS, FinishReason
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
+from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KEY_ROLES, KIND_ROLES, UNNAMED
 from agent_outcomes.run.evidence import pause_of
 from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
@@ -37,6 +38,7 @@ from tests.integration.backends import Prometheus, free_port, wait_until
 from tests.integration.otelcol import PIPELINE, ROOT, Collector
 from tests.pipeline import AGENT, TOOL, Labels, Pipeline
 from tests.tools.metrics_only.runs import STEPS_MAX
+from tests.white_space import KEPT, TRIMMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,10 +102,17 @@ def test_every_row_of_the_error_table(otelcol_binary: Path, tmp_path: Path) -> N
         for status in semconv.Status
         for name in ERROR_NAMES[:: len(semconv.Status)]
     ]
-    cases += [Case(AGENT | {"gen_ai.agent.finish_reason": reason}) for reason in FINISH_REASON_RULES]
     cases += [Case(AGENT, exceptions=("builtins.TimeoutError",)), Case(AGENT, status=StatusCode.OK)]
     totals = agree(otelcol_binary, tmp_path, cases)
     assert {dict(labels).get("agent.outcome.retryable") for labels in totals["agent.runs"]} == {True, False, None}
+
+
+def test_every_finish_reason(otelcol_binary: Path, tmp_path: Path) -> None:
+    """A finish reason, in known words and unknown ones, on spans of each status."""
+    reasons = [*FINISH_WORDS, *NO_ENDS, *STATUS_WORDS, " Task-State-FAILED ", "out of ideas", ""]
+    cases = [Case(AGENT | {"gen_ai.agent.finish_reason": one}, status=end) for one in reasons for end in StatusCode]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    assert {dict(labels)["agent.outcome.status"] for labels in totals["agent.runs"]} == {*semconv.Status}
 
 
 def test_stated_categories_and_flags(otelcol_binary: Path, tmp_path: Path) -> None:
@@ -130,6 +139,56 @@ def test_money_is_taken_or_refused_alike(otelcol_binary: Path, tmp_path: Path) -
     ]
     totals = agree(otelcol_binary, tmp_path, cases)
     assert sum(totals["agent.outcome.reversal.value"].values()) == pytest.approx(3 + 0.1 + 1.5)
+
+
+@pytest.mark.parametrize("is_trimmed", [True, False])
+def test_white_space_is_trimmed_alike(otelcol_binary: Path, tmp_path: Path, *, is_trimmed: bool) -> None:
+    """Before and behind every word and amount: ASCII's goes, any other is part of it."""
+    cases = [
+        Case(stated(**{key: f"{before}{word}{behind}"}, **more))
+        for space in (TRIMMED if is_trimmed else KEPT)
+        for before, behind in ((space, ""), ("", space), (space, space))
+        for key, word, more in (
+            ("status", "failed", {}),
+            ("success", "false", {}),
+            ("type", "converted", {}),
+            ("retryable", "true", {"status": "failure"}),
+            ("value", "5", {"label": "v"}),
+            ("value", "-2.50", {"label": "v"}),
+            ("cost", "0.25", {"label": "v"}),
+            ("currency", "eur", {"value": "5"}),
+        )
+    ]
+    cases += [
+        Case(AGENT | {"agent.cost.amount": f"{space}2", "agent.cost.kind": f"human{space}"})
+        for space in (TRIMMED if is_trimmed else KEPT)
+    ]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    carried = sum(totals.get("agent.outcome.value", {}).values())
+    # What is 5 in one of its forms, and 5 euros in the other.
+    assert carried == (len(TRIMMED) * 3 * 10 if is_trimmed else 0)
+
+
+def test_what_names_an_error_is_taken_in_one_order(otelcol_binary: Path, tmp_path: Path) -> None:
+    """Recorded before stated, and a vendor's word for many kinds of errors behind all names and statuses."""
+    names = [*TYPE_RULES, "API_Error", "TypeError", "ValueError", "openai.RateLimitError", "MyOwnError", "404", "503"]
+    cases = [
+        Case(AGENT | {"error.type": told} | status, status=StatusCode.ERROR, exceptions=(recorded,))
+        for told in names
+        for recorded in names
+        for status in ({}, {"http.response.status_code": 429})
+    ]
+    cases += [Case(AGENT | {"error.type": told}, status=code) for told in names for code in StatusCode]
+    agree(otelcol_binary, tmp_path, cases)
+
+
+@pytest.mark.parametrize("zero", ["-0", "-0.0", "-.0", "-00.", -0.0])
+def test_nothing_below_nothing_is_nothing(otelcol_binary: Path, tmp_path: Path, zero: object) -> None:
+    """A zero with a sign is a cost of zero, however it is written."""
+    cases = [Case(stated(label="x", cost=zero)), Case(stated(label="x", value=zero))]
+    cases += [Case(AGENT | {"agent.cost.amount": zero, "agent.cost.kind": "human"}), Case(AGENT | {OPENAI_COST: zero})]
+    totals = agree(otelcol_binary, tmp_path, cases)
+    assert set(totals["agent.run.cost"].values()) == {0.0}
 
 
 def test_marks_of_every_convention(otelcol_binary: Path, tmp_path: Path) -> None:
@@ -290,7 +349,9 @@ def test_random_spans(otelcol_binary: Path, tmp_path: Path) -> None:
 
 def is_paused(case: Case) -> bool:
     named = [*case.exceptions, str(case.attributes.get("error.type", ""))]
-    return any(pause_of(name) is not None for name in named)
+    ended = case.attributes.get("gen_ai.agent.finish_reason")
+    rule = FinishReason(ended).rule if isinstance(ended, str) else None
+    return (rule is not None and rule.paused) or any(pause_of(name) is not None for name in named)
 
 
 def test_totals_of_the_demo(otelcol_binary: Path, tmp_path: Path) -> None:

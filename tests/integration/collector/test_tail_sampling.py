@@ -19,7 +19,7 @@ from opentelemetry.trace import Status as SpanStatus
 from opentelemetry.trace import StatusCode
 
 from agent_outcomes.otlp.json_codec import from_otlp_json
-from agent_outcomes.outcome.codes import FINISH_REASON_RULES
+from agent_outcomes.outcome.finish_reasons import FINISH_WORDS, NO_ENDS
 from agent_outcomes.outcome.spellings import STATUS_WORDS, TYPE_WORDS
 from agent_outcomes.semconv import OutcomeType, Status
 from tests.integration.backend_stack import DEMO_RUNS, run_demo
@@ -147,6 +147,15 @@ def _runs_by_status(sink: Collector) -> dict[str, int]:
     return dict(counted)
 
 
+def _reasons() -> Iterator[tuple[str, object, bool]]:
+    key = "gen_ai.agent.finish_reason"
+    for reason, rule in FINISH_WORDS.items():
+        for spelling in (reason, f" {reason.upper()} ", reason.replace("_", "-"), f"TASK_STATE_{reason.upper()}"):
+            yield key, spelling, rule.status not in NOT_KEPT
+    yield from ((key, reason, False) for reason in (*NO_ENDS, ""))
+    yield key, "out of ideas", True
+
+
 def _cases() -> Iterator[tuple[str, object, bool]]:
     """Attribute, value, and whether a trace whose only span has it must be kept."""
     for word, meaning in STATUS_WORDS.items():
@@ -158,8 +167,7 @@ def _cases() -> Iterator[tuple[str, object, bool]]:
     for word, outcome_type in TYPE_WORDS.items():
         for spelling in (word, word.upper(), word.replace("_", " ")):
             yield "agent.outcome.type", spelling, outcome_type is OutcomeType.ESCALATED
-    for reason, rule in FINISH_REASON_RULES.items():
-        yield "gen_ai.agent.finish_reason", reason, rule.status not in NOT_KEPT
+    yield from _reasons()
     for retryable in (True, "true", "True", False, "false"):
         yield "agent.outcome.retryable", retryable, str(retryable).lower() == "true"
     for value in (1000, 1000.0, "1000.00", -1000.5, "-2e3", 10**9):

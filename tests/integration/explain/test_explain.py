@@ -190,6 +190,16 @@ def test_one_run_of_many(recorded: Recorded) -> None:
     assert "no run whose id starts with xyz" in done.stderr
 
 
+@pytest.mark.parametrize(("wanted", "count"), [("Ticket-4", 2), ("Ticket-41", 1), ("ticket", 0), ("icket-4", 0)])
+def test_runs_of_an_id_of_the_applications_own(recorded: Recorded, wanted: str, count: int) -> None:
+    """--run takes the start of `run_id`, too, in the very letters in which it was stated."""
+    for own in ("Ticket-41", "Ticket-40", "Order-7"):
+        run_agent(recorded.pipeline.tracer(), "bot", run_id=own)
+    done = explain(recorded.text(), "--json", "--run", wanted)
+    assert len(done.stdout.splitlines()) == count
+    assert done.returncode == (0 if count else 1)
+
+
 def test_spans_without_an_agent_are_named_with_the_remedy(recorded: Recorded) -> None:
     """Exit code 1, what was seen, and what would make it a run."""
     tracer = recorded.pipeline.tracer("shop.web")

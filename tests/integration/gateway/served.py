@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 from urllib.request import HTTPErrorProcessor, ProxyHandler, Request, build_opener
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from agent_outcomes.gateway_command.flags import FLAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -63,6 +63,8 @@ def environment(**more: str) -> dict[str, str]:
 class Served:
     """A gateway that runs from `with` to the end of its block, in `folder`, with these options beside free ports."""
 
+    command: ClassVar[Sequence[str]] = (sys.executable, "-W", "error", "-m", "agent_outcomes", "serve")
+
     def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._options = options
@@ -88,7 +90,7 @@ class Served:
         free = [f"{option}={value}" for option, value in own.items() if option not in given]
         with self.log_path.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "agent_outcomes", "serve", *free, *self._options],
+                [*self.command, *free, *self._options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -154,6 +155,69 @@ def test_revenium_cannot_amend_what_nobody_reported(api: httpx.Client) -> None:
     assert revenium(api, "PATCH", "none", {"reason": "r", "outcomeValue": 5}).status_code == 404
     early = revenium(api, "POST", "later", {"executionStatus": "SUCCESS", "outcomeType": "CONVERTED"})
     assert (early.status_code, early.json()["state"], early.json()["hasOutcome"]) == (202, "held", False)
+
+
+FIRST_REPORTS: tuple[dict[str, Any], ...] = (
+    {"executionStatus": "CANCELLED", "outcomeReason": "gave up"},
+    {"executionStatus": "SUCCESS", "outcomeType": "DEFLECTED", "outcomeValue": 3},
+    {"executionStatus": "SUCCESS", "outcomeType": "ESCALATED"},
+    {"executionStatus": "SUCCESS", "outcomeType": "Upsold"},
+)
+SAID: tuple[dict[str, Any], ...] = (
+    {},
+    {"outcomeReason": "looked at again"},
+    {"outcomeType": "UNSUCCESSFUL"},
+    {"outcomeType": "CONVERTED", "outcomeValue": 7.5, "outcomeCurrency": "GBP"},
+    {"outcomeValue": 8},
+    {"outcomeCurrency": "GBP"},
+    {"metadata": {"ticket": 4}},
+)
+
+
+def stands_as_said(told: dict[str, Any], success: bool | None, said: dict[str, Any]) -> bool:  # noqa: FBT001
+    """Whether all that a body says is what an answer says to stand."""
+    given = {name: value for name, value in said.items() if name.startswith("outcome")}
+    if "outcomeType" not in said and said.get("executionStatus"):
+        execution = said["executionStatus"]
+        if (success is False) is (execution == "SUCCESS") or (execution == "SUCCESS" != told["executionStatus"]):
+            return False
+    metadata = json.loads(told["outcomeMetadata"] or "null")
+    return all(told[name] == value for name, value in given.items()) and said.get("metadata", metadata) == metadata
+
+
+@pytest.mark.parametrize("first", FIRST_REPORTS, ids=lambda body: body.get("outcomeType", body["executionStatus"]))
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_revenium_is_told_done_only_of_what_then_stands(
+    kept: Store, api: httpx.Client, method: str, first: dict[str, Any]
+) -> None:
+    """Whatever a second report or an amendment says, and in whatever words: it stands, or the answer is a refusal."""
+    for number, (execution, said) in enumerate(product((None, "SUCCESS", "FAILED", "CANCELLED"), SAID), 10):
+        body = {**said, **({"executionStatus": execution} if execution else {})}
+        job = f"job-{number}"
+        kept.accept([pending(number, run_id=job)])
+        assert revenium(api, "POST", job, first).status_code == 201
+        made = revenium(api, method, job, body if method == "POST" else {**body, "reason": "looked at again"})
+        found = history(kept, job)
+        if made.status_code >= 400:
+            assert found.row.standing.revision == 1, body
+            assert made.json()["code"] in {"INVALID_REPORT", "OUTCOME_CONFLICT"}
+            continue
+        # To report the same result again is no amendment of its texts.
+        texts = {"outcomeReason", "outcomeCurrency", "metadata"} if method == "POST" else set()
+        said_of_it = {name: value for name, value in body.items() if name not in texts}
+        assert stands_as_said(made.json(), business(kept, job)[1], said_of_it), (body, made.json())
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda body: "-".join(body) or "nothing")
+@pytest.mark.parametrize("execution", ["SUCCESS", "FAILED", "CANCELLED"])
+def test_revenium_is_told_held_only_of_what_the_ledger_holds(
+    kept: Store, api: httpx.Client, execution: str, said: dict[str, Any]
+) -> None:
+    made = revenium(api, "POST", "to-come", {"executionStatus": execution, **said})
+    held = kept.held()
+    assert (made.status_code == 202) is (len(held) == 1), made.json()
+    if not held:
+        assert made.json()["code"] == ("INVALID_REPORT" if said else "RUN_NOT_FOUND")
 
 
 def test_a_metering_key_reports_nothing(kept: Store) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agent_outcomes.ledger.keys import Right, create_key
+from agent_outcomes.ledger.rows import RunFilter
 from tests.gateway_api import api_of
 
 if TYPE_CHECKING:
@@ -90,3 +91,28 @@ def test_a_key_records_runs_of_its_own_agents_only(kept: Store) -> None:
     with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url, headers={"x-api-key": secret}) as client:
         assert client.post("/v1/runs", json={"agent": "sales-bot"}).status_code == 403
         assert client.post("/v1/runs", json=RUN).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"duration_s": 13}, {"ended": "2026-01-31T11:59:59Z"}, {"service_name": "dunning"}, {"agent": "sales-bot"}],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_key_that_was_used_takes_no_other_run(api: httpx.Client, other: dict[str, Any]) -> None:
+    """Whatever is said otherwise; what was said first is what stands."""
+    headers = {"idempotency-key": "dunning-1"}
+    assert api.post("/v1/runs", json=RUN, headers=headers).status_code == 201
+    for _ in range(2):
+        reused = api.post("/v1/runs", json={**RUN, **other}, headers=headers)
+        assert (reused.status_code, reused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert api.post("/v1/runs", json=RUN, headers=headers).json()["repeated"] is True
+    assert len(api.get("/v1/runs").json()["runs"]) == 1
+
+
+def test_each_caller_has_idempotency_keys_of_its_own(kept: Store) -> None:
+    body = {"agent": "billing-bot", "idempotency_key": "1"}
+    with api_of(kept) as url, httpx.Client(timeout=60.0, base_url=url) as client:
+        secrets = [create_key(kept, name, rights=[Right.INGEST])[1] for name in ("east", "west")]
+        made = [client.post("/v1/runs", json=body, headers={"x-api-key": secret}) for secret in (*secrets, *secrets)]
+    assert [answer.status_code for answer in made] == [201, 201, 200, 200]
+    assert len(list(kept.runs(RunFilter()))) == 2

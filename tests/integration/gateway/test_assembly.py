@@ -22,8 +22,9 @@ from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.otel_variables import OtlpSignal
 from tests.assembled import divided, pieces_of
+from tests.called_agents import AWAY, callee, caller
 from tests.clock import Clock
-from tests.exported import LOCAL, SERVICE, Sent, agent, chat
+from tests.exported import LOCAL, REMOTE, SERVICE, Sent, agent, chat
 from tests.soak.assembly_kills import Killing
 
 if TYPE_CHECKING:
@@ -127,6 +128,33 @@ def test_runs_are_in_the_ledger_and_the_journal_forgets(bench: Bench, packing: P
     assert bench.runs() == [("desk", 20), ("shop", 20)]
 
 
+@pytest.mark.parametrize("tokens", [310, 300, 500])
+@pytest.mark.parametrize("order", ["callee long before", "callee first", "caller first", "mixed"])
+def test_what_a_called_agent_has_used_is_counted_where_it_ran(bench: Bench, order: str, tokens: int) -> None:
+    """Whichever process has sent its spans first, within what the gateway waits for."""
+    calling, called = caller(), callee(4, tokens)
+    if order == "callee long before":
+        bench.send(called)
+        bench.step(SOON_S)
+        assert bench.runs() == [("store", tokens)]
+    first, then = (calling, called) if order == "caller first" else (called, calling)
+    requests = [[*calling[:2], *called], calling[2:]] if order == "mixed" else [first, then]
+    for request in requests:
+        bench.send(request)
+        bench.step(0.5)
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 70), ("store", tokens)]
+
+
+def test_a_called_agent_that_sends_nothing_is_told_by_its_call(bench: Bench) -> None:
+    """Nor does one whose spans report nothing take from that."""
+    bench.send([Sent(id=22, parent=4, attributes=agent("store"), resource=AWAY, flags=REMOTE)])
+    bench.step(SOON_S)
+    bench.send(caller())
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 380), ("store", None)]
+
+
 def test_the_resource_of_a_run_is_kept_with_it(bench: Bench) -> None:
     """As the ledger's totals are by it."""
     bench.send([replace(span, resource={"service.name": "till", "k8s.pod.name": "till-7"}) for span in a_run(1)])
@@ -166,6 +194,80 @@ def test_what_was_counted_before_a_restart_is_not_counted_again(bench: Bench) ->
     bench.step(SOON_S)
     assert bench.runs() == [("desk", 20)]
     assert bench.assembly.counts().known_runs == 1
+
+
+def test_what_lacks_a_span_comes_to_the_same_after_a_restart(bench: Bench) -> None:
+    """What was settled together is again, whatever came meanwhile; and the agent of a lost call is a run still."""
+    trace = f"{1:032x}"
+    lost = Sent(id=9, parent=8, trace=trace, flags=LOCAL, attributes=chat(5), start_us=300, end_us=400)
+    bench.send([*a_run(1), lost])
+    bench.step(SOON_S)
+    assert bench.runs() == []
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        bench.step(LONG_S)
+        assert bench.assembly.counts().waiting_parts_now == 1
+        bench.restart()
+        other.execute("ROLLBACK")
+    bench.step()
+    (row,) = bench.store.runs(RunFilter())
+    assert row.standing.content is not None
+    assert row.standing.content.run.cost.complete is False
+    bench.step(LONG_S)
+    bench.send([Sent(id=8, trace=trace, parent=50, flags=LOCAL, attributes=agent("slow"))])
+    bench.step(LONG_S)
+    assert bench.runs() == [("desk", 20), ("slow", None)]
+
+
+def test_an_agent_that_comes_after_its_lost_calls_is_a_run(bench: Bench) -> None:
+    """These were no run, so that they are forgotten, though they have settled together with one."""
+    trace = f"{1:032x}"
+    bench.send([*a_run(1), Sent(id=9, parent=8, trace=trace, flags=LOCAL, attributes=chat(5))])
+    bench.step(LONG_S)
+    assert bench.runs() == [("desk", 20)]
+    bench.send([Sent(id=8, trace=trace, attributes=agent("slow"))])
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 20), ("slow", None)]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("stated", [agent("nested"), {"agent.outcome.value": "5.00"}])
+def test_what_is_lost_with_a_late_span_is_told(
+    bench: Bench, caplog: pytest.LogCaptureFixture, stated: dict[str, str | int], *, is_restarted: bool
+) -> None:
+    """To who sends it, as long as it is known that it is late; in the log and as a figure in any case."""
+    bench.send(a_run(1))
+    bench.step(SOON_S)
+    if is_restarted:
+        bench.restart()
+    late = Sent(id=8, parent=1, trace=f"{1:032x}", flags=LOCAL, attributes=stated)
+    taken = bench.send([late])
+    bench.step(LONG_S)
+    assert taken.rejected == 0
+    assert ("idle-after" in taken.message) is not is_restarted
+    assert bench.runs() == [("desk", 20)]
+    counts = bench.assembly.counts()
+    assert (counts.lost_spans, counts.late_spans, counts.problems) == (1, 1, 1)
+    assert "too late" in caplog.text
+
+
+def test_a_run_that_paused_for_longer_than_is_waited_lists_it(bench: Bench) -> None:
+    """Its early calls are no longer held, and an agent below it has been counted by itself."""
+    trace = f"{1:032x}"
+    bench.send([Sent(id=9, parent=1, trace=trace, flags=LOCAL, attributes=chat(100))])
+    bench.step(LONG_S)
+    bench.send([Sent(id=1, trace=trace, attributes=agent("slow"))])
+    bench.step(SOON_S)
+    other = f"{2:032x}"
+    bench.send([Sent(id=9, parent=1, trace=other, flags=LOCAL, attributes=agent("inner"))])
+    bench.step(LONG_S)
+    bench.send([Sent(id=1, trace=other, attributes={**agent("outer"), "agent.outcome.value": "100"})])
+    bench.step(SOON_S)
+    found = {}
+    for row in bench.store.runs(RunFilter()):
+        assert row.standing.content is not None
+        found[row.agent_name] = [str(each) for each in row.standing.content.outcome.problems]
+    assert found == {"slow": ["late_usage"], "inner": [], "outer": ["parent_not_seen"]}
 
 
 def test_the_rest_of_a_trace_that_only_the_ledger_remembers_is_no_run(bench: Bench) -> None:

@@ -14,8 +14,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from agent_outcomes.gateway.page.visits import VISIT_S
 from agent_outcomes.gateway.serving.failures import ExitCode
 from agent_outcomes.gateway.serving.gateway import ANSWERING_S, DELIVERING_S, DRAINING_S
+from agent_outcomes.gateway.settings import LISTEN_PORT
 from agent_outcomes.gateway_command.flags import FLAGS
 from tests.integration.otelcol import CONFIG_FOLDER
 
@@ -90,6 +92,21 @@ def test_the_manifests_fit_together_and_the_container() -> None:
     assert pod["spec"]["securityContext"]["runAsUser"] == int(USER)
     pause_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["spec"]["terminationGracePeriodSeconds"] > pause_s + ENDS_WITHIN_S
+
+
+def test_where_there_are_several_gateways_a_browser_stays_with_one() -> None:
+    """Each service that leads to the page sends a visitor to one pod for as long as a visit lasts."""
+    *services, _, workload = manifests()
+    assert workload["spec"]["replicas"] > 1
+    leading = [
+        service["spec"]
+        for service in services
+        if any(port.get("targetPort", port["port"]) in {"page", LISTEN_PORT} for port in service["spec"]["ports"])
+    ]
+    assert leading
+    for spec in leading:
+        assert spec["sessionAffinity"] == "ClientIP"
+        assert spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"] >= VISIT_S
 
 
 def manifests() -> list[Any]:

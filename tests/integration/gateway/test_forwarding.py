@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -114,3 +115,28 @@ def test_the_end_does_not_wait_for_one_that_is_away() -> None:
         forwarder.offer(logs(number))
     forwarder.stop(0.3)
     assert forwarder.counts().dropped_at_end == 5
+
+
+@pytest.mark.parametrize("status", [200, 400, 503, None])
+@pytest.mark.parametrize("behind", [0, 3])
+def test_each_request_is_counted_once_whenever_the_end_comes(status: int | None, behind: int) -> None:
+    """Also the one that is being sent when it comes, whatever is answered later, or nothing ever."""
+    at_work, going_on = threading.Event(), threading.Event()
+
+    def waits(_path: str, _number: int, _body: bytes) -> Reply | None:
+        at_work.set()
+        going_on.wait(GRACE_S if status is None else 0.5)
+        return Reply(status or 200)
+
+    receiver = HttpReceiver(waits)
+    forwarder = Forwarder(targets(receiver.port))
+    forwarder.start()
+    for number in range(1 + behind):
+        forwarder.offer(logs(number))
+    assert at_work.wait(GRACE_S)
+    forwarder.stop(0.2)
+    counts = forwarder.counts()
+    assert (counts.forwarded, counts.dropped_refused, counts.dropped_at_end) == (0, 0, 1 + behind)
+    going_on.set()
+    time.sleep(0.5)
+    assert forwarder.counts() == counts

@@ -54,7 +54,7 @@ def test_the_schemas_have_the_fields_that_are_read() -> None:
     assert set(NamedReportBody.__struct_fields__) == set(ReportFields.__annotations__) | own
     assert set(CostBody.__struct_fields__) == set(CostFields.__annotations__) - REFERENCE
     assert set(RetractionBody.__struct_fields__) < set(ReportFields.__annotations__)
-    assert set(RecordBody.__struct_fields__) == set(RUN_RECORD_FIELDS) | {"idempotency_key"}
+    assert set(RecordBody.__struct_fields__) == set(RUN_RECORD_FIELDS)
 
 
 def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:

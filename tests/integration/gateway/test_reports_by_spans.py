@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,10 +18,10 @@ from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.otel_variables import OtlpSignal
 from agent_outcomes.semconv import State
 from tests.assembled import pieces_of
-from tests.exported import Sent, agent
+from tests.exported import CLIENT, LOCAL, REMOTE, SERVER, Sent, agent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from agent_outcomes.ledger.store import Store
@@ -97,6 +98,79 @@ def test_a_verdict_by_a_link_is_no_run(open_desk: Callable[..., Desk], order: st
     desk.send(bodies[1])
     desk.settle()
     assert desk.runs() == [("desk", State.REPORTED, "resolved")]
+
+
+CALLER: Final = Sent(id=20, trace=RUN, kind=SERVER, start_us=0, end_us=900)
+CALLED: Final = Sent(id=21, trace=RUN, parent=20, kind=CLIENT, flags=LOCAL, start_us=1, end_us=2)
+AGENT: Final = Sent(id=1, trace=RUN, parent=20, flags=LOCAL, attributes=agent("desk"), start_us=10, end_us=20)
+JUDGE: Final = {"service.name": "judge"}
+STATED: Final = Sent(id=30, trace=RUN, name="confirm", attributes={"agent.outcome.label": "resolved"}, start_us=500)
+OWN_TRACE: Final[Mapping[str, tuple[list[Sent], list[Sent], Sent]]] = {
+    "beside it": ([replace(AGENT, parent=None, flags=None)], [], STATED),
+    "below one request": ([CALLER, AGENT], [], replace(STATED, parent=20, flags=LOCAL)),
+    "in a step of it": (
+        [CALLER, AGENT],
+        [Sent(id=25, trace=RUN, parent=20, flags=LOCAL, start_us=400, end_us=800)],
+        replace(STATED, parent=25, flags=LOCAL),
+    ),
+    "in a service that is called": (
+        [CALLER, CALLED, AGENT],
+        [Sent(id=28, trace=RUN, parent=21, kind=SERVER, flags=REMOTE, resource=JUDGE, start_us=400, end_us=800)],
+        replace(STATED, parent=28, flags=LOCAL, resource=JUDGE),
+    ),
+}
+"""Where in the trace of a run a span may stand that judges it: the spans before it, around it, and itself."""
+
+
+@pytest.mark.parametrize("order", ["after", "together", "before"])
+@pytest.mark.parametrize("place", OWN_TRACE)
+def test_a_verdict_in_the_trace_of_the_run_is_no_run(open_desk: Callable[..., Desk], place: str, order: str) -> None:
+    """Which run is meant is what the link says, and in which trace is all the same; a settled tree stays as it is."""
+    desk = open_desk()
+    run, around, verdict = OWN_TRACE[place]
+    first = [alone(span) for span in run]
+    second = [*(alone(span) for span in around), linked(verdict, AGENT)]
+    if order == "before":
+        first, second = second, first
+    desk.send(*first)
+    if order == "after":
+        desk.settle()
+    desk.send(*second)
+    desk.settle()
+    desk.settle()
+    assert desk.runs() == [("desk", State.REPORTED, "resolved")]
+    assert desk.assembly.counts().problems == 0
+
+
+@pytest.mark.parametrize("order", ["after", "together"])
+def test_in_a_run_it_is_no_report_on_it(open_desk: Callable[..., Desk], order: str) -> None:
+    """What is stated below an agent is stated for that, as far as it has not settled."""
+    desk = open_desk()
+    clerk = Sent(id=40, trace=RUN, attributes=agent("clerk"), start_us=30, end_us=900)
+    desk.send(alone(replace(AGENT, parent=None, flags=None)), alone(clerk))
+    if order == "after":
+        desk.settle()
+    desk.send(linked(replace(STATED, parent=40, flags=LOCAL), AGENT))
+    desk.settle()
+    label = None if order == "after" else "resolved"
+    assert sorted(map(str, desk.runs())) == sorted(
+        [
+            str(("desk", State.PENDING, None)),
+            str(("clerk", State.PENDING if label is None else State.REPORTED, label)),
+        ]
+    )
+
+
+@pytest.mark.parametrize("order", ["after", "together"])
+def test_linked_to_a_span_of_its_trace_that_is_no_run_it_is_a_run(open_desk: Callable[..., Desk], order: str) -> None:
+    """A step that goes on from another step states its own outcome."""
+    desk = open_desk()
+    desk.send(alone(CALLER), alone(AGENT))
+    if order == "after":
+        desk.settle()
+    desk.send(linked(STATED, CALLER))
+    desk.settle()
+    assert sorted(str(label) for _, _, label in desk.runs()) == ["None", "resolved"]
 
 
 def test_linked_to_nothing_that_is_known_it_is_a_run_as_everywhere(open_desk: Callable[..., Desk]) -> None:

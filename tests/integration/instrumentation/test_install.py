@@ -453,6 +453,56 @@ report()
     assert "no name" in done.err
 
 
+NO_PROVIDERS = {
+    "the API's stand-in": ("trace.get_tracer_provider()", "ProxyTracerProvider"),
+    "one of the API alone": ("trace.NoOpTracerProvider()", "NoOpTracerProvider"),
+    "a text": ('"otlp"', "str"),
+    "a number": ("0", "int"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PROVIDERS)
+def test_what_takes_no_processor_is_an_error_that_says_so(name: str) -> None:
+    """A tracer provider that is none is refused before anything is installed, and the right call still works."""
+    given, shown = NO_PROVIDERS[name]
+    script = f"""
+from agent_outcomes import SettingsError
+try:
+    install({given})
+except SettingsError as error:
+    assert "tracer_provider takes the SDK's TracerProvider, not {shown};" in str(error), error
+else:
+    raise AssertionError
+trace.set_tracer_provider(tracer_provider())
+set_logs_and_metrics()
+install()
+run()
+report()
+"""
+    done = python(script)
+    assert (done.code, done.err) == (0, "")
+    assert done.report["runs"] == 1
+
+
+@pytest.mark.parametrize("call", ["install(agents_max=5)", "install(is_run=lambda span: None)", "install()"])
+@pytest.mark.parametrize("rate", [1, 0.5])
+def test_a_log_handler_that_raises_costs_the_application_no_install(call: str, rate: float) -> None:
+    """No warning of ours, of arguments that come too late or of a sampler, is worth an exception at start-up."""
+    script = f"""
+import logging
+class Loud(logging.Handler):
+    def emit(self, record):
+        raise RuntimeError("handler")
+logging.getLogger().addHandler(Loud())
+trace.set_tracer_provider(tracer_provider(sampler=sampling.TraceIdRatioBased({rate})))
+set_logs_and_metrics()
+first = install()
+assert {call} is first
+"""
+    done = python(script)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_a_disabled_sdk_is_left_alone() -> None:
     """With `OTEL_SDK_DISABLED=true` nothing is warned of, built, imported or sent."""
     script = """

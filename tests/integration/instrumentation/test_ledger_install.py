@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_outcomes import AgentOutcomeSpanProcessor
 from agent_outcomes.instrumentation.installation import _unattended_settings
 from agent_outcomes.settings import Settings, read_settings
 from tests.integration.installed import IMPORTED_FROM, PRELUDE, ROOT, otlp_environ, python
@@ -212,6 +213,8 @@ def test_unattended_a_ledger_comes_from_an_option_or_its_variable(url: str, monk
     complaints: list[str] = []
     options = {"ledger": url, "ledger_sync": False, "ledger_policy": "latest", "ledger_hold_s": 60}
     monkeypatch.setenv(VARIABLE, "sqlite:////nonexistent/deeper/o.db")
-    settings = read_settings(**_unattended_settings(options, complaints.append))
+    given = _unattended_settings(options, complaints.append)
+    AgentOutcomeSpanProcessor(**given).shutdown()
+    settings = read_settings(**given)
     assert settings == Settings(ledger=url, ledger_sync=False, ledger_policy="latest", ledger_hold_s=60.0)
     assert complaints == []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.integration.otelcol import Collector
 
 REQUESTS = 12
+WORKERS = 2
 # No provider is set and nothing of ours is started: as if run without `opentelemetry-instrument`.
 DISABLED = {
     "OTEL_PYTHON_DISTRO": "none",
@@ -47,7 +48,9 @@ def wsgi(environ, start_response):
     return [str(os.getpid()).encode()]
 
 async def asgi(scope, receive, send):
-    if scope["type"] == "http":
+    if scope["type"] == "lifespan":
+        open(f"serving-{os.getpid()}", "w").close()
+    elif scope["type"] == "http":
         app.run("request")
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
@@ -98,10 +101,13 @@ GUNICORN = {
 )
 def test_gunicorn(collector: Collector, app: Application, listening: socket.socket, options: str) -> None:
     """Two forked workers: each counts its own requests, and a run before the fork is the parent's alone."""
-    command = ["gunicorn", "-w", "2", "-b", f"fd://{listening.fileno()}", *GUNICORN[options]]
+    command = ["gunicorn", "-w", str(WORKERS), "-b", f"fd://{listening.fileno()}", *GUNICORN[options]]
     process = app.start(*command, pass_fds=[listening.fileno()])
     try:
         answered = Counter(ask(listening) for _ in range(REQUESTS))
+        if options == "uvicorn worker":
+            # Until it serves, SIGTERM has the default action in this one: the process ends, and nothing can be told.
+            wait_until(lambda: len(list(app.folder.glob("serving-*"))) == WORKERS)
     finally:
         code, err = stop(process)
     assert code == 0, err
@@ -125,7 +131,7 @@ def test_gunicorn(collector: Collector, app: Application, listening: socket.sock
 @GRPC
 def test_uvicorn_workers(collector: Collector, app: Application, listening: socket.socket) -> None:
     """Two spawned workers, which uvicorn ends by raising SIGTERM in them: nothing is lost."""
-    command = ["uvicorn", "--workers", "2", "--fd", str(listening.fileno()), "web:asgi"]
+    command = ["uvicorn", "--workers", str(WORKERS), "--fd", str(listening.fileno()), "web:asgi"]
     process = app.start(*command, pass_fds=[listening.fileno()])
     try:
         answered = Counter(ask(listening) for _ in range(REQUESTS))
@@ -137,7 +143,7 @@ def test_uvicorn_workers(collector: Collector, app: Application, listening: sock
         assert not found
         return
     assert found["request"] == REQUESTS
-    assert len(answered) <= found["startup"] <= 2
+    assert len(answered) <= found["startup"] <= WORKERS
     assert sum(run_counts(collector)) == REQUESTS + found["startup"] == len(collector.spans())
 
 

@@ -18,6 +18,7 @@ from tests.ledger_pipeline import LedgerPipeline, Sums, events_in, sums_in
 from tests.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.pipeline import SeenEvent
@@ -41,9 +42,12 @@ class Counting(IdGenerator):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one ledger for all cases: each has a service of its own there."""
-    return tmp_path_factory.mktemp("golden")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of one ledger for all cases, kept open over them: each has a service of its own there."""
+    made = tmp_path_factory.mktemp("golden")
+    keeping_open = LedgerPipeline(made / "outcomes.db")
+    yield made
+    keeping_open.processor.shutdown()
 
 
 def limits_of(case: Case) -> SpanLimits:
@@ -75,9 +79,7 @@ def in_ledger(case: Case, number: int, folder: Path) -> tuple[list[SeenEvent], S
     ids = Counting(number)
     pipeline = LedgerPipeline(folder / "outcomes.db", service=service, span_limits=limits_of(case), ids=ids, **ALL_ON)
     make_spans(case, pipeline.spans)
-    # Closing the last one's connection would have the next case open the ledger anew.
-    pipeline.processor.settle_waiting()
-    pipeline.processor.sink.flush(0.0)
+    pipeline.spans.shutdown()
     store = pipeline.store()
     durations = [row for row in store.series().durations if row.identity.service_name == service]
     counts = [

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
+import uuid
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,6 +22,8 @@ from hypothesis import strategies as st
 from agent_outcomes.cli import main
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.audit import verify
+from agent_outcomes.ledger.book.policy import Policy
+from agent_outcomes.ledger.book.refusals import RefusalCode
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL
@@ -27,6 +32,8 @@ from tests.acceptances import END_NS, acceptance_of, pending, plain_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy import Connection, Executable
 
     Ran = tuple[int, str, str]
     Run = Callable[..., Ran]
@@ -161,6 +168,22 @@ def test_the_export_has_every_revision_exactly(run: Run, tmp_path: Path) -> None
     assert len(objects(run("export", "--agent", "nobody")[1])) == 0
 
 
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+def test_an_export_that_fails_leaves_no_file(run: Run, store: Store, tmp_path: Path, format_: str) -> None:
+    """A part of the history looks like the whole of it; and the next try is not refused for what the first has left."""
+    path = tmp_path / "history"
+    last = schema.revisions.c.id == RUNS
+    sound = store.database.write(
+        lambda connection: connection.execute(schema.revisions.select().where(last)).one().content
+    )
+    for content, code in ((b"no content", 10), (sound, 0)):
+        store.database.write(partial(_execute, schema.revisions.update().where(last).values(content=content)))
+        assert run("export", "--format", format_, "--output", str(path))[0] == code
+        assert path.exists() == (code == 0)
+    code, _, err = run("export", "--format", format_, "--json")
+    assert code == (0 if format_ == "jsonl" else 2), err
+
+
 def test_verify_says_what_differs(run: Run, store: Store) -> None:
     assert run("seal")[0] == 0
     code, out, _ = run("verify")
@@ -188,6 +211,59 @@ def test_pruned_runs_leave_sums_seals_and_counts(run: Run, store: Store) -> None
     assert "pruned" in run("show", "ticket-1")[1]
     store.accept([pending(1, run_id="ticket-1")])
     assert store.series() == series
+
+
+def test_of_pruned_runs_their_names_and_states_are_known(run: Run, store: Store) -> None:
+    """Whoever filters by agent misses none, and what nobody has reported is not told as reported."""
+    run("report", "--run-id", "ticket-4", "--success")
+    before = {each["run_id"]: (each["agent_name"], each["status"], each["state"]) for each in listed(run)}
+    exported = {(each["outcome_id"], each["revision"]) for each in objects(run("export", "--agent", "support")[1])}
+    deliver_all(store)
+    assert run("prune", "--older-than", "0s")[0] == 0
+    assert {each["run_id"]: (each["agent_name"], each["status"], each["state"]) for each in listed(run)} == before
+    left = objects(run("export", "--agent", "support")[1])
+    assert {(each["outcome_id"], each["revision"]) for each in left} == exported
+    assert [each["state"] for each in listed(run, "--state", "reported")] == ["reported"]
+
+
+def listed(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    return objects(run("list", "--json", *arguments)[1])
+
+
+@pytest.mark.parametrize("form", ["{:032x}", "{:032X}", "{:032x}-0000000000000001", "{}", "run {:032x}"])
+def test_a_run_is_shown_by_its_own_id_whatever_its_form(run: Run, store: Store, form: str) -> None:
+    own = form.format(uuid.uuid4().int)
+    store.accept([pending(501, run_id=own)])
+    code, out, _ = run("show", own, "--json")
+    assert code == 0
+    (found,) = objects(out)
+    assert (found["run_id"], found["outcome_id"]) == (own, pending(501).run.id)
+
+
+@pytest.mark.parametrize("form", ["{:032x}", "{}"])
+def test_several_runs_of_one_own_id_are_told_as_such_whatever_its_form(run: Run, store: Store, form: str) -> None:
+    own = form.format(uuid.uuid4().int)
+    store.accept([pending(501, run_id=own), pending(502, run_id=own)])
+    code, _, err = run("show", own)
+    assert (code, err.split(":")[0]) == (OF_REFUSAL[RefusalCode.RUN_AMBIGUOUS], "RUN_AMBIGUOUS")
+
+
+@pytest.mark.parametrize(("first", "then"), list(itertools.permutations(Policy, 2)))
+def test_the_policy_is_that_of_the_moment(run: Run, store: Store, first: Policy, then: Policy) -> None:
+    """Another process has changed it meanwhile: what is open here goes by the new one at once."""
+    for policy, ticket in ((first, "ticket-5"), (then, "ticket-6")):
+        kept = schema.meta.delete().where(schema.meta.c.name == "policy")
+        added = schema.meta.insert().values(name="policy", value=policy.value)
+        for statement in (kept, added):
+            store.database.write(partial(_execute, statement))
+        assert run("report", "--run-id", ticket, "--success")[0] == 0
+        changed = run("report", "--run-id", ticket, "--no-success")[0] == 0
+        assert changed == (policy is Policy.LATEST)
+        assert store.status().policy == policy.value
+
+
+def _execute(statement: Executable, connection: Connection) -> None:
+    connection.execute(statement)
 
 
 def test_dead_letters_are_listed_and_sent_once_more(run: Run, store: Store) -> None:
@@ -279,6 +355,27 @@ OPTIONS: Final = {
     "prune": ("--older-than",),
     "dead-letters": ("--id",),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *((command, option) for command in ("list", "export") for option in ("--since", "--until")),
+        ("prune", "--older-than"),
+        ("list", "--limit"),
+        ("dead-letters", "--id"),
+        ("report", "--if-revision"),
+    ],
+)
+def test_numbers_and_times_of_any_size_are_taken_or_refused(run: Run, command: str, option: str) -> None:
+    """Those past all that is kept are no bound, or the last moment."""
+    named = ("--run-id=ticket-1", "--success", "--no-retry") if command == "report" else ()
+    dry = ("--dry-run",) if command == "prune" else ()
+    extremes = (*(str(2**bits + more) for bits in (31, 32, 63, 64) for more in (-1, 0)), "٣", "9999999w", "999999w")
+    for given_text in (*extremes, "2262-04-11", "2262-04-12", "9999-12-31", "9999-12-31T23:59:59-23:59", "1970-01-01"):
+        code, _, err = run(command, *named, *dry, f"{option}={given_text}")
+        assert code in {0, 1, *OF_REFUSAL.values()}, (given_text, err)
+        assert "Traceback" not in err
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

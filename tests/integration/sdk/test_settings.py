@@ -138,3 +138,12 @@ def test_an_argument_that_cannot_be_used_is_named(message: str, make: Callable[[
     """The same for arguments."""
     with pytest.raises(SettingsError, match=f"^{message} is not usable"):
         make()
+
+
+@pytest.mark.parametrize("argument", ["logger_provider", "meter_provider", "is_run", "tracer_provider"])
+@pytest.mark.parametrize("given", [0, "otlp", b"", {"a": 1}, object()], ids=lambda value: type(value).__name__)
+def test_what_is_no_provider_and_no_function_is_refused(argument: str, given: object) -> None:
+    """By an error that names the argument and what was given, rather than by outcomes that are lost later."""
+    kind = type(given).__name__
+    with pytest.raises(SettingsError, match=rf"^{argument} takes a \w.*, not {kind}$"):
+        AgentOutcomeSpanProcessor(**{argument: given})  # type: ignore[arg-type]

@@ -152,6 +152,48 @@ def test_usage_of_which_only_the_trace_is_known_leaves_the_cost_incomplete(bare:
     assert told == [(["late_usage"], False), ([], True)]
 
 
+def lost_below(bare: Pipeline, above: Span) -> Span:
+    """A span that has ended, below one that has ended: nothing was kept of either."""
+    outer = start(bare, "outer", above)
+    inner = start(bare, "inner", outer)
+    inner.end()
+    outer.end()
+    return inner
+
+
+@pytest.mark.parametrize("has_usage", [False, True])
+def test_an_agent_of_which_only_the_trace_is_known_is_a_run_in_doubt(bare: Pipeline, *, has_usage: bool) -> None:
+    """So is each run that it may be part of, whose cost may lack what it has used; other traces are not."""
+    first = start(bare, "invoke_agent a", None, AGENT)
+    second = start(bare, "invoke_agent b", lost_below(bare, first), AGENT)
+    below = lost_below(bare, first)
+    other = start(bare, "invoke_agent other", None, AGENT)
+    nested = start(bare, "invoke_agent d", below, AGENT)
+    for agent in [nested] if has_usage else []:
+        call(bare, agent)
+    for span in (nested, other):
+        span.end()
+    told = {event.attributes["gen_ai.agent.name"]: event.problems for event in bare.events()}
+    assert told == {"d": ["parent_not_seen"], "other": []}
+    expected = ["parent_not_seen", "late_usage"] if has_usage else ["parent_not_seen"]
+    for span in (second, first):
+        span.end()
+        assert bare.events()[-1].problems == expected
+        assert (bare.events()[-1].outcome("cost_complete") is False) is has_usage
+
+
+def test_an_agent_that_starts_later_is_not_around_a_lost_one(bare: Pipeline) -> None:
+    """Nor is one below the same lost span, as a sibling is; and usage there is neither's."""
+    first = start(bare, "invoke_agent a", None, AGENT)
+    lost = lost_below(bare, first)
+    first.end()
+    one, two = (start(bare, f"invoke_agent {name}", lost, AGENT) for name in "bc")
+    call(bare, lost)
+    two.end()
+    one.end()
+    assert [event.problems for event in bare.events()] == [[], [], []]
+
+
 def test_usage_of_which_only_the_trace_is_known_is_late_after_the_run(bare: Pipeline) -> None:
     """It may be the run's; in a trace without a run it is nobody's."""
     for attributes, expected in (({}, 0), (AGENT, 1)):

@@ -178,6 +178,24 @@ def test_swallowed_failure(pipeline: Pipeline) -> None:
         assert pipeline.events()[-1].outcome("status") == expected
 
 
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (MODEL, "success"),
+        ({"gen_ai.operation.name": "tts", "gen_ai.provider.name": "p", "gen_ai.request.model": "m"}, "failure"),
+        ({"gen_ai.operation.name": "plan", "gen_ai.provider.name": "p", "gen_ai.request.model": "m"}, "failure"),
+    ],
+)
+def test_what_follows_a_swallowed_failure(pipeline: Pipeline, after: dict[str, str], expected: str) -> None:
+    """Another call shows that the run got over it; an apology that is read out does not."""
+    tracer = pipeline.tracer(AGNO)
+    with tracer.start_as_current_span("invoke_agent a", attributes=AGENT):
+        fail_call(pipeline.tracer("opentelemetry.instrumentation.genai.openai"))
+        with tracer.start_as_current_span("step", attributes=after):
+            pass
+    assert pipeline.event().outcome("status") == expected
+
+
 def test_left_stream_is_no_swallowed_failure(pipeline: Pipeline) -> None:
     """A stream that was left before its end failed nobody's run."""
     tracer = pipeline.tracer(AGNO)

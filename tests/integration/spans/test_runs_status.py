@@ -7,6 +7,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry import trace
 
 from tests.pipeline import (
@@ -222,3 +224,24 @@ def test_human_in_the_loop_pause_is_no_outcome(pipeline: Pipeline) -> None:
         agent()
     assert usage(pipeline) == (0, 10, 5, 0.01)
     assert pipeline.events() == []
+
+
+STEPS = {"well": {"openinference.span.kind": "LLM"}, "tool": {"openinference.span.kind": "TOOL"}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["well", "tool", "call fails", "agent fails", "agent", "step"]), max_size=8))
+def test_only_what_failed_last_is_the_runs_failure(steps: list[str]) -> None:
+    """Whatever failed before, one call, tool or agent that ended well after it shows that the run went on."""
+    pipeline = Pipeline()
+    tracer = pipeline.tracer(OPENAI_AGENTS)
+    with tracer.start_as_current_span("outer", attributes={"openinference.span.kind": "AGENT"}):
+        for step in steps:
+            kind = "AGENT" if step.startswith("agent") else "CHAIN" if step == "step" else "LLM"
+            attributes = STEPS.get(step, {"openinference.span.kind": kind})
+            with tracer.start_as_current_span(step, attributes=attributes) as span:
+                if step.endswith("fails"):
+                    span.set_status(trace.StatusCode.ERROR, "503")
+    told = [step for step in steps if step != "step"]
+    expected = "failure" if told and told[-1].endswith("fails") else "success"
+    assert pipeline.event().outcome("status") == expected

@@ -43,6 +43,8 @@ INTEGER_DIGITS_MAX: Final = 15
 SMALLEST_EXPONENT: Final = 7
 # Text that is a count: no more digits than the largest one has.
 WHOLE_NUMBER: Final = rf"^0*[0-9]{{1,{len(str(COUNT_MAX))}}}(?:\.0*)?$"
+# A currency in mixed case is another unit.
+ONE_CASE: Final = r"^\s*(?:[A-Z]{3}|[a-z]{3})\s*$"
 # What is not above it is rounded to nothing.
 HALF_STEP: Final = f"0.{'0' * FRACTION_DIGITS_MAX}5"
 
@@ -84,10 +86,13 @@ def money(
         rounded = f'Format("%.{FRACTION_DIGITS_MAX}f", [{raw}])'
         yield assign(text, rounded, f"IsDouble({raw}) and {raw} > {HALF_STEP}")
     yield replace_all(text, BLANK, "")
+    # Nothing below nothing is nothing.
+    yield replace_all(text, r"^-(?:0+(?:\.0*)?|\.0+)$", "0")
     with_exponent = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][+-]?[0-9]{1,3}$"
     yield assign(text, f"String(Double({text}))", f"{text} != nil and IsMatch({text}, {quoted(with_exponent)})")
     given = attribute(currency_key)
-    yield assign(currency, f"ToUpperCase({given})", all_of(f"IsString({given})", currency_where))
+    is_code = f"IsString({given}) and IsMatch({given}, {quoted(ONE_CASE)})"
+    yield assign(currency, f"ToUpperCase({given})", all_of(is_code, currency_where))
     yield assign(currency, quoted(DEFAULT_CURRENCY), any_of([f"{given} == nil", f"not {currency_where}"]))
     yield replace_all(currency, BLANK, "")
     carried = f"{text} != nil and IsMatch({text}, {quoted(_exact_amount(signed=signed))})"

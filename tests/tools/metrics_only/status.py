@@ -26,14 +26,15 @@ from agent_outcomes.outcome.error_names import (
     word_of,
     words,
 )
-from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, UPSTREAM, Classification
-from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, TOO_COMMON
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, SUSPENDED, UPSTREAM, Classification
+from agent_outcomes.outcome.finish_reasons import FINISH_WORDS, NO_ENDS
+from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, SUCCESSORS, TOO_COMMON
 from agent_outcomes.outcome.spellings import STATUS_WORDS
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
 from agent_outcomes.run.conventions import FINISH_REASON
-from agent_outcomes.run.evidence import HTTP_STATUS_KEYS
 from agent_outcomes.run.normalize import _STATUS_RULES
+from agent_outcomes.run.protocol_statuses import HTTP_STATUS_KEYS
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
@@ -42,6 +43,7 @@ from tests.tools.metrics_only.ottl import (
     attribute,
     boolean_of,
     cache,
+    canonical,
     first_text,
     is_one_of,
     look_up,
@@ -54,6 +56,7 @@ from tests.tools.metrics_only.ottl import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_UNKNOWN_END: Final = Classification(Status.UNKNOWN, "", retryable=None, remedy=None)
 _BETWEEN_SEGMENTS: Final = r"[.$+#/\\:*]"
 
 # An attribute that only lives between two groups of statements.
@@ -86,7 +89,7 @@ def stated_status() -> Iterator[str]:
 def _rule_names() -> dict[Classification, str]:
     """A name for every row of the tables: its category, with the status before it where two rows share one."""
     rows = [*names().values(), *words().values(), *TYPE_RULES.values()]
-    rows += [*HTTP_RULES.values(), *FINISH_REASON_RULES.values(), *CATEGORY_RULES.values(), OTHER]
+    rows += [*HTTP_RULES.values(), *FINISH_WORDS.values(), *CATEGORY_RULES.values(), OTHER, _UNKNOWN_END]
     named: dict[Classification, str] = {}
     for row in sorted(set(rows), key=rows.index):
         name = row.category or row.status.value
@@ -109,7 +112,7 @@ def _rule(row: Classification) -> str:
 def error_names() -> Iterator[str]:
     """The rule of the recorded exception, else of the stated error type: by full name or code, then by its word."""
     rules = _rule_names()
-    full = {str(code): rules[row] for code, row in (*HTTP_RULES.items(), *TYPE_RULES.items())}
+    full = {str(code): rules[row] for code, row in HTTP_RULES.items()}
     full |= {name: rules[row] for name, row in names().items() if rule_by_word(name) is not row}
     stated = attribute(semconv.ERROR_TYPE)
     needed = f"{IN_ERROR} or IsString({stated})"
@@ -132,15 +135,21 @@ def error_names() -> Iterator[str]:
     for name in ("recorded", "error_type"):
         yield from _rule_by_name(name, rules)
     yield from _rule_by_status(rules)
+    # A vendor's word for errors of many kinds says less than a name or a status, wherever that stands.
+    yield assign(cache("types"), map_of_words({word: rules[row] for word, row in TYPE_RULES.items()}), needed)
+    for name in ("recorded", "error_type"):
+        code = cache(f"{name}_code")
+        yield assign(code, f"ToLowerCase({cache(name)})", f"{cache(name)} != nil")
+        yield look_up(cache("rule"), cache("types"), code, f"{cache('rule')} == nil")
 
 
 def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[str]:
     error, word, rule = cache(name), cache(f"{name}_word"), cache("rule")
     open_yet = f"{rule} == nil"
-    # What is one of Python's own is looked up by its full name alone.
-    not_pythons = f"{error} != nil and not {is_one_of(_pythons_own(), error)}"
+    # What is one of Python's own is looked up by its full name alone, and a vendor's word by none.
+    has_word = f"{error} != nil and not {is_one_of([*_pythons_own(), *TYPE_RULES], error)}"
     yield look_up(rule, cache("names"), error, open_yet)
-    yield assign(word, error, not_pythons)
+    yield assign(word, error, has_word)
     for pattern in (AROUND, BEHIND):
         yield replace_all(word, pattern, "$1")
     before = cache(f"{name}_before")
@@ -175,6 +184,8 @@ def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
     yield f"{two} where {root} != nil and {is_shared}"
     yield f"{one} where {root} != nil and not {is_shared}"
     yield replace_all(root, f"{_BETWEEN_SEGMENTS}+", ".")
+    for successor, first in SUCCESSORS.items():
+        yield assign(root, quoted(first), f"{root} == {quoted(successor)}")
     yield assign(root, f'Concat([{root}, {word}], " ")', f"{root} != nil")
     yield look_up(rule, cache("roots"), root, open_yet)
     is_grpc = f"IsMatch({before}, {quoted(CODE_QUALIFIERS['grpc'].pattern)})"
@@ -221,13 +232,18 @@ def _pythons_own() -> list[str]:
 def finding() -> Iterator[str]:
     """The rule by which the run ended, whatever was stated."""
     names = _rule_names()
-    rule, reason = cache("rule"), attribute(FINISH_REASON)
-    clean = f"not {IN_ERROR} and ({rule} == nil or {rule} != {quoted(names[AWAITING_HUMAN])})"
-    reasons = {one: names[row] for one, row in FINISH_REASON_RULES.items()}
+    rule, reason = cache("rule"), cache("reason")
+    pauses = [names[row] for row in (AWAITING_HUMAN, SUSPENDED)]
+    clean = f"not {IN_ERROR} and ({rule} == nil or not {is_one_of(pauses, rule)})"
+    reasons = {one: names[row] for one, row in FINISH_WORDS.items()}
     yield assign(rule, quoted(names[FINISH_REASON_RULES["completed"]]), clean)
     yield assign(rule, quoted(names[OTHER]), f"{rule} == nil")
-    yield assign(cache("reasons"), map_of_words(reasons), f"IsString({reason})")
-    yield assign(cache("reason_rule"), cache("reasons", reason), f"IsString({reason})")
+    yield from canonical("reason", FINISH_REASON)
+    yield assign(cache("reasons"), map_of_words(reasons), f"{reason} != nil")
+    yield assign(cache("reason_rule"), cache("reasons", reason), f"{reason} != nil")
+    is_open = f"{reason} == nil or {is_one_of(['', *sorted(NO_ENDS)], reason)}"
+    untold = f"{clean} and span.status.code == STATUS_CODE_UNSET and not ({is_open})"
+    yield assign(rule, quoted(names[_UNKNOWN_END]), untold)
     yield assign(cache("by_error"), "true", f"{IN_ERROR} and {cache('reason_rule')} == nil")
     yield assign(rule, cache("reason_rule"))
     yield assign(cache("found"), cache("rules", rule))

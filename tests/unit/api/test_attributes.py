@@ -13,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common._internal import _encode_attributes
 
-from agent_outcomes.api.attributes import attributes_of_outcome, attributes_of_stated
+from agent_outcomes.api.attributes import attributes_of_outcome, attributes_of_stated, read_given
+from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES, stated_attributes
 from agent_outcomes.outcome.model import Outcome
 from agent_outcomes.outcome.statement import Statement, read_statement
-from agent_outcomes.semconv import Source, Status
+from agent_outcomes.semconv import ProblemKind, Source, Status
+from tests.hostile import JUNK as HOSTILE
+from tests.hostile import LoudObject, armed
 
 PREFIX = "agent.outcome."
 STATED_BY_WORD = {f"{PREFIX}source": "explicit", f"{PREFIX}evidence": "agent.outcome.status"}
@@ -163,6 +166,47 @@ def test_an_outcome_reads_back_as_it_is(factory: Any, stated: Any) -> None:
         assert statement.currency == outcome.currency
     amounts = {problem for problem in outcome.problems if problem.kind.value == "invalid_amount"}
     assert amounts <= set(statement.problems)
+
+
+@settings(deadline=None)
+@given(factory=st.sampled_from(FACTORIES), stated=st.dictionaries(st.sampled_from(OF_OUTCOME), HOSTILE))
+def test_what_a_factory_refused_is_listed_by_the_reader(factory: Any, stated: Any) -> None:
+    """Each problem and each refused value once, whatever value stands in its place."""
+    outcome: Outcome = factory(**{key: armed(value) for key, value in stated.items()})
+    statement = read_statement(attributes_of_outcome(outcome))
+    assert set(map(str, outcome.problems)) == set(map(str, statement.problems))
+    assert set(outcome.refused) == set(statement.refused)
+    assert len({*statement.problems}) == len(statement.problems)
+
+
+@settings(deadline=None)
+@given(stated=st.dictionaries(st.sampled_from(sorted(STATED_ATTRIBUTES)), HOSTILE))
+def test_what_a_keyword_could_not_say_is_listed_by_the_reader(stated: Any) -> None:
+    """Each problem of the keywords as they were given, the repair of a text included."""
+    fields: Any = {key: armed(value) for key, value in stated.items()}
+    problems = set(map(str, read_statement(stated_attributes(fields)).problems))
+    assert problems <= set(map(str, read_statement(attributes_of_stated(fields)).problems))
+
+
+def test_an_outcome_and_keywords_that_both_could_not_be_taken() -> None:
+    """What either refused is listed, though the keyword's value stands."""
+    given_both = read_given("set_outcome", Outcome.success(label=5, message=7), {"label": "a\ud800"})  # type: ignore[arg-type]
+    statement = read_statement(given_both.attributes)
+    assert statement.label == "a?"
+    assert {*map(str, statement.problems)} == {
+        "invalid_text:agent.outcome.label",
+        "invalid_text:agent.outcome.message",
+        "text_repaired:agent.outcome.label",
+    }
+
+
+@pytest.mark.parametrize("problems", [("x",), ("unknown_status", 5), (Problem("x"), Problem(None, 5)), (LoudObject(),)])  # type: ignore[arg-type]
+def test_problems_that_no_factory_has_listed(problems: Any) -> None:
+    """Of an outcome that was made by hand only problems are listed, and nothing raises."""
+    known = (*problems, Problem(ProblemKind.INVALID_TEXT, "a"))
+    assert attributes_of_outcome(Outcome(status=Status.SUCCESS, problems=known))["agent.outcome.problems"] == (
+        "invalid_text:a",
+    )
 
 
 def test_an_outcome_of_an_exception_keeps_its_evidence() -> None:

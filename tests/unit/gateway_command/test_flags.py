@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent_outcomes.gateway.settings import Address, AssemblyLimits, GatewaySettings, ReceiverLimits
 from agent_outcomes.gateway_command import values
-from agent_outcomes.gateway_command.flags import FLAGS, gateway_settings, ledger_url
+from agent_outcomes.gateway_command.flags import FLAGS, Flag, gateway_settings, ledger_url
 from agent_outcomes.settings import OTHER_VARIABLES, VARIABLES, SettingsError
 
 pytestmark = pytest.mark.backends
@@ -106,6 +106,21 @@ def test_what_cannot_be_used_is_refused_by_name(name: str) -> None:
     if text:
         with pytest.raises(SettingsError, match=flag.variable):
             gateway_settings({}, {flag.variable: text})
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
+@given(st.text(" \t\n", max_size=3))
+def test_nothing_is_no_value_of_an_option(flag: Flag, text: str) -> None:
+    """It is refused; a variable that is empty is as one that is not set."""
+    with pytest.raises(SettingsError, match=flag.option):
+        gateway_settings({flag.name: [text] if flag.is_repeated else text}, {})
+    assert gateway_settings({}, {flag.variable: text}) == gateway_settings({}, {})
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "~nobody-of-this-name/state"])
+def test_what_can_be_no_folder_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--state-folder"):
+        gateway_settings({"state_folder": text}, {})
 
 
 def test_the_defaults_are_loopback_and_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from agent_outcomes.ledger.audit import seal, verify
+from agent_outcomes.ledger.book.accepted import ResourceFacts
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.reports import Reporter
 from agent_outcomes.ledger.delivery.rounds import Rounds
@@ -33,6 +34,7 @@ def filled(path: Path, seed: int = 1, runs: int = 60) -> Store:
     store.accept([acceptance for _, acceptance in case_acceptances()])
     store.accept([random_acceptance(source, 10**6 + number) for number in range(runs)])
     store.accept([pending(10**7 + number, run_id=f"late-{number}") for number in range(6)])
+    store.accept([acceptance_of(plain_run(10**8 + 1), pending(1).outcome, ResourceFacts("desk", None, "prod", ()))])
     paused = plain_run(10**8)
     store.accept([acceptance_of(paused, pending(1).outcome)._replace(paused=True)])
     seal(store, now_ns=END_NS)
@@ -124,6 +126,18 @@ TAMPERED: Final = {
     "a total that nobody posted to": (
         "INSERT INTO totals SELECT max(id) + 1, 1, 'agent.runs', '[]', 0, 7, 0, 1 FROM totals",
         "0 was posted",
+    ),
+    "a total's owner": (
+        "UPDATE totals SET identity = identity + 7 WHERE instrument = 'agent.run.cost'",
+        "of which service",
+    ),
+    "a service's name": ("UPDATE identities SET service_name = 'other' WHERE NOT told", "digest"),
+    "an environment": ("UPDATE identities SET environment = 'test'", "digest"),
+    "whose totals they are": ("DELETE FROM identities", "of which service"),
+    "a run's resource": ("DELETE FROM resources", "of which service"),
+    "runs of another service": (
+        "UPDATE resources SET identity = 3 - identity WHERE identity IN (1, 2)",
+        "another service",
     ),
     "a bucket's count": ('UPDATE durations SET "count" = "count" + 1 WHERE id = 1', "runs of"),
     "a bucket's seconds": ("UPDATE durations SET fraction = fraction + 1 WHERE id = 1", "runs of"),

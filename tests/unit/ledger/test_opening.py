@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -324,3 +325,26 @@ def test_server_without_rights(postgresql_server: PostgresqlServer, postgresql: 
     postgresql_server.execute("DROP ROLE IF EXISTS reader", name)
     postgresql_server.execute("CREATE ROLE reader LOGIN PASSWORD 'p'", name)
     unusable(f"postgresql://reader:p@127.0.0.1:{postgresql_server.port}/{name}", "lacks a right; GRANT CREATE")
+
+
+@pytest.mark.parametrize("how", ["restored", "removed"])
+def test_a_file_that_is_replaced_while_it_is_open(tmp_path: Path, how: str) -> None:
+    """Nothing is acknowledged into what nobody will ever open again; the next attempt goes to what is there."""
+    path, backup = tmp_path / "outcomes.db", tmp_path / "backup.db"
+    location = read_location(f"sqlite:///{path}")
+    store = Store.open(location)
+    store.accept([pending(1), pending(2)])
+    with contextlib.closing(sqlite3.connect(path)) as connection, contextlib.closing(sqlite3.connect(backup)) as copy:
+        connection.backup(copy)
+    store.accept([pending(number, agent=f"agent {number}") for number in range(3, 9)])
+    for file in tmp_path.glob("outcomes.db*"):
+        file.unlink()
+    if how == "restored":
+        backup.rename(path)
+    with pytest.raises(LedgerUnavailable, match="replaced or removed"):
+        store.accept([pending(10)])
+    assert store.accept([pending(10), pending(11, agent="agent 3")]).new == 2
+    there = 2 if how == "restored" else 0
+    assert (store.status().runs, store.status().pending) == (there + 2, there + 2)
+    assert verify(store).difference is None
+    store.close()

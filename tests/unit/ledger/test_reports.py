@@ -270,3 +270,55 @@ def test_outcome_revised_in_its_own_process(store: Store) -> None:
     store.accept([revised])
     assert [row.change for row in store.run(RunReference(outcome_id=first.run.id)).revisions] == [None, Change.REPORTED]
     assert totals(store)["agent.outcomes"] == 1
+
+
+@pytest.mark.parametrize("act", [report, cost], ids=["outcome", "cost"])
+@pytest.mark.parametrize("has_come", [True, False])
+def test_what_waited_in_vain_is_judged_anew_under_its_key(
+    act: Callable[..., Report], store: Store, *, has_come: bool
+) -> None:
+    """To be told once more that it is held would have its sender believe that it counts, or will."""
+    past = NOW - 10**18
+    said = {"amount": "7"} if act is cost else {"success": True, "value": "500"}
+    given = {**said, "run_id": "late", "idempotency_key": "event 1"}
+    assert act(store, **given, now_ns=past, hold_s=10).state is ReportState.HELD
+    assert act(store, **given, now_ns=past + 9 * NS).repeated
+    if has_come:
+        store.accept([pending(1, run_id="late")])
+    again = act(store, **given, now_ns=past + 11 * NS, hold_s=100)
+    assert (again.state, again.repeated) == (ReportState.RECORDED if has_come else ReportState.HELD, False)
+    assert act(store, **given, now_ns=past + 12 * NS) == again._replace(repeated=True)
+    assert [row.expires_ns for row in store.held(now_ns=past)] == ([] if has_come else [past + 111 * NS])
+    assert store.held(orphans=True, now_ns=past + 12 * NS) == []
+    sums = totals(store)
+    amount = sums.get("agent.run.cost" if act is cost else "agent.outcome.value", 0)
+    assert amount == ({"cost": Decimal("7.0125"), "report": 500}[act.__name__] if has_come else 0)
+
+
+def test_what_was_refused_when_its_run_came_is_judged_anew_under_its_key(ledger_url: str) -> None:
+    """As long as it would be refused it is, and stays what it was."""
+    store = Store.open(read_location(ledger_url), policy=Policy.IMMUTABLE)
+    given: dict[str, Any] = {"run_id": "r", "success": True, "idempotency_key": "k", "hold_s": 10**9}
+    report(store, by=Reporter("bob"), **given)
+    run = plain_run(1, run_id="r")
+    store.accept([acceptance_of(run, Outcome.success(success=False))])
+    for _ in range(2):
+        refused(RefusalCode.OUTCOME_CONFLICT, lambda: report(store, by=Reporter("bob"), **given))
+        assert [row.state for row in store.held(orphans=True)] == [HeldState.REFUSED]
+    report(store, run_id="r", retract=True, reason="wrong")
+    assert report(store, by=Reporter("bob"), **given).revision == 2
+    assert store.held(orphans=True) == []
+    store.close()
+
+
+@pytest.mark.parametrize("by", ["trace_id", "run_id"])
+@pytest.mark.parametrize("latest", [True, False])
+def test_a_held_report_that_several_runs_answer_to(by: str, store: Store, *, latest: bool) -> None:
+    """Of runs that come together none is taken for the one that is meant, unless the last one is asked for."""
+    runs = [plain_run(7, span, run_id="r") for span in (2, 1)]
+    named: dict[str, Any] = {"trace_id": f"{7:032x}"} if by == "trace_id" else {"run_id": "r"}
+    report(store, **named, success=True, value="70", run="latest" if latest else None, now_ns=NOW - NS, hold_s=10**9)
+    store.accept([acceptance_of(run, Outcome.success()) for run in runs])
+    assert totals(store).get("agent.outcome.value", 0) == (70 if latest else 0)
+    found = [(row.state, row.code) for row in store.held(orphans=True, now_ns=NOW)]
+    assert found == ([] if latest else [(HeldState.REFUSED, "RUN_AMBIGUOUS")])

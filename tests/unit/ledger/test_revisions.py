@@ -187,6 +187,25 @@ def test_where_the_cost_came_from_stays() -> None:
     assert with_cost(first.standing, "2").run.cost.source is semconv.CostSource.EXPLICIT
 
 
+@pytest.mark.parametrize(
+    ("amount", "exact"),
+    [
+        ("0.1", None),
+        ("12.50", None),
+        ("123456789012345.123456789012", "123456789012345.123456789012"),
+        ("999999999999999.9", None),
+        ("9007199254740.993000000001", "9007199254740.993000000001"),
+        ("1e-12", None),
+    ],
+)
+def test_late_cost_tells_the_exact_amount_where_a_double_does_not(amount: str, exact: str | None) -> None:
+    """As the values and costs of an outcome do."""
+    standing = first_revision(accepted(a_run(), Outcome.success(label="sold"))).standing
+    told = with_cost(standing, amount).record.event.attributes
+    assert told["agent.cost.amount"] == float(amount)
+    assert told.get("agent.cost.amount_decimal") == exact
+
+
 def test_correction_after_a_late_cost_takes_all_of_it_back() -> None:
     """The reversal has the cost as it stands, so that the net is what the run cost."""
     run = a_run(cost=a_cost(("llm", "USD", "0.10")))

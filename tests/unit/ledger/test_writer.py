@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from agent_outcomes.ledger.book.accepted import Acceptance, Arrivals
+    from agent_outcomes.ledger.book.accepted import Acceptance, Arrivals, Claim
 
 SEED = 11
 DEADLINE_S = 20.0
@@ -75,9 +75,9 @@ class Counting(Store):
         self.__dict__.update(vars(store))
         self._batches = batches
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> Arrivals:
+    def accept(self, acceptances: Sequence[Acceptance], claim: Claim | None = None) -> Arrivals:
         self._batches.append(len(acceptances))
-        return super().accept(acceptances)
+        return super().accept(acceptances, claim)
 
 
 @pytest.fixture
@@ -543,9 +543,9 @@ def test_a_store_that_hangs_keeps_neither_runs_nor_the_exit(ledger: Ledger) -> N
     returns = threading.Event()
 
     class Hanging(Counting):
-        def accept(self, acceptances: Sequence[Acceptance]) -> Arrivals:
+        def accept(self, acceptances: Sequence[Acceptance], claim: Claim | None = None) -> Arrivals:
             returns.wait(DEADLINE_S)
-            return super().accept(acceptances)
+            return super().accept(acceptances, claim)
 
     writer._committing._store = Hanging(ledger.open(), [])
     began_s = time.monotonic()

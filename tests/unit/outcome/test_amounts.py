@@ -270,10 +270,31 @@ def test_exact_context_never_rounds(amounts: list[Decimal]) -> None:
     assert total.scaleb(12, EXACT) == sum(int(amount.scaleb(12, EXACT)) for amount in amounts)
 
 
-@pytest.mark.parametrize(("value", "code"), [("EUR", "EUR"), ("eur", "EUR"), (" Usd\n", "USD"), (Loud("JPY"), "JPY")])
+@pytest.mark.parametrize(("value", "code"), [("EUR", "EUR"), ("eur", "EUR"), (" usd\n", "USD"), (Loud("JPY"), "JPY")])
 def test_currency(value: object, code: str) -> None:
-    """An ISO 4217 code is found in any case."""
+    """An ISO 4217 code is found in upper and in lower case."""
     assert parse_currency(value) == code
+
+
+@given(st.sampled_from(sorted(CURRENCIES)), st.tuples(st.booleans(), st.booleans(), st.booleans()))
+@example("GBP", (True, True, False))
+@example("ZAR", (False, True, True))
+def test_a_currency_in_mixed_case_is_another_unit(code: str, capitals: tuple[bool, ...]) -> None:
+    """GBp is a hundredth of GBP: only what is in one case throughout is taken for the code."""
+    word = "".join(letter if capital else letter.lower() for letter, capital in zip(code, capitals, strict=True))
+    assert parse_currency(f" {word} ") == (code if len(set(capitals)) == 1 else None)
+
+
+LOOKALIKES = sorted(char for char in map(chr, range(128, 0x2FFFF)) if char.upper().isascii() or char.lower().isascii())
+
+
+@pytest.mark.parametrize("char", LOOKALIKES)
+def test_a_letter_beyond_ascii_makes_no_code(char: str) -> None:
+    """A dotless i, a long s, the sign of kelvin: what folds to an ASCII letter is another one all the same."""
+    plain = char.upper() if char.upper().isascii() else char.lower().upper()
+    for code in sorted(code for code in CURRENCIES if plain in code):
+        for word in (code, code.lower()):
+            assert parse_currency(word.replace(plain, char).replace(plain.lower(), char)) is None
 
 
 @pytest.mark.parametrize(

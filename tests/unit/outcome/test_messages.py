@@ -89,6 +89,8 @@ CODE_MESSAGES = {
     "connect ECONNREFUSED 127.0.0.1:11434": "network",
     "getaddrinfo ENOTFOUND api.openai.com": "network",
     "read ETIMEDOUT": "timeout",
+    "claim job: ERROR: deadlock detected (SQLSTATE 40P01)": "transient",
+    "FATAL: sorry, too many clients already (SQLSTATE 53300)": "upstream_unavailable",
     "Result error: error_max_turns": "budget_exhausted",
     "Result error: error_max_budget_usd": "budget_exhausted",
     "Result error: error_max_structured_output_retries": "validation",
@@ -102,6 +104,11 @@ CODE_MESSAGES = {
     "{'type': 'error', 'error': {'type': 'rate_limit_error', 'message': 'm'}}": "rate_limit",
 }
 TEXT_MESSAGES = {
+    "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally": "network",
+    "(psycopg2.OperationalError) SSL connection has been closed unexpectedly\n": "network",
+    "could not connect to server: Connection refused\n\tIs the server running on host": "network",
+    "consuming input failed: server closed the connection unexpectedly": "network",
+    'connection to server at "db" (10.0.0.7), port 5432 failed: Connection refused\n\tIs the server running': "network",
     "2 validation errors for Forecast\n  Invalid JSON": "validation",
     "Max iterations of 3 reached! Either something went wrong": "budget_exhausted",
     "Max turns (10) exceeded": "budget_exhausted",
@@ -109,6 +116,7 @@ TEXT_MESSAGES = {
     "Task 'Say\nso.' execution timed out after 3 seconds. Consider": "timeout",
     "Max turns exceeded: {'max_turns': 3}": "budget_exhausted",
     "{'message': 'Guardrail tripwire triggered', 'data': {}}": "policy",
+    "Guardrail tripwire triggered": "policy",
     "abandoned stream": "cancelled",
     "fetch failed": "network",
     "Failed to fetch": "network",

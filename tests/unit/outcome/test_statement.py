@@ -187,6 +187,43 @@ def test_metadata_of_no_use() -> None:
     assert problems_of({"agent.outcome.metadata": "[" * 10000}) == ["invalid_metadata:agent.outcome.metadata"]
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**255), 2**255) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from([128, 129, 4096, 4097]).map("x".__mul__),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text("ab", max_size=2) | st.sampled_from(["k" * 128, "k" * 129]), inner, max_size=3)
+    | st.builds(lambda value, count: [value] * count, inner, st.sampled_from([32, 33]))
+    | st.builds(lambda value, depth: nested(depth, leaf=value), inner, st.integers(5, 10)),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), JSON_VALUES, max_size=34))
+def test_metadata_is_whole_or_the_cut_is_listed(given_metadata: dict[str, Any]) -> None:
+    """As attribute and as argument; the loss of a text's end, of items, keys and levels is told with the key."""
+    for attributes in ({"agent.outcome.metadata": given_metadata}, stated_attributes({"metadata": given_metadata})):
+        statement = read_statement(attributes)
+        if not statement.problems:
+            assert json.loads(statement.metadata or "{}") == given_metadata
+        problems = [str(problem) for problem in statement.problems]
+        for key, value in list(given_metadata.items())[:32]:
+            if isinstance(value, str) and len(value) > 4096 and statement.metadata is not None:
+                assert f"text_truncated:agent.outcome.metadata.{key}" in problems or len(problems) > PROBLEMS_MAX
+        assert ("invalid_metadata:agent.outcome.metadata" in problems) >= (len(given_metadata) > 32)
+
+
+def test_metadata_that_holds_one_list_many_times_is_refused_at_once() -> None:
+    """Its values are more than there is time for, whatever little memory they take."""
+    wide: object = 1
+    for _ in range(8):
+        wide = [wide] * 32
+    for metadata in ({"wide": wide}, {str(number): wide for number in range(32)}):
+        assert problems_of({"agent.outcome.metadata": metadata}) == ["invalid_metadata:agent.outcome.metadata"]
+        statement = read_statement(stated_attributes({"metadata": metadata}))
+        assert json.loads(statement.metadata or "") == "<dict>"
+        assert statement.problems
+
+
 def test_problems_are_bounded() -> None:
     """However many slips there are, so many are listed and one entry says that there were more."""
     statement = read_statement({f"agent.outcome.slip{n}": 1 for n in range(100)})
@@ -198,6 +235,43 @@ def test_own_output_is_no_slip() -> None:
     """Attributes that are written and not read are no slips when they are met again."""
     written = ["id", "revision", "supersedes", "state", "remedy", "raw_status", "problems", "refused", "value_decimal"]
     assert problems_of({f"agent.outcome.{name}": "x" for name in written}) == []
+
+
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_what_was_found_before_is_taken_over(sequence: Any) -> None:
+    """Problems and refused values that stand on the span are listed after those found there, each once."""
+    attributes = {
+        "agent.outcome.value": "a lot",
+        "agent.outcome.problems": sequence(["invalid_amount:agent.outcome.value", "text_repaired:agent.outcome.label"]),
+        "agent.outcome.refused": sequence(["agent.outcome.value=a lot", "agent.outcome.retryable=perhaps"]),
+    }
+    statement = read_statement(attributes)
+    assert problems_of(attributes) == ["invalid_amount:agent.outcome.value", "text_repaired:agent.outcome.label"]
+    assert statement.refused == ("agent.outcome.value=a lot", "agent.outcome.retryable=perhaps")
+
+
+@pytest.mark.parametrize("given", [5, "invalid_amount", {"a": 1}, ["sideways", 7, None, ""], [LoudObject()], b"x"])
+def test_what_nobody_can_have_found_is_not_taken_over(given: Any) -> None:
+    """Only problems of a known kind are."""
+    assert problems_of({"agent.outcome.problems": given, "agent.outcome.status": "success"}) == []
+
+
+def test_what_may_have_been_cut_of_a_problem_is_listed() -> None:
+    """A provider's limit on texts holds for each text of a list."""
+    problem = "invalid_amount:agent.outcome.value"
+    for limit, listed in ((len(problem) + 1, problem), (len(problem), "text_truncated:agent.outcome.problems")):
+        assert problems_of({"agent.outcome.problems": [problem[:limit]]}, limit) == [listed]
+
+
+@given(JUNK, JUNK)
+def test_taking_over_is_total_and_bounded(problems: object, refused: object) -> None:
+    """Whatever stands there."""
+    many = {"agent.outcome.problems": [armed(problems)] * 99, "agent.outcome.refused": [armed(refused)] * 99}
+    for attributes in (many, {key: values[0] for key, values in many.items()}):
+        statement = read_statement(attributes)
+        assert len(statement.problems) <= PROBLEMS_MAX + 1
+        assert len(statement.refused) <= PROBLEMS_MAX
+        assert all(text.encode() for text in statement.refused)
 
 
 def test_stated_attributes() -> None:

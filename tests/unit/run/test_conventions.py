@@ -236,6 +236,8 @@ def test_no_role(attributes: dict[str, Any]) -> None:
         ("9F04C6D27B1E4A53B8C0D1E2F3A4B5C6", True),
         ("9f04c6d27b1e4a53b8c0d1e2f3a4b5c6", True),
         ("UnnamedAgent", True),
+        ("llm_chain", True),
+        ("my_llm_chain", False),
         ("Unnamed Agent", True),
         ("unnamed agent desk", False),
         ("support-200de2a4-7673-4f52-94d6-6da03526816c", False),

@@ -12,7 +12,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.model import Execution
 from agent_outcomes.run.evidence import Finding, infer
 from agent_outcomes.run.model import AgentSpan
-from agent_outcomes.semconv import Remedy, Status
+from agent_outcomes.semconv import ProblemKind, Remedy, Status
 from tests.hostile import LoudObject, LoudText
 
 CLEAN_END_SCOPE = "openinference.instrumentation.openai_agents"
@@ -212,6 +212,25 @@ def test_status_text(text: str, expected: tuple[str, str, str | None]) -> None:
     assert inferred(span("ok", text=text))[1] == "span_end"
 
 
+@pytest.mark.parametrize("word", ["api_error", "internal_server_error"])
+@pytest.mark.parametrize(
+    ("text", "code", "retryable"), [("401 Unauthorized", "401", False), ("413 x", "413", False), ("503 m", "503", True)]
+)
+def test_vendors_general_word(word: str, text: str, code: str, *, retryable: bool) -> None:
+    """A vendor's word for errors of many kinds comes after an HTTP status in the text, and alone says what it can."""
+    found = infer(span("error", text=f'POST "https://x/v1/chat": {text} ', error__type=word))
+    assert (found.evidence, found.execution.retryable) == (f"status_text:{code}", retryable)
+    assert found.raised == word
+    assert inferred(span("error", text="no", error__type=word)) == ("failure", f"exception:{word}", word)
+
+
+@pytest.mark.parametrize("name", ["ReadError", "SerializationError", "WriteError", "Cancelled"])
+def test_status_text_of_a_class_with_a_module(name: str) -> None:
+    """A text that begins with the bare class is that of the class which the span names with its module."""
+    made = span("error", exceptions=(f"shop.files.{name}",), text=f"{name}: no such file")
+    assert inferred(made) == ("failure", f"exception:shop.files.{name}", f"shop.files.{name}")
+
+
 def test_stream_whose_consumer_left() -> None:
     """Marked as an error by some instrumentations, it is no failure of the run: whoever asked has had enough."""
     assert inferred(span("error", exceptions=("GeneratorExit",)))[0] == "cancelled"
@@ -302,3 +321,76 @@ def test_long_and_broken_names() -> None:
     assert error_type is not None
     assert (len(error_type), error_type[0]) == (200, "?")
     assert evidence == f"exception:{error_type}"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("cancelled", "cancelled"),
+        ("Canceled", "cancelled"),
+        (" CANCELLED ", "cancelled"),
+        ("order 9 was cancelled", "failure"),
+        ("cancelled orders", "failure"),
+        ("", "failure"),
+    ],
+)
+def test_status_text_that_is_the_bare_word(text: str, status: str) -> None:
+    """It says who ended the run; within a text it may be of anything, and so it may beside a class."""
+    assert inferred(span("error", text=text))[0] == status
+    assert inferred(span("error", text="cancelled", error__type="myapp.OrderError"))[0] == "failure"
+
+
+@pytest.mark.parametrize(
+    "value", [LoudText("x"), LoudObject(), 5, None, b"error", ["error", 5], {"a": 1}, "[", '"error']
+)
+@pytest.mark.parametrize(
+    "key",
+    ["gen_ai.response.finish_reasons", "ai.response.finishReason", "langfuse.observation.level", "logfire.level_num"],
+)
+def test_own_words_of_other_types_say_nothing(key: str, value: object) -> None:
+    """Whatever an attribute holds, nothing is raised and nothing is made of it."""
+    made = span()._replace(attributes={key: value, "error": value, "genkit:output": value, "genkit:type": "util"})
+    assert inferred(made) == ("success", "span_end", None)
+
+
+@pytest.mark.parametrize("level", [True, 16, "17", 17.5])
+def test_level_that_is_no_error(level: object) -> None:
+    """Logfire's level is a number, of which 17 is the first of an error."""
+    made = span()._replace(attributes={"logfire.level_num": level, "error": '{"message": "Max turns exceeded"}'})
+    assert inferred(made)[0] == "success"
+
+
+FINISH = "gen_ai__agent__finish_reason"
+
+
+@pytest.mark.parametrize("word", ["livelock", "gave up", "Out-Of-Ideas", "x" * 100])
+def test_finish_reason_in_no_known_word(word: str) -> None:
+    """It leaves the end of a run unknown and is listed, where nothing else tells it; a sentence is not shown."""
+    said: Any = {FINISH: word}
+    finding = infer(span(**said))
+    assert finding.execution == Execution(Status.UNKNOWN, None, retryable=None, remedy=None)
+    assert (finding.problem, finding.paused) == (ProblemKind.UNKNOWN_STATUS, False)
+    assert inferred(span("ok", **said))[:2] == ("success", "span_end")
+    assert inferred(span("error", **said))[:2] == ("failure", "span_status:error")
+    assert inferred(span(in_flight=KeyboardInterrupt(), **said))[0] == "cancelled"
+    assert inferred(span(gen_ai__response__finish_reasons=["length"], **said))[0] == "invalid_output"
+    assert inferred(span(scope=CLEAN_END_SCOPE, **said), NESTED_FAILURE)[0] == "failure"
+
+
+def test_finish_reason_that_is_a_message() -> None:
+    """What is no word is not shown as evidence."""
+    sentence: Any = {FINISH: "because John (77) said so"}
+    words: Any = {FINISH: "gave up"}
+    assert infer(span(**sentence)).evidence == "finish_reason:_OTHER"
+    assert infer(span(**words)).evidence == "finish_reason:gave_up"
+
+
+@pytest.mark.parametrize("key", ["error__type", "recorded"])
+@pytest.mark.parametrize("status", ["error", "unset"])
+def test_a_message_in_the_place_of_a_class(key: str, status: str) -> None:
+    """A message leaves neither as an error's class nor as evidence, whatever said it and whoever believes it."""
+    message = "no account 77 of John Doe: GraphInterrupt"
+    beside: dict[str, Any] = {"exceptions": (message,)} if key == "recorded" else {key: message}
+    for scope in ("app", CLEAN_END_SCOPE, "agentscope-java"):
+        for made in (span(status, scope=scope, **beside), span(status, ValueError(), scope=scope, **beside)):
+            assert "John" not in repr(infer(made, failed_call=NESTED_FAILURE))

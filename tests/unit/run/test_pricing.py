@@ -15,13 +15,9 @@ from agent_outcomes.run.aggregates import cover_call, cover_span
 from agent_outcomes.run.call_reading import note_call
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.model import Cost, CostPart
-from agent_outcomes.run.pricing import (
-    SERVICE_TIER_KEYS,
-    SPLIT_KEYS,
-    ModelCall,
-    compute_cost,
-)
+from agent_outcomes.run.pricing import SPLIT_KEYS, ModelCall, compute_cost
 from agent_outcomes.run.tally import Tally, cost_of, problems_of
+from agent_outcomes.run.terms import SERVICE_TIER_KEYS
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import MODEL_KEYS, MODEL_NAME_LENGTH_MAX, PROVIDER_KEYS, REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import CostKind, CostSource
@@ -93,7 +89,7 @@ def reported(amount: str, role: Role = Role.MODEL, **more: Any) -> Tally:
 
 
 def test_every_figure_reaches_the_prices() -> None:
-    """Tokens with their parts, both names of the model, provider, service tier and start."""
+    """Tokens with their parts, both names of the model, provider, service tier, speed, region and start."""
     _, call = priced(
         {
             **CALL,
@@ -103,6 +99,7 @@ def test_every_figure_reaches_the_prices() -> None:
             "gen_ai.usage.cache_creation.input_tokens": 40,
             "gen_ai.usage.reasoning.output_tokens": 20,
             "openai.response.service_tier": "flex",
+            "llm.invocation_parameters": '{"speed": "fast", "inference_geo": "us"}',
         }
     )
     assert call == ModelCall(
@@ -116,6 +113,8 @@ def test_every_figure_reaches_the_prices() -> None:
         reasoning_tokens=20,
         service_tier="flex",
         started_ns=5,
+        speed="fast",
+        inference_geo="us",
     )
 
 
@@ -210,6 +209,13 @@ def test_a_name_that_may_be_cut_is_none() -> None:
     """Text as long as the provider's limit may name another model."""
     assert offered(CALL, limit=5)[1] == []
     assert offered(CALL, limit=6)[1] != []
+
+
+@pytest.mark.parametrize("text", ['{"service_tier": "flex", "inp', '{"speed": "fast", "messages": ['])
+def test_terms_that_may_be_cut(text: str) -> None:
+    """A call that was served otherwise than usual has no price if it is not certain how."""
+    tally, calls = offered({**CALL, "llm.invocation_parameters": text}, limit=len(text))
+    assert (calls, cost(tally).complete) == ([], False)
 
 
 @pytest.mark.parametrize(

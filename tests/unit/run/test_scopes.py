@@ -58,8 +58,11 @@ TRACELOOP_LANGCHAIN_JS = "@traceloop/instrumentation-langchain"
 VOLTAGENT = "@voltagent/core"
 WORKFLOWS_NET = "Microsoft.Agents.AI.Workflows"
 AGENTOPS_CREWAI = "agentops.instrumentation.agentic.crewai"
+CLAUDE_API = "com.anthropic.claude-platform"
 CLAUDE_CODE = "com.anthropic.claude_code.tracing"
 GEMINI_CLI = "gemini-cli"
+QWEN_CODE = "qwen-code"
+OPENINFERENCE_BEDROCK = "openinference.instrumentation.bedrock"
 LANGFUSE = "langfuse-sdk"
 OPENINFERENCE_AGNO = "openinference.instrumentation.agno"
 OPENINFERENCE_ADK = "openinference.instrumentation.google_adk"
@@ -67,6 +70,8 @@ OPENLLMETRY_CREWAI = "opentelemetry.instrumentation.crewai"
 TRPC = "trpc.agent.go"
 
 EXPECTED_NAMES = {
+    ("qwen-code", "qwen-code.llm_request"): Role.MODEL,
+    ("qwen-code", "qwen-code.tool"): Role.TOOL,
     ("logfire.openai_agents", "OpenAI Agents trace: {name}"): Role.AGENT,
     ("logfire.openai_agents", "Agent run: {name!r}"): Role.AGENT,
     ("logfire.openai_agents", "Chat completion with {gen_ai.request.model!r}"): Role.MODEL,
@@ -111,8 +116,10 @@ FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integrati
 # What marks its spans at their start need not be waited for.
 NOT_WAITED_FOR = {AGENTOPS, AGENTOPS_CREWAI, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI, MASTRA_1, VOLTAGENT}
 NOT_WAITED_FOR |= {AGENTSCOPE, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
+NOT_WAITED_FOR |= {QWEN_CODE, CLAUDE_API}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
+    "qwen-code": (["qwen-code.interaction"], ["qwen-code.subagent", "qwen-code.tool", "qwen-code.tool.execution"]),
     "Microsoft.Agents.AI.Workflows": (
         ["workflow_invoke", "workflow.run"],
         ["workflow.session", "workflow.build", "executor.process desk", "message.send"],
@@ -206,6 +213,14 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         [True, True, True],
     ),
     (GEMINI_CLI, "is_genai"): (lambda rules: rules.is_genai, False),
+    (QWEN_CODE, "roots"): (lambda rules: rules.is_root({}, "qwen-code.interaction"), True),
+    (QWEN_CODE, "name_roles"): (lambda rules: rules.role_of({}, "qwen-code.tool"), Role.TOOL),
+    (QWEN_CODE, "unnamed_roots"): (lambda rules: rules.agent_name_in("qwen-code.interaction"), None),
+    (QWEN_CODE, "is_genai"): (lambda rules: rules.is_genai, False),
+    (OPENINFERENCE_BEDROCK, "unnamed_roots"): (
+        lambda rules: rules.agent_name_in("bedrock_agent.invoke_agent"),
+        None,
+    ),
     (LANGFUSE, "roots"): (lambda rules: rules.is_root({}, "LangGraph"), True),
     (LANGFUSE, "graph"): (lambda rules: rules.role_of(LANGFUSE_GRAPH, "desk"), Role.AGENT),
     (OPENINFERENCE_AGNO, "roots"): (lambda rules: rules.is_root({}, "Blog_Post._aexecute"), True),
@@ -226,6 +241,12 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ),
     (TRPC, "is_genai"): (lambda rules: rules.is_genai, False),
     ("agent_framework", "records_pauses"): (lambda rules: rules.records_pauses, True),
+    ("agentscope-java", "records_failures"): (lambda rules: rules.records_failures, True),
+    ("genkit-tracer", "pauses_with_last_agent"): (lambda rules: rules.pauses_with_last_agent, True),
+    ("langfuse-sdk", "pause_marks"): (
+        lambda rules: [mark.found_in({mark.key: "(Interrupt(value='Ship it?'),)"}) for mark in rules.pause_marks],
+        ["(Interrupt(value="],
+    ),
     (LANGCHAIN_JS, "turns_late"): (lambda rules: rules.turns_late, True),
     (LANGSMITH, "records_pauses"): (lambda rules: rules.records_pauses, True),
     (LANGSMITH, "turns_late"): (lambda rules: rules.turns_late, True),
@@ -321,6 +342,9 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (LOGFIRE, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (LOGFIRE, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
     (LOGFIRE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
+    (CLAUDE_API, "unset_is_cancelled"): (lambda rules: rules.unset_is_cancelled, True),
+    (CLAUDE_API, "is_genai"): (lambda rules: rules.is_genai, False),
+    (CLAUDE_CODE, "fails_with_last_call"): (lambda rules: rules.fails_with_last_call, True),
     (OPENINFERENCE_AUTOGEN, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (OPENINFERENCE_AUTOGEN, "records_failures"): (lambda rules: rules.records_failures, True),
     (AGENTSCOPE, "records_failures"): (lambda rules: rules.records_failures, True),
@@ -382,12 +406,29 @@ def test_scopes_asked_for_every_span() -> None:
     by_name = {"agent_framework", "crewai", ADK, LOGFIRE, OPENINFERENCE_CREWAI, LANGCHAIN, LLAMA_INDEX}
     by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
     by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH, BEEAI_JS, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, AGENTOPS_CREWAI}
-    by_name |= {LANGFUSE, OPENINFERENCE_AGNO, OPENINFERENCE_ADK, TRPC}
+    by_name |= {LANGFUSE, OPENINFERENCE_AGNO, OPENINFERENCE_ADK, TRPC, QWEN_CODE}
     by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC, VOLTAGENT, CLAUDE_CODE, GEMINI_CLI}
     pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
     assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME} == SPECIAL_SCOPES
     assert {*SPECIAL_SCOPES, *WRITING_SCOPES, *MISCOUNTS} == EXACT_SCOPES
+
+
+@pytest.mark.parametrize(
+    ("scope", "records"),
+    [
+        ("amazon.opentelemetry.distro.instrumentation.langchain", True),
+        ("openinference.instrumentation.langgraph", True),
+        ("acme-instrumentation-langchain", True),
+        ("mlflow.langchain.langchain_tracer", True),
+        ("langchain", False),
+        ("my.langgraph.app", False),
+        ("acme.instrumentation.crewai", False),
+    ],
+)
+def test_every_instrumentation_of_langgraph(scope: str, *, records: bool) -> None:
+    """Whoever instruments it is told of its interrupts; an application that is called after it may handle them."""
+    assert rules_of(scope).records_pauses is records
 
 
 def test_strands_by_its_own_word() -> None:
@@ -718,3 +759,11 @@ def test_agent_name_from_span(name: str, agent: str | None) -> None:
 def test_roots_that_name_no_agent(scope: str, name: str, agent: str | None) -> None:
     """The root's name is the framework's own word for it, but only in its own scope."""
     assert rules_of(scope).agent_name_in(name) == agent
+
+
+@pytest.mark.parametrize("scope", [*SCOPES, "any.scope"])
+def test_stopped_by_a_status(scope: str) -> None:
+    """Only that none was set says so, and only where the others are set without fail."""
+    is_told = scope == CLAUDE_API
+    assert rules_of(scope).stopped_by("unset") == ("cancelled" if is_told else None)
+    assert [rules_of(scope).stopped_by(status) for status in ("ok", "error", "")] == [None, None, None]

@@ -15,6 +15,7 @@ from agent_outcomes.run.stated_errors import FINISH_KEYS, STATED_ERROR_KEYS, fin
 
 LEVEL = "langfuse.observation.level"
 MESSAGE = "langfuse.observation.status_message"
+FAILED = {"span.type": "llm_request", "success": False}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +39,23 @@ MESSAGE = "langfuse.observation.status_message"
         ({"logfire.level_num": 17, "error": '["message"]'}, None),
         ({"logfire.level_num": 17, "error": '{"message": 1}'}, None),
         ({"error": '{"message": "no"}'}, None),
+        ({**FAILED, "status_code": 401, "error": "no key"}, "401 no key"),
+        ({**FAILED, "status_code": 401, "error": "401 no key"}, "401 no key"),
+        ({**FAILED, "status_code": 500}, "500"),
+        ({**FAILED, "error": "no key"}, "no key"),
+        ({**FAILED, "status_code": "401", "error": "no key"}, "no key"),
+        ({**FAILED, "status_code": True, "error": 7}, ""),
+        ({**FAILED, "query_source": "sdk"}, ""),
+        ({**FAILED, "query_source": "generate_session_title", "error": "no key"}, None),
+        ({**FAILED, "success": True, "error": "no key"}, None),
+        ({**FAILED, "success": 0}, None),
+        ({**FAILED, "span.type": "tool.execution"}, None),
+        ({"success": False, "error": "no key"}, None),
         ({}, None),
     ],
 )
 def test_stated_errors(attributes: dict[str, Any], expected: str | None) -> None:
-    """Langfuse's level and Logfire's error; what says less is no failure."""
+    """Langfuse's level, Logfire's error and Claude Code's request; what says less is no failure."""
     assert stated_error(attributes) == expected
     assert expected is None or not STATED_ERROR_KEYS.isdisjoint(attributes)
 

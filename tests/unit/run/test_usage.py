@@ -21,13 +21,12 @@ from agent_outcomes.run.usage_keys import (
     BESIDE_BY_DEFINITION,
     CACHE_WRITE,
     CACHED,
-    COST_KEYS,
+    COST_KEY_SET,
+    DETAIL_KEYS,
     INPUT,
-    JSON_COST_KEYS,
     OBJECT_KEYS,
     OUTPUT,
     REASONING,
-    SPLIT_COST_KEYS,
     TOKEN_KEYS,
     TOLD_KEYS,
     TOTAL_KEYS,
@@ -35,6 +34,27 @@ from agent_outcomes.run.usage_keys import (
 )
 from agent_outcomes.semconv import CostKind, CostSource, ProblemKind
 from tests.hostile import HOSTILE_ATTRIBUTES, armed
+
+
+def details_of(whole: str, names: list[str]) -> list[str]:
+    """How details of the prompt or the completion are spelled, but for those that stand before them."""
+    other = {"prompt": "input", "completion": "output"}[whole]
+    usage = [f"gen_ai.usage.{word}_details" for word in (f"{whole}_tokens", f"{other}_tokens", f"{other}_token")]
+    spelled = [f"{key}.{name}" for key in (*usage, f"llm.token_count.{whole}_details") for name in names]
+    return [key for key in spelled if key not in BEFORE_DETAILS]
+
+
+# By one instrumentation or another from early on.
+BEFORE_DETAILS = {
+    "gen_ai.usage.prompt_tokens_details.cached_tokens",
+    "gen_ai.usage.input_tokens_details.cached_tokens",
+    "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+    "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+    "gen_ai.usage.output_tokens_details.reasoning_tokens",
+    "llm.token_count.prompt_details.cache_read",
+    "llm.token_count.prompt_details.cache_write",
+    "llm.token_count.completion_details.reasoning",
+}
 
 # Spellings of one count, the one that is read first standing first.
 EXPECTED_TOKENS = {
@@ -77,6 +97,9 @@ EXPECTED_TOKENS = {
         "gen_ai.usage.details.cache_read_input_tokens",
         "gen_ai.usage.details.cached_tokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
+        "gen_ai.usage.cache.read_input_tokens",
+        "llm.usage.cached_tokens",
+        *details_of("prompt", ["cached_tokens", "cache_read", "cache_read_tokens"]),
     ],
     CACHE_WRITE: [
         "gen_ai.usage.cache_creation.input_tokens",
@@ -95,6 +118,8 @@ EXPECTED_TOKENS = {
         "gen_ai.usage.details.cache_write_tokens",
         "gen_ai.usage.details.cache_creation_input_tokens",
         "gen_ai.aggregated_usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache.creation_input_tokens",
+        *details_of("prompt", ["cache_creation_tokens", "cache_creation", "cache_write", "cache_write_tokens"]),
     ],
     REASONING: [
         "gen_ai.usage.reasoning.output_tokens",
@@ -112,6 +137,7 @@ EXPECTED_TOKENS = {
         "ai.usage.reasoningTokens",
         "gen_ai.usage.experimental.reasoning_tokens",
         "gen_ai.aggregated_usage.details.reasoning_tokens",
+        *details_of("completion", ["reasoning_tokens", "reasoning"]),
     ],
 }
 EXPECTED_TOTALS = {
@@ -127,6 +153,7 @@ EXPECTED_OBJECTS = {
     "braintrust.metrics",
     "genkit:output",
 }
+EXPECTED_DETAILS = {"gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details"}
 EXPECTED_COSTS: dict[str, tuple[Any, str]] = {
     "gen_ai.usage.cost.amount": (0.25, "0.25"),
     "operation.cost": (0.0012, "0.0012"),
@@ -148,6 +175,10 @@ EXPECTED_COSTS: dict[str, tuple[Any, str]] = {
     "langfuse.observation.cost_details": ('{"input": 1, "total": 0.1}', "0.1"),
     "mlflow.llm.cost": ('{"input_cost": 1, "total_cost": 0.02}', "0.02"),
     "mlflow.trace.cost": ('{"total_cost": "0.03"}', "0.03"),
+    "usage.cost": (0.00012, "0.00012"),
+    "embabel.llm.cost": ("0.00028", "0.00028"),
+    "gen_ai.client.estimated_cost": ("0.0004USD", "0.0004"),
+    "ai.response.providerMetadata": ('{"openai": {}, "gateway": {"cost": "0.00459"}}', "0.00459"),
 }
 SPELLINGS = [(dimension, key) for dimension, keys in EXPECTED_TOKENS.items() for key in keys]
 
@@ -203,13 +234,61 @@ def test_cost_key(key: str, stated: tuple[Any, str]) -> None:
     assert (tally.reported, tally.unpriced, tally.problems) == ({"USD": Decimal(amount)}, 0, None)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "amount"),
+    [
+        ('{"openrouter": {"usage": {"cost": 0.1, "costDetails": {"upstreamInferenceCost": null}}}}', "0.1"),
+        ('{"openrouter": {"usage": {"cost": 0.30000000000000004, "costDetails": {}}}}', "0.3"),
+        # Of a key of one's own the cost is a fee.
+        ('{"openrouter": {"usage": {"cost": 0.1, "costDetails": {"upstreamInferenceCost": 2}}}}', None),
+        ('{"gateway": {"cost": null}}', None),
+        ('{"gateway": {"marketCost": "1"}}', None),
+        ('{"gateway": "cost"}', None),
+        ('{"shop": {"cost": "7"}}', None),
+        ('{"gateway": {"cost": "7"}', None),
+        ('["cost"]', None),
+    ],
+)
+def test_cost_told_by_a_gateway(metadata: str, amount: str | None) -> None:
+    """What is no gateway's word for its price says nothing."""
+    for role in (Role.MODEL, Role.AGENT):
+        tally = read_usage({"ai.response.providerMetadata": metadata, "gen_ai.usage.input_tokens": 5}, role)
+        assert tally is not None
+        # The SDK writes what was said of the last call on the run's span, too.
+        expected = amount if role is Role.MODEL else None
+        assert tally.reported == (None if expected is None else {"USD": Decimal(expected)})
+        assert tally.problems is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reported"),
+    [
+        ("0.00028$", {"USD": Decimal("0.00028")}),
+        ("12 EUR", {"EUR": Decimal(12)}),
+        ("0.5€", {"EUR": Decimal("0.5")}),
+        (0.25, {"USD": Decimal("0.25")}),
+        ("0.1UNKNOWN", None),
+        ("0.1 dollars", None),
+        ("$0.1", None),
+        ("1e-5USD", None),
+        ("-1USD", None),
+    ],
+)
+def test_cost_with_its_currency(value: object, reported: dict[str, Decimal] | None) -> None:
+    """What is no currency, or no plain amount, is refused and listed."""
+    tally = read_usage({"gen_ai.client.estimated_cost": value}, Role.MODEL)
+    assert tally is not None
+    assert (tally.reported, tally.problems is None) == (reported, reported is not None)
+
+
 def test_every_key_is_expected() -> None:
     """A spelling added to a table without a row written here fails."""
     assert {key: dimension for dimension, key in SPELLINGS} == TOKEN_KEYS
-    assert {*COST_KEYS, *(key for pair in SPLIT_COST_KEYS for key in pair), *JSON_COST_KEYS} == set(EXPECTED_COSTS)
+    assert set(EXPECTED_COSTS) == COST_KEY_SET
     assert set(TOTAL_KEYS) == EXPECTED_TOTALS
     assert set(OBJECT_KEYS) == EXPECTED_OBJECTS
-    counted = {*TOKEN_KEYS, *EXPECTED_TOTALS, *EXPECTED_OBJECTS, *TOLD_KEYS}
+    assert set(DETAIL_KEYS) == EXPECTED_DETAILS
+    counted = {*TOKEN_KEYS, *EXPECTED_TOTALS, *EXPECTED_OBJECTS, *EXPECTED_DETAILS, *TOLD_KEYS}
     assert {*counted, *EXPECTED_COSTS, "agent.cost.amount"} == USAGE_KEYS
 
 

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_outcomes.outcome.attribute_reader import SpanLimits
 from agent_outcomes.run.conventions import Role
@@ -307,3 +309,105 @@ def test_tiers_that_contradict_their_whole_are_listed() -> None:
     assert tally is not None
     assert tally.tokens[0] == 62
     assert [problem.kind for problem in tally.problems or ()] == [ProblemKind.INVALID_COUNT]
+
+
+OWN_BUCKETS = ("input_priority", "input_flex_cache_read", "my_input", "output_priority", "output_scale_reasoning")
+COUNTS = st.integers(1, 10_000)
+
+
+def bucket_counts(details: dict[str, int]) -> tuple[int | None, int | None, list[str]]:
+    tally = read_usage({USAGE_DETAILS: json.dumps(details)}, Role.MODEL)
+    assert tally is not None
+    return tally.tokens[0], tally.tokens[1], list(map(str, tally.problems or ()))
+
+
+@given(COUNTS, COUNTS, st.dictionaries(st.sampled_from(OWN_BUCKETS), COUNTS, min_size=1), st.randoms())
+def test_buckets_that_no_table_has(given_input: int, given_output: int, own: dict[str, int], shuffled: Any) -> None:
+    """The total says whether they are beside the others or in them; without one they are somebody's own, beside."""
+    names = [*own, "input", "output"]
+    shuffled.shuffle(names)
+    details = {name: {**own, "input": given_input, "output": given_output}[name] for name in names}
+    read = given_input + sum(count for name, count in own.items() if "input" in name)
+    made = given_output + sum(count for name, count in own.items() if "output" in name)
+    assert bucket_counts(details) == (read, made, [])
+    assert bucket_counts({**details, "total": read + made}) == (read, made, [])
+    assert bucket_counts({**details, "total": given_input + given_output}) == (given_input, given_output, [])
+    found = read_object(USAGE_DETAILS, json.dumps(details))
+    assert found is not None
+    assert found.has_more
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        # Some in the others, some beside them.
+        ({"input_priority": 900, "output_extra": 7, "total": 1057}, (1000, 57, [])),
+        ({"input_extra": 900, "output_priority": 7, "total": 1950}, (1900, 50, [])),
+        # With parts of a kind that is known, which may be in their whole or beside it.
+        ({"input_priority": 900, "input_cached_tokens": 300, "total": 1350}, (1300, 50, [])),
+        ({"input_priority": 900, "input_cached_tokens": 300, "total": 1050}, (1000, 50, [])),
+        ({"output_priority": 30, "output_reasoning": 20, "total": 1070}, (1000, 70, [])),
+        # What proves nothing.
+        ({"input_priority": 7, "output_priority": 7, "total": 1057}, (1007, 57, ["usage_mismatch"])),
+        ({"input_priority": 900, "total": 1500}, (1900, 50, ["usage_mismatch"])),
+    ],
+)
+def test_what_a_total_says_of_buckets(more: dict[str, int], expected: tuple[int, int, list[str]]) -> None:
+    """If it fits one way to count alone."""
+    assert bucket_counts({"input": 1000, "output": 50, **more}) == expected
+
+
+WHOLES = {"gen_ai.usage.input_tokens": 900, "gen_ai.usage.output_tokens": 80}
+READ, MADE = "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details"
+# As LangChain, OpenAI and the AI SDK call them, and the dimension that each is.
+NAMED = {"cache_read": 2, "cached_tokens": 2, "cacheReadTokens": 2, "cache_creation": 3, "cacheWriteTokens": 3}
+MADE_OF = {"reasoning": 4, "reasoning_tokens": 4, "reasoningTokens": 4}
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gcp.gemini"])
+@pytest.mark.parametrize(
+    ("key", "name", "dimension"), [(k, n, d) for k, ns in ((READ, NAMED), (MADE, MADE_OF)) for n, d in ns.items()]
+)
+def test_details_alone(key: str, name: str, dimension: int, provider: str) -> None:
+    """LangSmith's details of a whole that stands in an attribute of its own, whoever's model it is."""
+    given = {**WHOLES, "gen_ai.system": provider, key: json.dumps({name: 33})}
+    tally = read_usage(given, Role.MODEL)
+    assert tally is not None
+    assert (tally.tokens[:2], tally.tokens[dimension], tally.problems) == ([900, 80], 33, None)
+    # A part in an attribute of its own says more.
+    own = {2: "gen_ai.usage.cache_read.input_tokens", 3: "gen_ai.usage.cache_creation.input_tokens"}
+    spelled = own.get(dimension, "gen_ai.usage.reasoning.output_tokens")
+    other = read_usage({**given, spelled: 7}, Role.MODEL)
+    assert other is not None
+    assert other.tokens[dimension] == 7
+
+
+@pytest.mark.parametrize("key", [READ, MADE])
+@pytest.mark.parametrize(
+    ("value", "is_priced", "problem"),
+    [
+        ({}, True, None),
+        ({"cache_read": 0, "reasoning": 0, "audio": 0}, True, None),
+        ({"audio": 5}, False, None),
+        ({"cache_read": -1}, False, ProblemKind.INVALID_COUNT),
+        ("none", False, ProblemKind.INVALID_COUNT),
+        ("[]", False, ProblemKind.INVALID_COUNT),
+        (7, False, ProblemKind.INVALID_COUNT),
+    ],
+)
+def test_details_that_say_nothing_or_too_much(key: str, value: Any, is_priced: bool, problem: Any) -> None:  # noqa: FBT001 - a table's column
+    """What is billed otherwise has no price, and what cannot be read is listed; the whole stands."""
+    given = {**WHOLES, "gen_ai.request.model": "m", key: json.dumps(value) if type(value) is dict else value}
+    tally = read_usage(given, Role.MODEL)
+    assert tally is not None
+    compute_cost(tally, given, lambda _: (Decimal(1), "USD"))
+    assert (tally.tokens[:2], tally.computed is not None) == ([900, 80], is_priced)
+    assert [one.kind for one in tally.problems or ()] == ([] if problem is None else [problem])
+
+
+def test_details_that_were_cut() -> None:
+    """Half of them is nothing."""
+    text = json.dumps({"cache_read": 33})
+    tally = read_usage({**WHOLES, READ: text}, Role.MODEL, SpanLimits(len(text)))
+    assert tally is not None
+    assert [one.kind for one in tally.problems or ()] == [ProblemKind.TEXT_TRUNCATED]

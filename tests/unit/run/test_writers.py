@@ -10,7 +10,17 @@ import pytest
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.tally import problems_of
 from agent_outcomes.run.usage import read_usage
-from agent_outcomes.run.writers import MISCOUNTS, RELAYING_SCOPES, is_miscounted
+from agent_outcomes.run.usage_keys import TOKEN_KEYS
+from agent_outcomes.run.writers import (
+    ECHOING_SCOPES,
+    MISCOUNTS,
+    OWN_COUNTS,
+    RELAYING_SCOPES,
+    THOUGHTS_OPEN_SCOPES,
+    WRITING_SCOPES,
+    in_known_keys,
+    is_miscounted,
+)
 
 COUNTS: dict[str, Any] = {"gen_ai.usage.input_tokens": 900, "gen_ai.usage.output_tokens": 40}
 CACHED = {"gen_ai.usage.cache_read.input_tokens": 300}
@@ -41,6 +51,48 @@ def test_every_relaying_scope(scope: str, total: dict[str, Any]) -> None:
     assert read(scope, **{**google, "gen_ai.usage.total_tokens": 950}) == (900, 50, [])
 
 
+REASONED = "gen_ai.usage.reasoning.output_tokens"
+WRITTEN = "gen_ai.usage.cache_creation.input_tokens"
+
+
+@pytest.mark.parametrize("scope", sorted(ECHOING_SCOPES))
+@pytest.mark.parametrize("part", [1, 300, 899, 5000])
+def test_every_echoing_scope(scope: str, part: int) -> None:
+    """Parts are beside where the provider has them there, whatever the names say and however large they are."""
+    read_key = "gen_ai.usage.cache_read.input_tokens"
+    for provider in ("anthropic", "aws.bedrock"):
+        given = {"gen_ai.provider.name": provider}
+        assert read(scope, **given, **{read_key: part}) == (900 + part, 40, [])
+        assert read(scope, **given, **{read_key: part, WRITTEN: 7}) == (907 + part, 40, [])
+        assert read(scope, **given, **{WRITTEN: part}) == (900 + part, 40, [])
+    for provider in ("gcp.gemini", "gcp.vertex_ai"):
+        assert read(scope, **{"gen_ai.provider.name": provider, REASONED: part}) == (900, 40 + part, [])
+    assert read(scope, **{"gen_ai.provider.name": "gcp.gemini", read_key: 300}) == (900, 40, [])
+    assert read(scope, **{"gen_ai.provider.name": "openai", read_key: 300, REASONED: 30}) == (900, 40, [])
+
+
+@pytest.mark.parametrize("scope", sorted(ECHOING_SCOPES))
+def test_a_total_of_an_echoing_scope(scope: str) -> None:
+    """One that is written says how it is."""
+    given = {"gen_ai.provider.name": "anthropic", "gen_ai.usage.cache_read.input_tokens": 300}
+    assert read(scope, **given, gen_ai__usage__total_tokens=940) == (900, 40, [])
+    assert read(scope, **given, gen_ai__usage__total_tokens=1240) == (1200, 40, [])
+
+
+@pytest.mark.parametrize("scope", sorted(THOUGHTS_OPEN_SCOPES))
+@pytest.mark.parametrize("provider", ["gcp.gen_ai", "gcp.gemini", "gcp.vertex_ai"])
+def test_every_scope_whose_thoughts_may_be_beside(scope: str, provider: str) -> None:
+    """Unless the numbers tell; cached tokens are inside, and so is what others have reasoned."""
+    given = {"gen_ai.provider.name": provider}
+    assert read(scope, **given, **{REASONED: 30}) == (900, 40, ["usage_mismatch"])
+    assert read(scope, **given, **{REASONED: 41}) == (900, 81, [])
+    assert read(scope, **given, **{REASONED: 30, "gen_ai.usage.total_tokens": 940}) == (900, 40, [])
+    assert read(scope, **given, **{REASONED: 30, "gen_ai.usage.total_tokens": 970}) == (900, 70, [])
+    assert read(scope, **given, **CACHED) == (900, 40, [])
+    for other in ("openai", "anthropic", "gemini", "GeminiDotnet"):
+        assert read(scope, **{"gen_ai.provider.name": other, REASONED: 30}, **CACHED) == (900, 40, [])
+
+
 @pytest.mark.parametrize(
     ("model", "is_open"),
     [
@@ -64,8 +116,9 @@ def test_whose_model_it_is_where_no_provider_is_named(model: str, is_open: bool)
 
 def test_other_scopes_are_taken_at_their_word() -> None:
     """The conventions have parts inside, and an application that keeps to them must not be doubted."""
-    for scope in ("my.app", "", *(f"{scope}.other" for scope in RELAYING_SCOPES)):
+    for scope in ("my.app", "", *(f"{scope}.other" for scope in WRITING_SCOPES)):
         assert read(scope, **CACHED, gen_ai__provider__name="anthropic") == (900, 40, [])
+        assert read(scope, **{"gen_ai.provider.name": "gcp.gemini", REASONED: 30}) == (900, 40, [])
 
 
 @pytest.mark.parametrize(
@@ -88,3 +141,16 @@ def test_who_counts_wrong(version: str | None, attributes: dict[str, Any], is_wr
     assert is_miscounted(GENAI, version, attributes) is is_wrong
     assert not is_miscounted("my.app", version, attributes)
     assert set(MISCOUNTS) == {GENAI}
+
+
+@pytest.mark.parametrize(
+    ("scope", "own", "known"), [(s, o, k) for s, names in OWN_COUNTS.items() for o, k in names.items()]
+)
+def test_names_of_their_own(scope: str, own: str, known: str) -> None:
+    """They say so in this scope alone, and less than a convention's name on the same span."""
+    assert known in TOKEN_KEYS
+    assert in_known_keys(scope, Role.MODEL, {own: 7})[known] == 7
+    assert in_known_keys(scope, Role.MODEL, {own: 7, known: 9})[known] == 9
+    assert known not in in_known_keys(scope, Role.MODEL, {"model": "m"})
+    assert in_known_keys(f"{scope}.other", Role.MODEL, {own: 7}) == {own: 7}
+    assert in_known_keys(scope, Role.TOOL, {own: 7}) == {own: 7}

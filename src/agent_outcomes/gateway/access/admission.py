@@ -14,6 +14,7 @@ from agent_outcomes.gateway.access.credentials import (
     SECRET_LENGTH_MAX,
     TwoKeysError,
     is_loopback,
+    is_passed_on,
     names_this_machine,
     presented_secret,
 )
@@ -138,6 +139,9 @@ class Admission:
 def _local_caller(headers: Mapping[str, str], peer_host: str | None) -> Caller:
     if not is_loopback(peer_host):
         message = "there are no keys, so that only this machine is served; agent-outcomes keys create makes one"
+        raise NotAdmitted(401, UNAUTHENTICATED, message)
+    if is_passed_on(headers):
+        message = "there are no keys, so that nothing is served by way of a proxy; agent-outcomes keys create makes one"
         raise NotAdmitted(401, UNAUTHENTICATED, message)
     if not names_this_machine(headers.get("host")):
         message = "there are no keys, so that only requests to localhost are served; name it so, or create a key"

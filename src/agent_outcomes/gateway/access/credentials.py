@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import ipaddress
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SECRET_LENGTH_MAX: Final = 256
 KEY_HEADER: Final = "x-api-key"
 _AUTHORIZATION: Final = "authorization"
 _BEARER: Final = "bearer"
 _FIRST_PRINTABLE: Final = "!"
+# RFC 7239, and what proxies send in its place.
+_FORWARDED: Final = "forwarded"
+_FORWARDED_FOR: Final = frozenset({"x-forwarded-for", "x-real-ip"})
+_FORWARDED_PROTO: Final = "x-forwarded-proto"
+_UNKNOWN: Final = "unknown"
+_HTTPS: Final = "https"
 
 
 class TwoKeysError(ValueError):
@@ -57,7 +64,51 @@ def names_this_machine(authority: str | None) -> bool:
     """
     if not authority:
         return True
-    host = authority.strip().lower()
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    host = host.removesuffix(".")
+    host = _host(authority.strip().lower()).removesuffix(".")
     return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
+
+
+def is_passed_on(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy says that it passes on what another machine has sent, or does not say whose it is.
+
+    Without it a proxy on this machine would make everybody's requests this machine's own.
+    """
+    return any(not is_loopback(_host(text)) for text in _named_senders(headers))
+
+
+def is_asked_over_https(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy says that the sender spoke HTTPS to it.
+
+    Any sender is believed: one that is not does itself no good, as its browser keeps no secure cookie then.
+    """
+    listed = _listed(headers.get(_FORWARDED_PROTO, ""))
+    told = (element.get("proto", "") for element in _elements(headers.get(_FORWARDED, "")))
+    return next(chain(listed, told), "").lower() == _HTTPS
+
+
+def _named_senders(headers: Mapping[str, str]) -> Iterator[str]:
+    """Whose request it is by what proxies say, each of them."""
+    # By the items: a header that comes twice is in them twice.
+    for name, value in headers.items():
+        if name in _FORWARDED_FOR:
+            yield from _listed(value)
+        elif name == _FORWARDED:
+            yield from (element.get("for", _UNKNOWN) for element in _elements(value))
+
+
+def _listed(value: str) -> Iterator[str]:
+    return (text.strip() for text in value.split(",") if text.strip())
+
+
+def _elements(value: str) -> Iterator[dict[str, str]]:
+    """The elements of a `Forwarded` header, one a proxy, that of the first proxy first."""
+    for element in _listed(value):
+        pairs = (pair.partition("=") for pair in element.split(";"))
+        yield {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs}
+
+
+def _host(text: str) -> str:
+    """A host without its port, and an address of IPv6 without its brackets."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.run.conventions import CONVENTION_NAME_KEYS, KEY_ROLES, KIND_ROLES, OPERATION, Role
 from agent_outcomes.run.scopes import NAMED_SCOPES
+from agent_outcomes.run.usage_keys import USAGE_KEYS
 from agent_outcomes.spans.marks import OUTCOME_KEYS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ _LENGTHS: Final = bytes((min(map(len, AGENT_KEYS)), max(map(len, AGENT_KEYS))))
 _has_agent_key: Final = re.compile(
     b"\n[" + re.escape(_LENGTHS[:1]) + b"-" + re.escape(_LENGTHS[1:]) + b"]" + _trie_of(AGENT_KEYS).encode()
 ).search
+_has_usage_key: Final = re.compile(b"\n[\x01-\x7f]" + _trie_of(USAGE_KEYS).encode()).search
 _has_evaluation: Final = re.compile(rb"\n[\x0c-\x7f](?:trace\.)?(?:annotations|evaluations)\.").search
 
 
@@ -56,6 +58,11 @@ def may_hold_agents(encoded: bytes) -> bool:
     One that is known by its name alone is so by its scope, too.
     """
     return _has_agent_key(encoded) is not None
+
+
+def may_hold_usage(encoded: bytes) -> bool:
+    """Whether a span may count for a run: as a call of a model or a tool, or by an amount of tokens or of money."""
+    return may_hold_agents(encoded) or _has_usage_key(encoded) is not None
 
 
 def may_hold_evaluations(encoded: bytes) -> bool:

@@ -10,6 +10,7 @@ much does, requests are refused.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.gateway.assembly.collection import Collection
 from agent_outcomes.gateway.assembly.counts import AssemblyCounting, AssemblyCounts
 from agent_outcomes.gateway.assembly.journal import Journal, JournalError
-from agent_outcomes.gateway.assembly.journal_records import RecordKind
+from agent_outcomes.gateway.assembly.missed import TOO_LATE
 from agent_outcomes.gateway.assembly.moving import move_least_held
 from agent_outcomes.gateway.assembly.pipeline import Pipeline
 from agent_outcomes.gateway.assembly.recovery import recorded_request, recover
+from agent_outcomes.gateway.assembly.senders import REFUSED, allowed
 from agent_outcomes.gateway.wire.frames import frame_traces
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable, Taken
+from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +45,8 @@ LOOK_S: Final = 0.25
 """How long at most it takes to see that something is due."""
 MOVES_EVERY_S: Final = 1.0
 REJECTED: Final = "spans were left out whose trace id or span id is none"
+
+_log: Final = LimitedLog(logging.getLogger(__name__))
 
 
 class Assembly:
@@ -140,28 +145,35 @@ class Assembly:
 
     async def _take(self, request: ExportRequest) -> Taken:
         scopes = frame_traces(request.body, self._receiver.spans_max)
-        rejected = sum(each.rejected for each in scopes)
-        taken = Taken(rejected, REJECTED if rejected else "")
+        rejected, refused = sum(each.rejected for each in scopes), 0
+        if request.sender is not None and request.sender.agents is not None:
+            scopes, refused = await asyncio.to_thread(allowed, scopes, request.sender)
         span_count = sum(len(each.spans) for each in scopes)
-        if span_count:
-            await self._keep(request, scopes)
-        self._counting.add(requests=1, spans=span_count, rejected_spans=rejected)
-        return taken
+        lost = await self._keep(request, scopes) if span_count else 0
+        self._counting.add(requests=1, spans=span_count, rejected_spans=rejected, refused_spans=refused)
+        words = [REJECTED] * bool(rejected) + [REFUSED] * bool(refused) + [TOO_LATE] * bool(lost)
+        return Taken(rejected + refused, "; ".join(words))
 
-    async def _keep(self, request: ExportRequest, scopes: Sequence[ScopeFrames]) -> None:
+    async def _keep(self, request: ExportRequest, scopes: Sequence[ScopeFrames]) -> int:
+        """Hold the spans, and have them on disk; how many come too late that are agents' or state an outcome."""
         told = self._what_is_full()
         if told is not None or self._is_draining:
             raise IntakeUnavailable(INTAKE_RETRY_AFTER_S, told or "the gateway is ending")
         try:
-            segment = await self._journal.append(RecordKind.SPANS, recorded_request(request))
+            segment = await self._journal.append(*recorded_request(request))
         except JournalError as error:
             raise IntakeUnavailable(INTAKE_RETRY_AFTER_S, str(error)) from None
+        lost_before = self._collection.lost_count
         try:
-            added = self._collection.add(scopes, request.body, segment, self._clock())
+            added = self._collection.add(scopes, request.body, segment, self._clock(), request.sender)
             self._journal.hold(segment, added.held)
         finally:
             self._journal.release(segment)
-        self._counting.add(late_spans=added.late, repeated_spans=added.repeated)
+        lost = self._collection.lost_count - lost_before
+        self._counting.add(late_spans=added.late, repeated_spans=added.repeated, lost_spans=lost, problems=lost)
+        if lost:
+            _log.warning("lost", "%d spans: %s", lost, TOO_LATE)
+        return lost
 
     def _what_is_full(self) -> str | None:
         """Why no more can be taken at present, if so."""

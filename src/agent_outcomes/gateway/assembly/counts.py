@@ -11,16 +11,19 @@ class AssemblyCounts:
     """Counted since the process began; those that end in `_now` are how it stands.
 
     `spans` came = `late_spans` + `repeated_spans` + those that were held, of which `other_spans` were in no part that
-    may have been a run. Of `parts` that were settled `early_parts` were because too much was held, `late_parts` lacked
-    a parent that had settled before, `failed_parts` failed by a fault of ours. `away_now` says that the ledger cannot
-    be written, `full_now` that requests are refused for lack of room.
+    may have been a run. Of the late ones `lost_spans` are agents' or state an outcome; `refused_spans` were of a run
+    whose agent their sender's key may not speak for. Of `parts` that were settled `early_parts` were because too much
+    was held, `late_parts` lacked a parent that had settled before, `failed_parts` failed by a fault of ours. `away_now`
+    says that the ledger cannot be written, `full_now` that requests are refused for lack of room.
     """
 
     requests: int = 0
     refused_requests: int = 0
     spans: int = 0
     rejected_spans: int = 0
+    refused_spans: int = 0
     late_spans: int = 0
+    lost_spans: int = 0
     repeated_spans: int = 0
     other_spans: int = 0
     unreadable_spans: int = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes.explain.exported import ParentPlace, parent_place, span_kind
 from agent_outcomes.gateway.wire.errors import WireError
-from agent_outcomes.gateway.wire.fields import BLOCK, FIXED32, VARINT, Budget, fields
+from agent_outcomes.gateway.wire.fields import BLOCK, FIXED32, FIXED64, VARINT, Budget, fields
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanKind
@@ -24,6 +24,8 @@ _TRACE_STATE: Final = 3 << 3 | BLOCK
 _PARENT: Final = 4 << 3 | BLOCK
 _NAME: Final = 5 << 3 | BLOCK
 _KIND: Final = 6 << 3 | VARINT
+_START: Final = 7 << 3 | FIXED64
+_END: Final = 8 << 3 | FIXED64
 _FLAGS: Final = 16 << 3 | FIXED32
 _PARENT_TAG: Final = bytes((_PARENT,))
 _NO_PARENT_FIELD: Final = bytes((_PARENT, _ID_BYTES)) + _NO_SPAN
@@ -58,6 +60,20 @@ def may_be_topmost(encoded: bytes) -> bool:
         return not read_head(encoded).parent_id
     tail = encoded[-_FLAGS_BYTES:]
     return tail.startswith(_FLAGS_TAG) and parent_place(int.from_bytes(tail[2:], "little")) is ParentPlace.ELSEWHERE
+
+
+def read_times(encoded: bytes) -> tuple[int, int]:
+    """When a span started and ended, in nanoseconds. Never raises: what cannot be read is 0."""
+    start_ns = end_ns = 0
+    try:
+        for tag, start, end in fields(encoded, 0, len(encoded), Budget(_FIELDS_MAX)):
+            if tag == _START:
+                start_ns = int.from_bytes(encoded[start:end], "little")
+            elif tag == _END:
+                end_ns = int.from_bytes(encoded[start:end], "little")
+    except WireError:
+        return 0, 0
+    return start_ns, end_ns
 
 
 class _UnusualError(Exception):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.explain.exported import ParentPlace
     from agent_outcomes.gateway.wire.frames import SpanFrame
+    from agent_outcomes.gateway.wire.intake import Sender
 
 _COMPOSITES: Final = frozenset({dict, tuple})
 CACHED_RESOURCES_MAX: Final = 1_000
@@ -36,12 +37,15 @@ SPAN_OVERHEAD_BYTES: Final = 512
 class HeldScope:
     """A scope of a resource, as it came, which all its spans in one request share.
 
-    `may_hold_agents` says that its spans are to be read at all.
+    `may_hold_agents` says that its spans are to be read at all, `sender` who sent them, where there are keys.
     """
 
-    __slots__ = ("_resource", "encoded_resource", "encoded_scope", "may_hold_agents")
+    __slots__ = ("_resource", "encoded_resource", "encoded_scope", "may_hold_agents", "sender")
 
-    def __init__(self, encoded_resource: bytes, encoded_scope: bytes, *, may_hold_agents: bool) -> None:
+    def __init__(
+        self, encoded_resource: bytes, encoded_scope: bytes, *, may_hold_agents: bool, sender: Sender | None = None
+    ) -> None:
+        self.sender = sender
         self.encoded_resource = encoded_resource
         self.encoded_scope = encoded_scope
         self.may_hold_agents = may_hold_agents
@@ -95,9 +99,11 @@ class HeldSpan:
         yield from self.copies
 
     def is_copied_by(self, other: HeldSpan) -> bool:
-        """Whether it, or a copy of it, came just like the other."""
+        """Whether it, or a copy of it, came just like the other, from one sender."""
         return any(
-            copy.encoded == other.encoded and copy.scope.encoded_resource == other.scope.encoded_resource
+            copy.encoded == other.encoded
+            and copy.scope.encoded_resource == other.scope.encoded_resource
+            and copy.scope.sender == other.scope.sender
             for copy in self.each_copy()
         )
 

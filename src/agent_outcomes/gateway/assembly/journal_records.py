@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent_outcomes.gateway.wire.intake import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,15 +17,17 @@ if TYPE_CHECKING:
 _HEADER: Final = struct.Struct("<II")
 HEADER_BYTES: Final = _HEADER.size
 _SPANS_HEADER: Final = struct.Struct("<B")
+_SENDER_HEADER: Final = struct.Struct("<I")
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 
 
 class RecordKind(IntEnum):
-    """What a record holds: spans as they came, or which of them were settled together."""
+    """What a record holds: spans as they came, also with who sent them, or which of them were settled together."""
 
     SPANS = 1
     SETTLED = 2
+    SENT_SPANS = 3
 
 
 class JournalRecord(NamedTuple):
@@ -75,6 +80,28 @@ def read_mark(content: bytes) -> SettledMark:
         raise ValueError(message)
     starts = range(_TRACE_ID_BYTES, len(content), _SPAN_ID_BYTES)
     return SettledMark(content[:_TRACE_ID_BYTES], tuple(content[at : at + _SPAN_ID_BYTES] for at in starts))
+
+
+def spans_record(packing: int, packed: bytes, sender: Sender | None) -> tuple[RecordKind, bytes]:
+    """Kind and content of the record of a request's body, which says who sent it where that is known."""
+    spans = encode_spans(packing, packed)
+    if sender is None:
+        return RecordKind.SPANS, spans
+    agents = None if sender.agents is None else sorted(sender.agents)
+    told = json.dumps([sender.name, agents, sender.may_report, sender.may_correct]).encode()
+    return RecordKind.SENT_SPANS, _SENDER_HEADER.pack(len(told)) + told + spans
+
+
+def read_sent_spans(content: bytes) -> tuple[Sender, bytes]:
+    """Who sent what a record of kind `SENT_SPANS` holds, and the content of one of kind `SPANS`.
+
+    Raises `ValueError` where it holds none.
+    """
+    start = _SENDER_HEADER.size
+    end = start + int.from_bytes(content[:start], "little")
+    name, agents, may_report, may_correct = json.loads(content[start:end])
+    bound_to = None if agents is None else frozenset(agents)
+    return Sender(name, bound_to, may_report, may_correct), content[end:]
 
 
 def encode_spans(packing: int, packed: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.gateway.assembly.held import PlainSpans
 from agent_outcomes.gateway.assembly.journal import JournalError
-from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_spans
+from agent_outcomes.gateway.assembly.journal_records import spans_record
 from agent_outcomes.gateway.wire.fields import BLOCK
 from agent_outcomes.otlp.encoding import length
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.assembly.collection import Collection
     from agent_outcomes.gateway.assembly.held import HeldSpan
-from agent_outcomes.gateway.assembly.journal import Journal
+    from agent_outcomes.gateway.assembly.journal import Journal
+    from agent_outcomes.gateway.wire.intake import Sender
 
 MOVES_FROM_SHARE: Final = 0.25
 """Of the journal: as long as it is smaller nothing is moved."""
@@ -35,21 +36,30 @@ async def move_least_held(journal: Journal, collection: Collection) -> int:
     segment = journal.least_held()
     if segment is None:
         return 0
-    content = request_with(collection.held.in_segment(segment))
-    if not content or len(content) > WORTH_SHARE * journal.size_of(segment):
-        return 0
-    try:
-        newest = await journal.append(RecordKind.SPANS, encode_spans(_IDENTITY, content))
-    except JournalError:
+    senders = {each.scope.sender for each in collection.held.in_segment(segment)}
+    contents = {sender: request_with(_of(collection, segment, sender)) for sender in senders}
+    if not contents or sum(map(len, contents.values())) > WORTH_SHARE * journal.size_of(segment):
         return 0
     moved_count = 0
-    for each in list(collection.held.in_segment(segment)):
-        each.segment = newest
-        moved_count += len(_encoded(each))
-    journal.hold(newest, moved_count)
-    journal.release(newest)
-    journal.release(segment, moved_count)
+    for sender, content in contents.items():
+        try:
+            newest = await journal.append(*spans_record(_IDENTITY, content, sender))
+        except JournalError:
+            break
+        count = 0
+        for each in _of(collection, segment, sender):
+            each.segment = newest
+            count += len(_encoded(each))
+        journal.hold(newest, count)
+        journal.release(newest)
+        journal.release(segment, count)
+        moved_count += count
     return moved_count
+
+
+def _of(collection: Collection, segment: int, sender: Sender | None) -> list[HeldSpan | PlainSpans]:
+    """What is held that a file has and that one sender has sent."""
+    return [each for each in collection.held.in_segment(segment) if each.scope.sender == sender]
 
 
 def request_with(held: Iterable[HeldSpan | PlainSpans]) -> bytes:

@@ -3,35 +3,32 @@
 
 A part is whole when its topmost span has come and is known to be that: it has no parent, or its parent was in another
 process. Whatever else is missing then is a leaf that was sent late. Of any other part the parent is still to come, and
-an agent in it may be one of a larger run.
+an agent in it may be one of a larger run. If it does not come, that part and the others of its trace settle together,
+as nothing else tells whether it belongs to one of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from opentelemetry.trace import SpanKind
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from agent_outcomes.explain.exported import ParentPlace
-from agent_outcomes.explain.processes import processes_of
-from agent_outcomes.gateway.assembly.heads import may_be_topmost
+from agent_outcomes.explain.processes import CALLED_KINDS, lacks_parent, may_be_one_process, processes_of, top_of
+from agent_outcomes.gateway.assembly.heads import may_be_topmost, read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent_outcomes.gateway.assembly.held import HeldSpan, HeldTrace
     from agent_outcomes.gateway.settings import AssemblyLimits
-
-_CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
 
 @dataclass(frozen=True, slots=True)
 class TracePart:
     """Spans of one trace that hang together; `top` is the one that is below none of them.
 
-    `is_whole` says that nothing above `top` is to come. `was_decided` says that these spans were settled together
-    before, which a restart has interrupted.
+    `is_whole` says that nothing above `top` is to come, `is_lost` that what is was of the same process, as far as that
+    is known. `was_decided` says that these spans were settled together before, which a restart has interrupted.
     """
 
     trace_id: bytes
@@ -39,6 +36,7 @@ class TracePart:
     top: HeldSpan
     is_whole: bool
     was_decided: bool = False
+    is_lost: bool = False
 
     @property
     def may_hold_agents(self) -> bool:
@@ -72,18 +70,71 @@ def parts_of(trace: HeldTrace, is_elsewhere: Callable[[HeldSpan], bool]) -> list
     spans = trace.spans
     parts = []
     for group in processes_of(list(spans.values())):
-        ids = {span.id for span in group}
-        # In a circle of parents any is as good as another.
-        top = next((span for span in group if span.parent_id not in ids), group[0])
+        top = top_of(group)
         is_whole = _is_topmost(top, top.parent_id in spans) or is_elsewhere(top)
-        parts.append(TracePart(trace.trace_id, tuple(group), top, is_whole))
+        is_lost = not is_whole and lacks_parent(top, spans)
+        parts.append(TracePart(trace.trace_id, tuple(group), top, is_whole, is_lost=is_lost))
     return parts
+
+
+def together(parts: Iterable[TracePart]) -> list[tuple[TracePart, ...]]:
+    """Those of one trace together that settle as one, as it is not known how they hang together.
+
+    One that was decided stays what it was.
+    """
+    of_trace: dict[bytes, list[TracePart]] = {}
+    groups: list[tuple[TracePart, ...]] = []
+    for part in parts:
+        if part.was_decided:
+            groups.append((part,))
+        else:
+            of_trace.setdefault(part.trace_id, []).append(part)
+    for some in of_trace.values():
+        is_one = len(some) > 1 and any(part.is_lost for part in some)
+        groups += [tuple(some)] if is_one else [(part,) for part in some]
+    return groups
+
+
+def one_part(parts: Sequence[TracePart]) -> TracePart:
+    """The parts as one, which begins with what is whole."""
+    if len(parts) == 1:
+        return parts[0]
+    ordered = sorted(parts, key=lambda part: not part.is_whole)
+    spans = tuple(span for part in ordered for span in part.spans)
+    return replace(ordered[0], spans=spans, is_lost=any(part.is_lost for part in parts))
+
+
+def callees_first(parts: Sequence[TracePart]) -> list[int]:
+    """The numbers of the parts in an order in which each comes after those of its trace that hang below its spans."""
+    of_trace: dict[bytes, list[int]] = {}
+    for number, part in enumerate(parts):
+        of_trace.setdefault(part.trace_id, []).append(number)
+    ordered: list[int] = []
+    for some in of_trace.values():
+        ordered += some if len(some) == 1 else sorted(some, key=_depths(parts, some).__getitem__, reverse=True)
+    return ordered
+
+
+def _depths(parts: Sequence[TracePart], some: Sequence[int]) -> dict[int, int]:
+    """How many other parts each of these is below."""
+    holders = {span.id: number for number in some for span in parts[number].spans}
+    depths: dict[int, int] = {}
+    for number in some:
+        above: list[int] = []
+        at: int | None = number
+        # Parents may run in a circle.
+        while at is not None and at not in above:
+            above.append(at)
+            parent_id = parts[at].top.parent_id
+            at = holders.get(parent_id) if parent_id is not None else None
+        depths[number] = len(above)
+    return depths
 
 
 def _is_topmost(top: HeldSpan, has_parent_in_another: bool) -> bool:  # noqa: FBT001 - one of two facts
     if top.parent_id is None or has_parent_in_another:
         return True
-    return top.parent_place is not ParentPlace.HERE and top.kind in _CALLED
+    return top.parent_place is not ParentPlace.HERE and top.kind in CALLED_KINDS
 
 
 def plain_due_s(trace: HeldTrace, limits: AssemblyLimits) -> float:
@@ -96,11 +147,33 @@ def plain_due_s(trace: HeldTrace, limits: AssemblyLimits) -> float:
     return min(trace.last_s + waits_s, trace.first_s + limits.open_max_s)
 
 
-def due_s(part: TracePart, last_s: float, limits: AssemblyLimits) -> float:
-    """When the part is to be settled, if nothing more comes; `last_s` is when the last span of its trace came.
+def dues_s(parts: Sequence[TracePart], last_s: float, limits: AssemblyLimits) -> list[float]:
+    """When each of the parts of a trace is to be settled, if nothing more comes; `last_s` is when its last span came.
 
-    As long as anything comes, the agent above may still be at work that parts have come of.
+    As long as anything comes, the agent above may still be at work that parts have come of. A whole part waits, too, as
+    long as one may turn out to be its that lacks the span above it; then both settle together.
     """
+    dues = [_due_s(part, last_s, limits, is_sure=part.is_whole) for part in parts]
+    lost = [number for number, part in enumerate(parts) if part.is_lost and part.may_hold_agents]
+    for number, part in enumerate(parts if lost else ()):
+        near = [other for other in lost if may_be_its(part, parts[other])] if part.is_whole else []
+        if near and part.may_hold_agents:
+            due_s = min(_due_s(part, last_s, limits, is_sure=False), *(dues[other] for other in near))
+            dues[number] = due_s
+            for other in near:
+                dues[other] = due_s
+    return dues
+
+
+def may_be_its(part: TracePart, lost: TracePart) -> bool:
+    """Whether a part that lacks the span above it started within another, and may be of its process."""
+    if not may_be_one_process(part.top.resources, lost.top.resources):
+        return False
+    start_ns, end_ns = read_times(part.top.encoded)
+    return start_ns <= read_times(lost.top.encoded)[0] <= end_ns
+
+
+def _due_s(part: TracePart, last_s: float, limits: AssemblyLimits, *, is_sure: bool) -> float:
     first_s = min(copy.came_s for span in part.spans for copy in span.each_copy())
-    waits_until_s = part.top.came_s + limits.settle_after_s if part.is_whole else last_s + limits.idle_after_s
+    waits_until_s = part.top.came_s + limits.settle_after_s if is_sure else last_s + limits.idle_after_s
     return min(waits_until_s, first_s + limits.open_max_s)

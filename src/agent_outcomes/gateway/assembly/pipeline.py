@@ -12,17 +12,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent_outcomes.explain.exported import ParentPlace
+from agent_outcomes.explain.remote_agents import has_usage
 from agent_outcomes.gateway.assembly.accepting import accept_all
 from agent_outcomes.gateway.assembly.collection import DuePart
 from agent_outcomes.gateway.assembly.journal import JournalError
 from agent_outcomes.gateway.assembly.journal_records import RecordKind, SettledMark, encode_mark
-from agent_outcomes.gateway.assembly.settling import SettledSpans, settle
+from agent_outcomes.gateway.assembly.missed import TOO_LATE
+from agent_outcomes.gateway.assembly.parts import callees_first, one_part, together
+from agent_outcomes.gateway.assembly.senders import REFUSED
+from agent_outcomes.gateway.assembly.settled import SPAN_ID_BYTES
+from agent_outcomes.gateway.assembly.settling import Around, SettledSpans, may_be_run, settle
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from concurrent.futures import Executor
 
     from agent_outcomes.gateway.assembly.accepting import AcceptedRuns
@@ -31,7 +37,8 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.assembly.journal import Journal
     from agent_outcomes.gateway.assembly.parts import TracePart
     from agent_outcomes.gateway.assembly.settled import SettledPart
-    from agent_outcomes.gateway.wire.messages import WireSpan
+    from agent_outcomes.gateway.wire.intake import Sender
+    from agent_outcomes.gateway.wire.messages import WireLink, WireSpan
     from agent_outcomes.ledger.book.reports import LateReport
     from agent_outcomes.ledger.store import Store
 
@@ -47,8 +54,8 @@ _log: Final = LimitedLog(logging.getLogger(__name__))
 class SpanSignals(Protocol):
     """Who reads reports on other runs from spans, and gives them to the ledger."""
 
-    def reports(self, span: WireSpan, *, is_in_run: bool) -> Sequence[LateReport]:
-        """The reports that a span makes."""
+    def reports(self, span: WireSpan, *, is_in_run: bool, sender: Sender | None) -> Sequence[LateReport]:
+        """The reports that a span makes, which the sender may make."""
         ...
 
     async def take_reports(self, reports: Sequence[LateReport]) -> None:
@@ -58,10 +65,10 @@ class SpanSignals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A part that is settled; `remembered` is what is forgotten if it was no run."""
+    """A part that is settled; of `remembered`, the parts that were joined in it, each is forgotten that was no run."""
 
     settled: SettledSpans
-    remembered: SettledPart | None = None
+    remembered: tuple[SettledPart, ...] = ()
 
     @property
     def part(self) -> TracePart:
@@ -151,27 +158,34 @@ class Pipeline:
 
     async def _settle(self) -> None:
         """Work out what parts come to; those that are no run are done with."""
-        due = self._due[:PARTS_AT_ONCE]
+        due = self._due[: _whole_traces(self._due, PARTS_AT_ONCE)]
         promising = [each.part for each in due if each.part.may_hold_agents]
         late = {id(part) for part in promising if self._collection.is_late(part)}
         unsure = [part for part in promising if self._is_unsure(part) and id(part) not in late]
         late |= {id(part) for part in unsure if await self._in_thread_known(part)}
-        kept = [part for part in promising if id(part) not in late]
-        remembered = [None if part.was_decided else self._collection.settled.add(part) for part in kept]
+        kept = together(part for part in promising if id(part) not in late)
+        remembered = [self._remembered(parts) for parts in kept]
         try:
-            settled = await self._settled(kept)
+            settled = await self._settled([one_part(parts) for parts in kept])
         except BaseException:
-            for part, one in zip(kept, remembered, strict=True):
-                if one is not None:
-                    self._collection.settled.discard(part.trace_id, one)
+            for parts, memory in zip(kept, remembered, strict=True):
+                for one in () if parts[0].was_decided else memory:
+                    self._collection.settled.discard(parts[0].trace_id, one)
             raise
         del self._due[: len(due)]
         self._count_due(due, late)
         for each in due:
             if not each.part.may_hold_agents or id(each.part) in late:
                 self._release(each.part)
+            if each.part.is_lost and not each.part.may_hold_agents:
+                self._collection.settled.missed.note(each.part.trace_id, each.part.spans)
         for result, memory in zip(settled, remembered, strict=True):
             self._sort(_Waiting(result, memory))
+
+    def _remembered(self, parts: Sequence[TracePart]) -> tuple[SettledPart, ...]:
+        settled = self._collection.settled
+        found = [settled.restored(part) if part.was_decided else settled.add(part) for part in parts]
+        return tuple(one for one in found if one is not None)
 
     def _is_unsure(self, part: TracePart) -> bool:
         """Whether only the ledger can tell if the part lacks its parent because that was counted before a restart."""
@@ -186,14 +200,37 @@ class Pipeline:
     async def _settled(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
         if not parts:
             return []
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._settle_here, parts)
+        settled = self._collection.settled
+        called = {part.trace_id: settled.called(part.trace_id) for part in parts}
+        around = [Around(called[part.trace_id], settled.missed.among(part.trace_id, part.spans)) for part in parts]
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._settle_here, parts, around, called)
 
-    def _settle_here(self, parts: Sequence[TracePart]) -> list[SettledSpans]:
-        return [self._settle_one(part) for part in parts]
+    def _settle_here(
+        self, parts: Sequence[TracePart], around: Sequence[Around], called: Mapping[bytes, set[bytes]]
+    ) -> list[SettledSpans]:
+        """What parts come to; `called` is what is so in what is `around` those of each trace, and grows."""
+        settled: dict[int, SettledSpans] = {}
+        for number in callees_first(parts):
+            part = parts[number]
+            settled[number] = self._settle_one(part, around[number])
+            if part.is_whole and part.top.parent_id is not None and settled[number].has_used:
+                called[part.trace_id].add(part.top.parent_id)
+        # What a part reports on may be a run of one that has settled after it.
+        open_ones = [number for number, one in settled.items() if one.is_open]
+        runs = {run for one in settled.values() if not one.is_open for run in _runs_of(one)}
+        for number in open_ones:
+            settled[number] = self._settle_one(parts[number], around[number], runs)
+            runs.update(_runs_of(settled[number]))
+        return [settled[number] for number in range(len(parts))]
 
-    def _settle_one(self, part: TracePart) -> SettledSpans:
+    def _settle_one(
+        self, part: TracePart, around: Around, runs: AbstractSet[tuple[bytes, bytes]] = frozenset()
+    ) -> SettledSpans:
+        def is_known(link: WireLink) -> bool:
+            return (link.trace_id, link.span_id) in runs or self._is_known(link, part.trace_id)
+
         try:
-            return settle(part, self._is_known)
+            return settle(part, is_known, around)
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - of ours, on spans that nobody has thought of: the others go on
@@ -201,7 +238,15 @@ class Pipeline:
             _log.warning(f"failed_{name}", "spans of a trace were not taken into account: %s", name)
             return SettledSpans(part, has_failed=True)
 
-    def _is_known(self, trace_id: bytes) -> bool:
+    def _is_known(self, link: WireLink, own_trace_id: bytes) -> bool:
+        """Whether a link leads to a run.
+
+        In a trace of its own a run may be meant by any of its spans; in the same one a link to what is no run says
+        nothing of one.
+        """
+        trace_id, span_id = link.trace_id, link.span_id
+        if trace_id == own_trace_id:
+            return self._collection.may_hold_run(trace_id, span_id) or self._store.known_run(trace_id, span_id)
         if self._collection.held.trace(trace_id) is not None or trace_id in self._collection.settled:
             return True
         return self._store.known_trace(trace_id)
@@ -211,21 +256,33 @@ class Pipeline:
         settled = waiting.settled
         self._counting.add(
             unreadable_spans=settled.unreadable_count,
+            refused_spans=settled.refused_count,
             problems=settled.problem_count,
             failed_parts=int(settled.has_failed),
         )
+        if settled.refused_count:
+            _log.warning("refused", "%d spans: %s", settled.refused_count, REFUSED)
+        self._look_at_runs(waiting)
         if settled.acceptances and not waiting.part.was_decided:
             self._unmarked.append(waiting)
         elif settled.acceptances or settled.reporting:
             self._waiting.append(waiting)
-            self._forget_if_no_run(waiting)
         else:
-            self._forget_if_no_run(waiting)
             self._release(waiting.part)
 
-    def _forget_if_no_run(self, waiting: _Waiting) -> None:
-        if not waiting.settled.acceptances and waiting.remembered is not None:
-            self._collection.settled.discard(waiting.part.trace_id, waiting.remembered)
+    def _look_at_runs(self, waiting: _Waiting) -> None:
+        """Forget what was no run, and remember where usage was reported."""
+        settled = waiting.settled
+        runs = [(each.run.span_id.to_bytes(SPAN_ID_BYTES, "big"), each.run) for each in settled.acceptances]
+        outside = [span.id for span in waiting.part.spans if span.id not in settled.inside]
+        for one in waiting.remembered:
+            held = [run for span_id, run in runs if one.holds(span_id)]
+            one.has_used = any(has_usage(run) for run in held)
+            one.judge((span_id for span_id, _ in runs), outside)
+            if not held:
+                self._collection.settled.discard(waiting.part.trace_id, one)
+        if waiting.part.is_lost:
+            self._collection.settled.missed.note(waiting.part.trace_id, waiting.part.spans, dict(runs))
 
     async def _mark(self) -> None:
         """Have the journal note which spans were settled together, all in one group. Raises `JournalError`."""
@@ -270,7 +327,7 @@ class Pipeline:
         reports: list[LateReport] = []
         for waiting in group:
             for each in waiting.settled.reporting:
-                reports += self._signals.reports(each.span, is_in_run=each.is_in_run)
+                reports += self._signals.reports(each.span, is_in_run=each.is_in_run, sender=each.sender)
         if reports:
             await self._signals.take_reports(reports)
 
@@ -287,13 +344,30 @@ class Pipeline:
     def _count_due(self, due: Sequence[DuePart], late: set[int]) -> None:
         others = [each.part.span_count for each in due if not each.part.may_hold_agents]
         lacking = [each.part for each in due if id(each.part) in late]
+        lost_count = sum(may_be_run(span) for part in lacking for span in part.spans)
+        if lost_count:
+            _log.warning("lost", "%d spans: %s", lost_count, TOO_LATE)
         self._counting.add(
             parts=len(due),
             early_parts=sum(each.is_early for each in due),
             late_parts=len(lacking),
             late_spans=sum(part.span_count for part in lacking),
+            lost_spans=lost_count,
+            problems=lost_count,
             other_spans=sum(others),
         )
+
+
+def _runs_of(settled: SettledSpans) -> Iterator[tuple[bytes, bytes]]:
+    """The trace ids and span ids of its runs."""
+    return ((settled.part.trace_id, each.run.span_id.to_bytes(SPAN_ID_BYTES, "big")) for each in settled.acceptances)
+
+
+def _whole_traces(due: Sequence[DuePart], count: int) -> int:
+    """How many of the first parts to take, so that those of one trace that were due at once stay together."""
+    while 0 < count < len(due) and due[count].part.trace_id == due[count - 1].part.trace_id:
+        count += 1
+    return count
 
 
 def _first_runs(waiting: Sequence[_Waiting]) -> list[_Waiting]:

@@ -6,7 +6,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_spans, read_mark, read_spans_record
+from agent_outcomes.gateway.assembly.journal_records import (
+    RecordKind,
+    read_mark,
+    read_sent_spans,
+    read_spans_record,
+    spans_record,
+)
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.frames import frame_traces
 from agent_outcomes.gateway.wire.intake import Packing
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.assembly.collection import Collection
     from agent_outcomes.gateway.assembly.journal import Journal
+    from agent_outcomes.gateway.assembly.journal_records import JournalRecord
     from agent_outcomes.gateway.assembly.parts import TracePart
     from agent_outcomes.gateway.settings import ReceiverLimits
     from agent_outcomes.gateway.wire.intake import ExportRequest
@@ -36,9 +43,9 @@ class Recovered(NamedTuple):
     decided: list[TracePart]
 
 
-def recorded_request(request: ExportRequest) -> bytes:
-    """The content of the record that keeps a request."""
-    return encode_spans(_NUMBERS[request.packing], request.packed)
+def recorded_request(request: ExportRequest) -> tuple[RecordKind, bytes]:
+    """Kind and content of the record that keeps a request."""
+    return spans_record(_NUMBERS[request.packing], request.packed, request.sender)
 
 
 def recover(journal: Journal, collection: Collection, limits: ReceiverLimits, now_s: float) -> Recovered:
@@ -49,8 +56,8 @@ def recover(journal: Journal, collection: Collection, limits: ReceiverLimits, no
     span_count, decided = 0, []
     for segment, record in journal.recorded():
         try:
-            if record.kind == RecordKind.SPANS:
-                held = _hold_again(record.content, segment, collection, limits, now_s)
+            if record.kind in {RecordKind.SPANS, RecordKind.SENT_SPANS}:
+                held = _hold_again(record, segment, collection, limits, now_s)
                 journal.hold(segment, held)
                 span_count += held
                 _release(journal, collection.let_go_excess())
@@ -70,10 +77,13 @@ def _release(journal: Journal, counts: Mapping[int, int]) -> None:
         journal.release(number, count)
 
 
-def _hold_again(content: bytes, segment: int, collection: Collection, limits: ReceiverLimits, now_s: float) -> int:
+def _hold_again(
+    record: JournalRecord, segment: int, collection: Collection, limits: ReceiverLimits, now_s: float
+) -> int:
+    sender, content = (None, record.content) if record.kind == RecordKind.SPANS else read_sent_spans(record.content)
     number, packed = read_spans_record(content)
     body = unpack(packed, _PACKINGS[number], limits)
-    return collection.add(frame_traces(body, limits.spans_max), body, segment, now_s).held
+    return collection.add(frame_traces(body, limits.spans_max), body, segment, now_s, sender).held
 
 
 def _told(error: Exception) -> str:

@@ -7,12 +7,14 @@ Only parts that may have been runs are remembered, of the latest traces. What is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry.trace import SpanKind
 
 from agent_outcomes.explain.exported import ParentPlace
-from agent_outcomes.explain.processes import is_one_process
+from agent_outcomes.explain.processes import CALLED_KINDS, is_one_process
+from agent_outcomes.gateway.assembly.missed import KnownSpan, MissedSpans, known_span
 from agent_outcomes.tables import oldest_key
 
 if TYPE_CHECKING:
@@ -28,31 +30,41 @@ REMEMBERED_SPANS_MAX: Final = 2_000_000
 """How many ids of spans are remembered of all traces together."""
 PARTS_MAX: Final = 256
 """How many parts of one trace are told apart."""
-_ID_BYTES: Final = 8
-_CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+SPAN_ID_BYTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is remembered of a span that says in which process it was (`Placed`)."""
+class Lateness(Enum):
+    """Whether a span comes too late: not, for a part that has settled, or once more for it."""
 
-    id: bytes
-    kind: SpanKind
-    resources: tuple[Resource, ...]
-    parent_id: bytes | None = None
-    parent_place: ParentPlace = ParentPlace.UNSAID
+    NONE = auto()
+    LATE = auto()
+    KNOWN = auto()
+
+
+class StandsAlone(Protocol):
+    """Whether a span makes something of its own that no settled part has to change for."""
+
+    def __call__(self, span: HeldSpan, *, is_above: bool) -> bool:
+        """With `is_above` it is the one that a settled part has waited for."""
+        ...
 
 
 @dataclass(slots=True)
 class SettledPart:
     """A part that has settled: the ids of its spans, one behind the other, and whose they are.
 
-    `top` is what is known of its topmost span if it has waited for the parent of that in vain.
+    `top` is what is known of its topmost span if it has waited for the parent of that in vain. `called_from` is the
+    span of another process that it hangs below, and `has_used` says that a run in it has reported usage. Of its spans
+    `runs` are runs, and `outside` are neither runs nor below one; `None` as long as that is not known.
     """
 
     ids: bytes
-    top: _Known | None
+    top: KnownSpan | None
     resources: tuple[Resource, ...]
+    called_from: bytes | None = None
+    has_used: bool = False
+    runs: bytes = b""
+    outside: bytes | None = None
 
     def lacks(self, span: HeldSpan) -> bool:
         """Whether the span is the one that it has waited for."""
@@ -60,10 +72,22 @@ class SettledPart:
 
     def holds(self, span_id: bytes) -> bool:
         """Whether a span of this id was in it."""
-        place = self.ids.find(span_id)
-        while place >= 0 and place % _ID_BYTES:
-            place = self.ids.find(span_id, place + 1)
-        return place >= 0
+        return _has(self.ids, span_id)
+
+    def judge(self, runs: Iterable[bytes], outside: Iterable[bytes]) -> None:
+        """Note which of its spans have turned out to be runs, and which to be neither runs nor below one."""
+        self.runs = b"".join(span_id for span_id in runs if self.holds(span_id))
+        self.outside = b"".join(span_id for span_id in outside if self.holds(span_id))
+
+    def has_outside(self, span_id: bytes) -> bool:
+        """Whether that span of it is known to be no run and below none."""
+        return self.outside is not None and _has(self.outside, span_id)
+
+    def add(self, span_id: bytes, *, is_outside: bool) -> None:
+        """Take one more for its own, which came too late."""
+        self.ids += span_id
+        if is_outside and self.outside is not None:
+            self.outside += span_id
 
 
 class SettledTraces:
@@ -74,6 +98,7 @@ class SettledTraces:
         self._spans_max = spans_max
         self._traces: dict[bytes, list[SettledPart]] = {}
         self._span_count = 0
+        self.missed = MissedSpans()
 
     def __len__(self) -> int:
         """How many traces are remembered."""
@@ -86,8 +111,9 @@ class SettledTraces:
     def add(self, part: TracePart) -> SettledPart:
         """Remember a part; what to give to `discard` if it turns out to be no run."""
         resources = _distinct([span.scope.resource for span in part.spans])
-        top = None if part.is_whole else _known(part.top)
-        settled = SettledPart(b"".join(span.id for span in part.spans), top, resources)
+        top = None if part.is_whole else known_span(part.top)
+        called_from = part.top.parent_id if part.is_whole else None
+        settled = SettledPart(b"".join(span.id for span in part.spans), top, resources, called_from)
         parts = self._traces.setdefault(part.trace_id, [])
         parts.append(settled)
         if len(parts) > PARTS_MAX:
@@ -101,7 +127,7 @@ class SettledTraces:
         """Remember a part of which only the ids are known any more."""
         settled = SettledPart(b"".join(span_ids), None, ())
         self._traces.setdefault(trace_id, []).append(settled)
-        self._span_count += len(settled.ids) // _ID_BYTES
+        self._span_count += len(settled.ids) // SPAN_ID_BYTES
 
     def discard(self, trace_id: bytes, settled: SettledPart) -> None:
         """Forget a part that was no run: whatever comes for it still may be one."""
@@ -109,41 +135,64 @@ class SettledTraces:
         # By identity, as two parts may look alike.
         kept = [each for each in parts if each is not settled]
         if len(kept) < len(parts):
-            self._span_count -= len(settled.ids) // _ID_BYTES
+            self._span_count -= len(settled.ids) // SPAN_ID_BYTES
         if kept:
             self._traces[trace_id] = kept
         else:
             self._traces.pop(trace_id, None)
 
-    def take_late(self, trace_id: bytes, span: HeldSpan) -> bool:
-        """Whether the span belongs to a part that has settled; then what is below it does, too."""
-        for settled in self._traces.get(trace_id, ()):
-            if settled.lacks(span):
-                # What is above it now comes too late, too.
-                settled.top = _known(span)
-                self._add_id(settled, span)
-                return True
-            if settled.holds(span.id):
-                return True
-            if self._is_below(span, settled):
-                self._add_id(settled, span)
-                return True
-        return False
+    def take_late(self, trace_id: bytes, span: HeldSpan, stands_alone: StandsAlone) -> Lateness:
+        """Whether the span belongs to a part that has settled; then what is below it does, too.
 
-    def is_called_from(self, trace_id: bytes, span: HeldSpan) -> bool:
-        """Whether the span's parent has settled in another process, so that nothing above it is to come."""
+        One that `stands_alone` does not where it is above the part, or may be below none of its runs.
+        """
+        parts = self._traces.get(trace_id, ())
+        if any(settled.holds(span.id) for settled in parts):
+            return Lateness.KNOWN
+        for settled in parts:
+            if settled.lacks(span):
+                if stands_alone(span, is_above=True):
+                    return Lateness.NONE
+                # What is above it now comes too late, too.
+                settled.top = known_span(span)
+                settled.add(span.id, is_outside=True)
+                self._span_count += 1
+                self.missed.add(trace_id, known_span(span), self.missed.said_of(trace_id, span))
+                return Lateness.LATE
+            if self._is_below(span, settled):
+                is_outside = span.parent_id is not None and settled.has_outside(span.parent_id)
+                if (is_outside or settled.outside is None) and stands_alone(span, is_above=False):
+                    return Lateness.NONE
+                settled.add(span.id, is_outside=is_outside)
+                self._span_count += 1
+                return Lateness.LATE
+        return Lateness.NONE
+
+    def is_topmost(self, trace_id: bytes, span: HeldSpan) -> bool:
+        """Whether the span's parent has settled in another process, or below no run: nothing above it is to come."""
         parent_id = span.parent_id
         return parent_id is not None and any(
-            settled.holds(parent_id) and not self._is_below(span, settled) for settled in self._traces.get(trace_id, ())
+            settled.has_outside(parent_id) or (settled.holds(parent_id) and not self._is_below(span, settled))
+            for settled in self._traces.get(trace_id, ())
         )
+
+    def has_run(self, trace_id: bytes, span_id: bytes) -> bool:
+        """Whether that span has settled as a run."""
+        return any(_has(settled.runs, span_id) for settled in self._traces.get(trace_id, ()))
+
+    def restored(self, part: TracePart) -> SettledPart | None:
+        """What is remembered of a part that was decided before a restart."""
+        ids = b"".join(span.id for span in part.spans)
+        return next((each for each in self._traces.get(part.trace_id, ()) if each.ids.startswith(ids)), None)
+
+    def called(self, trace_id: bytes) -> set[bytes]:
+        """The spans of other parts that a part of the trace hangs below of which a run has reported usage."""
+        parts = self._traces.get(trace_id, ())
+        return {each.called_from for each in parts if each.has_used and each.called_from is not None}
 
     def has_above(self, part: TracePart) -> bool:
         """Whether what is above a part has settled, or came too late itself."""
         return any(self._is_below(part.top, settled) for settled in self._traces.get(part.trace_id, ()))
-
-    def _add_id(self, settled: SettledPart, span: HeldSpan) -> None:
-        settled.ids += span.id
-        self._span_count += 1
 
     def _is_below(self, span: HeldSpan, settled: SettledPart) -> bool:
         parent_id = span.parent_id
@@ -152,16 +201,26 @@ class SettledTraces:
         if span.parent_place is ParentPlace.HERE:
             return True
         # What is not known of a part that was restored is taken to be usual.
-        parent = _Known(parent_id, _kind_above(span), settled.resources or span.resources)
+        parent = KnownSpan(parent_id, _kind_above(span), settled.resources or span.resources)
         return is_one_process(span, parent)
 
     def _forget_oldest(self) -> None:
         parts = self._traces.pop(oldest_key(self._traces) or b"", [])
-        self._span_count -= sum(len(settled.ids) for settled in parts) // _ID_BYTES
+        self._span_count -= sum(len(settled.ids) for settled in parts) // SPAN_ID_BYTES
 
 
 def _together(one: SettledPart, other: SettledPart) -> SettledPart:
-    return SettledPart(one.ids + other.ids, other.top, _distinct((*one.resources, *other.resources)))
+    outside = None if one.outside is None or other.outside is None else one.outside + other.outside
+    resources = _distinct((*one.resources, *other.resources))
+    return SettledPart(one.ids + other.ids, other.top, resources, runs=one.runs + other.runs, outside=outside)
+
+
+def _has(ids: bytes, span_id: bytes) -> bool:
+    """Whether that id is one of those that stand one behind the other."""
+    place = ids.find(span_id)
+    while place >= 0 and place % SPAN_ID_BYTES:
+        place = ids.find(span_id, place + 1)
+    return place >= 0
 
 
 def _distinct(resources: Iterable[Resource]) -> tuple[Resource, ...]:
@@ -170,10 +229,6 @@ def _distinct(resources: Iterable[Resource]) -> tuple[Resource, ...]:
     return tuple(found if len(found) == 1 else dict.fromkeys(found))
 
 
-def _known(span: HeldSpan) -> _Known:
-    return _Known(span.id, span.kind, span.resources, span.parent_id, span.parent_place)
-
-
 def _kind_above(span: HeldSpan) -> SpanKind:
     """What the parent of a span is taken to be that calls or is called, where it is not remembered."""
-    return SpanKind.CLIENT if span.kind in _CALLED else SpanKind.INTERNAL
+    return SpanKind.CLIENT if span.kind in CALLED_KINDS else SpanKind.INTERNAL

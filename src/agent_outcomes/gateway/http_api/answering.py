@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from agent_outcomes.gateway.access.admission import NotAdmitted
 from agent_outcomes.gateway.access.blocking import OVERLOAD_RETRY_AFTER_S, OverloadedError
-from agent_outcomes.gateway.http_api.operations import JSON_TYPE, ApiCall, Operation, no_such_path
+from agent_outcomes.gateway.http_api.heeded import check_headers, check_query
+from agent_outcomes.gateway.http_api.operations import ADAPTERS, JSON_TYPE, ApiCall, Operation, no_such_path
 from agent_outcomes.gateway.http_api.problems import (
     RequestCode,
     RequestRefused,
@@ -76,6 +77,7 @@ class PathAnswers:
             raise self._without_operation()
         call = ApiCall(self._context, caller, request)
         call.need(operation.right)
+        _check_heeded(request, operation)
         return await operation.carry_out(call)
 
     def _without_operation(self) -> RequestRefused:
@@ -85,6 +87,15 @@ class PathAnswers:
         refused = RequestRefused(RequestCode.METHOD_NOT_ALLOWED, f"this path takes {allowed}")
         refused.allowed_methods = tuple(self._operations)
         return refused
+
+
+def _check_heeded(request: Request, operation: Operation) -> None:
+    """Refuse what the operation would leave out; who reads may be sent all of what there is (RFC 9110, 13.1.2)."""
+    if operation.method != "GET":
+        check_headers(request.headers, operation.headers)
+    # Of other systems' clients it is known that they send more than is taken, such as whose team's it is.
+    if operation.group != ADAPTERS:
+        check_query(request.query_params, takes_any=operation.query is not None)
 
 
 def refusal_of(error: Exception) -> RequestRefused:

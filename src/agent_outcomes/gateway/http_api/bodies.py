@@ -49,7 +49,8 @@ def fields_of(content: bytes) -> dict[str, Any]:
     """The fields of one JSON object, as `read_fields` has them; raises `RequestRefused` (400)."""
     try:
         exact = _EXACT.decode(content)
-        return _with_plain_metadata(exact, _PLAIN.decode(content)) if b'"metadata"' in content else exact
+        may_have_metadata = b'"metadata"' in content or b"\\u" in content
+        return _with_plain_metadata(exact, _PLAIN.decode(content)) if may_have_metadata else exact
     except msgspec.ValidationError:
         said = "the body takes one JSON object, and its names in quotes"
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -60,17 +61,15 @@ def fields_of(content: bytes) -> dict[str, Any]:
 
 
 def _with_plain_metadata(exact: Any, plain: Any) -> Any:
-    """The same with what stands in `metadata` on the first or the second level as it is in `plain`."""
-    made = {**exact}
-    if _METADATA in made:
-        made[_METADATA] = plain[_METADATA]
-    for name, value in exact.items():
-        if name != _METADATA and isinstance(value, list):
-            made[name] = [
-                _with_plain_metadata(one, plain[name][index]) if isinstance(one, dict) and _METADATA in one else one
-                for index, one in enumerate(value)
-            ]
-    return made
+    """The same with what stands in `metadata`, at whatever depth, as it is in `plain`."""
+    if isinstance(exact, dict):
+        return {
+            name: plain[name] if name == _METADATA else _with_plain_metadata(value, plain[name])
+            for name, value in exact.items()
+        }
+    if isinstance(exact, list):
+        return [_with_plain_metadata(*pair) for pair in zip(exact, plain, strict=True)]
+    return exact
 
 
 def _check_type(request: Request) -> None:

@@ -98,7 +98,7 @@ OPERATIONS: Final = (
         carry_out=take_reports,
         body=BatchBody,
         answers=(AnswerKind(200, "One answer for each report, in their order.", BatchAnswer),),
-        refusals=(400, 413, 415),
+        refusals=(400, 413, 415, 422),
         group="reports",
     ),
     Operation(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from agent_outcomes._version import __version__
-from agent_outcomes.gateway.http_api.operations import JSON_TYPE, AnswerKind, Operation
+from agent_outcomes.gateway.http_api.operations import ADAPTERS, JSON_TYPE, AnswerKind, Operation
 from agent_outcomes.gateway.http_api.problems import PROBLEM_JSON, ProblemAnswer, RequestCode
 from agent_outcomes.ledger.book.refusals import RefusalCode
 
@@ -60,7 +60,7 @@ _PATH_PARAMETERS: Final = {
 _GROUPS: Final = (
     ("reports", "Late outcomes and costs"),
     ("runs", "Runs and their outcomes"),
-    ("adapters", "The shapes of other systems"),
+    (ADAPTERS, "The shapes of other systems"),
 )
 
 
@@ -104,7 +104,7 @@ def _operation(operation: Operation) -> Document:
         "tags": [operation.group],
         "responses": _responses(operation),
     }
-    if operation.method == "POST" and operation.group != "adapters":
+    if operation.method == "POST" and operation.group != ADAPTERS:
         made["description"] += " A repeat without an idempotency key may be taken twice."
     parameters = [*_path_parameters(operation), *_query_parameters(operation), *map(_HEADERS.get, operation.headers)]
     if parameters:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.keys import Right
 
 JSON_TYPE: Final = "application/json"
+ADAPTERS: Final = "adapters"
+"""The group of the operations in other systems' shapes."""
 
 
 class ApiCall(NamedTuple):

@@ -10,17 +10,18 @@ from msgspec import Meta
 
 from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused, forbidden
 from agent_outcomes.given_times import read_time
+from agent_outcomes.ledger.rows import place_in
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_outcomes.gateway.access.callers import Caller
+    from agent_outcomes.given_times import GivenTime
 
 RUNS_LISTED_MAX: Final = 1000
 _FIELD: Final = Pattern(r".*\$\.([a-z_]+)")
 _UNKNOWN: Final = Pattern(r".*unknown field `([a-z_]{1,64})`.*")
-_CURSOR: Final = Pattern(r"(\d{1,19})-(\d{1,19})")
 
 Time = Annotated[
     str, Meta(max_length=64, description="How long ago, as 7d, 36h or 90m, or a date or time in ISO 8601.")
@@ -99,10 +100,17 @@ def read_query(given: Mapping[str, str], query: type[_Query]) -> _Query:
 
 def time_ns(text: str | None, field: str, now_ns: int) -> int | None:
     """A moment in Unix nanoseconds; raises `RequestRefused` that names the parameter."""
-    if text is None:
-        return None
+    return None if text is None else _given_time(text, field).before(now_ns)
+
+
+def until_ns(text: str | None, field: str, now_ns: int) -> int | None:
+    """The same as the end of a range; `None` also where all that is kept is before it."""
+    return None if text is None else _given_time(text, field).until(now_ns)
+
+
+def _given_time(text: str, field: str) -> GivenTime:
     try:
-        return read_time(text).before(now_ns)
+        return read_time(text)
     except ValueError:
         said = f"{field} takes how long ago, as 7d, 36h or 90m, or a date or time in ISO 8601, as 2026-01-31"
         raise RequestRefused(RequestCode.INVALID_QUERY, said, (field,)) from None
@@ -117,10 +125,10 @@ def read_cursor(text: str | None) -> tuple[int, int] | None:
     """The place that `cursor_of` was given; raises `RequestRefused`."""
     if text is None:
         return None
-    found = _CURSOR.fullmatch(text)
-    if found is None:
+    place = place_in(text, "-")
+    if place is None:
         raise RequestRefused(RequestCode.INVALID_QUERY, "cursor takes the `next` of the page before", ("cursor",))
-    return int(found[1]), int(found[2])
+    return place
 
 
 def agent_asked_for(caller: Caller, agent: str | None) -> str | None:

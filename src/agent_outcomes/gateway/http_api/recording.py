@@ -13,22 +13,19 @@ from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
 from agent_outcomes.gateway.http_api.references import etag_of, with_headers
 from agent_outcomes.gateway.http_api.report_shapes import GivenAmount  # noqa: TC001 - msgspec reads it
-from agent_outcomes.gateway.signals.records import is_repeat, read_run_record
-from agent_outcomes.ledger.book.refusals import key_reused
-from agent_outcomes.ledger.book.reports import RunReference
+from agent_outcomes.gateway.signals.records import read_run_record
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from agent_outcomes.gateway.http_api.operations import ApiCall
-    from agent_outcomes.ledger.book.accepted import Acceptance
-    from agent_outcomes.ledger.store import Store
 
 
 class RecordBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A run that is over. Without a status it is taken for a success, or for what `error_type` says.
 
-    Its ids are made up: from the idempotency key, or from all that is said where there is a `run_id`.
+    Its ids are made up: from the idempotency key, or from all that is said where there is a `run_id`. A key stands for
+    all that is said under it, and is the caller's own.
     """
 
     agent: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -74,10 +71,9 @@ class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 async def record_run_told(call: ApiCall) -> Response:
     """`POST /v1/runs`."""
     fields = with_headers(await read_fields(call.request), call.request.headers)
-    key = fields.pop("idempotency_key", None)
-    context = call.context
-    acceptance = read_run_record(fields, idempotency_key=key, now_ns=context.now_ns(), agents=call.caller.agents)
-    is_new = await context.run_blocking(partial(_recorded, context.store, acceptance))
+    context, caller = call.context, call.caller
+    acceptance, claim = read_run_record(fields, now_ns=context.now_ns(), caller=caller.name, agents=caller.agents)
+    is_new = (await context.run_blocking(partial(context.store.accept, [acceptance], claim))).new > 0
     run = acceptance.run
     made = RecordedAnswer(
         outcome_id=run.id,
@@ -88,13 +84,3 @@ async def record_run_told(call: ApiCall) -> Response:
     )
     headers = {"etag": etag_of(0), "location": f"/v1/runs/{run.id}"}
     return answer_of(made, 201 if is_new else 200, headers)
-
-
-def _recorded(store: Store, acceptance: Acceptance) -> bool:
-    """Whether the run is new. Raises `ReportRefused` where another one was recorded under its idempotency key."""
-    if store.accept([acceptance]).new:
-        return True
-    first = store.run(RunReference(outcome_id=acceptance.run.id)).revisions[0].content
-    if first is not None and not is_repeat(acceptance, first):
-        raise key_reused()
-    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agent_outcomes.bounds import REVISION_MAX, whole_number
 from agent_outcomes.ledger.book.reading import NamedRun
 from agent_outcomes.ledger.book.refusals import invalid
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _RUN_ID: Final = "run_id:"
 _OUTCOME_ID: Final = Pattern(r"[0-9a-fA-F]{32}-[0-9a-fA-F]{16}")
 _TRACE_ID: Final = Pattern(r"[0-9a-fA-F]{32}")
-_ETAG: Final = Pattern(r'"(\d{1,9})"')
+_ETAG: Final = Pattern(r'"([0-9]+)"')
 _NAMES: Final = tuple(name for name in NamedRun.__annotations__ if name != "run")
 
 
@@ -80,6 +81,7 @@ def _put(fields: dict[str, Any], name: str, value: Any) -> None:
 
 def _revision_of(condition: str) -> int:
     found = _ETAG.fullmatch(condition)
-    if found is None:
+    revision = None if found is None else whole_number(found[1], REVISION_MAX)
+    if revision is None:
         raise invalid([("if_revision", 'If-Match takes the ETag of one revision, as "0", or *')])
-    return int(found[1])
+    return revision

@@ -16,6 +16,7 @@ from agent_outcomes.gateway.http_api.queries import (
     read_cursor,
     read_query,
     time_ns,
+    until_ns,
 )
 from agent_outcomes.gateway.http_api.references import etag_of, run_named_by
 from agent_outcomes.gateway.http_api.run_answers import RunPageAnswer, detail_answer, revisions_answer, run_answer
@@ -83,7 +84,7 @@ def _filter(call: ApiCall, query: RunsQuery) -> RunFilter:
         state=None if query.state is None else State(query.state),
         agent=agent_asked_for(call.caller, query.agent),
         since_ns=time_ns(query.since, "since", now_ns),
-        until_ns=time_ns(query.until, "until", now_ns),
+        until_ns=until_ns(query.until, "until", now_ns),
         limit=query.limit,
         job_type=query.job_type,
         status=None if query.status is None else Status(query.status),

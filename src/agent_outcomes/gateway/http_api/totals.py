@@ -124,9 +124,9 @@ async def tell_totals(call: ApiCall) -> Response:
     """`GET /v1/totals`: over the last 30 days, if nobody says otherwise."""
     query = read_query(call.request.query_params, RangeQuery)
     now_ns = call.context.now_ns()
-    until_ns = time_ns(query.until, "until", now_ns) or now_ns
-    given_ns = time_ns(query.since, "since", now_ns)
-    since_ns = max(0, until_ns - _RANGE_NS) if given_ns is None else given_ns
+    given_ns, end_ns = time_ns(query.since, "since", now_ns), time_ns(query.until, "until", now_ns)
+    until_ns = now_ns if end_ns is None else end_ns
+    since_ns = max(0, min(until_ns, now_ns) - _RANGE_NS) if given_ns is None else given_ns
     step_s = max(1, -(-(until_ns - since_ns) // (STEPS * _NS)))
     agent = agent_asked_for(call.caller, query.agent)
     wanted = OverviewFilter(since_ns, until_ns, agent, query.job_type, step_s, call.caller.agents)

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 
 from agent_outcomes.gateway.access.admission import NotAdmitted
 from agent_outcomes.gateway.access.blocking import OverloadedError
+from agent_outcomes.gateway.access.credentials import is_asked_over_https
 from agent_outcomes.gateway.page.forms import FormError, read_form
 from agent_outcomes.gateway.page.refusals import UNAVAILABLE, PageRefusal, page_refusal_of
 from agent_outcomes.gateway.page.rendering import PAGE_HEADERS, address
@@ -122,7 +123,7 @@ class Door:
 
     def give_cookie(self, request: Request, response: Response, cookie: str) -> None:
         """Let the browser keep that cookie, and let no script and no other site use it."""
-        secure = request.url.scheme == "https"
+        secure = request.url.scheme == "https" or is_asked_over_https(request.headers)
         response.set_cookie(COOKIE, cookie, max_age=VISIT_S, secure=secure, httponly=True, samesite="strict")
 
     async def read_form(self, request: Request, cookie: str | None) -> Mapping[str, str]:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent_outcomes.bounds import TIME_MAX_NS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,9 @@ _STEPS_S: Final = (
 )
 _BUCKETS_MAX: Final = 31
 _DATE_LENGTH: Final = 10
+_FIRST_DAY: Final = date(1970, 1, 1)
+# The day after it begins before the last moment that is kept.
+_LAST_DAY: Final = _FIRST_DAY + timedelta(seconds=TIME_MAX_NS // _NS - _DAY_S)
 
 
 class Span(StrEnum):
@@ -92,7 +97,8 @@ def _ending_now(span: Span, now_ns: int) -> Period:
 def _of_days(first: str, last: str, now_ns: int) -> Period:
     since, until = _day(first), _day(last)
     if since is None or until is None or until < since:
-        complaint = f"Give two days, as 2026-01-31, the earlier first; these are the last {SPAN_WORDS[USUAL]}."
+        fix = f"Give two days, as 2026-01-31, the earlier first, up to {_LAST_DAY}"
+        complaint = f"{fix}; these are the last {SPAN_WORDS[USUAL]}."
         return _ending_now(USUAL, now_ns)._replace(complaint=complaint)
     until_s = _seconds(until) + _DAY_S
     step_s = _step_of(until_s - _seconds(since))
@@ -104,7 +110,7 @@ def _day(text: str) -> date | None:
         day = date.fromisoformat(text) if len(text) == _DATE_LENGTH else None
     except ValueError:
         return None
-    return day if day is not None and date(1970, 1, 1) <= day < date.max - timedelta(days=1) else None
+    return day if day is not None and _FIRST_DAY <= day <= _LAST_DAY else None
 
 
 def _seconds(day: date) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent_outcomes.bounds import REVISION_MAX, whole_number
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.outcome.amounts import plain_text
 from agent_outcomes.outcome.currencies import DEFAULT_CURRENCY
@@ -127,7 +128,8 @@ def _said(form: OutcomeForm | CostForm, outcome_id: str, reporter: Reporter) -> 
 
 def _revision(text: str) -> int | None:
     # What is no number was not typed into our form; the reading refuses it by its name.
-    return int(text) if text.isascii() and text.isdigit() and len(text) < len(str(2**31)) else -1 if text else None
+    revision = whole_number(text, REVISION_MAX)
+    return -1 if text and revision is None else revision
 
 
 def _new_once() -> str:

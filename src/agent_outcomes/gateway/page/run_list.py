@@ -15,8 +15,7 @@ from agent_outcomes.gateway.page.outcome_words import (
     worth_words,
 )
 from agent_outcomes.gateway.page.period import SPAN_WORDS, Span, read_period
-from agent_outcomes.ledger.rows import RunFilter
-from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.ledger.rows import RunFilter, place_in
 from agent_outcomes.semconv import OutcomeType, State, Status
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 ROWS: Final = 100
 ANY_TIME: Final = "all"
 _TEXT_LENGTH_MAX: Final = 256
-_INTEGER_MAX: Final = 2**63 - 1
-_CURSOR: Final = Pattern(r"([0-9]{1,19})\.([0-9]{1,19})")
 
 
 class Wanted(NamedTuple):
@@ -106,9 +103,7 @@ def run_filter(
 
 def read_place(text: str) -> tuple[int, int] | None:
     """The place in a list that the address names; `None`, its beginning, for what is no place."""
-    found = _CURSOR.fullmatch(text)
-    cursor = None if found is None else (int(found[1]), int(found[2]))
-    return cursor if cursor is not None and max(cursor) <= _INTEGER_MAX else None
+    return place_in(text, ".")
 
 
 def place_text(cursor: tuple[int, int] | None) -> str | None:

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agent_outcomes.gateway.wire.intake import Sender
 
 
 class Refusal(NamedTuple):
@@ -18,5 +21,8 @@ class Refusal(NamedTuple):
     retry_after_s: float | None = None
 
 
-Authorizer = Callable[[Mapping[str, str], str | None], Awaitable[Refusal | None]]
-"""Asked with a request's headers, their names in lower case, and the host it comes from, if that is known."""
+Authorizer = Callable[[Mapping[str, str], str | None], Awaitable["Refusal | Sender | None"]]
+"""Asked with a request's headers, their names in lower case, and the host it comes from, if that is known.
+
+Answers who sends, or `None` where there are no keys to tell that by.
+"""

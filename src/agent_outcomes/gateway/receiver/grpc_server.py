@@ -86,10 +86,10 @@ class _Export:
         """The encoded response. Ends the call where it is refused."""
         door = self._door
         try:
-            await door.admit(_headers(context), _host(context.peer()))
+            sender = await door.admit(_headers(context), _host(context.peer()))
             with under_way(door.counts, door.limits) as held:
                 held.add(len(packed))
-                return response(await door.take(self._request(packed, held)))
+                return response(await door.take(self._request(packed, held)._replace(sender=sender)))
         except RefusedError as error:
             refused = error.bare()
         door.counts.refused[refused.reason] += 1

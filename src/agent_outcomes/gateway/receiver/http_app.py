@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.receiver.authorizing import Authorizer
     from agent_outcomes.gateway.receiver.counts import Held, ReceiverCounts
     from agent_outcomes.gateway.settings import ReceiverLimits
-    from agent_outcomes.gateway.wire.intake import Intake, Taken
+    from agent_outcomes.gateway.wire.intake import Intake, Sender, Taken
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -54,6 +54,7 @@ class _Asked(NamedTuple):
     is_json: bool
     packing: Packing
     size_bytes: int | None
+    sender: Sender | None
 
 
 class OtlpHttp:
@@ -87,7 +88,7 @@ class OtlpHttp:
     async def _asked(self, scope: Scope, headers: Mapping[str, str]) -> _Asked:
         """What the head asks for, once the sender is known to be allowed. Raises `RefusedError`."""
         client = scope.get("client")
-        await self._door.admit(headers, client[0] if client else None)
+        sender = await self._door.admit(headers, client[0] if client else None)
         signal = SIGNALS.get(scope["path"])
         if signal is None:
             raise RefusedError(RefusalReason.NO_SUCH_PATH, f"no such path; OTLP is taken at {', '.join(SIGNALS)}")
@@ -103,7 +104,7 @@ class OtlpHttp:
         size_bytes = int(length) if length.isdecimal() else None
         if size_bytes is not None and size_bytes > self._limits.body_max_bytes:
             raise _too_large(self._limits)
-        return _Asked(signal, kind == JSON, packing, size_bytes)
+        return _Asked(signal, kind == JSON, packing, size_bytes, sender)
 
     async def _taken(self, asked: _Asked, body: _Body) -> Taken:
         """What came of the request's body. Raises `RefusedError`, or that the sender has gone."""
@@ -111,9 +112,9 @@ class OtlpHttp:
             packed = await body.read(self._limits, held)
             unpacked = self._door.unpacked(packed, asked.packing, held)
             if not asked.is_json:
-                return await self._door.take(ExportRequest(asked.signal, unpacked, packed, asked.packing))
+                return await self._door.take(ExportRequest(asked.signal, unpacked, packed, asked.packing, asked.sender))
             encoded = await self._from_json(unpacked, asked.signal)
-            return await self._door.take(ExportRequest(asked.signal, encoded, encoded, Packing.IDENTITY))
+            return await self._door.take(ExportRequest(asked.signal, encoded, encoded, Packing.IDENTITY, asked.sender))
 
     async def _from_json(self, text: bytes, signal: OtlpSignal) -> bytes:
         if len(text) > self._limits.body_max_bytes:

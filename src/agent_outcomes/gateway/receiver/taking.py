@@ -7,6 +7,7 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from agent_outcomes.gateway.receiver.authorizing import Refusal
 from agent_outcomes.gateway.receiver.refusals import RETRY_AFTER_MOST_S, STATUSES, RefusalReason, RefusedError
 from agent_outcomes.gateway.wire.errors import TooMuchError, WireError
 from agent_outcomes.gateway.wire.intake import ExportRequest, IntakeUnavailable, Packing
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.receiver.authorizing import Authorizer
     from agent_outcomes.gateway.receiver.counts import Held, ReceiverCounts
     from agent_outcomes.gateway.settings import ReceiverLimits
-    from agent_outcomes.gateway.wire.intake import Intake, Taken
+    from agent_outcomes.gateway.wire.intake import Intake, Sender, Taken
 
 _REASONS: Final[Mapping[int, RefusalReason]] = {
     STATUSES[reason].http: reason
@@ -37,14 +38,15 @@ class OtlpDoor:
         self._intake = intake
         self._authorize = authorize
 
-    async def admit(self, headers: Mapping[str, str], peer_host: str | None) -> None:
-        """Raises `RefusedError` where the sender may not send, or where nobody can say now."""
+    async def admit(self, headers: Mapping[str, str], peer_host: str | None) -> Sender | None:
+        """Who sends. Raises `RefusedError` where the sender may not send, or where nobody can say now."""
         try:
-            refusal = await self._authorize(headers, peer_host)
+            found = await self._authorize(headers, peer_host)
         except Exception as error:
             raise self._failed(error) from error
-        if refusal is not None:
-            raise RefusedError(_REASONS[refusal.status], refusal.message, refusal.retry_after_s)
+        if isinstance(found, Refusal):
+            raise RefusedError(_REASONS[found.status], found.message, found.retry_after_s)
+        return found
 
     def unpacked(self, packed: bytes, packing: Packing, held: Held) -> bytes:
         """The body before its compression. Raises `RefusedError`."""

@@ -91,7 +91,7 @@ class _Lane:
         self._waiting_max_bytes = waiting_max_bytes
         self._bodies: deque[bytes] = deque()
         self._changed = threading.Condition()
-        self._is_ending = False
+        self._is_ending = self._is_sending = False
         self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"agent-outcomes-forward-{target.signal}", daemon=True)
         self.forwarded = self.dropped_full = self.dropped_refused = self.dropped_at_end = 0
@@ -128,31 +128,42 @@ class _Lane:
 
     def join(self, wait_s: float) -> None:
         self._thread.join(wait_s)
-        self._given_up.set()
+        with self._changed:
+            self._given_up.set()
+            # One that is being sent is lost as far as anybody knows: nobody waits for its answer.
+            self.dropped_at_end = lost = len(self._bodies) + self._is_sending
         self._client.close()
-        self.dropped_at_end = len(self._bodies)
-        if self._bodies:
-            _log.warning(f"end-{self._target.signal}", "%d requests were not passed on at the end", len(self._bodies))
+        if lost:
+            _log.warning(f"end-{self._target.signal}", "%d requests were not passed on at the end", lost)
 
     def _run(self) -> None:
         backoff = Backoff(random.random)
         while (body := self._next()) is not None:
             answer = self._client.send(body, self._target.timeout_s)
-            if answer.verdict in _GOES_ON:
+            if not self._note(body, answer):
+                return
+            if answer.verdict is not Verdict.DELIVERED:
                 self._say(answer)
-                with self._changed:
-                    # What has become too old meanwhile goes first.
-                    self._bodies.appendleft(body)
-                    self.waiting_bytes += len(body)
-                if self._given_up.wait(backoff.failed(answer.retry_after_s)):
-                    return
-                continue
-            backoff.succeeded()
-            if answer.verdict is Verdict.DELIVERED:
+            if answer.verdict not in _GOES_ON:
+                backoff.succeeded()
+            elif self._given_up.wait(backoff.failed(answer.retry_after_s)):
+                return
+
+    def _note(self, body: bytes, answer: Answer) -> bool:
+        """Count what became of a request, or keep it; false where it has been given up, and so counted, meanwhile."""
+        with self._changed:
+            if self._given_up.is_set():
+                return False
+            self._is_sending = False
+            if answer.verdict in _GOES_ON:
+                # What has become too old meanwhile goes first.
+                self._bodies.appendleft(body)
+                self.waiting_bytes += len(body)
+            elif answer.verdict is Verdict.DELIVERED:
                 self.forwarded += 1
             else:
                 self.dropped_refused += 1
-                self._say(answer)
+        return True
 
     def _next(self) -> bytes | None:
         """The next request, waited for; `None` when there is none and no more will come."""
@@ -163,6 +174,7 @@ class _Lane:
                 self._changed.wait()
             body = self._bodies.popleft()
             self.waiting_bytes -= len(body)
+            self._is_sending = True
             return body
 
     def _say(self, answer: Answer) -> None:

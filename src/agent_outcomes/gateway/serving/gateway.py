@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.applications import Starlette
 
-from agent_outcomes.gateway.access.admission import Admission
+from agent_outcomes.gateway.access.admission import Admission, NotAdmitted
 from agent_outcomes.gateway.access.blocking import BlockingCalls
 from agent_outcomes.gateway.access.context import GatewayContext
 from agent_outcomes.gateway.access.ingest import authorizer
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.serving.addresses import GatewayDoor
     from agent_outcomes.gateway.settings import GatewaySettings
+    from agent_outcomes.gateway.wire.intake import Sender
     from agent_outcomes.ledger.delivery.targets import DeliveryTargets
     from agent_outcomes.ledger.store import Store
     from agent_outcomes.otel_variables import OtlpSignal
@@ -154,10 +155,12 @@ class Gateway:
             raise unusable_door(door, str(error)) from None
         return self._grpc.port
 
-    async def _authorize(self, headers: Mapping[str, str], peer_host: str | None) -> Refusal | None:
-        """Why whoever sends with these headers may not ingest."""
-        refused = await self._admit(headers, peer_host)
-        return None if refused is None else Refusal(refused.status, refused.message, refused.retry_after_s)
+    async def _authorize(self, headers: Mapping[str, str], peer_host: str | None) -> Refusal | Sender | None:
+        """Who sends with these headers, or why they may not ingest."""
+        found = await self._admit(headers, peer_host)
+        if isinstance(found, NotAdmitted):
+            return Refusal(found.status, found.message, found.retry_after_s)
+        return found
 
     def _app_behind(self, door: GatewayDoor) -> tuple[str, ASGIApp]:
         if door.option == OTLP_HTTP:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes._version import __version__
 from agent_outcomes.gateway.assembly.journal import JournalError
 from agent_outcomes.gateway.serving.addresses import doors, is_loopback_address, shown
+from agent_outcomes.gateway.serving.descriptors import with_room
 from agent_outcomes.gateway.serving.failures import ExitCode, GatewayFailure
 from agent_outcomes.gateway.serving.gateway import Gateway, Sending
 from agent_outcomes.gateway.serving.json_logs import set_up_logs
@@ -53,7 +54,7 @@ def run_gateway(settings: GatewaySettings, kept: Settings, environ: Mapping[str,
     try:
         _refuse_open_doors(settings, has_keys=has_keys(store))
         set_up_logs()
-        gateway = _made(settings, store, sending)
+        gateway = _made(with_room(settings), store, sending)
         _collect_seldom()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_serve(gateway, lambda opened: _say_where(settings, store, opened)))

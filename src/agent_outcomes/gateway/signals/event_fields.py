@@ -18,7 +18,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 # With a margin for what is put together of several texts that are within their own limits.
 TEXT_LENGTH_MAX: Final = 512
-_COUNT_MAX: Final = 2**63
+_COUNT_MAX: Final = 2**63 - 1
 
 
 class UnreadableReason(StrEnum):
@@ -80,12 +80,12 @@ class EventFields:
             return value
         raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 
-    def count(self, key: str) -> int | None:
-        """A whole number, not negative."""
+    def count(self, key: str, most: int = _COUNT_MAX) -> int | None:
+        """A whole number from 0 up to a maximum."""
         value = self._attributes.get(key)
         if value is None:
             return None
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _COUNT_MAX:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
         raise EventUnreadable(UnreadableReason.WRONG_TYPE, key)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes import semconv
+from agent_outcomes.bounds import REVISION_MAX, TIME_MAX_NS
 from agent_outcomes.gateway.signals.event_fields import EventFields, EventUnreadable, UnreadableReason
 from agent_outcomes.ledger.book.accepted import Acceptance, LaterRevision
 from agent_outcomes.outcome.attribute_reader import METADATA_LENGTH_MAX, Problem
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _NS: Final = 1_000_000_000
 _TRACE_FLAGS: Final = 0xFF
+# Others follow it, made by reports, and each has a number of its own.
+_REVISION_MAX: Final = REVISION_MAX // 2
 _ID: Final = Pattern(r"([0-9a-f]{32})-([0-9a-f]{16})")
 _PART: Final = Pattern(r"([a-z]{1,16}) ([0-9.]{1,64}) ([A-Z]{3})")
 _USAGE: Final = (
@@ -56,6 +59,7 @@ _CUT_WITH_AMOUNTS: Final = frozenset(
         semconv.AGENT_OUTCOME_VALUE_DECIMAL,
         semconv.AGENT_OUTCOME_COST_DECIMAL,
         semconv.AGENT_OUTCOME_COST_BREAKDOWN,
+        semconv.AGENT_COST_AMOUNT_DECIMAL,
     }
 )
 
@@ -78,7 +82,7 @@ def read_event(event: WireLogRecord, resource: ResourceFacts) -> Acceptance:
 
 
 def _revision(fields: EventFields) -> int:
-    revision = fields.count(semconv.AGENT_OUTCOME_REVISION)
+    revision = fields.count(semconv.AGENT_OUTCOME_REVISION, _REVISION_MAX)
     if revision is None:
         raise EventUnreadable(UnreadableReason.MISSING, semconv.AGENT_OUTCOME_REVISION)
     return revision
@@ -135,7 +139,9 @@ def _end_ns(fields: EventFields, time_ns: int, revision: int) -> int:
     if time_ns == 0:
         raise EventUnreadable(UnreadableReason.MISSING, "time_unix_nano")
     delay_s = fields.seconds(semconv.AGENT_OUTCOME_DELAY) if revision else None
-    end_ns = time_ns - round((delay_s or 0) * _NS)
+    # Before it is multiplied: the largest double would be without end.
+    is_too_late = delay_s is not None and delay_s > TIME_MAX_NS / _NS
+    end_ns = -1 if is_too_late else time_ns - round((delay_s or 0) * _NS)
     if end_ns < 0:
         raise EventUnreadable(UnreadableReason.CONTRADICTION, semconv.AGENT_OUTCOME_DELAY)
     return end_ns

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.gateway.signals.event_fields import EventUnreadable
 from agent_outcomes.gateway.signals.events import read_event
-from agent_outcomes.gateway.signals.verdicts import report_of_record
+from agent_outcomes.gateway.signals.verdicts import Ignored, report_of_record
 from agent_outcomes.gateway.wire.errors import WireError
 from agent_outcomes.gateway.wire.messages import read_log_record, read_resource, read_scope
 from agent_outcomes.ledger.book.reports import LateReport
@@ -17,8 +17,8 @@ from agent_outcomes.semconv import EVENT_NAME, HANDOFF_EVENT_NAME
 
 if TYPE_CHECKING:
     from agent_outcomes.gateway.signals.verdict_rules import Verdicts
-    from agent_outcomes.gateway.signals.verdicts import Ignored
     from agent_outcomes.gateway.wire.frames import LogFrames
+    from agent_outcomes.gateway.wire.intake import Sender
     from agent_outcomes.gateway.wire.messages import WireLogRecord
     from agent_outcomes.ledger.book.accepted import Acceptance, ResourceFacts
 
@@ -28,10 +28,14 @@ _MARKS: Final = tuple(name.encode() for name in (EVENT_NAME, HANDOFF_EVENT_NAME,
 
 
 class LogReading:
-    """What was read of one request. `refusals` are of events that cannot be read, `broken` of records that are none."""
+    """What was read of one request of a sender.
 
-    def __init__(self, verdicts: Verdicts) -> None:
+    `refusals` are of events that cannot be read, `broken` of records that are none.
+    """
+
+    def __init__(self, verdicts: Verdicts, sender: Sender | None = None) -> None:
         self._verdicts = verdicts
+        self._sender = sender
         self.acceptances: list[Acceptance] = []
         self.reports: list[LateReport] = []
         self.ignored: list[Ignored] = []
@@ -44,7 +48,12 @@ class LogReading:
     @property
     def rejected(self) -> int:
         """How many records could not be taken as what they are."""
-        return len(self.refusals) + self.broken
+        return len(self.refusals) + self.broken + self.unentitled
+
+    @property
+    def unentitled(self) -> int:
+        """How many reports their sender lacks the right to."""
+        return self.ignored.count(Ignored.NO_RIGHT)
 
     def read(self, frames: LogFrames) -> None:
         """Read the records of one scope of one resource. Never raises."""
@@ -72,7 +81,7 @@ class LogReading:
                 self.refusals.append(refusal)
         elif name == EVALUATION_EVENT_NAME:
             self.evaluations += 1
-            report = report_of_record(record, scope, self._verdicts)
+            report = report_of_record(record, scope, self._verdicts, self._sender)
             if isinstance(report, LateReport):
                 self.reports.append(report)
             else:

@@ -112,7 +112,7 @@ class RecordFields:
         value = self._given.get("duration_s")
         if value is None:
             return None
-        seconds = _number(value)
+        seconds = number_of(value)
         if seconds is not None and 0 <= seconds <= DURATION_MAX_S:
             return int(seconds * _NS)
         self.complain("duration_s", "duration_s takes seconds, not negative, as 1.25")
@@ -129,7 +129,7 @@ RESOURCE_KEYS: Final[Mapping[str, str]] = {
 
 def _time_ns(value: object) -> int | None:
     if not isinstance(value, str):
-        seconds = _number(value)
+        seconds = number_of(value)
         return None if seconds is None or seconds > 2**40 else int(seconds * _NS)
     found = _TIME.fullmatch(value)
     if found is None:
@@ -141,7 +141,7 @@ def _time_ns(value: object) -> int | None:
     return whole_s * _NS + int((found[2] or "0").ljust(9, "0"))
 
 
-def _number(value: object) -> Decimal | None:
+def number_of(value: object) -> Decimal | None:
     """A number by its digits."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that made no spans, recorded by one request: read as `record_run` reads them, with ids that are made up.
 
-The ids follow from the idempotency key, or from all that is said of a run with a `run_id`, so that a repeat is the same
-run; without either every request records a run of its own.
+The ids follow from the caller's idempotency key, or from all that is said of a run with a `run_id`, so that a repeat is
+the same run; without either every request records a run of its own. Under one key only one thing can be said.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from agent_outcomes import semconv
-from agent_outcomes.gateway.signals.record_fields import RecordFields
-from agent_outcomes.ledger.book.accepted import Acceptance
+from agent_outcomes.gateway.signals.record_fields import RecordFields, number_of
+from agent_outcomes.ledger.book.accepted import Acceptance, Claim
 from agent_outcomes.ledger.book.reading import complaints_about
 from agent_outcomes.ledger.book.refusals import invalid, not_allowed
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_outcomes.gateway.signals.record_fields import Times
-    from agent_outcomes.ledger.book.content import Content
     from agent_outcomes.outcome.keywords import AmountLike
     from agent_outcomes.outcome.model import Outcome
     from agent_outcomes.record.record import AttributeValue
@@ -67,6 +67,7 @@ class RunFields(TypedDict, total=False):
     service_namespace: str
     environment: str
     resource: Mapping[str, str | bool | float]
+    idempotency_key: str
 
 
 RUN_RECORD_FIELDS: Final[Mapping[str, Any]] = RunFields.__annotations__
@@ -89,27 +90,31 @@ STATED_FIELDS: Final = (
 )
 """The fields that are read as the attributes of a span are."""
 
+_KEY: Final = "idempotency_key"
+_RUN_ID: Final = "run_id"
 _BY_KEY: Final = b"agent_outcomes.gateway.run.key/1"
+_CLAIM: Final = b"agent_outcomes.gateway.run.claim/1"
 _BY_CONTENT: Final = b"agent_outcomes.gateway.run.content/1"
 _TRACE_ID_BYTES: Final = 16
 _IDS_BYTES: Final = 24
 
 
 def read_run_record(
-    fields: Mapping[str, object], *, idempotency_key: str | None, now_ns: int, agents: frozenset[str] | None = None
-) -> Acceptance:
-    """The run that these fields are of, as the ledger takes it; `agents` are those that its reporter may speak for.
+    fields: Mapping[str, object], *, now_ns: int, caller: str = "", agents: frozenset[str] | None = None
+) -> tuple[Acceptance, Claim | None]:
+    """The run that these fields are of, as the ledger takes it, with what is claimed by its idempotency key.
 
+    `caller` has the keys for itself; `agents` are those that it may speak for.
     Raises `ReportRefused`: INVALID_REPORT names each field that cannot be taken, NOT_ALLOWED is of another's agent.
     """
     given = RecordFields(fields, RUN_RECORD_FIELDS)
     agent = given.text("agent")
     if not given.has("agent"):
         given.complain("agent", "agent is missing; it takes the name of the agent that ran")
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= LABEL_LENGTH_MAX:
-        given.complain("idempotency_key", f"idempotency_key takes text of 1 to {LABEL_LENGTH_MAX} characters")
+    key = given.text(_KEY)
+    said = _said(fields)
     times, resource = given.times(now_ns), given.resource()
-    span = _span(given, agent, times, _ids(fields, idempotency_key, agent))
+    span = _span(given, agent, times, _ids(said, key, caller, agent))
     run, outcome = normalize(span, Below())
     _judge(given, run, outcome)
     if given.complaints:
@@ -119,13 +124,8 @@ def read_run_record(
     # As a span it would have lasted no time at all where nobody said how long it took, and names that frameworks make
     # up would be none.
     run.duration_s, run.agent_name = times.duration_s, agent
-    return Acceptance(run, outcome, record(run, outcome), resource=facts_of_attributes(resource))
-
-
-def is_repeat(acceptance: Acceptance, first: Content) -> bool:
-    """Whether a run that is there already says the same as this one, but for when it ended, which may be now."""
-    said = [_without_times(acceptance.run), _without_times(first.run)]
-    return said[0] == said[1] and acceptance.outcome == first.outcome
+    claim = None if key is None else Claim(_digest(_CLAIM, (caller, key)).hex(), _digest(_BY_CONTENT, said))
+    return Acceptance(run, outcome, record(run, outcome), resource=facts_of_attributes(resource)), claim
 
 
 def _span(given: RecordFields, agent: str | None, times: Times, ids: tuple[int, int]) -> AgentSpan:
@@ -161,12 +161,19 @@ def _judge(given: RecordFields, run: Run, outcome: Outcome) -> None:
         given.complain("status", "status is missing; with an error_category say how the run ended, as failure")
 
 
-def _ids(fields: Mapping[str, object], key: str | None, agent: str | None) -> tuple[int, int]:
+def _said(fields: Mapping[str, object]) -> list[tuple[str, str]]:
+    """All that is given but the key: numbers by their value, so that 5 is 5.00, and anything else as it is written."""
+    given = ((name, value) for name, value in fields.items() if value is not None and name != _KEY)
+    numbers = ((name, value, number_of(value)) for name, value in given)
+    return sorted((name, repr(value if number is None else Fraction(number))) for name, value, number in numbers)
+
+
+def _ids(said: list[tuple[str, str]], key: str | None, caller: str, agent: str | None) -> tuple[int, int]:
     """Trace and span id of a run without either."""
     if key is not None:
-        digest = _digest(_BY_KEY, (key, agent))
-    elif fields.get("run_id") is not None:
-        digest = _digest(_BY_CONTENT, sorted((name, repr(value)) for name, value in fields.items()))
+        digest = _digest(_BY_KEY, (caller, key, agent))
+    elif any(name == _RUN_ID for name, _ in said):
+        digest = _digest(_BY_CONTENT, said)
     else:
         digest = secrets.token_bytes(_IDS_BYTES)
     # Zero is no id.
@@ -176,7 +183,3 @@ def _ids(fields: Mapping[str, object], key: str | None, agent: str | None) -> tu
 
 def _digest(what: bytes, said: object) -> bytes:
     return hashlib.sha256(what + repr(said).encode("utf-8", "surrogatepass")).digest()
-
-
-def _without_times(run: Run) -> list[object]:
-    return [getattr(run, name) for name in Run.__slots__ if name not in {"end_ns", "duration_s"}]

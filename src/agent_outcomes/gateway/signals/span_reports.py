@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
+from agent_outcomes.gateway.signals.senders import reporter
 from agent_outcomes.gateway.signals.verdicts import Ignored, evaluation_report, evaluations_on_span
 from agent_outcomes.ledger.book.held import fingerprint_of
-from agent_outcomes.ledger.book.reports import LateReport, Reporter, RunReference
+from agent_outcomes.ledger.book.reports import LateReport, RunReference
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX, Problem, SpanLimits
 from agent_outcomes.outcome.statement import read_statement
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.signals.verdict_rules import Verdicts
     from agent_outcomes.gateway.signals.verdicts import SpanEvaluation
+    from agent_outcomes.gateway.wire.intake import Sender
     from agent_outcomes.gateway.wire.messages import WireLink, WireSpan
     from agent_outcomes.gateway.wire.values import Value
     from agent_outcomes.ledger.book.reading import NamedRun
@@ -63,7 +65,9 @@ def reports_on_another(attributes: Mapping[str, Value], scope: str, name: str, l
     return not is_agent(scope, Began(name, attributes))
 
 
-def reports_of_span(span: WireSpan, verdicts: Verdicts, *, is_in_run: bool) -> SpanReports:
+def reports_of_span(
+    span: WireSpan, verdicts: Verdicts, *, is_in_run: bool, sender: Sender | None = None
+) -> SpanReports:
     """The reports that a span makes, each with a key of its own, so that they can be made again. Never raises.
 
     What is stated on a span that is a run, or in one, is that run's own; evaluations are read of any.
@@ -73,12 +77,16 @@ def reports_of_span(span: WireSpan, verdicts: Verdicts, *, is_in_run: bool) -> S
     target = _target_of(span.links)
     found: list[LateReport | Ignored] = []
     if not is_in_run and span.links and not OUTCOME_KEYS.isdisjoint(span.attributes):
-        found.append(_stated(span, target))
+        found.append(_stated(span, target, sender))
     for one in evaluations_on_span(span.attributes):
         is_lost = target.is_several and not one.of_own_span
         found.append(
-            Ignored.SEVERAL_RUNS if is_lost else evaluation_report(one.evaluation, _run_of(span, one, target), verdicts)
+            Ignored.SEVERAL_RUNS
+            if is_lost
+            else evaluation_report(one.evaluation, _run_of(span, one, target), verdicts, sender)
         )
+    if sender is not None and not sender.may_report:
+        found = [Ignored.NO_RIGHT if isinstance(each, LateReport) else each for each in found]
     reports = tuple(each for each in found if isinstance(each, LateReport))
     return SpanReports(reports, tuple(each for each in found if isinstance(each, Ignored)))
 
@@ -102,7 +110,7 @@ def _run_of(span: WireSpan, found: SpanEvaluation, target: _Target) -> NamedRun 
     return None if target.outcome_id is None else {"outcome_id": target.outcome_id}
 
 
-def _stated(span: WireSpan, target: _Target) -> LateReport | Ignored:
+def _stated(span: WireSpan, target: _Target, sender: Sender | None) -> LateReport | Ignored:
     if target.outcome_id is None:
         return Ignored.SEVERAL_RUNS
     statement = read_statement(span.attributes, SpanLimits(has_dropped=bool(span.dropped_attributes)))
@@ -115,15 +123,20 @@ def _stated(span: WireSpan, target: _Target) -> LateReport | Ignored:
         statement=statement,
         retract=False,
         reason=_text(span.attributes.get(semconv.AGENT_OUTCOME_REASON), MESSAGE_LENGTH_MAX),
-        reporter=Reporter(
-            _text(span.attributes.get(semconv.AGENT_OUTCOME_REPORTED_BY), LABEL_LENGTH_MAX)
-            or f"span:{span.name}"[:LABEL_LENGTH_MAX]
-        ),
+        reporter=reporter(_reported_by(span, sender), sender),
         idempotency_key=f"span:{span.trace_id.hex()}-{span.span_id.hex()}",
         if_revision=None,
         fingerprint=b"",
     )
     return report._replace(fingerprint=fingerprint_of(report))
+
+
+def _reported_by(span: WireSpan, sender: Sender | None) -> str:
+    """Who reports: who has sent it, where that is known; what a span says of that may be the name of another key."""
+    if sender is not None:
+        return sender.name
+    said = _text(span.attributes.get(semconv.AGENT_OUTCOME_REPORTED_BY), LABEL_LENGTH_MAX)
+    return said or f"span:{span.name}"[:LABEL_LENGTH_MAX]
 
 
 def _text(value: Value, length_max: int) -> str | None:

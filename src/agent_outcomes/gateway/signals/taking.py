@@ -13,11 +13,14 @@ from agent_outcomes.gateway.signals.commits import COMMIT_RETRY_AFTER_S, Commits
 from agent_outcomes.gateway.signals.counting import Counting
 from agent_outcomes.gateway.signals.log_reading import LogReading, is_ours
 from agent_outcomes.gateway.signals.reporting import take_report
+from agent_outcomes.gateway.signals.senders import LACKS_REPORT, OF_ANOTHERS_AGENT, allowed_runs
 from agent_outcomes.gateway.signals.span_reports import reports_of_span
 from agent_outcomes.gateway.signals.verdict_rules import parse_verdicts
+from agent_outcomes.gateway.signals.verdicts import Ignored
 from agent_outcomes.gateway.wire.frames import frame_logs
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable, Taken
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
+from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.limited_log import LimitedLog
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.settings import GatewaySettings
     from agent_outcomes.gateway.signals.counting import SignalCounts
     from agent_outcomes.gateway.wire.frames import LogFrames
-    from agent_outcomes.gateway.wire.intake import ExportRequest
+    from agent_outcomes.gateway.wire.intake import ExportRequest, Sender
     from agent_outcomes.gateway.wire.messages import WireSpan
     from agent_outcomes.ledger.book.accepted import Acceptance, Arrivals
     from agent_outcomes.ledger.book.reports import LateReport
@@ -60,17 +63,21 @@ class Signals:
         Raises `WireError` where the request is none, `IntakeUnavailable` where it cannot be kept now.
         """
         frames = frame_logs(request.body, self._spans_max)
-        reading = await self._read(frames)
+        reading = await self._read(frames, request.sender)
+        anothers = await self._leave_out(reading, request.sender)
         refused = await self._commits.accept(reading.acceptances)
         await self.take_reports(reading.reports)
-        self._note(reading, refused)
-        return Taken(reading.rejected + refused, _words(reading, refused))
+        self._note(reading, refused + anothers)
+        words = "; ".join(filter(None, [_words(reading, refused), OF_ANOTHERS_AGENT if anothers else ""]))
+        return Taken(reading.rejected + refused + anothers, words)
 
-    def reports(self, span: WireSpan, *, is_in_run: bool) -> list[LateReport]:
+    def reports(self, span: WireSpan, *, is_in_run: bool, sender: Sender | None = None) -> list[LateReport]:
         """The reports that a span makes; what is none is counted. Any thread may call it; never raises."""
-        found = reports_of_span(span, self._verdicts, is_in_run=is_in_run)
+        found = reports_of_span(span, self._verdicts, is_in_run=is_in_run, sender=sender)
         if found.ignored:
             self._counting.add_all(found.ignored)
+        if Ignored.NO_RIGHT in found.ignored:
+            _log.warning("no_right", "a report by a span was not taken: %s", LACKS_REPORT)
         return list(found.reports)
 
     async def take_reports(self, reports: Sequence[LateReport]) -> None:
@@ -103,8 +110,19 @@ class Signals:
         """Wait until all that was taken has been stored, or could not be."""
         await self._commits.drain()
 
-    async def _read(self, frames: Sequence[LogFrames]) -> LogReading:
-        reading = LogReading(self._verdicts)
+    async def _leave_out(self, reading: LogReading, sender: Sender | None) -> int:
+        """Leave out the runs that the sender may not tell of; how many. Raises `IntakeUnavailable`."""
+        if sender is None or not reading.acceptances:
+            return 0
+        told = reading.acceptances
+        try:
+            reading.acceptances, count = await self._run_blocking(lambda: allowed_runs(self._store, sender, told))
+        except LedgerError as error:
+            raise IntakeUnavailable(COMMIT_RETRY_AFTER_S, str(error)) from None
+        return count
+
+    async def _read(self, frames: Sequence[LogFrames], sender: Sender | None) -> LogReading:
+        reading = LogReading(self._verdicts, sender)
 
         def read_all() -> None:
             for each in frames:
@@ -159,4 +177,6 @@ def _words(reading: LogReading, refused: int) -> str:
         told.append("a log record is no LogRecord of OTLP")
     if refused:
         told.append("an event cannot be stored")
+    if reading.unentitled:
+        told.append(LACKS_REPORT)
     return "; ".join(told)

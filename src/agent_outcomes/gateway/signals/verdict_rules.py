@@ -16,7 +16,7 @@ from agent_outcomes.words import STATUS_VALUES, canonical_word
 
 RULES_MAX: Final = 100
 VERDICT_NAME_LENGTH_MAX: Final = 256
-_SCORE: Final = Pattern(r"score\s*(>=|<=|>|<|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)")
+_SCORE: Final = Pattern(r"score\s*(>=|<=|>|<|=)\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)")
 _LABEL: Final = "label:"
 _PASS: Final = "pass"  # noqa: S105 - a rule
 _SHOWN_MAX: Final = 80

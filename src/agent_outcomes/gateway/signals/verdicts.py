@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent_outcomes import semconv
+from agent_outcomes.gateway.signals.senders import reporter
 from agent_outcomes.gateway.signals.verdict_rules import Evaluation
 from agent_outcomes.ledger.book.reading import read_report
 from agent_outcomes.ledger.book.refusals import ReportRefused
-from agent_outcomes.ledger.book.reports import Reporter
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX
 from agent_outcomes.record.evaluations import EVALUATION_NAME
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent_outcomes.gateway.signals.verdict_rules import Verdicts
+    from agent_outcomes.gateway.wire.intake import Sender
     from agent_outcomes.gateway.wire.messages import WireLogRecord
     from agent_outcomes.gateway.wire.values import Value
     from agent_outcomes.ledger.book.reading import NamedRun
@@ -37,7 +38,7 @@ EVALUATIONS_MAX: Final = 64
 _SCORE: Final = "gen_ai.evaluation.score.value"
 _LABEL: Final = "gen_ai.evaluation.score.label"
 _EXPLANATION: Final = "gen_ai.evaluation.explanation"
-_FLAT_NAME: Final = Pattern(r"(trace\.)?(annotation|evaluation)s\.(\d{1,6})\.\2\.name")
+_FLAT_NAME: Final = Pattern(r"(trace\.)?(annotation|evaluation)s\.([0-9]{1,6})\.\2\.name")
 _ON_TRACES: Final = "trace."
 _KEY_LENGTH: Final = 32
 
@@ -55,6 +56,8 @@ class Ignored(StrEnum):
     """It has links to several spans."""
     OWN = "own"
     """It only shows an outcome that is known already."""
+    NO_RIGHT = "no_right"
+    """The key of who sent it lacks the right to report."""
     REFUSED = "refused"
     """It cannot be read as a report."""
 
@@ -67,7 +70,9 @@ class SpanEvaluation(NamedTuple):
     of_own_span: bool
 
 
-def report_of_record(event: WireLogRecord, scope: str, verdicts: Verdicts) -> LateReport | Ignored:
+def report_of_record(
+    event: WireLogRecord, scope: str, verdicts: Verdicts, sender: Sender | None = None
+) -> LateReport | Ignored:
     """The report that a `gen_ai.evaluation.result` log record is, or why it is none. Never raises."""
     if scope == SCOPE_NAME:
         return Ignored.OWN
@@ -80,10 +85,14 @@ def report_of_record(event: WireLogRecord, scope: str, verdicts: Verdicts) -> La
         _text(attributes.get(_EXPLANATION)),
         _text(attributes.get(semconv.LOG_RECORD_UID)) or str(event.time_ns or event.observed_ns),
     )
-    return evaluation_report(evaluation, _run_of_record(event), verdicts)
+    report = evaluation_report(evaluation, _run_of_record(event), verdicts, sender)
+    is_allowed = sender is None or sender.may_report
+    return report if is_allowed or isinstance(report, Ignored) else Ignored.NO_RIGHT
 
 
-def evaluation_report(evaluation: Evaluation, run: NamedRun | None, verdicts: Verdicts) -> LateReport | Ignored:
+def evaluation_report(
+    evaluation: Evaluation, run: NamedRun | None, verdicts: Verdicts, sender: Sender | None = None
+) -> LateReport | Ignored:
     """The report that an evaluation of that run is, or why it is none. Never raises.
 
     The same evaluation makes the same report with the same idempotency key, however often it comes.
@@ -98,7 +107,7 @@ def evaluation_report(evaluation: Evaluation, run: NamedRun | None, verdicts: Ve
         return Ignored.NO_RUN
     try:
         return read_report(
-            Reporter(f"evaluation:{evaluation.name}"),
+            reporter(f"evaluation:{evaluation.name}", sender),
             success=verdict,
             label=evaluation.label,
             message=None if evaluation.explanation is None else evaluation.explanation[:MESSAGE_LENGTH_MAX],

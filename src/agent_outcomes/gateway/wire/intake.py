@@ -18,13 +18,33 @@ class Packing(StrEnum):
     ZSTD = "zstd"
 
 
+class Sender(NamedTuple):
+    """Who sends with a key: its name, the agents that it may speak for (`None`: all), and what it may do besides."""
+
+    name: str
+    agents: frozenset[str] | None = None
+    may_report: bool = False
+    may_correct: bool = False
+
+    def may_speak_for(self, agent_name: str | None) -> bool:
+        """Whether runs of this agent may be made of what it sends; those of no named agent only who is bound to none.
+
+        The same as for a reporter, and for whoever calls the API.
+        """
+        return self.agents is None or agent_name in self.agents
+
+
 class ExportRequest(NamedTuple):
-    """A request as encoded Protobuf: `body` inflated, `packed` as it came, for who keeps it or passes it on."""
+    """A request as encoded Protobuf: `body` inflated, `packed` as it came, for who keeps it or passes it on.
+
+    Without a `sender` there are no keys, and all may do everything.
+    """
 
     signal: OtlpSignal
     body: bytes
     packed: bytes
     packing: Packing
+    sender: Sender | None = None
 
 
 class Taken(NamedTuple):

@@ -61,6 +61,13 @@ class Acceptance(NamedTuple):
         return 0 if self.later is None else self.later.revision
 
 
+class Claim(NamedTuple):
+    """The idempotency key of a run that is accepted alone, as the ledger keeps it, and the digest of what is said."""
+
+    key: str
+    fingerprint: bytes
+
+
 class Arrivals(NamedTuple):
     """How many acceptances were new to a ledger, and how many it knew.
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from agent_outcomes import semconv
+from agent_outcomes.bounds import REVISION_MAX
 from agent_outcomes.ledger.book.held import fingerprint_of
 from agent_outcomes.ledger.book.refusals import invalid
 from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, Reporter, RunReference
@@ -74,7 +75,6 @@ RESULT_FIELDS: Final = ("success", "type", "label", "value")
 _STATED: Final = (*RESULT_FIELDS, "currency", "message", "metadata", "status")
 _NOTHING: Final = Decimal(0)
 _NAME_LENGTH_MAX: Final = 64
-_REVISION_MAX: Final = 2**31
 _OUTCOME_ID: Final = Pattern(r"[0-9a-f]{32}-[0-9a-f]{16}")
 _TRACE_ID: Final = Pattern(r"[0-9a-f]{32}")
 _TRACE_IDS_END: Final = 2**128
@@ -224,7 +224,7 @@ class _Reading:
         value = self._given.get(name)
         if value is None:
             return None
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _REVISION_MAX:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= REVISION_MAX:
             return value
         self.complain(name, f"{name} takes the number of a revision, as 0")
         return None

@@ -137,7 +137,7 @@ def not_found(field: str, retry_after_s: float | None = None) -> ReportRefused:
 
 def pruned() -> ReportRefused:
     """The refusal of a report on a run of which only its sums and digests are kept."""
-    message = "the run was pruned, so that what stands of it is not known any more; restore it from an export"
+    message = "the run was pruned, so that nothing can be reported of it: its sums and digests are all that is kept"
     return ReportRefused(RefusalCode.RUN_NOT_FOUND, message, passes=False)
 
 

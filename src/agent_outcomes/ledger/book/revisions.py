@@ -16,7 +16,7 @@ from agent_outcomes.ledger.book.digests import revision_digest
 from agent_outcomes.ledger.book.fitting import fitted
 from agent_outcomes.ledger.book.policy import RULINGS, differing_fields, situation_of
 from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportState
-from agent_outcomes.outcome.amounts import EXACT
+from agent_outcomes.outcome.amounts import EXACT, forms_of
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.outcome.model import business_fields
 from agent_outcomes.record.pauses import used_part_of
@@ -166,14 +166,19 @@ def add_cost(cost: LateCost, standing: StandingRun, reported_at_ns: int) -> NewR
     whole = record(run, outcome, revision, reported_at_ns=reported_at_ns)
     postings = _cost_postings(run, Cost((part,)), outcome)
     said = _Said(reported_at_ns, cost.reporter.name or None, cost.reason)
-    added: dict[str, AttributeValue] = {
-        semconv.AGENT_COST_KIND: cost.kind.value,
-        semconv.AGENT_COST_CURRENCY: cost.currency,
-        semconv.AGENT_COST_AMOUNT: float(cost.amount),
-        semconv.AGENT_OUTCOME_CHANGE: Change.COST.value,
-    }
-    made = Record(_told(whole.event, run, said, added), postings, None, whole.duration_labels)
+    made = Record(_told(whole.event, run, said, _added_by(cost)), postings, None, whole.duration_labels)
     return _new(Content(run, outcome, revision, Change.COST, *said, postings), made, standing.digest)
+
+
+def _added_by(cost: LateCost) -> dict[str, AttributeValue]:
+    number, is_exact, text = forms_of(cost.amount)
+    added: dict[str, AttributeValue] = {semconv.AGENT_COST_KIND: cost.kind.value}
+    if not is_exact:
+        added[semconv.AGENT_COST_AMOUNT_DECIMAL] = text
+    added[semconv.AGENT_COST_CURRENCY] = cost.currency
+    added[semconv.AGENT_COST_AMOUNT] = number
+    added[semconv.AGENT_OUTCOME_CHANGE] = Change.COST.value
+    return added
 
 
 def _judged(

@@ -56,6 +56,34 @@ def test_with_keys_nothing_is_seen_before_the_log_in(kept: Store) -> None:
     assert content.reported_by == "ann"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_secure"),
+    [
+        ("x-forwarded-proto", "https", True),
+        ("forwarded", "for=203.0.113.7;proto=https", True),
+        ("x-forwarded-proto", "http", False),
+        ("forwarded", "for=203.0.113.7;proto=http", False),
+    ],
+)
+def test_behind_a_proxy_that_speaks_https_the_cookie_is_secure(
+    kept: Store,
+    name: str,
+    value: str,
+    is_secure: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Before the log-in, and the one that the log-in gives."""
+    _, secret = create_key(kept, "ann", rights=[Right.READ])
+    with visited(kept) as visitor:
+        visitor.client.headers[name] = value
+        before = visitor.get("/login")
+        # As the browser that keeps it would: this client speaks HTTP, and sends no secure one.
+        visitor.client.headers["cookie"] = before.headers["set-cookie"].partition(";")[0]
+        after = visitor.send(Page(before.text), "/login", {"key": secret})
+        assert after.status_code == 303
+        for answer in (before, after):
+            assert ("; Secure" in answer.headers["set-cookie"]) is is_secure
+
+
 def test_after_the_log_in_the_very_run_is_there_that_was_asked_for(kept: Store) -> None:
     """Also if its key has characters that mean something in an address."""
     run = pending(1, run_id="orders/17?x=1&y=ü #1")

@@ -45,6 +45,9 @@ def test_without_keys_only_this_machine_is_served(kept: Store) -> None:
     assert refusal(lambda: admission.caller_of({"host": "localhost"}, "10.0.0.7"))[0] == 401
     assert refusal(lambda: admission.caller_of({"host": "localhost"}, None))[0] == 401
     assert refusal(lambda: admission.caller_of({"host": "evil.example:8321"}, HERE))[0] == 403
+    for name in ("x-forwarded-for", "x-real-ip"):
+        assert refusal(partial(admission.caller_of, {"host": "localhost", name: "10.0.0.7"}, HERE))[0] == 401
+        assert asyncio.run(admission.caller_of({"host": "localhost", name: HERE}, HERE)) is LOCAL
     crossing = {"host": "localhost", "sec-fetch-site": "cross-site"}
     assert refusal(lambda: admission.caller_of(crossing, HERE))[0] == 403
 
@@ -131,14 +134,14 @@ def test_telemetry_needs_the_right_to_ingest(kept: Store) -> None:
         authorize = authorizer(context)
         told = {right: asyncio.run(authorize({"x-api-key": secret}, HERE)) for right, secret in secrets.items()}
         nobody = asyncio.run(authorize({}, HERE))
-    assert {right: None if refused is None else refused.status for right, refused in told.items()} == {
+    assert {right: getattr(answer, "status", None) for right, answer in told.items()} == {
         Right.INGEST: None,
         Right.READ: 403,
         Right.REPORT: 403,
         Right.CORRECT: 403,
         Right.ADMIN: None,
     }
-    assert nobody is not None
+    assert isinstance(nobody, NotAdmitted)
     assert nobody.status == 401
 
 

@@ -8,11 +8,14 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from agent_outcomes.gateway.access.credentials import (
     SECRET_LENGTH_MAX,
     TwoKeysError,
+    is_asked_over_https,
     is_loopback,
+    is_passed_on,
     names_this_machine,
     presented_secret,
 )
@@ -86,3 +89,61 @@ def test_names_of_others(name: str) -> None:
 def test_no_name_raises(name: str) -> None:
     names_this_machine(name)
     is_loopback(name)
+
+
+HOSTS = st.sampled_from(["127.0.0.1", "::1", "::ffff:127.0.0.1", "203.0.113.7", "2001:db8::1", "10.1.2.3", "unknown"])
+NAMED = st.lists(HOSTS, min_size=1, max_size=4)
+
+
+def written(host: str, port: int | None) -> str:
+    """As proxies write it: IPv6 in brackets where a port is behind it."""
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@given(NAMED, st.none() | st.integers(1, 65_535), st.sampled_from(["x-forwarded-for", "x-real-ip", "forwarded"]))
+def test_one_sender_elsewhere_is_enough_to_be_passed_on(hosts: list[str], port: int | None, name: str) -> None:
+    """Whichever of the proxies names it, and in whose header."""
+    texts = [written(host, port) for host in hosts]
+    value = ", ".join(f'for="{text}";proto=https' for text in texts) if name == "forwarded" else ", ".join(texts)
+    assert is_passed_on({"host": "localhost", name: value}) is not all(map(is_loopback, hosts))
+
+
+def test_a_header_that_comes_twice_is_read_twice() -> None:
+    """As of proxies that add a line of their own behind what was sent."""
+    twice = [(b"x-forwarded-for", b"127.0.0.1"), (b"x-forwarded-for", b"203.0.113.7")]
+    assert is_passed_on(Headers(raw=twice))
+    assert is_passed_on(Headers(raw=twice[::-1]))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"x-forwarded-for": ""}, {"x-forwarded-proto": "https", "x-forwarded-host": "outcomes.example"}, {"via": "1"}],
+)
+def test_who_is_not_named_is_not_passed_on(headers: dict[str, str]) -> None:
+    assert not is_passed_on(headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_secure"),
+    [
+        ({"x-forwarded-proto": "https"}, True),
+        ({"x-forwarded-proto": "HTTPS, http"}, True),
+        ({"forwarded": 'for=203.0.113.7;Proto="https"'}, True),
+        ({"forwarded": "for=203.0.113.7;proto=https, for=10.0.0.1;proto=http"}, True),
+        ({"x-forwarded-proto": "http, https"}, False),
+        ({"x-forwarded-proto": "http"}, False),
+        ({"forwarded": "for=203.0.113.7"}, False),
+        ({}, False),
+    ],
+)
+def test_how_the_sender_spoke_is_what_the_first_proxy_says(headers: dict[str, str], is_secure: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert is_asked_over_https(headers) is is_secure
+
+
+@given(st.text(), st.text())
+def test_no_header_of_a_proxy_raises(one: str, other: str) -> None:
+    headers = {"x-forwarded-for": one, "forwarded": other, "x-forwarded-proto": one}
+    is_passed_on(headers)
+    is_asked_over_https(headers)

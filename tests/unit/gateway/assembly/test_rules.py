@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from agent_outcomes.gateway.assembly.collection import Collection
 from agent_outcomes.gateway.assembly.journal_records import SettledMark
+from agent_outcomes.gateway.assembly.parts import one_part, together
+from agent_outcomes.gateway.assembly.settling import Around, settle
 from agent_outcomes.gateway.settings import AssemblyLimits
 from agent_outcomes.gateway.wire.frames import frame_traces
 from tests.assembled import LIMITS, accepted, divided, pieces_of, taken, told
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_outcomes.gateway.assembly.parts import TracePart
+    from agent_outcomes.ledger.book.accepted import Acceptance
 
 OTHER = {"service.name": "stock"}
 SOON_S = LIMITS.settle_after_s
@@ -45,8 +48,14 @@ def settle_all(collection: Collection, at_s: float) -> list[TracePart]:
     for part in taken(collection, at_s):
         if collection.is_late(part):
             continue
-        if accepted([part]):
-            collection.settled.add(part)
+        around = Around(missed=collection.settled.missed.among(part.trace_id, part.spans))
+        result = settle(part, lambda _: False, around)
+        made = {each.run.span_id.to_bytes(8, "big"): each.run for each in result.acceptances}
+        if made:
+            outside = [span.id for span in part.spans if span.id not in result.inside]
+            collection.settled.add(part).judge(made, outside)
+        if part.is_lost:
+            collection.settled.missed.note(part.trace_id, part.spans, made)
         kept.append(part)
     return kept
 
@@ -126,12 +135,108 @@ def test_what_comes_late_changes_nothing(collection: Collection) -> None:
     assert len(collection.held) == 0
 
 
-def test_an_agent_above_a_settled_one_is_no_run(collection: Collection) -> None:
-    """What is left of its trace is no run either: it would be counted for the second time."""
-    come(collection, a_run(3, "inner", parent=2, flags=LOCAL), 0.0)
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("flags", [LOCAL, None])
+def test_an_agent_above_a_settled_one_is_a_run_in_doubt(collection: Collection, flags: int | None, steps: int) -> None:
+    """What it states would be lost else. That one has gone before is listed, however many steps are between."""
+    come(collection, a_run(30, "inner", parent=steps + 1, flags=flags), 0.0)
     assert runs(collection, LONG_S) == ["inner"]
-    assert come(collection, [Sent(id=2, parent=1, flags=LOCAL)], LONG_S + 1) == (0, 1, 0)
-    assert come(collection, a_run(1, "outer"), LONG_S + 2) == (0, 2, 0)
+    for step in range(steps + 1, 1, -1):
+        assert come(collection, [Sent(id=step, parent=step - 1, flags=flags)], LONG_S + 1) == (0, 1, 0)
+    assert come(collection, [Sent(id=1, attributes=agent("outer"))], LONG_S + 2) == (1, 0, 0)
+    assert come(collection, [Sent(id=50, parent=1, flags=flags, attributes=chat(5))], LONG_S + 3) == (1, 0, 0)
+    ((name, listed, is_complete),) = told_of(settled(collection, LONG_S + 2 + SOON_S))
+    assert (name, sorted(listed), is_complete) == ("outer", ["late_usage", "parent_not_seen"], False)
+    assert collection.lost_count == 0
+    assert come(collection, [Sent(id=1, attributes=agent("outer"))], 1e6) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("early", "is_whole"),
+    [
+        (Sent(id=9, parent=1, flags=LOCAL, attributes=chat(10)), False),
+        (Sent(id=9, parent=1, flags=LOCAL, attributes={"llm.token_count.prompt": 7}), False),
+        (Sent(id=9, parent=1, attributes={"gen_ai.operation.name": "execute_tool"}), False),
+        # Neither what has used nothing nor what another process has used.
+        (Sent(id=9, parent=1, flags=LOCAL), True),
+        (Sent(id=9, parent=1, flags=REMOTE, attributes=chat(10)), True),
+        (Sent(id=9, parent=1, kind=SERVER, attributes=chat(10)), True),
+        (Sent(id=9, parent=1, resource=OTHER, attributes=chat(10)), True),
+    ],
+)
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_paused_for_too_long_says_so(
+    collection: Collection,
+    early: Sent,
+    is_whole: bool,  # noqa: FBT001
+    steps: int,
+) -> None:
+    """What came before the pause is no longer there, and it may have been told that it was all of it."""
+    come(collection, [replace(early, parent=steps + 1)], 0.0)
+    assert runs(collection, LONG_S) == []
+    for number in range(steps):
+        step = Sent(id=steps + 1 - number, parent=steps - number, flags=LOCAL)
+        come(collection, [step], (number + 1) * (LONG_S + 1))
+        assert runs(collection, (number + 2) * (LONG_S + 1)) == []
+    come(collection, [Sent(id=1, attributes=agent("desk"))], 9 * LONG_S)
+    ((name, listed, is_complete),) = told_of(settled(collection, 9 * LONG_S + SOON_S))
+    assert (name, listed) == ("desk", [] if is_whole else ["late_usage"])
+    assert is_complete is (None if is_whole else False)
+
+
+@pytest.mark.parametrize(
+    ("late", "lost"),
+    [
+        (Sent(id=9, parent=1, flags=LOCAL, attributes=agent("nested")), 1),
+        (Sent(id=9, parent=2, flags=LOCAL, attributes=agent("nested")), 1),
+        (Sent(id=9, parent=1, flags=LOCAL, attributes={"agent.outcome.label": "done"}), 1),
+        (Sent(id=9, parent=1, flags=LOCAL), 0),
+        (Sent(id=9, parent=1, flags=LOCAL, attributes=chat(1)), 0),
+        (Sent(id=1, attributes=agent("desk")), 0),
+    ],
+)
+def test_what_is_lost_in_a_settled_run_is_counted(collection: Collection, late: Sent, lost: int) -> None:
+    """An agent of it, or an outcome; its own span once more is nothing new."""
+    come(collection, a_run(1), 0.0)
+    assert runs(collection, SOON_S) == ["desk"]
+    assert come(collection, [late], 30.0) == (0, 1, 0)
+    assert collection.lost_count == lost
+
+
+@pytest.mark.parametrize("stated", [agent("next"), {"agent.outcome.label": "done"}])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_what_comes_late_below_no_run_is_one_of_its_own(
+    collection: Collection, stated: dict[str, str | int], steps: int
+) -> None:
+    """A request that goes on in the background has more than one."""
+    come(collection, [Sent(id=20, kind=SERVER), *a_run(1, parent=20, flags=LOCAL)], 0.0)
+    assert runs(collection, SOON_S) == ["desk"]
+    for step in range(steps):
+        assert come(collection, [Sent(id=21 + step, parent=20 + step, flags=LOCAL)], 30.0) == (0, 1, 0)
+    late = Sent(id=30, parent=20 + steps, flags=LOCAL, attributes=stated)
+    assert come(collection, [late], 40.0) == (1, 0, 0)
+    ((_, listed, _),) = told_of(settled(collection, 40.0 + SOON_S))
+    assert listed == []
+
+
+def settled(collection: Collection, at_s: float) -> list[Acceptance]:
+    """The runs that are due, with what is known to be missing."""
+    found: list[Acceptance] = []
+    for part in taken(collection, at_s):
+        around = Around(missed=collection.settled.missed.among(part.trace_id, part.spans))
+        result = settle(part, lambda _: False, around)
+        made = {each.run.span_id.to_bytes(8, "big"): each.run for each in result.acceptances}
+        collection.settled.add(part).judge(made, [span.id for span in part.spans if span.id not in result.inside])
+        found += result.acceptances
+    return found
+
+
+def told_of(acceptances: list[Acceptance]) -> list[tuple[str | None, list[str], bool | None]]:
+    """Of each run the agent, the problems, and whether its cost is complete."""
+    return [
+        (each.run.agent_name, [str(one) for one in each.outcome.problems], each.run.cost.complete)
+        for each in acceptances
+    ]
 
 
 def test_a_caller_that_comes_late_is_a_run_of_its_own(collection: Collection) -> None:
@@ -273,8 +378,11 @@ def forest(chance: random.Random) -> list[Sent]:
 def test_any_division_comes_to_the_same(seed: int) -> None:
     """Any order, any requests, any repetition, with the process killed and started again at any moment."""
     chance = random.Random(seed)
-    text = "\n".join(span.line() for span in forest(chance))
+    lost = chance.choice([0.0, 0.0, 0.2])
+    text = "\n".join(span.line() for span in forest(chance) if chance.random() >= lost)
     pieces = pieces_of(text)
+    if not pieces:
+        return
     whole = Collection(LIMITS)
     whole.add(frame_traces(b"".join(pieces)), b"".join(pieces), 1, 0.0)
     expected = told(accepted(taken(whole, 1e4)))
@@ -287,6 +395,8 @@ def test_any_division_comes_to_the_same(seed: int) -> None:
     found = taken(collection, 1e4)
     if chance.random() < 0.5:
         # Killed after the marks were written: what was decided is found again, and nothing beside it.
+        plain = [part for part in found if not part.may_hold_agents]
+        found = [one_part(parts) for parts in together(part for part in found if part.may_hold_agents)] + plain
         marks = [SettledMark(part.trace_id, tuple(span.id for span in part.spans)) for part in found]
         collection = restarted(journal)
         decided = [due.part for mark in marks for due in collection.restore(mark).parts]
@@ -307,3 +417,55 @@ def test_limits_are_those_of_the_settings() -> None:
     collection = Collection(AssemblyLimits(settle_after_s=0.0, idle_after_s=0.0))
     come(collection, a_run(5, parent=1, flags=LOCAL), 3.0)
     assert runs(collection, 3.0) == ["desk"]
+
+
+def problems(parts: Sequence[TracePart]) -> dict[str | None, list[str]]:
+    """The problems of each run."""
+    return {each.run.agent_name: [str(one) for one in each.outcome.problems] for each in accepted(parts)}
+
+
+LOST_CALL = Sent(id=9, parent=8, flags=LOCAL, attributes=chat(5), start_us=300, end_us=400)
+
+
+def test_a_whole_run_waits_for_what_may_be_part_of_it(collection: Collection) -> None:
+    """If the span between comes, all is counted, at once; the call came before it, as such spans do."""
+    come(collection, [*a_run(1), LOST_CALL], 0.0)
+    assert taken(collection, LONG_S - 1) == []
+    come(collection, [Sent(id=8, parent=1, flags=LOCAL, start_us=200, end_us=500)], LONG_S - 1)
+    (run,) = accepted(taken(collection, LONG_S - 1 + SOON_S))
+    assert (run.run.usage.input_tokens, run.outcome.problems) == (15, ())
+
+
+def test_what_lacks_a_span_settles_with_the_run_around_it(collection: Collection) -> None:
+    """When nothing comes any more the run is not said to be whole."""
+    come(collection, [*a_run(1), LOST_CALL], 0.0)
+    assert problems(taken(collection, LONG_S)) == {"desk": ["late_usage"]}
+
+
+def test_nothing_is_taken_from_a_run_that_is_still_at_work(collection: Collection) -> None:
+    """Two calls of one process in one trace, at once: what came of the one says nothing of the other in the end."""
+    at_work = [Sent(id=number, parent=20, flags=LOCAL, attributes=chat(1)) for number in (21, 22)]
+    come(collection, [*a_run(1, "first", parent=50, flags=REMOTE, kind=SERVER), *at_work], 0.0)
+    assert taken(collection, LONG_S - 1) == []
+    come(collection, a_run(20, "second", parent=51, flags=REMOTE, kind=SERVER)[:1], LONG_S - 1)
+    assert problems(taken(collection, LONG_S - 1 + SOON_S)) == {"first": [], "second": []}
+
+
+def test_what_starts_after_a_run_keeps_it_waiting_no_longer(collection: Collection) -> None:
+    """The next call in the same trace."""
+    come(collection, [*a_run(1), replace(LOST_CALL, start_us=1001, end_us=2000)], 0.0)
+    assert problems(taken(collection, SOON_S)) == {"desk": []}
+
+
+def test_an_agent_that_lacks_a_span_is_a_run_in_doubt(collection: Collection) -> None:
+    """So is the one around it, and neither is another process's."""
+    inner = [replace(span, start_us=300, end_us=400) for span in a_run(11, "inner", parent=8, flags=LOCAL)]
+    come(collection, [*a_run(1), *inner], 0.0)
+    assert problems(taken(collection, LONG_S)) == {
+        "desk": ["parent_not_seen", "late_usage"],
+        "inner": ["parent_not_seen"],
+    }
+    come(collection, [replace(each, trace=f"{7:032x}") for each in a_run(1)], LONG_S)
+    come(collection, [replace(each, trace=f"{7:032x}", resource=OTHER) for each in inner], LONG_S)
+    assert problems(taken(collection, LONG_S + SOON_S)) == {"desk": []}
+    assert problems(taken(collection, 2 * LONG_S)) == {"inner": []}

@@ -233,6 +233,7 @@ def attributes(**changed: Any) -> dict[str, Any]:
         ({"revision": None}, UnreadableReason.MISSING),
         ({"revision": True}, UnreadableReason.WRONG_TYPE),
         ({"revision": -1}, UnreadableReason.WRONG_TYPE),
+        *(({"revision": 2**bits - 1}, UnreadableReason.WRONG_TYPE) for bits in (31, 32, 53, 63)),
         ({"revision": 2, "uid": None}, UnreadableReason.MISSING),
         ({"status": None}, UnreadableReason.MISSING),
         ({"status": "Success"}, UnreadableReason.UNKNOWN_WORD),

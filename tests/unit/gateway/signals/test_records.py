@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_outcomes.gateway.signals.record_fields import FUTURE_MAX_NS
-from agent_outcomes.gateway.signals.records import RUN_RECORD_FIELDS, STATED_FIELDS, is_repeat, read_run_record
-from agent_outcomes.ledger.book.content import Content
+from agent_outcomes.gateway.signals.records import RUN_RECORD_FIELDS, STATED_FIELDS, read_run_record
 from agent_outcomes.ledger.book.refusals import RefusalCode, ReportRefused
 from agent_outcomes.outcome.keywords import STATED_ATTRIBUTES
 from agent_outcomes.record.record import record
 from agent_outcomes.semconv import CostSource, Source, State, Status
 
 if TYPE_CHECKING:
-    from agent_outcomes.ledger.book.accepted import Acceptance
+    from agent_outcomes.ledger.book.accepted import Acceptance, Claim
 
 pytestmark = pytest.mark.backends
 NS = 1_000_000_000
@@ -27,7 +26,16 @@ NOW_NS = 1_800_000_000 * NS
 
 
 def recorded(key: str | None = None, agents: frozenset[str] | None = None, **fields: Any) -> Acceptance:
-    return read_run_record({"agent": "support", **fields}, idempotency_key=key, now_ns=NOW_NS, agents=agents)
+    given = {"agent": "support", "idempotency_key": key, **fields}
+    return read_run_record(given, now_ns=NOW_NS, agents=agents)[0]
+
+
+def claimed(caller: str = "crm", now_ns: int = NOW_NS, **fields: Any) -> Claim:
+    """What is claimed by an idempotency key."""
+    given = {"agent": "support", "idempotency_key": "k", **fields}
+    claim = read_run_record(given, now_ns=now_ns, caller=caller)[1]
+    assert claim is not None
+    return claim
 
 
 def refused(**fields: Any) -> ReportRefused:
@@ -149,6 +157,7 @@ def test_two_of_three_times_say_when(times: dict[str, Any], ends_s: float | str,
         ({"resource": {"x": {}}}, "resource"),
         ({"resource": {str(number): 1 for number in range(65)}}, "resource"),
         ({"service_name": ""}, "service_name"),
+        *(({"idempotency_key": wrong}, "idempotency_key") for wrong in (7, False, 0.5, ["k"], {"k": 1}, "", "k" * 257)),
     ],
 )
 def test_what_cannot_be_taken_is_refused_by_field(fields: dict[str, Any], wrong: str) -> None:
@@ -185,15 +194,57 @@ def test_a_repeat_is_the_same_run(one: str, other: str) -> None:
 
 
 def test_whether_a_repeat_says_the_same() -> None:
-    """When it ended does not count, as that may be now."""
-    first = recorded("k", label="a", value=5)
-    stored = Content(first.run, first.outcome, 0, None, NOW_NS, None, None, first.record.postings)
-    later = read_run_record(
-        {"agent": "support", "label": "a", "value": Decimal("5.00")}, idempotency_key="k", now_ns=NOW_NS + 1
-    )
-    assert is_repeat(later, stored)
-    assert not is_repeat(recorded("k", label="b", value=5), stored)
-    assert not is_repeat(recorded("k", label="a", value=5, cost=1), stored)
+    """By all that is said, numbers by their value; when it is said does not count."""
+    first = claimed(label="a", value=5)
+    assert claimed(value=Decimal("5.00"), label="a", message=None, now_ns=NOW_NS + 1) == first
+    assert claimed(label="a", value=5, cost=1) != first
+
+
+SAID_OF_A_RUN: dict[str, tuple[Any, Any]] = {
+    "agent": ("one", "two"),
+    "agent_id": ("a", "b"),
+    "conversation_id": ("a", "b"),
+    "run_id": ("a", "b"),
+    "job_type": ("a", "b"),
+    "status": ("failure", "timeout"),
+    "error_category": ("rate_limit", "network"),
+    "error_type": ("ValueError", "KeyError"),
+    "retryable": (True, False),
+    "message": ("a", "b"),
+    "success": (True, False),
+    "type": ("converted", "escalated"),
+    "label": ("a", "b"),
+    "value": (1, "1.5"),
+    "currency": ("EUR", "USD"),
+    "cost": (0, Decimal("0.5")),
+    "cost_currency": ("EUR", "USD"),
+    "metadata": ({"a": 1}, {"a": 2}),
+    "started": (1_700_000_000, "2023-11-14T22:13:21Z"),
+    "ended": (1_700_000_000, "2023-11-14T22:13:21Z"),
+    "duration_s": (1, 2.5),
+    "service_name": ("a", "b"),
+    "service_namespace": ("a", "b"),
+    "environment": ("a", "b"),
+    "resource": ({"a": 1}, {"a": 2}),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in RUN_RECORD_FIELDS if name != "idempotency_key"])
+def test_a_key_stands_for_every_field_that_is_said(name: str) -> None:
+    """Another value, or none, is another run; the key itself is the caller's own."""
+    beside: dict[str, Any] = {"status": "failure"} if name == "error_category" else {}
+    one, other = (claimed(**beside, **{name: value}) for value in SAID_OF_A_RUN[name])
+    assert one.key == other.key == claimed().key
+    assert len({one.fingerprint, other.fingerprint, claimed(**beside).fingerprint}) == 3
+    assert claimed(**beside, **{name: SAID_OF_A_RUN[name][0]}) == one
+
+
+@given(st.text(min_size=1, max_size=9), st.text(max_size=9), st.text(max_size=9))
+def test_a_key_is_its_callers_own(key: str, one: str, other: str) -> None:
+    """Neither the run nor the claim of one caller is another's."""
+    made = [read_run_record({"agent": "a", "idempotency_key": key}, now_ns=NOW_NS, caller=who) for who in (one, other)]
+    runs, claims = {read.run.id for read, _ in made}, {claim for _, claim in made}
+    assert len(runs) == len(claims) == len({one, other})
 
 
 def test_every_field_is_known() -> None:
@@ -209,11 +260,11 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*RUN_RECORD_FIELDS]) | st.text(max_size=5), JSON), st.none() | st.text())
-def test_any_fields_are_taken_or_refused(fields: dict[str, Any], key: str | None) -> None:
+@given(st.dictionaries(st.sampled_from([*RUN_RECORD_FIELDS]) | st.text(max_size=5), JSON))
+def test_any_fields_are_taken_or_refused(fields: dict[str, Any]) -> None:
     """And nothing else happens."""
     try:
-        read = read_run_record(fields, idempotency_key=key, now_ns=NOW_NS)
+        read, _ = read_run_record(fields, now_ns=NOW_NS)
     except ReportRefused as error:
         assert error.fields  # noqa: PT017 - either may happen
     else:

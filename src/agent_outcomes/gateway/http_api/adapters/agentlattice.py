@@ -16,7 +16,7 @@ from agent_outcomes.gateway.http_api.adapters.reporting import (
 )
 from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
-from agent_outcomes.gateway.http_api.operations import JSON_TYPE, AnswerKind, Operation
+from agent_outcomes.gateway.http_api.operations import ADAPTERS, JSON_TYPE, AnswerKind, Operation
 from agent_outcomes.gateway.http_api.problems import RequestCode
 from agent_outcomes.gateway.http_api.references import idempotency_of
 from agent_outcomes.gateway.http_api.reports import REPORT_STATUS
@@ -153,7 +153,7 @@ def _operation(path: str, name: str, body: type[msgspec.Struct], carry_out: Any)
         ),
         headers=("idempotency-key",),
         refusals=(400, 404),
-        group="adapters",
+        group=ADAPTERS,
         problem=LatticeProblem,
         tell=told_as_lattice,
     )

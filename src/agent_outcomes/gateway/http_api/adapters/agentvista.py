@@ -15,7 +15,7 @@ from agent_outcomes.gateway.http_api.adapters.reporting import (
 )
 from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
-from agent_outcomes.gateway.http_api.operations import AnswerKind, Operation
+from agent_outcomes.gateway.http_api.operations import ADAPTERS, AnswerKind, Operation
 from agent_outcomes.gateway.http_api.references import idempotency_of
 from agent_outcomes.ledger.book.refusals import ReportState
 from agent_outcomes.ledger.keys import Right
@@ -78,6 +78,6 @@ AGENTVISTA: Final = (
         ),
         headers=("idempotency-key",),
         refusals=(400, 404, 409, 413, 415, 422),
-        group="adapters",
+        group=ADAPTERS,
     ),
 )

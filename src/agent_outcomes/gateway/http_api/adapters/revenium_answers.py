@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_outcomes.gateway.http_api.problems import RequestRefused
+    from agent_outcomes.ledger.book.refusals import ReportState
     from agent_outcomes.ledger.rows import RunHistory
 
 _GUIDANCE: Final = "the outcome has been reported; amend it with PATCH, giving a reason"
@@ -86,7 +87,7 @@ def job_answer(job_id: str, history: RunHistory) -> JobAnswer:
     is_custom = shown.type == "custom" and shown.label is not None
     return JobAnswer(
         agenticJobId=job_id,
-        executionStatus=_EXECUTIONS.get(Status(row.status), "FAILED"),
+        executionStatus=execution_of(row.status),
         hasOutcome=row.state is State.REPORTED,
         outcomeType=shown.label if is_custom else None if shown.type is None else shown.type.upper(),
         outcomeValue=None if outcome is None else outcome.value,
@@ -100,8 +101,13 @@ def job_answer(job_id: str, history: RunHistory) -> JobAnswer:
     )
 
 
-def held_job(job_id: str, execution_status: str) -> JobAnswer:
-    """A job that has not arrived, and whose outcome is held for it."""
+def execution_of(status: str) -> str:
+    """How a run executed, in Revenium's word."""
+    return _EXECUTIONS.get(Status(status), "FAILED")
+
+
+def held_job(job_id: str, execution_status: str, state: ReportState) -> JobAnswer:
+    """A job that has not arrived; `state` is what the ledger says has become of the report on it."""
     return JobAnswer(
         agenticJobId=job_id,
         executionStatus=execution_status,
@@ -113,7 +119,7 @@ def held_job(job_id: str, execution_status: str) -> JobAnswer:
         outcomeMetadata=None,
         outcomeUpdateCount=0,
         entityVersion=None,
-        state="held",
+        state=state.value,
         outcome_id=None,
     )
 
