@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +16,16 @@ from agent_outcomes.ledger.location import Engine, LedgerError
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import sqlalchemy
 
     from agent_outcomes.ledger.location import Location
 
 BUSY_TIMEOUT_S: Final = 5.0
+_BUSY_PAUSE_S: Final = 0.01
+# The bits of an error's code beside what SQLite calls extended.
+_PRIMARY_CODE: Final = 0xFF
 # A server that is gone without a word, behind a network that drops packets, is noticed within half a minute.
 _CONNECTION: Final[Mapping[str, Any]] = {
     "application_name": "agent-outcomes",
@@ -107,8 +111,26 @@ def _sqlite(path: Path) -> sqlalchemy.Engine:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}"):
+    _into_wal(connection)
+    for pragma in ("synchronous=FULL", f"cache_size=-{_CACHE_KIB}"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """SQLite's timeout does not hold here: of two that turn a new file into WAL one is told at once it is busy.
+
+    It has begun to read by then, and who reads is not made to wait for a lock to write (`sqlite3BtreeBeginTrans`).
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(_BUSY_PAUSE_S)
 
 
 def _queue_pool() -> type[sqlalchemy.pool.Pool]:
@@ -144,6 +166,7 @@ def _bring_up_to_date(engine: sqlalchemy.Engine, location: Location, *, create: 
     _refuse_newer(location, found)
     if found is None and not create:
         raise error_of(location, Meaning("it holds no ledger; look at the path, or start the program that writes it"))
+    migrate = _migration()
     with engine.begin() as connection:
         if location.engine is Engine.POSTGRESQL:
             connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_TIMEOUT})
@@ -153,7 +176,7 @@ def _bring_up_to_date(engine: sqlalchemy.Engine, location: Location, *, create: 
         if found is None:
             _refuse_tables_of_others(location, connection)
         if found != SCHEMA_VERSION:
-            _migrate(connection)
+            migrate(connection)
 
 
 def _refuse_newer(location: Location, found: int | None) -> None:
@@ -173,12 +196,15 @@ def _refuse_tables_of_others(location: Location, connection: Connection) -> None
         raise error_of(location, Meaning("it holds tables of another program; give the ledger a database of its own"))
 
 
-def _migrate(connection: Connection) -> None:
-    # Slow to import, and seldom needed.
+def _migration() -> Callable[[Connection], None]:
+    """What migrates; alembic is seldom needed and slow to import, for which nobody is to wait at the lock."""
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    def migrate(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    return migrate

@@ -8,6 +8,8 @@ import os
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from agent_outcomes.ledger.book.refusals import ReportRefused
 from agent_outcomes.ledger.book.reports import RunReference
 from agent_outcomes.ledger.keys import Right, list_keys
 from agent_outcomes.ledger.location import LedgerError, LedgerUnavailable, read_location
-from agent_outcomes.ledger.opening import open_engine, schema_of
+from agent_outcomes.ledger.opening import BUSY_TIMEOUT_S, open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 from agent_outcomes.ledger.store import LedgerLimits, Store
@@ -199,6 +201,20 @@ def test_opened_by_many_at_once(ledger_url: str) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_waits_for_who_writes_before_it_is_in_wal(tmp_path: Path, statement: str) -> None:
+    """A new file that another is turning into WAL just then is waited for, as one in WAL is."""
+    path = tmp_path / "outcomes.db"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as threads:
+        other.execute(statement)
+        opened = threads.submit(open_engine, read_location(f"sqlite:///{path}"))
+        with pytest.raises(TimeoutError):
+            opened.result(timeout=0.3)
+        other.execute("COMMIT")
+        opened.result(timeout=BUSY_TIMEOUT_S).dispose()
 
 
 def test_settings_of_a_ledger_are_kept(ledger_url: str) -> None:
