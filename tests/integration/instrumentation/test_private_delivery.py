@@ -257,10 +257,10 @@ def test_a_fork_waits_until_nothing_is_half_imported() -> None:
     is_importing.wait()
     child = os.fork()
     if child == 0:
-        os._exit(0 if has_imported.is_set() and making.lock.acquire(timeout=1) else 1)
+        os._exit(0 if has_imported.is_set() and making.lock.acquire(timeout=10) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     thread.join()
-    assert making.lock.acquire(timeout=1)
+    assert making.lock.acquire(timeout=10)
     making.lock.release()
 
 
@@ -280,7 +280,7 @@ def test_what_is_under_way_ends_when_it_is_given_up(make_logs: Callable[..., Log
         started_s = time.monotonic()
         assert logs.outlet.give_up() == 3
         flushing.join()
-        assert time.monotonic() - started_s < 2
+        assert time.monotonic() - started_s < 10
         assert logs.lost == {DropReason.UNDELIVERED: 3}
         never.set()
 

@@ -92,7 +92,7 @@ def test_close_interrupts(protocol: str) -> None:
         closing.start()
         started_s = time.monotonic()
         assert client.send(payload(1), 20).reason is Reason.CLOSED
-        assert time.monotonic() - started_s < 2
+        assert time.monotonic() - started_s < 10
         closing.join()
         assert client.send(payload(1), 20).reason is Reason.CLOSED
         client.close()

@@ -184,7 +184,7 @@ def test_a_run_waits_for_two_seconds_once(ledger: Ledger, caplog: pytest.LogCapt
     with ledger.locked():
         began_s = time.monotonic()
         assert not writer.accept(one(1))
-        assert 1.5 < time.monotonic() - began_s < 2.5
+        assert 1.5 < time.monotonic() - began_s < 4.5
         took_s = []
         for number in range(2, 200):
             began_s = time.perf_counter()
@@ -402,7 +402,7 @@ def test_a_fork_does_not_wait_for_ever() -> None:
     assert os.waitpid(pid, 0)[1] == 0
     leave.set()
     inside.join()
-    assert 0.9 < took_s < 3.0
+    assert 0.9 < took_s < DEADLINE_S / 2
     assert not GATE.inside
 
 
@@ -499,7 +499,7 @@ def test_a_run_that_ends_where_the_commit_is_made_does_not_wait_for_it(ledger: L
     with Inside(GATE):
         assert not writer.accept(one(1))
         assert not writer.flush(5.0) or writer.figures().waiting == 0
-    assert time.monotonic() - began_s < 1.0
+    assert time.monotonic() - began_s < 1.8
     assert writer.flush(DEADLINE_S)
     assert ledger.stored().numbers == {0, 1}
 
@@ -551,9 +551,9 @@ def test_a_store_that_hangs_keeps_neither_runs_nor_the_exit(ledger: Ledger) -> N
     began_s = time.monotonic()
     assert not writer.accept(one(1))
     assert not writer.accept(one(2))
-    assert time.monotonic() - began_s < 2.5
+    assert time.monotonic() - began_s < 3.8
     assert writer.shutdown(0.2)
-    assert time.monotonic() - began_s < 3.5
+    assert time.monotonic() - began_s < 6.0
     assert writer.figures()[:4] == (3, 1, 0, 2)
     returns.set()
     following = ledger.writer()
