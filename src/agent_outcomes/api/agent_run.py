@@ -54,8 +54,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
     awaited. `outcome_of` is given the result (of a generator: its return value) and says what the outcome is, `None`
     for nothing; an error in it is logged by its class.
 
-    Raises `TypeError` for an unknown keyword, for a `tracer_provider` that is none, and where it is put above a
-    function without the agent's name; `RuntimeError` for a block that is left without having been entered.
+    Raises `TypeError` for an unknown keyword, for a `tracer_provider` that is none, and where it is put above a class,
+    or above a function without the agent's name; `RuntimeError` for a block that is left without having been entered.
     """
 
     def __init__(
@@ -115,7 +115,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         self.__exit__(kind, error, trace_back)
 
     def __call__(self, function: F) -> F:
-        """Make every call of the function a run of its own. Raises `TypeError` for what cannot be called."""
+        """Make every call of the function a run of its own. Raises `TypeError` for a class, and what is not called."""
+        _check_no_class(function)
         kind = "staticmethod" if is_a(function, staticmethod) else "classmethod"
         _check_callable(f"@agent_run(...) goes above a function and below @{kind}", function)
         if inspect.isasyncgenfunction(function):
@@ -210,6 +211,16 @@ def _place() -> tuple[Context | None, tuple[Link, ...]]:
 def _is_step(function: Callable[..., Any]) -> bool:
     """Whether it may end an iteration; out of any other function a `StopIteration` is the `next(...)` of nothing."""
     return look(function, "__name__") in _ITERATION_STEPS
+
+
+def _check_no_class(given: object) -> None:
+    # What it would be in its place is no class any more: nothing could be derived from it, nor be one of its kind.
+    if is_a(given, type):
+        message = (
+            f"@agent_run(...) goes above a function, not {misuse.type_name(given)}; "
+            "write it above the method that is the run"
+        )
+        raise TypeError(message)
 
 
 def _check_callable(rule: str, given: object) -> None:
