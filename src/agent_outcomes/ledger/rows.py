@@ -166,6 +166,11 @@ class HeldRow(NamedTuple):
     held_ns: int
     expires_ns: int
 
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether its run is known to wait for a human, for as long as which it is held."""
+        return self.expires_ns == TIME_MAX_NS
+
 
 class RunHistory(NamedTuple):
     """All about one run, in the order in which it came."""

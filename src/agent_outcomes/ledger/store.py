@@ -157,6 +157,7 @@ class Store:
             written = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
             told = self._reporting.tell(connection, later, now_ns)
             self._reporting.join(connection, written.runs, now_ns)
+            self._reporting.keep(connection, written.pauses.values(), now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
             if claim is not None:
