@@ -161,7 +161,7 @@ def _held_for(store: Store, reference: RunReference) -> list[HeldRow]:
     return [row for orphans in (False, True) for row in store.held(orphans=orphans) if row.reference == name]
 
 
-def _until(row: HeldRow) -> str:
+def _until(row: HeldRow) -> str | None:
     return "the run goes on, which waits for a person" if row.waits_for_person else when(row.expires_ns)
 
 

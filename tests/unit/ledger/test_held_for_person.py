@@ -33,7 +33,7 @@ def paused(trace_id: int = 1, run_id: str | None = "ticket") -> Acceptance:
     return pending(trace_id, run_id=run_id)._replace(paused=True)
 
 
-def names(of: Acceptance) -> dict[str, dict[str, str]]:
+def names(of: Acceptance) -> dict[str, dict[str, Any]]:
     """By what a report can name a run."""
     return {
         "outcome_id": {"outcome_id": of.run.id},
