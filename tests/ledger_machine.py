@@ -141,7 +141,7 @@ class LedgerMachine(RuleBasedStateMachine):
         outcome = Outcome.success()
         service = self._resource(number)
         self.system.accept([Acceptance(run, outcome, record(run, outcome), resource=service, paused=True)])
-        self.model.pause(self._model_run(run, number, "success", Result()))
+        self.model.pause(self._model_run(run, number, "success", Result()), FAR_NS)
 
     @rule(number=NUMBERS, result=RESULTS)
     @precondition(lambda self: self.acceptances)

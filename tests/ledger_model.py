@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 EXACTLY: Final = Context(prec=80, traps=[Inexact])
 HOUR_NS: Final = 3_600_000_000_000
+FOREVER_NS: Final = 2**63 - 1
 VERDICT_OF_TYPE: Final = {"converted": True, "deflected": True, "escalated": False, "unsuccessful": False}
 LABELS_OF_STATUS: Final[dict[str, dict[str, str | bool]]] = {
     "success": {"agent.outcome.retryable": False},
@@ -128,6 +129,7 @@ class ModelRun:
     costs: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     changes: list[str] = field(default_factory=lambda: ["first"])
     times_ns: list[int | None] = field(default_factory=list)
+    stated: Result = NOTHING
 
     def change(self, what: str, at_ns: int | None) -> None:
         """Begin another revision."""
@@ -161,7 +163,7 @@ class Model:
     def __init__(self, policy: str) -> None:
         self.policy = policy
         self.runs: dict[str, ModelRun] = {}
-        self.paused: set[str] = set()
+        self.paused: dict[str, ModelRun] = {}
         self.waiting: list[Held] = []
         self.refused: list[tuple[Said, str]] = []
         self.sums: Sums = {}
@@ -180,12 +182,15 @@ class Model:
                 self.waiting.append(held)
                 continue
             is_one = len(meant) == 1 or held.said.target.latest
-            word = self._settle(held.said, meant[-1], held.since_ns).word if is_one else "RUN_AMBIGUOUS"
+            run = meant[-1]
+            own = run.stated if held.since_ns < run.end_ns else None
+            word = self._settle(held.said, run, held.since_ns, later=own).word if is_one else "RUN_AMBIGUOUS"
             if word.isupper():
                 self.refused.append((held.said, word))
 
     def _begin(self, run: ModelRun) -> None:
         self.runs[run.id] = run
+        run.stated = run.result
         own = _named(run)
         how = {**own, **LABELS_OF_STATUS[run.status], "agent.outcome.source": "explicit"}
         self._count(run, "agent.runs", how, Decimal(1))
@@ -193,11 +198,15 @@ class Model:
         if run.result.is_known:
             self._enter(run)
 
-    def pause(self, run: ModelRun) -> None:
-        """A run stops to wait for a human: what it has used counts, once."""
+    def pause(self, run: ModelRun, now_ns: int) -> None:
+        """A run stops to wait for a human: what it has used counts, once; what waits for it does so as long as that."""
         if run.id not in self.paused:
-            self.paused.add(run.id)
+            self.paused[run.id] = run
             self._count_use(run)
+            self.waiting = [
+                held._replace(until_ns=FOREVER_NS) if held.until_ns > now_ns and _is_meant(held.said, run) else held
+                for held in self.waiting
+            ]
 
     def state_again(self, run_id: str, result: Result) -> None:
         """A run's own process says more of it: taken where nothing stands, and else by the policy, without rights."""
@@ -243,10 +252,12 @@ class Model:
         answer = Answer("held", said.target.name if said.target.by == "outcome_id" else None)
         if any(held.said == said and held.until_ns > now_ns for held in self.waiting):
             return answer._replace(repeated=True)
-        self.waiting.append(Held(said, now_ns, now_ns + round(hold_s * 10**9)))
+        is_paused = any(_is_meant(said, run) for run in self.paused.values())
+        self.waiting.append(Held(said, now_ns, FOREVER_NS if is_paused else now_ns + round(hold_s * 10**9)))
         return answer
 
-    def _settle(self, said: Said, run: ModelRun, now_ns: int | None) -> Answer:
+    def _settle(self, said: Said, run: ModelRun, now_ns: int | None, *, later: Result | None = None) -> Answer:
+        """What comes of a report on a run, which has itself stated a `later` result."""
         if said.amount is not None and now_ns is not None:
             return self._add_cost(said, said.amount, run, now_ns)
         if said.on_revision is not None and said.on_revision != run.revision:
@@ -254,7 +265,9 @@ class Model:
         before, after = run.result, said.result or Result()
         if before.meaning == after.meaning:
             return Answer("unchanged", run.id, run.revision)
-        if before.is_known and self.policy == "immutable" and not (said.who.corrects and said.reason is not None):
+        is_older = later is not None and before.meaning == later.meaning
+        is_bound = is_older or self.policy == "immutable"
+        if before.is_known and is_bound and not (said.who.corrects and said.reason is not None):
             return Answer("OUTCOME_CONFLICT", fields=_differing(before, after))
         if before.is_known:
             self._take_back(run)

@@ -31,12 +31,13 @@ from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
 from agent_outcomes.sdk.sampler import OutcomeSampler
 from agent_outcomes.sdk.span_reader import IsRun
 from agent_outcomes.semconv import CostKind, ErrorCategory, OutcomeType, ProblemKind, Remedy, Source, State, Status
-from agent_outcomes.settings import SettingsArguments, SettingsError
+from agent_outcomes.settings import SettingsError
 
 if TYPE_CHECKING:
     from agent_outcomes.api.report import report_cost, report_outcome
     from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState
     from agent_outcomes.run.pricing import ModelCall, Prices
+    from agent_outcomes.settings_arguments import SettingsArguments
 
 __all__ = [
     "ActiveRun",
@@ -73,7 +74,7 @@ __all__ = [
     "set_outcome",
 ]
 
-# Only who has prices, or a ledger, needs them.
+# Only who has prices, or a ledger, or annotates with the settings' types, needs them.
 _ON_DEMAND = {
     "ModelCall": "run.pricing",
     "Prices": "run.pricing",
@@ -81,6 +82,7 @@ _ON_DEMAND = {
     "Report": "ledger.book.refusals",
     "ReportRefused": "ledger.book.refusals",
     "ReportState": "ledger.book.refusals",
+    "SettingsArguments": "settings_arguments",
     "report_cost": "api.report",
     "report_outcome": "api.report",
 }

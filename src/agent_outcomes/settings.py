@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from agent_outcomes import semconv
 from agent_outcomes.fields import NamedTuple
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from agent_outcomes.run.pricing import Prices
+    from agent_outcomes.settings_arguments import SettingsArguments
 
 SETTINGS_PREFIX: Final = "AGENT_OUTCOMES_"
 LIMIT_MAX: Final = 500
@@ -181,26 +182,6 @@ class Settings(NamedTuple):
         """The attributes whose texts must not leave."""
         message = {semconv.AGENT_OUTCOME_MESSAGE} if self.hide_message else set()
         return frozenset(message | ({semconv.AGENT_OUTCOME_METADATA} if self.hide_metadata else set()))
-
-
-class SettingsArguments(TypedDict, total=False):
-    """The settings as keyword arguments, for type checkers; `None` stands for one that is not given."""
-
-    agents_max: int | None
-    job_types_max: int | None
-    labels_max: int | None
-    hide_message: bool | None
-    hide_metadata: bool | None
-    outcome_span: bool | None
-    handoffs: bool | None
-    evaluation_result: bool | None
-    prices: Prices | str | None
-    stale_after_s: float | None
-    ledger: str | None
-    ledger_sync: bool | None
-    ledger_policy: str | None
-    ledger_hold_s: float | None
-    ledger_deliver: bool | None
 
 
 _ROWS: Final[Mapping[str, tuple[Kind, str]]] = {

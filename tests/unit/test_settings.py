@@ -16,11 +16,11 @@ from agent_outcomes.settings import (
     TABLE,
     VARIABLES,
     Settings,
-    SettingsArguments,
     SettingsError,
     lenient_settings,
     read_settings,
 )
+from agent_outcomes.settings_arguments import SettingsArguments
 from tests.tools.generate_settings import DOCUMENT, with_table
 
 if TYPE_CHECKING:

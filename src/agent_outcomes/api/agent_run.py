@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from agent_outcomes.api.active_run import ActiveRun, active_run
+from agent_outcomes.api.attached import current_run_span
 from agent_outcomes.api.attributes import read_given
 from agent_outcomes.api.following import follow, wrap_async_generator, wrap_awaited, wrap_generator
-from agent_outcomes.api.open_run import OpenRun, agent_name, runs_around
+from agent_outcomes.api.open_run import OpenRun, agent_name, apart, run_of_trace, runs_around
 from agent_outcomes.api.record import check_provider
 from agent_outcomes.foreign_exceptions import class_name, is_theirs_in_given
 from agent_outcomes.limited_log import LimitedLog
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, TracerProvider
 
     from agent_outcomes.outcome.keywords import Stated
 
@@ -44,15 +46,16 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
     keyword arguments (`job_type`, `run_id`, ...). An exception that passes through is classified by the retryability
     table, written to the span by its class alone, and raised on; if none does, the status is inferred from the span as
     that of any other agent. A run whose span the sampler dropped counts as well. Inside another run it is an agent
-    called by that one: no run of its own, its outcome its own (see `record_outcome`).
+    called by that one: no run of its own, its outcome its own (see `record_outcome`). Where that run is over by then,
+    as in a worker that was started within it, it is a run, in a trace of its own that is linked to that one's.
 
     As a decorator it keeps the function's signature and works on functions, coroutine functions and generators of
     both kinds; a run lasts until the generator is exhausted or closed, and until what a function returned has been
     awaited. `outcome_of` is given the result (of a generator: its return value) and says what the outcome is, `None`
     for nothing; an error in it is logged by its class.
 
-    Raises `TypeError` for an unknown keyword, for a `tracer_provider` that is none, and where it is put above a
-    function without the agent's name; `RuntimeError` for a block that is left without having been entered.
+    Raises `TypeError` for an unknown keyword, for a `tracer_provider` that is none, and where it is put above a class,
+    or above a function without the agent's name; `RuntimeError` for a block that is left without having been entered.
     """
 
     def __init__(
@@ -112,7 +115,8 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         self.__exit__(kind, error, trace_back)
 
     def __call__(self, function: F) -> F:
-        """Make every call of the function a run of its own. Raises `TypeError` for what cannot be called."""
+        """Make every call of the function a run of its own. Raises `TypeError` for a class, and what is not called."""
+        _check_no_class(function)
         kind = "staticmethod" if is_a(function, staticmethod) else "classmethod"
         _check_callable(f"@agent_run(...) goes above a function and below @{kind}", function)
         if inspect.isasyncgenfunction(function):
@@ -126,7 +130,10 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         return cast("F", functools.wraps(function)(wrapped))
 
     def _start(self) -> OpenRun:
-        return OpenRun(self._agent, self._attributes, tracer_provider=self._tracer_provider)
+        context, links = _place()
+        return OpenRun(
+            self._agent, self._attributes, tracer_provider=self._tracer_provider, context=context, links=links
+        )
 
     def _entered_last(self) -> OpenRun | None:
         """The block to leave, and no longer open.
@@ -189,9 +196,31 @@ class agent_run:  # noqa: N801 - used like a function, as contextlib's classes a
         return None
 
 
+def _place() -> tuple[Context | None, tuple[Link, ...]]:
+    """Where a run starts: where it is, or apart from a run that is over, unless an agent further up goes on.
+
+    A worker, a server or a task that was started within a run has its context for as long as it goes on.
+    """
+    with _log.guard("place", "an agent run starts in the trace of one that has ended"):
+        around = run_of_trace()
+        if around is not None and around.has_ended and current_run_span() is None:
+            return apart()
+    return None, ()
+
+
 def _is_step(function: Callable[..., Any]) -> bool:
     """Whether it may end an iteration; out of any other function a `StopIteration` is the `next(...)` of nothing."""
     return look(function, "__name__") in _ITERATION_STEPS
+
+
+def _check_no_class(given: object) -> None:
+    # What it would be in its place is no class any more: nothing could be derived from it, nor be one of its kind.
+    if is_a(given, type):
+        message = (
+            f"@agent_run(...) goes above a function, not {misuse.type_name(given)}; "
+            "write it above the method that is the run"
+        )
+        raise TypeError(message)
 
 
 def _check_callable(rule: str, given: object) -> None:

@@ -337,9 +337,10 @@ def current_run() -> OpenRun | None:
     return None if run is None or run.has_ended else run
 
 
-def is_within_run() -> bool:
-    """Whether this context is that of a run, even one that has ended by now."""
-    return _run_in(None) is not None
+def run_of_trace() -> OpenRun | None:
+    """The run of this context, even one that has ended by now, if what starts here is in its trace."""
+    run, current = _run_in(None), trace.get_current_span().get_span_context()
+    return run if run is not None and run.context.trace_id == current.trace_id else None
 
 
 def runs_around() -> Iterator[OpenRun]:
@@ -348,6 +349,12 @@ def runs_around() -> Iterator[OpenRun]:
     while run is not None:
         yield run
         run = run.outer
+
+
+def apart() -> tuple[Context, tuple[Link, ...]]:
+    """A trace of its own for what starts here, linked to the current span; all else in the context stays."""
+    link = trace.Link(trace.get_current_span().get_span_context())
+    return trace.set_span_in_context(trace.INVALID_SPAN), (link,)
 
 
 def agent_name(agent: object) -> SpanAttribute:

@@ -7,13 +7,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link
-
 from agent_outcomes.api.attached import current_run_span, first_processor
 from agent_outcomes.api.attributes import Given, read_given
-from agent_outcomes.api.open_run import OpenRun, current_run, is_within_run, runs_around
+from agent_outcomes.api.open_run import OpenRun, apart, current_run, run_of_trace, runs_around
 from agent_outcomes.api.withdrawn import withdraw_earlier
 from agent_outcomes.limited_log import LimitedLog
 from agent_outcomes.outcome import misuse
@@ -96,7 +92,8 @@ def record_run(
     with _log.guard("record_run", "record_run() failed"):
         end_ns = time.time_ns()
         start_ns = end_ns - _duration_ns(duration_s, longest_ns=end_ns)
-        context, links = _apart_from_other_runs()
+        is_within = run_of_trace() is not None or current_run_span() is not None
+        context, links = apart() if is_within else (None, ())
         run = OpenRun(
             agent, given.attributes, tracer_provider=tracer_provider, context=context, links=links, start_ns=start_ns
         )
@@ -144,9 +141,3 @@ def _duration_ns(duration_s: object, *, longest_ns: int) -> int:
     kind = misuse.type_name(duration_s)
     _log.warning("duration", "record_run() was given a duration_s that cannot be used, of type %s", kind)
     return 0
-
-
-def _apart_from_other_runs() -> tuple[Context | None, tuple[Link, ...]]:
-    if not is_within_run() and current_run_span() is None:
-        return None, ()
-    return Context(), (Link(trace.get_current_span().get_span_context()),)

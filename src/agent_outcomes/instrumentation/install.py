@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.sdk.processor import AgentOutcomeSpanProcessor
     from agent_outcomes.sdk.span_reader import IsRun
-    from agent_outcomes.settings import SettingsArguments
+    from agent_outcomes.settings_arguments import SettingsArguments
 
 
 def install(

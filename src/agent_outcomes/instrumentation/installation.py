@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from agent_outcomes.run.pricing import ModelCall
     from agent_outcomes.sdk.span_reader import IsRun
     from agent_outcomes.semconv import DropReason, Signal
-    from agent_outcomes.settings import SettingsArguments
+    from agent_outcomes.settings_arguments import SettingsArguments
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from agent_outcomes.ledger.recording import Entry, payloads_of
 from agent_outcomes.ledger.statements import insertion_of_new
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Table
 
@@ -54,10 +54,10 @@ class Arrived(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a transaction has accepted: the runs, and the keys of runs that wait for a human."""
+    """What a transaction has accepted: the runs, and those that wait for a human, by their keys."""
 
     runs: Sequence[Arrived]
-    pauses: Collection[RunKey]
+    pauses: Mapping[RunKey, EndedRun]
 
     def keys(self) -> set[RunKey]:
         """All of it."""
@@ -124,7 +124,7 @@ class Accepting:
             pauses = self._new(connection, schema.pauses, pauses)
             runs = self._new(connection, schema.runs, runs)
         self._write_pauses(connection, pauses, now_ns)
-        return Written(self._write_runs(connection, runs, now_ns), pauses.keys())
+        return Written(self._write_runs(connection, runs, now_ns), pauses)
 
     def untold(self, connection: Connection, keys: Collection[RunKey]) -> set[RunKey]:
         """Those of these runs that were not told of first, but are delivered from here."""
@@ -191,8 +191,9 @@ class Accepting:
             if each.acceptance.told:
                 of = recording.resources.told(connection, of)
             posted = posting.add(of.identity, each.totals, each.duration)
-            _, name, _, end_ns = each.facts
-            rows.append((row, *key, name, of.resource, end_ns, now_ns, first.content, first.digest, posted))
+            run_id, name, _, end_ns = each.facts
+            said = first.content, first.digest, posted, run_id
+            rows.append((row, *key, name, of.resource, end_ns, now_ns, *said))
             events += [(None, None, number, of.resource, payload) for number, payload in enumerate(each.payloads)]
         _insert_all(self._pauses, connection, rows)
         recording.deliver(connection, events, now_ns)

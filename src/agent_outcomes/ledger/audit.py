@@ -50,12 +50,16 @@ class Seal(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What was checked, and the first difference that was found, if any."""
+    """What was checked, and the first difference that was found, if any.
+
+    Of `pruned` revisions and pauses the contents are gone that said what they have posted: that is taken as it stands.
+    """
 
     runs: int
     revisions: int
     seals: int
     totals: int
+    pruned: int
     difference: Difference | None
 
 
@@ -97,7 +101,7 @@ class _Checked:
     """How far a verification has come, and the first run that the list of pending runs has wrong."""
 
     def __init__(self) -> None:
-        self.runs = self.revisions = self.seals = self.totals = 0
+        self.runs = self.revisions = self.seals = self.totals = self.pruned = 0
         self.mislisted: Difference | None = None
 
     def note_standing(self, content: Content, *, is_listed: bool) -> None:
@@ -119,7 +123,7 @@ class _Checked:
         return Difference(where, f"it cannot be read ({type(error).__name__})")
 
     def verification(self, difference: Difference | None) -> Verification:
-        return Verification(self.runs, self.revisions, self.seals, self.totals, difference)
+        return Verification(self.runs, self.revisions, self.seals, self.totals, self.pruned, difference)
 
 
 def _seal(connection: Connection, sealed_ns: int, since_ns: int, every_s: float) -> Seal | None:
@@ -179,7 +183,8 @@ def _check_history(connection: Connection, checked: _Checked, progress: Progress
         pauses, schema.resources, pauses.c.resource == resources.id, isouter=True
     )
     for row in _streamed(connection, whose.order_by(pauses.c.id)):
-        ledgered.check(row, f"the pause of {outcome_id_of(row.trace_id, row.span_id)}", None)
+        content = ledgered.check(row, f"the pause of {outcome_id_of(row.trace_id, row.span_id)}", None)
+        checked.pruned += int(content is None)
     ledgered.check_sums(_HEALTH)
     return len(ledgered.totals)
 
@@ -218,6 +223,7 @@ def _checked_revisions(rows: Iterator[Row[Any]], checked: _Checked, ledgered: Le
         if row.revision != number + 1 and not (row.told and row.revision > number):
             differ(where, f"revision {number + 1} is gone")
         content = ledgered.check(row, where, digest, told=row.told)
+        checked.pruned += int(content is None)
         if content is not None:
             check_run(row, where, content)
         number, digest, listed = row.revision, bytes(row.digest), row.listed

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The history of a ledger as a table: one row for each revision, with who, when, why, and exact amounts.
 
+After them comes one for each time that a run has stopped to wait for a person, whose `change` is `paused`: it has no
+revision, no status and no state, and what it had used is no other run's. So the costs of all runs are those of the last
+revision of each and of each pause.
+
 Texts are as they were stated. Amounts are decimal texts, in Parquet `decimal128(38, 12)`. Times are to the nanosecond,
 in Parquet to the microsecond, as few readers have a type for less.
 """
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from agent_outcomes.ledger.book.content import Content
-    from agent_outcomes.ledger.rows import RevisionRow
+    from agent_outcomes.ledger.rows import PauseRow, RevisionRow
     from agent_outcomes.run.model import Cost
 
     _Value = str | int | float | bool | Decimal | None
@@ -73,6 +77,11 @@ COLUMNS: Final[dict[str, str]] = {
     "digest": TEXT,
 }
 """The columns and their kinds. `costs` and `problems` are JSON."""
+PAUSED: Final = "paused"
+_OF_RUN: Final = (
+    *("ended_at", "run_id", "agent_name", "agent_id", "conversation_id", "job_type", "costs", "cost_complete"),
+    *("input_tokens", "output_tokens", "model_calls", "tool_calls", "problems"),
+)
 
 
 class _Counted:
@@ -115,6 +124,24 @@ def exported(row: RevisionRow) -> Exported:
         "digest": row.digest.hex(),
     }
     return made if row.content is None else made | _of_content(row.content)
+
+
+def exported_pause(row: PauseRow) -> Exported:
+    """A run that waits for a person as a row: who it is and what it has used, and nothing of an outcome."""
+    made: Exported = dict.fromkeys(COLUMNS)
+    made |= {
+        "outcome_id": row.outcome_id,
+        "change": PAUSED,
+        "recorded_at": row.recorded_ns,
+        "ended_at": row.end_ns,
+        "run_id": row.run_id,
+        "agent_name": row.agent_name,
+        "digest": row.digest.hex(),
+    }
+    if row.content is not None:
+        told = _of_content(row.content)
+        made |= {name: told[name] for name in _OF_RUN}
+    return made
 
 
 def plain_row(row: Exported) -> dict[str, Any]:

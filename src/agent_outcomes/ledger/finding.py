@@ -17,7 +17,7 @@ from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.resources import ResourceRows
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row, Table
 
     from agent_outcomes.ledger.book.reports import Reporter, RunReference
 
@@ -65,16 +65,28 @@ def find_run(connection: Connection, reference: RunReference, reporter: Reporter
 
 def where_of(reference: RunReference) -> ColumnElement[bool] | None:
     """The condition on `runs` that a reference makes; `None` if it can be none's."""
-    runs = schema.runs.c
+    return _named_in(schema.runs, reference)
+
+
+def waits_for_person(connection: Connection, reference: RunReference, reporter: Reporter) -> bool:
+    """Whether a run that is meant, and that the reporter may speak for, is known to wait for a human."""
+    where = _named_in(schema.pauses, reference)
+    if where is None:
+        return False
+    names = connection.execute(select(schema.pauses.c.agent_name).where(where).limit(_MATCHES_MAX)).scalars()
+    return any(map(reporter.may_speak_for, names))
+
+
+def _named_in(table: Table, reference: RunReference) -> ColumnElement[bool] | None:
     if reference.outcome_id is not None:
         ids = _OUTCOME_ID.fullmatch(reference.outcome_id)
         if ids is None:
             return None
-        return (runs.trace_id == bytes.fromhex(ids[1])) & (runs.span_id == bytes.fromhex(ids[2]))
+        return (table.c.trace_id == bytes.fromhex(ids[1])) & (table.c.span_id == bytes.fromhex(ids[2]))
     if reference.trace_id is not None:
         is_id = _TRACE_ID.fullmatch(reference.trace_id)
-        return None if is_id is None else runs.trace_id == bytes.fromhex(reference.trace_id)
-    return runs.run_id == storable(reference.run_id)
+        return None if is_id is None else table.c.trace_id == bytes.fromhex(reference.trace_id)
+    return table.c.run_id == storable(reference.run_id)
 
 
 def is_trace_known(connection: Connection, trace_id: bytes, span_id: bytes | None = None) -> bool:

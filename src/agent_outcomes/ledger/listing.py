@@ -21,6 +21,7 @@ from agent_outcomes.ledger.rows import (
     HeldRow,
     HeldState,
     KnownRun,
+    PauseRow,
     RevisionRow,
     RunHistory,
     RunPage,
@@ -44,6 +45,7 @@ LOOKED_MAX: Final = 20_000
 _RUNS: Final = schema.runs.c
 _REVISIONS: Final = schema.revisions.c
 _PENDING: Final = schema.pending_runs.c
+_PAUSES: Final = schema.pauses.c
 
 
 def list_runs(connection: Connection, wanted: RunFilter) -> Iterator[RunRow]:
@@ -134,6 +136,23 @@ def list_revisions(
             query = query.where(_REVISIONS.recorded_ns < until_ns)
         page = connection.execute(query).all()
         yield from map(_revision_row, page)
+        if len(page) < PAGE_ROWS:
+            return
+        after_id = page[-1].id
+
+
+def list_pauses(
+    connection: Connection, since_ns: int | None, until_ns: int | None, after_id: int
+) -> Iterator[PauseRow]:
+    """The same of runs that have stopped to wait for a human."""
+    while True:
+        query = select(schema.pauses).where(_PAUSES.id > after_id).order_by(_PAUSES.id).limit(PAGE_ROWS)
+        if since_ns is not None:
+            query = query.where(_PAUSES.recorded_ns >= since_ns)
+        if until_ns is not None:
+            query = query.where(_PAUSES.recorded_ns < until_ns)
+        page = connection.execute(query).all()
+        yield from map(_pause_row, page)
         if len(page) < PAGE_ROWS:
             return
         after_id = page[-1].id
@@ -252,6 +271,19 @@ def _revision_row(row: Row[Any]) -> RevisionRow:
         bytes(row.digest),
         row.told,
         KnownRun(row.run_id, row.agent_name, row.status, row.end_ns),
+    )
+
+
+def _pause_row(row: Row[Any]) -> PauseRow:
+    return PauseRow(
+        row.id,
+        outcome_id_of(row.trace_id, row.span_id),
+        row.run_id,
+        row.agent_name,
+        row.end_ns,
+        row.recorded_ns,
+        None if row.content is None else read_content(bytes(row.content)),
+        bytes(row.digest),
     )
 
 

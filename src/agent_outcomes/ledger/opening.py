@@ -14,6 +14,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 from agent_outcomes.ledger.errors import Meaning, error_of, read_word, told_of
 from agent_outcomes.ledger.location import Engine, LedgerError
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
+from agent_outcomes.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,10 @@ _FOLDER_MODE: Final = 0o700
 # Any number will do, as long as no other program takes the same.
 MIGRATION_LOCK: Final = 0x6F7574636F6D65
 LOCK_TIMEOUT: Final = "10s"
+_NO_FOLDER: Final = Meaning(
+    "its schema cannot be made or brought up to date by a package that was imported from an archive; "
+    "install otel-agent-outcomes unpacked, or open the ledger once with a program that has it so"
+)
 
 
 def open_engine(location: Location, *, create: bool = True) -> sqlalchemy.Engine:
@@ -166,7 +171,7 @@ def _bring_up_to_date(engine: sqlalchemy.Engine, location: Location, *, create: 
     _refuse_newer(location, found)
     if found is None and not create:
         raise error_of(location, Meaning("it holds no ledger; look at the path, or start the program that writes it"))
-    migrate = _migration()
+    migrate = _migration(location)
     with engine.begin() as connection:
         if location.engine is Engine.POSTGRESQL:
             connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": LOCK_TIMEOUT})
@@ -196,15 +201,29 @@ def _refuse_tables_of_others(location: Location, connection: Connection) -> None
         raise error_of(location, Meaning("it holds tables of another program; give the ledger a database of its own"))
 
 
-def _migration() -> Callable[[Connection], None]:
-    """What migrates; alembic is seldom needed and slow to import, for which nobody is to wait at the lock."""
+def _migration(location: Location) -> Callable[[Connection], None]:
+    """What migrates; alembic is seldom needed and slow to import, for which nobody is to wait at the lock.
+
+    Alembic reads the migrations as files of a folder. Raises `LedgerError` where they are none, or are not all there.
+    """
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    folder = Path(__file__).parent / "migrations"
+    if not folder.is_dir():
+        raise error_of(location, _NO_FOLDER)
 
     def migrate(connection: Connection) -> None:
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            sentence = (
+                f"its schema cannot be brought up to date: {printable(str(error))}; reinstall otel-agent-outcomes"
+            )
+            raise error_of(location, Meaning(sentence)) from error
 
     return migrate

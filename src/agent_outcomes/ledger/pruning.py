@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import delete, func, select, update
 
+from agent_outcomes.bounds import TIME_MAX_NS
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.accounting import PRUNED_EVENTS
 from agent_outcomes.ledger.rows import DeliveryState, HeldState
@@ -105,5 +106,9 @@ def _prune_pauses(connection: Connection, before_ns: int) -> None:
     pauses = schema.pauses.c
     old = pauses.content.is_not(None) & (pauses.end_ns < before_ns)
     connection.execute(update(schema.pauses).where(old).values(content=None))
+    held = schema.held_reports.c
+    # Whoever has waited for a person for so long waits in vain, and so does what was reported of that run.
+    in_vain = (held.expires_ns == TIME_MAX_NS) & (held.held_ns < before_ns)
+    connection.execute(update(schema.held_reports).where(in_vain).values(expires_ns=before_ns))
     of_none = _DELIVERIES.run.is_(None) & (_DELIVERIES.created_ns < before_ns)
     _forget_events(connection, of_none & (_DELIVERIES.state == DeliveryState.DELIVERED.value))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import delete, insert, literal_column, or_, select, update
 
+from agent_outcomes.bounds import TIME_MAX_NS
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book import refusals
 from agent_outcomes.ledger.book.held import (
@@ -24,7 +25,13 @@ from agent_outcomes.ledger.book.reports import ANYBODY, LateCost, LateReport, Ru
 from agent_outcomes.ledger.book.revisions import NewRevision, add_cost, judge, judge_revised, told_revision
 from agent_outcomes.ledger.entered import under_entered_labels
 from agent_outcomes.ledger.errors import read_word
-from agent_outcomes.ledger.finding import FoundRun, find_run, last_revision_of, standing_revision_of
+from agent_outcomes.ledger.finding import (
+    FoundRun,
+    find_run,
+    last_revision_of,
+    standing_revision_of,
+    waits_for_person,
+)
 from agent_outcomes.ledger.ids import reserve, storable, storable_ns
 from agent_outcomes.ledger.later_forms import later_payloads, later_span
 from agent_outcomes.ledger.posting import amounts_of
@@ -32,11 +39,11 @@ from agent_outcomes.ledger.recording import Entry
 from agent_outcomes.ledger.rows import HeldState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
-    from agent_outcomes.ledger.accepting import Arrived
+    from agent_outcomes.ledger.accepting import Arrived, EndedRun
     from agent_outcomes.ledger.book.accepted import Acceptance
     from agent_outcomes.ledger.book.revisions import StandingRun
     from agent_outcomes.ledger.later_forms import LaterForms
@@ -60,10 +67,14 @@ def policy_in_force(connection: Connection) -> Policy:
 
 
 class _When(NamedTuple):
-    """When a report was made, and when it is written: later, if it was held meanwhile."""
+    """When a report was made, and when it is written: later, if it was held meanwhile.
+
+    `overtaken_by` is what the run itself has stated at its end, if that came after the report.
+    """
 
     reported_ns: int
     now_ns: int
+    overtaken_by: Outcome | None = None
 
 
 class Reporting:
@@ -104,7 +115,7 @@ class Reporting:
             return
         runs: dict[str, list[Arrived]] = {}
         for each in arrived:
-            for name in _names_of(each):
+            for name in _names_of(each.ended):
                 runs.setdefault(name, []).append(each)
         for row in connection.execute(
             select(held.id, held.reference, held.report, held.held_ns)
@@ -118,7 +129,27 @@ class Reporting:
             if len(own) > 1 and not report.reference.latest:
                 _leave(connection, row.id, HeldState.REFUSED, None, RefusalCode.RUN_AMBIGUOUS)
             elif own:
-                self._join_one(connection, row.id, report, max(own, key=_end_of), _When(row.held_ns, now_ns))
+                last = max(own, key=_end_of)
+                first = last.ended.first
+                is_older = row.held_ns < storable_ns(first.run.end_ns)
+                when = _When(row.held_ns, now_ns, first.outcome if is_older else None)
+                self._join_one(connection, row.id, report, last, when)
+
+    def keep(self, connection: Connection, paused: Iterable[EndedRun], now_ns: int) -> None:
+        """Keep what is held for these runs, which wait for a human, for as long as they do."""
+        held = schema.held_reports.c
+        names = [name for each in paused for name in _names_of(each)]
+        if not names or connection.execute(select(held.id).where(held.state == _HELD).limit(1)).first() is None:
+            return
+        for row in connection.execute(
+            select(held.id, held.report).where(
+                held.state == _HELD, held.expires_ns > now_ns, held.expires_ns < TIME_MAX_NS, held.reference.in_(names)
+            )
+        ).all():
+            report = read_held(bytes(row.report))
+            if waits_for_person(connection, report.reference, report.reporter):
+                kept = update(schema.held_reports).where(held.id == row.id).values(expires_ns=TIME_MAX_NS)
+                connection.execute(kept)
 
     def revise(self, connection: Connection, outcome: Outcome, run: FoundRun, now_ns: int) -> Report:
         """Take what a run's own process has stated once more. Raises `ReportRefused`."""
@@ -165,7 +196,10 @@ class Reporting:
                     return answer
             made: NewRevision | Report = add_cost(report, standing, when.reported_ns)
         else:
-            made = judge(report, standing, policy_in_force(connection), when.reported_ns)
+            own = when.overtaken_by
+            is_overtaken = own is not None and standing.outcome.same_business(own)
+            policy = policy_in_force(connection)
+            made = judge(report, standing, policy, when.reported_ns, is_overtaken=is_overtaken)
         answer = self._record(connection, run, standing, made, when)
         if key is not None:
             _remember(connection, _Answer(key, report.fingerprint, answer, run.row, when.reported_ns, expires_ns))
@@ -193,6 +227,7 @@ class Reporting:
         answer = Report(ReportState.HELD, report.reference.outcome_id)
         if connection.execute(same.where(held.expires_ns > now_ns)).first() is not None:
             return answer._replace(repeated=True)
+        is_paused = waits_for_person(connection, report.reference, report.reporter)
         (row,) = reserve(connection, schema.held_reports, 1)
         connection.execute(
             insert(schema.held_reports).values(
@@ -204,7 +239,7 @@ class Reporting:
                 idempotency_key=key,
                 state=HeldState.HELD.value,
                 held_ns=now_ns,
-                expires_ns=now_ns + hold_ns,
+                expires_ns=TIME_MAX_NS if is_paused else now_ns + hold_ns,
             )
         )
         if key is not None:
@@ -244,8 +279,8 @@ def _end_of(arrived: Arrived) -> tuple[int, int]:
     return storable_ns(arrived.ended.first.run.end_ns), arrived.row
 
 
-def _names_of(arrived: Arrived) -> list[str]:
-    run = arrived.ended.first.run
+def _names_of(ended: EndedRun) -> list[str]:
+    run = ended.first.run
     names = [f"outcome_id:{run.id}", f"trace_id:{run.trace_id:032x}"]
     return names if run.run_id is None else [*names, f"run_id:{storable(run.run_id)}"]
 

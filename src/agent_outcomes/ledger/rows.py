@@ -111,6 +111,19 @@ class RevisionRow(NamedTuple):
     of: KnownRun
 
 
+class PauseRow(NamedTuple):
+    """A run that has stopped to wait for a human; of one that was pruned there is no content."""
+
+    id: int
+    outcome_id: str
+    run_id: str | None
+    agent_name: str | None
+    end_ns: int
+    recorded_ns: int
+    content: Content | None
+    digest: bytes
+
+
 class RunRow(NamedTuple):
     """A run with its standing revision."""
 
@@ -165,6 +178,11 @@ class HeldRow(NamedTuple):
     outcome_id: str | None
     held_ns: int
     expires_ns: int
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether its run is known to wait for a human, for as long as which it is held."""
+        return self.expires_ns == TIME_MAX_NS
 
 
 class RunHistory(NamedTuple):

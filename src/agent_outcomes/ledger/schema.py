@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """What `migrations` leads to."""
 VERSION_TABLE: Final = "ledger_schema"
 
@@ -126,7 +126,14 @@ pauses: Final = Table(
     Column("content", LargeBinary),
     Column("digest", LargeBinary, nullable=False),
     Column("posted", LargeBinary),
+    Column("run_id", Text),
     UniqueConstraint("trace_id", "span_id", name="pauses_by_span"),
+    Index(
+        "pauses_by_run_id",
+        "run_id",
+        sqlite_where=text("run_id IS NOT NULL"),
+        postgresql_where=text("run_id IS NOT NULL"),
+    ),
 )
 """Runs that stopped to wait for a human: what they had used is in the totals, and they have no outcome."""
 
@@ -210,7 +217,10 @@ held_reports: Final = Table(
         postgresql_where=text("state = 'held'"),
     ),
 )
-"""Reports of runs that had not arrived; `reference` is the kind of the id, a colon and the id."""
+"""Reports of runs that had not arrived; `reference` is the kind of the id, a colon and the id.
+
+Those of a run that waits for a person expire at the end of time.
+"""
 
 idempotency_keys: Final = Table(
     "idempotency_keys",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.rows import (
         HeldRow,
         LedgerStatus,
+        PauseRow,
         RevisionRow,
         RunFilter,
         RunHistory,
@@ -157,6 +158,7 @@ class Store:
             written = self._accepting.accept(connection, ended, now_ns, all_new=all_new)
             told = self._reporting.tell(connection, later, now_ns)
             self._reporting.join(connection, written.runs, now_ns)
+            self._reporting.keep(connection, written.pauses.values(), now_ns)
             for each in revised:
                 self._revise(connection, each, now_ns)
             if claim is not None:
@@ -240,6 +242,13 @@ class Store:
         """All revisions written from `since_ns` on and before `until_ns`, in the order of writing."""
         with self.database.reading() as connection:
             yield from listing.list_revisions(connection, since_ns, until_ns, after_id)
+
+    def pauses(
+        self, since_ns: int | None = None, until_ns: int | None = None, *, after_id: int = 0
+    ) -> Iterator[PauseRow]:
+        """The same of runs that have stopped to wait for a human."""
+        with self.database.reading() as connection:
+            yield from listing.list_pauses(connection, since_ns, until_ns, after_id)
 
     def held(self, *, orphans: bool = False, now_ns: int | None = None) -> list[HeldRow]:
         """Reports whose run has not arrived: those that wait for it, or those that waited in vain or were refused."""

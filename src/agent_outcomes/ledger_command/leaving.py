@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -32,15 +33,13 @@ def export_command(options: Namespace) -> int:
     store, now_ns = store_of(options), time.time_ns()
     since_ns = None if options.since is None else options.since.before(now_ns)
     until_ns = None if options.until is None else options.until.until(now_ns)
-    rows = (
-        row
-        for row in map(exporting.exported, store.revisions(since_ns, until_ns))
-        if options.agent is None or row["agent_name"] == options.agent
-    )
+    pauses = map(exporting.exported_pause, store.pauses(since_ns, until_ns))
+    history = chain(map(exporting.exported, store.revisions(since_ns, until_ns)), pauses)
+    rows = (row for row in history if options.agent is None or row["agent_name"] == options.agent)
     with progress("exporting") as told:
         count = _written(options, rows, lambda done: told(done, None))
     if options.output is not None:
-        complain(f"{count:,} revisions were written to {options.output}")
+        complain(f"{count:,} revisions and pauses were written to {options.output}")
     return ALL_DONE
 
 

@@ -149,10 +149,7 @@ def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
             say_json(row._asdict())
     elif rows:
         columns = ("reported", "kind", "names", "by", "until", "came to")
-        cells = [
-            (when(row.held_ns), row.kind, row.reference, row.reported_by, when(row.expires_ns), row.code)
-            for row in rows
-        ]
+        cells = [(when(row.held_ns), row.kind, row.reference, row.reported_by, _until(row), row.code) for row in rows]
         print_table(columns, cells)
     else:
         say("no such reports")
@@ -162,6 +159,10 @@ def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
 def _held_for(store: Store, reference: RunReference) -> list[HeldRow]:
     name = f"{reference.field}:{getattr(reference, reference.field)}"
     return [row for orphans in (False, True) for row in store.held(orphans=orphans) if row.reference == name]
+
+
+def _until(row: HeldRow) -> str | None:
+    return "the run goes on, which waits for a person" if row.waits_for_person else when(row.expires_ns)
 
 
 def _show_held(held: list[HeldRow], *, json: bool) -> None:
@@ -175,7 +176,7 @@ def _show_held(held: list[HeldRow], *, json: bool) -> None:
         if row.state is HeldState.REFUSED:
             say(f"  its run came, and the report was refused: {row.code}")
         elif row.expires_ns > now_ns:
-            say(f"  it is held until {when(row.expires_ns)}, and is taken when the run comes")
+            say(f"  it is held until {_until(row)}, and is taken when the run comes")
         else:
             say(
                 f"  an orphan: the run has not come by {when(row.expires_ns)}; look at the id, and whether that "

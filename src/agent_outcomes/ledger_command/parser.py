@@ -171,13 +171,13 @@ def _export(commands: Subparsers) -> None:
     parser = _add(
         commands,
         "export",
-        "all revisions, with who, when and why, as JSON lines, CSV or Parquet",
+        "all revisions, with who, when and why, and pauses, as JSON lines, CSV or Parquet",
         examples,
         "leaving.export_command",
     )
     parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl", help="by default jsonl")
     parser.add_argument("--agent", metavar="NAME", help="only this agent's runs")
-    _add_range(parser, "revisions that were recorded")
+    _add_range(parser, "revisions and pauses that were recorded")
     parser.add_argument("--output", metavar="FILE", help="a new file; by default standard output")
 
 

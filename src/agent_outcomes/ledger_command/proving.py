@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.ledger import audit, pruning
 from agent_outcomes.ledger_command.exit_codes import ALL_DONE, DIFFERS
@@ -14,18 +14,24 @@ from agent_outcomes.ledger_command.running import store_of
 if TYPE_CHECKING:
     from argparse import Namespace
 
+_COUNTED: Final = ("runs", "revisions", "seals", "totals")
+
 
 def verify_command(options: Namespace) -> int:
     """Verify the ledger; the exit code says whether it is whole."""
     with progress("verifying") as told:
         found = audit.verify(store_of(options), progress=told)
-    counts = {name: getattr(found, name) for name in ("runs", "revisions", "seals", "totals")}
+    counts = {name: getattr(found, name) for name in _COUNTED}
     difference = found.difference
     if options.json:
-        say_json({**counts, "difference": None if difference is None else difference._asdict()})
+        say_json({**counts, "pruned": found.pruned, "difference": None if difference is None else difference._asdict()})
     elif difference is None:
         listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         say(f"all fits: {listed}")
+        if found.pruned:
+            say(
+                f"not checked is what {found.pruned:,} pruned revisions and pauses have posted: their contents are gone"
+            )
     else:
         complain(f"differs: {difference}")
     return ALL_DONE if difference is None else DIFFERS

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from agent_outcomes.sdk.setup import Sink
     from agent_outcomes.sdk.span_reader import IsRun
     from agent_outcomes.semconv import ProblemKind
-    from agent_outcomes.settings import SettingsArguments
+    from agent_outcomes.settings_arguments import SettingsArguments
     from agent_outcomes.spans.facts import SpanFacts
 
 S = TypeVar("S")

@@ -171,8 +171,7 @@ class RunTracker:
         attributes = facts.attributes()
         if not ROLE_KEYS.isdisjoint(attributes):
             node.began = Began(facts.name, attributes)
-        error = sys.exception()
-        if error is not None:
+        if (error := sys.exception()) is not None:
             node.exception_id = id(error)
         if self.board.open.setdefault(node.context.span_id, node) is not node:
             self.note_repeat(node)
@@ -193,9 +192,8 @@ class RunTracker:
         """Link a starting span to the open one above, or to what stands for one that is no longer followed."""
         above = self._beside(parent) or above
         if above is None or not is_local_parent(above, parent):
-            span_id = parent.span_id
-            above = self._doubtful.above_given_up(parent) or self._evicted.get(span_id) or self._ended.get(span_id)
-        if above is not None and is_local_parent(above, parent):
+            above = self._closed(parent)
+        if above is not None:
             node.parent = above
         elif not parent.is_remote:
             node.is_orphan, node.lost_id = True, parent.span_id
@@ -323,8 +321,8 @@ class RunTracker:
             self._remember_step(node, role)
         elif not self._doubtful.has_given_up(context):
             in_flight = facts_from_exception(error) if error is not None else None
-            self._evicted.discard(context.span_id)
             ended = as_it_began(facts.snapshot(attributes, in_flight), began)
+            self._evicted.end(context.span_id, ended.end_ns)
             self._ends.end_agent(ended, context, likeness, own, node)
 
     def end_plain(self, context: SpanIds, error: BaseException | None) -> None:
@@ -364,11 +362,14 @@ class RunTracker:
         The outermost open agent, an agent that can still be a run before one that cannot; else the given span itself
         where an ancestor may still turn out to be one.
         """
-        nearest = (
-            self._beside(context) or self.board.open.get(context.span_id) or self._doubtful.above_given_up(context)
-        )
-        chain = [(node.span, node.settled_below, node.began) for node in ancestors(nearest)]
-        return run_span_of(chain, self._reading.facts_of, self._reading.verdict_of)
+        nearest = self._beside(context) or self.board.open.get(context.span_id) or self._closed(context)
+        reading, chain = self._reading, [(one.span, one.settled_below, one.began) for one in ancestors(nearest)]
+        return run_span_of(chain, reading.facts_of, reading.verdict_of)
+
+    def _closed(self, ids: SpanIds) -> OpenSpan | None:
+        """What stands for a span that is no longer followed, if anything does."""
+        found = self._doubtful.above_given_up(ids) or self._evicted.get(ids.span_id) or self._ended.get(ids.span_id)
+        return found if found is not None and is_local_parent(found, ids) else None
 
     def _node_of(self, context: SpanIds) -> OpenSpan | None:
         node = self.board.open.get(context.span_id)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
 
 import agent_outcomes
-from agent_outcomes import ErrorCategory, ModelCall, Outcome, Problem, Stated, Status
+from agent_outcomes import ErrorCategory, ModelCall, Outcome, Problem, ProblemKind, Report, ReportState, Stated, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +23,24 @@ def annotated(cls: type) -> Iterator[Callable[..., Any]]:
     yield from (getattr(cls, name) for name, found in vars(cls).items() if isinstance(found, classmethod))
 
 
-@pytest.mark.parametrize("cls", [Outcome, ModelCall, Problem, Stated, Status, ErrorCategory])
+CLASSES = [name for name in agent_outcomes.__all__ if inspect.isclass(getattr(agent_outcomes, name))]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_annotations_of_a_public_class_can_be_read(name: str) -> None:
+    """Of each field that it declares."""
+    get_type_hints(getattr(agent_outcomes, name))
+
+
+def test_an_answer_can_be_a_field_of_an_answer() -> None:
+    """As an endpoint of the user's own hands it on."""
+    report = Report(ReportState.HELD, "run", 3, (Problem(ProblemKind.TEXT_TRUNCATED, "reason"),))
+    adapter = TypeAdapter(dict[str, Report])
+    assert adapter.validate_python({"answer": report}) == {"answer": report}
+    assert b'"held"' in adapter.dump_json({"answer": report})
+
+
+@pytest.mark.parametrize("cls", [Outcome, ModelCall, Problem, Report, Stated, Status, ErrorCategory])
 def test_the_annotations_of_a_value_can_be_read(cls: type) -> None:
     """Every name in them is there, without the type checker that they are for."""
     assert cls.__name__ in agent_outcomes.__all__

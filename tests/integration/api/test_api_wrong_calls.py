@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -218,6 +219,13 @@ def test_wrong_uses_of_the_decorator_are_type_errors() -> None:
             agent_run("bot")(nothing)  # type: ignore[type-var]
     with pytest.raises(TypeError, match=r"goes above a function and below @staticmethod, not staticmethod"):
         agent_run("bot")(staticmethod(lambda: 5))
+
+
+@pytest.mark.parametrize("cls", [type("Agent", (), {}), enum.Enum("Kind", "A"), dict, type])
+def test_a_class_is_no_function_to_decorate(cls: type) -> None:
+    """It would be no class any more: what derives from it or asks for its kind would fail far from here."""
+    with pytest.raises(TypeError, match=r"goes above a function, not the class \w+; write it above the method"):
+        agent_run("bot")(cls)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from agent_outcomes.gateway.http_api.exports import EXPORT_PAGE_ROWS
 from agent_outcomes.ledger.book.reading import read_cost, read_report
 from agent_outcomes.ledger.book.reports import Reporter, RunReference
-from agent_outcomes.ledger.exporting import exported, plain_row
+from agent_outcomes.ledger.exporting import exported, exported_pause, plain_row
 from agent_outcomes.ledger.rows import RunFilter
 from tests.acceptances import END_NS, acceptance_of, pending, plain_run, random_acceptance
 from tests.gateway_api import api_of
@@ -170,7 +170,9 @@ def test_texts_of_any_kind_come_through(kept: Store) -> None:
 
 def test_the_export_is_the_whole_history(kept: Store, api: httpx.Client) -> None:
     """In both forms the very rows that the command line writes."""
+    kept.accept([pending(number)._replace(paused=True) for number in (901, 902)])
     expected = [plain_row(exported(row)) for row in kept.revisions()]
+    expected += [plain_row(exported_pause(row)) for row in kept.pauses()]
     lines = api.get("/v1/export")
     assert lines.headers["content-type"] == "application/jsonl"
     assert [json.loads(line) for line in lines.text.splitlines()] == expected
@@ -179,6 +181,7 @@ def test_the_export_is_the_whole_history(kept: Store, api: httpx.Client) -> None
     rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
     assert [row["digest"] for row in rows] == [row["digest"] for row in expected]
     assert [row["value"] for row in rows] == [row["value"] or "" for row in expected]
+    assert [row["change"] for row in rows][-2:] == ["paused", "paused"]
     own = [json.loads(line) for line in api.get("/v1/export", params={"agent": "sales"}).text.splitlines()]
     assert own == [row for row in expected if row["agent_name"] == "sales"]
     assert api.get("/v1/export", params={"until": "2000-01-01"}).text == ""
@@ -186,7 +189,7 @@ def test_the_export_is_the_whole_history(kept: Store, api: httpx.Client) -> None
 
 def test_an_export_of_many_pages_has_one_header(kept: Store) -> None:
     count = EXPORT_PAGE_ROWS * 2
-    kept.accept([pending(number) for number in range(1, count + 1)])
+    kept.accept([pending(number)._replace(paused=number > EXPORT_PAGE_ROWS) for number in range(1, count + 1)])
     with api_of(kept) as url:
         table = httpx.get(timeout=60.0, url=f"{url}/v1/export?format=csv").text
         lines = httpx.get(timeout=60.0, url=f"{url}/v1/export").text

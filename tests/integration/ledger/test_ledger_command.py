@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from decimal import Decimal
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -23,11 +25,13 @@ from agent_outcomes.cli import main
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.book.policy import Policy
+from agent_outcomes.ledger.book.reading import read_cost
 from agent_outcomes.ledger.book.refusals import RefusalCode
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL
-from tests.acceptances import END_NS, acceptance_of, pending, plain_run
+from agent_outcomes.semconv import AGENT_RUN_COST
+from tests.acceptances import END_NS, acceptance_of, pending, plain_run, random_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,6 +173,37 @@ def test_the_export_has_every_revision_exactly(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+def test_what_is_exported_has_cost_what_the_totals_say(run: Run, store: Store, tmp_path: Path, format_: str) -> None:
+    """The last revision of each run, and each time that one has waited for a person; what is pruned is in neither."""
+    from pyarrow import parquet  # noqa: PLC0415 - an extra
+
+    random = Random(7)
+    store.accept([random_acceptance(random, 500 + number)._replace(paused=number % 3 == 0) for number in range(60)])
+    store.add_cost(read_cost(run_id="ticket-1", amount="0.000000000001", currency="USD"), now_ns=END_NS)
+    out = tmp_path / "history"
+    assert run("export", "--format", format_, "--output", str(out))[0] == 0
+    if format_ == "parquet":
+        rows = parquet.read_table(out).to_pylist()
+    else:
+        lines = out.read_text(encoding="utf-8").splitlines()
+        rows = list(map(json.loads, lines)) if format_ == "jsonl" else list(csv.DictReader(lines))
+    last = {row["outcome_id"]: row for row in rows}
+    costs = [part for row in last.values() for part in json.loads(row["costs"] or "[]")]
+    sums: Counter[str] = Counter()
+    for part in costs:
+        sums[part["currency"]] += Decimal(part["amount"])  # type: ignore[assignment]
+    totals: Counter[str] = Counter()
+    for total in store.series().totals:
+        if total.instrument == "agent.run.cost":
+            currency = dict(zip(AGENT_RUN_COST.attributes, total.labels, strict=True))["agent.outcome.cost_currency"]
+            totals[str(currency)] += total.amount  # type: ignore[assignment]
+    assert sums == {currency: amount for currency, amount in totals.items() if amount}
+    paused = [row for row in rows if row["change"] == "paused"]
+    assert (len(paused), {row["status"] or None for row in paused}) == (20, {None})
+    assert all(not row["revision"] for row in paused)
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
 def test_an_export_that_fails_leaves_no_file(run: Run, store: Store, tmp_path: Path, format_: str) -> None:
     """A part of the history looks like the whole of it; and the next try is not refused for what the first has left."""
     path = tmp_path / "history"
@@ -187,7 +222,7 @@ def test_an_export_that_fails_leaves_no_file(run: Run, store: Store, tmp_path: P
 def test_verify_says_what_differs(run: Run, store: Store) -> None:
     assert run("seal")[0] == 0
     code, out, _ = run("verify")
-    assert (code, out.startswith("all fits: ")) == (0, True)
+    assert (code, out.startswith("all fits: "), len(out.splitlines())) == (0, True, 1)
     store.database.write(lambda connection: connection.execute(schema.totals.update().values(whole=7)))
     code, _, err = run("verify")
     assert (code, err.startswith("differs: ")) == (1, True)
@@ -207,7 +242,13 @@ def test_pruned_runs_leave_sums_seals_and_counts(run: Run, store: Store) -> None
     assert after.delivered == before.accepted - 1
     assert store.series() == series
     assert verify(store).difference is None
-    assert run("verify")[0] == 0
+    code, out, _ = run("verify")
+    assert (code, out.splitlines()[1:]) == (
+        0,
+        ["not checked is what 12 pruned revisions and pauses have posted: their contents are gone"],
+    )
+    (told,) = objects(run("verify", "--json")[1])
+    assert (told["pruned"], told["difference"]) == (12, None)
     assert "pruned" in run("show", "ticket-1")[1]
     store.accept([pending(1, run_id="ticket-1")])
     assert store.series() == series

@@ -7,7 +7,10 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +19,10 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import text
 
+import agent_outcomes
 from agent_outcomes.ledger.audit import verify
 from agent_outcomes.ledger.book.policy import Policy
 from agent_outcomes.ledger.book.reading import read_report
@@ -364,3 +369,45 @@ def test_a_file_that_is_replaced_while_it_is_open(tmp_path: Path, how: str) -> N
     assert (store.status().runs, store.status().pending) == (there + 2, there + 2)
     assert verify(store).difference is None
     store.close()
+
+
+def test_a_package_in_an_archive_says_what_to_do(tmp_path: Path) -> None:
+    """Migrations are files of a folder there; a ledger that is made opens all the same: nothing is to be migrated."""
+    packages = Path(agent_outcomes.__file__).parents[1]
+    archive, ledger = tmp_path / "application.pyz", tmp_path / "outcomes.db"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in (packages / "agent_outcomes").rglob("*"):
+            if file.is_file() and file.suffix != ".pyc":
+                packed.write(file, file.relative_to(packages))
+    program = (
+        "import sys, agent_outcomes\n"
+        "assert agent_outcomes.__file__.startswith(sys.argv[1]), agent_outcomes.__file__\n"
+        "try:\n    agent_outcomes.install(ledger=sys.argv[2], ledger_deliver=False)\n"
+        "except agent_outcomes.SettingsError as error:\n    print(error)\n"
+        "with agent_outcomes.agent_run('bot') as run:\n    print(run.has_ended)\n"
+    )
+
+    def run() -> list[str]:
+        command = [sys.executable, "-c", program, str(archive), f"sqlite:///{ledger}"]
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": str(archive)}, capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    error, went_on = run()
+    assert (error.startswith(f"ledger {ledger}: "), "install otel-agent-outcomes unpacked" in error) == (True, True)
+    assert went_on == "False"
+    Store.open(read_location(f"sqlite:///{ledger}")).close()
+    assert run() == ["False"]
+
+
+def test_migrations_that_are_not_all_there(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever alembic makes of it is an error of this ledger, and not one of its own that nobody expects."""
+
+    def upgrade(*_: object) -> None:
+        message = "Can't locate revision identified by '0002'"
+        raise CommandError(message)
+
+    monkeypatch.setattr("alembic.command.upgrade", upgrade)
+    with pytest.raises(LedgerError, match="Can't locate revision identified by '0002'; reinstall otel-agent-outcomes"):
+        Store.open(read_location(ledger_url))

@@ -168,7 +168,7 @@ OPERATIONS: Final = (
         right=Right.READ,
         carry_out=export_history,
         query=ExportQuery,
-        answers=(AnswerKind(200, "All revisions, in the order of writing.", None, (JSON_LINES, CSV)),),
+        answers=(AnswerKind(200, "All revisions, in order of writing, then all pauses.", None, (JSON_LINES, CSV)),),
         refusals=(422,),
     ),
     *AGENTVISTA,

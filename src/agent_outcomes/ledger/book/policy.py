@@ -25,13 +25,15 @@ class Policy(StrEnum):
 class Situation(StrEnum):
     """How what is reported compares with what stands.
 
-    Whoever is entitled has the right to correct, and gave a reason.
+    Whoever is entitled has the right to correct, and gave a reason. What is overtaken was reported before the run's own
+    end, which states another result: of the two the end is the latest.
     """
 
     FIRST = "first"
     SAME = "same"
     OTHER = "other"
     OTHER_ENTITLED = "other_entitled"
+    OVERTAKEN = "overtaken"
     RETRACTION = "retraction"
     RETRACTION_ENTITLED = "retraction_entitled"
 
@@ -56,6 +58,10 @@ RULINGS: Final[Mapping[Situation, Mapping[Policy, Ruling]]] = {
         Policy.IMMUTABLE: Change.CORRECTED,
         Policy.LATEST: Change.CORRECTED,
     },
+    Situation.OVERTAKEN: {
+        Policy.IMMUTABLE: RefusalCode.OUTCOME_CONFLICT,
+        Policy.LATEST: RefusalCode.OUTCOME_CONFLICT,
+    },
     Situation.RETRACTION: {
         Policy.IMMUTABLE: RefusalCode.OUTCOME_CONFLICT,
         Policy.LATEST: Change.RETRACTED,
@@ -67,12 +73,14 @@ RULINGS: Final[Mapping[Situation, Mapping[Policy, Ruling]]] = {
 }
 
 
-def situation_of(standing: Outcome, wanted: Outcome, *, entitled: bool) -> Situation:
+def situation_of(standing: Outcome, wanted: Outcome, *, entitled: bool, is_overtaken: bool = False) -> Situation:
     """How the outcome that a report makes compares with the one that stands."""
     if standing.same_business(wanted):
         return Situation.SAME
     if standing.state is State.PENDING:
         return Situation.FIRST
+    if is_overtaken and not entitled:
+        return Situation.OVERTAKEN
     if wanted.state is State.PENDING:
         return Situation.RETRACTION_ENTITLED if entitled else Situation.RETRACTION
     return Situation.OTHER_ENTITLED if entitled else Situation.OTHER

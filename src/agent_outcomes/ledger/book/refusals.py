@@ -6,10 +6,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+# Named in the annotations of `Report`, which may be read while the program runs.
+from agent_outcomes.outcome.attribute_reader import Problem  # noqa: TC001 - as said
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from agent_outcomes.outcome.attribute_reader import Problem
 
 IDS_SHOWN_MAX: Final = 10
 

@@ -104,9 +104,12 @@ def first_revision(acceptance: Acceptance) -> NewRevision:
     return _new(Content(run, whole, 0, None, run.end_ns, None, None, made.postings), made, None)
 
 
-def judge(report: LateReport, standing: StandingRun, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
+def judge(
+    report: LateReport, standing: StandingRun, policy: Policy, reported_at_ns: int, *, is_overtaken: bool = False
+) -> NewRevision | Report:
     """What a report makes of what stands: a new revision, or the answer that it is unchanged.
 
+    `is_overtaken` says that what stands is what the run itself has stated at its end, after the report was made.
     Raises `ReportRefused` with NOT_ALLOWED, STALE_REVISION or OUTCOME_CONFLICT.
     """
     if not report.reporter.may_speak_for(standing.run.agent_name):
@@ -116,7 +119,7 @@ def judge(report: LateReport, standing: StandingRun, policy: Policy, reported_at
     wanted = _wanted(report, standing.outcome)
     entitled = report.reporter.may_correct and report.reason is not None
     said = _Said(reported_at_ns, report.reporter.name or None, report.reason)
-    return _judged(wanted, standing, policy, said, entitled=entitled)
+    return _judged(wanted, standing, policy, said, entitled=entitled, is_overtaken=is_overtaken)
 
 
 def judge_revised(revised: Outcome, standing: StandingRun, policy: Policy, reported_at_ns: int) -> NewRevision | Report:
@@ -182,9 +185,15 @@ def _added_by(cost: LateCost) -> dict[str, AttributeValue]:
 
 
 def _judged(
-    wanted: Outcome, standing: StandingRun, policy: Policy, said: _Said, *, entitled: bool
+    wanted: Outcome,
+    standing: StandingRun,
+    policy: Policy,
+    said: _Said,
+    *,
+    entitled: bool,
+    is_overtaken: bool = False,
 ) -> NewRevision | Report:
-    situation = situation_of(standing.outcome, wanted, entitled=entitled)
+    situation = situation_of(standing.outcome, wanted, entitled=entitled, is_overtaken=is_overtaken)
     ruling = RULINGS[situation][policy]
     if isinstance(ruling, RefusalCode):
         raise refusals.conflict(differing_fields(standing.outcome, wanted))
