@@ -46,6 +46,8 @@ EVERYWHERE: Final = Pattern(
 TOO_COMMON: Final = frozenset(
     {
         *("abort", "interrupt", "shutdown", "terminated", "stopexception", "rerunexception"),
+        # PEP 249's, and not kombu's.
+        *("operationalerror",),
         *("suspendedexception", "suspendexecution", "taskdeferred", "sdkinternalexception"),
     }
 )
