@@ -17,6 +17,7 @@ from agent_outcomes.outcome.codes import GRPC_NUMBERS, GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.error_classes import CATCH_ALLS
 from agent_outcomes.outcome.error_names import (
     HTTP_ERRORS,
+    rule_by_ending,
     rule_by_name,
     rule_by_word,
     rule_of_code,
@@ -199,7 +200,7 @@ def _by_names(names: list[str | None], of: str | None) -> Told | None:
             continue
         # A status that begins with the bare class is that of the class which is known with its module.
         full = of if of is not None and segment_of(of) == name else name
-        rule = rule_by_name(full) or rule_by_word(full)
+        rule = rule_by_name(full) or rule_by_word(full) or rule_by_ending(full)
         if rule is not None:
             return Told(rule, name)
     return None

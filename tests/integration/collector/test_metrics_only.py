@@ -172,6 +172,7 @@ def test_white_space_is_trimmed_alike(otelcol_binary: Path, tmp_path: Path, *, i
 def test_what_names_an_error_is_taken_in_one_order(otelcol_binary: Path, tmp_path: Path) -> None:
     """Recorded before stated, and a vendor's word for many kinds of errors behind all names and statuses."""
     names = [*TYPE_RULES, "API_Error", "TypeError", "ValueError", "openai.RateLimitError", "MyOwnError", "404", "503"]
+    names += ["AcmeReadTimeoutError", "acme.AcmeRateLimitExceeded"]
     cases = [
         Case(AGENT | {"error.type": told} | status, status=StatusCode.ERROR, exceptions=(recorded,))
         for told in names

@@ -14,6 +14,7 @@ from agent_outcomes.outcome.error_names import (
     BEFORE,
     BEHIND,
     BETWEEN,
+    ENDINGS,
     PYTHONS_OWN,
     SUFFIX,
     grpc_codes,
@@ -28,7 +29,14 @@ from agent_outcomes.outcome.error_names import (
 )
 from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, SUSPENDED, UPSTREAM, Classification
 from agent_outcomes.outcome.finish_reasons import FINISH_WORDS, NO_ENDS
-from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, SUCCESSORS, TOO_COMMON
+from agent_outcomes.outcome.name_words import (
+    CODE_QUALIFIERS,
+    EVERYWHERE,
+    NO_ENDING,
+    SHARED_ROOTS,
+    SUCCESSORS,
+    TOO_COMMON,
+)
 from agent_outcomes.outcome.spellings import STATUS_WORDS
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
@@ -159,10 +167,12 @@ def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[st
         before, f"Substring({before}, 0, Len({before}) - Len({word}))", f"{before} != nil and {before} != {word}"
     )
     yield assign(before, quoted(""), f'{before} == {word} or ({before} != nil and IsMatch({before}, "[#/]$|^[*]$"))')
+    yield assign(cache(f"{name}_segment"), word)
     yield assign(word, f"ToLowerCase({word})", f"{word} != nil")
     yield replace_all(word, BETWEEN, "")
     yield from _rule_by_word(name, open_yet)
     yield from _rule_by_range(error, rules)
+    yield from _rule_by_ending(name, rules)
 
 
 def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
@@ -201,6 +211,15 @@ def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
     yield assign(is_known, f"{cache('words')}[{word}]", f"{word} != nil")
     yield replace_all(word, SUFFIX, "")
     yield look_up(rule, cache("stems"), word, f"{open_yet} and {found} == true and {is_known} == nil")
+
+
+def _rule_by_ending(name: str, rules: Mapping[Classification, str]) -> Iterator[str]:
+    """By the words that a class ends in."""
+    segment, rule = cache(f"{name}_segment"), cache("rule")
+    is_none = f"IsMatch({segment}, {quoted(NO_ENDING.pattern)})"
+    for ending, row in ENDINGS:
+        is_ending = f"IsMatch({segment}, {quoted(ending.pattern)})"
+        yield assign(rule, quoted(rules[row]), f"{rule} == nil and {segment} != nil and {is_ending} and not {is_none}")
 
 
 def _rule_by_status(rules: Mapping[Classification, str]) -> Iterator[str]:
