@@ -142,8 +142,13 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "langfuse-sdk": ScopeRules(
         roots=Pattern(r"LangGraph"),
         graph=GraphMetadata("langfuse.observation.metadata.", is_flat=True),
-        # What a graph's step asked, as a message of no error.
-        pause_marks=(PauseMark("langfuse.observation.status_message", Pattern(r"^\(Interrupt\(value=")),),
+        # What a graph's step asked, as a message of no error, and in JavaScript of one.
+        pause_marks=(
+            PauseMark(
+                "langfuse.observation.status_message",
+                Pattern(r"^\(Interrupt\(value=|^(?:Graph|Node)Interrupt(?=: \[|$)"),
+            ),
+        ),
     ),
     # Marks prompts and retrievers as calls of models, in the words of the conventions but not in its own.
     "langsmith": ScopeRules(
