@@ -2,8 +2,8 @@
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
 Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, the Vercel AI SDK, Spring
-AI, Genkit, Mastra, Embabel, NeMo Agent Toolkit, traceAI, the fields that Alibaba Cloud defines for LLM traces, and
-VeADK. What single frameworks do is in `scopes`.
+AI, Genkit, Mastra, Embabel, NeMo Agent Toolkit, traceAI, the fields that Alibaba Cloud defines for LLM traces, VeADK,
+DeepEval, LangWatch and Laminar. What single frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ GENKIT_TYPE: Final = "genkit:type"
 GENKIT_SUBTYPE: Final = "genkit:metadata:subtype"
 GENAI_KIND: Final = "gen_ai.span.kind"
 TRACEAI_KIND: Final = "fi.span.kind"
+DEEPEVAL_KIND: Final = "confident.span.type"
+LANGWATCH_KIND: Final = "langwatch.span.type"
+LAMINAR_KIND: Final = "lmnr.span.type"
 MLFLOW_KIND: Final = "mlflow.spanType"
 MLFLOW_INPUTS: Final = "mlflow.spanInputs"
 MLFLOW_OUTPUTS: Final = "mlflow.spanOutputs"
@@ -54,6 +57,7 @@ AGENT_NAME_KEYS: Final = (
     # In spans of whatever tracer the application has.
     "embabel.agent.name",
     "spring.ai.alibaba.graph.name",
+    "confident.agent.name",
 )
 # A span that is named as the conventions name agents' spans carries one of them, whoever made it.
 CONVENTION_NAME_KEYS: Final = frozenset({semconv.GEN_AI_AGENT_NAME, "gen_ai.workflow.name"})
@@ -96,6 +100,9 @@ _TRACEAI_ROLES: Final[Mapping[object, Role]] = {
     "EMBEDDING": Role.MODEL,
     "TOOL": Role.TOOL,
 }
+
+# Of DeepEval and of LangWatch.
+_OWN_WORDS: Final[Mapping[object, Role]] = {"agent": Role.AGENT, "llm": Role.MODEL, "tool": Role.TOOL}
 
 _REQUEST_ROLES: Final[Mapping[object, Role]] = {
     "chat": Role.MODEL,
@@ -205,6 +212,10 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
     },
     # Of its first versions, and in .NET.
     TRACEAI_KIND: _TRACEAI_ROLES,
+    DEEPEVAL_KIND: _OWN_WORDS,
+    LANGWATCH_KIND: _OWN_WORDS,
+    # Has no word for an agent: what calls these is a span as any other.
+    LAMINAR_KIND: {"LLM": Role.MODEL, "TOOL": Role.TOOL},
     # MLflow writes every attribute as JSON, this one, too.
     MLFLOW_KIND: {
         '"AGENT"': Role.AGENT,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans that are told by `gen_ai.span.kind` or `fi.span.kind` alone: traceAI's, Alibaba Cloud's and VeADK's shapes."""
+"""Spans that are told by a kind alone, in the words of senders that set no operation."""
 
 from __future__ import annotations
 
@@ -140,3 +140,51 @@ def test_veadk(pipeline: Pipeline) -> None:
     attributes = pipeline.event().attributes
     assert attributes["gen_ai.agent.name"] == "python_coder"
     assert (attributes["agent.run.input_tokens"], attributes["agent.run.tool_calls"]) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "name_key", "used"),
+    [
+        (
+            "confident.span.type",
+            "confident.agent.name",
+            {
+                "confident.llm.input_token_count": 100,
+                "confident.llm.output_token_count": 20,
+                "confident.llm.model": "m",
+            },
+        ),
+        (
+            "langwatch.span.type",
+            "gen_ai.agent.name",
+            {"gen_ai.usage.prompt_tokens": 100, "gen_ai.usage.completion_tokens": 20},
+        ),
+    ],
+)
+def test_deepeval_and_langwatch(pipeline: Pipeline, key: str, name_key: str, used: dict[str, Any]) -> None:
+    """Both have words of their own for the three, in any tracer."""
+    tracer = pipeline.tracer("my.app")
+    with tracer.start_as_current_span("turn", attributes={key: "agent", name_key: "support"}):
+        call(tracer, key, "llm", **used)
+        call(tracer, key, "tool")
+        call(tracer, key, "retriever")
+        call(tracer, key, "llm", **used)
+    with tracer.start_as_current_span("turn", attributes={key: "chain"}):
+        call(tracer, key, "llm", **used)
+    attributes = pipeline.event().attributes
+    assert attributes["gen_ai.agent.name"] == "support"
+    assert (attributes["agent.run.input_tokens"], attributes["agent.run.output_tokens"]) == (200, 40)
+    assert (attributes["agent.run.model_calls"], attributes["agent.run.tool_calls"]) == (2, 1)
+
+
+def test_laminar(pipeline: Pipeline) -> None:
+    """It knows no agents: what it calls so says whoever runs it."""
+    tracer = pipeline.tracer("lmnr.tracer")
+    with tracer.start_as_current_span("support", attributes={"lmnr.span.type": "DEFAULT", "agent.outcome.label": "x"}):
+        call(tracer, "lmnr.span.type", "LLM", **USED)
+        call(tracer, "lmnr.span.type", "TOOL")
+    attributes = pipeline.event().attributes
+    assert (attributes["agent.run.model_calls"], attributes["agent.run.tool_calls"]) == (1, 1)
+    with tracer.start_as_current_span("support", attributes={"lmnr.span.type": "DEFAULT"}):
+        call(tracer, "lmnr.span.type", "LLM", **USED)
+    assert len(pipeline.events()) == 1

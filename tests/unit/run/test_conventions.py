@@ -115,6 +115,13 @@ EXPECTED_KINDS |= {
     ("gen_ai.span.kind", "embedding"): Role.MODEL,
     ("gen_ai.span.kind", "tool"): Role.TOOL,
 }
+# DeepEval, LangWatch, Laminar.
+EXPECTED_KINDS |= {
+    (key, word): role
+    for key in ("confident.span.type", "langwatch.span.type")
+    for word, role in (("agent", Role.AGENT), ("llm", Role.MODEL), ("tool", Role.TOOL))
+}
+EXPECTED_KINDS |= {("lmnr.span.type", "LLM"): Role.MODEL, ("lmnr.span.type", "TOOL"): Role.TOOL}
 # LiteLLM has the names of its own functions there.
 EXPECTED_KINDS |= {
     (key, word): Role.MODEL
