@@ -13,6 +13,7 @@ from agent_outcomes.record.record import record
 from agent_outcomes.run.conventions import FINISH_REASON, ROLE_KEYS, Role, text_of_json
 from agent_outcomes.run.evidence import (
     ANCESTOR,
+    BROKEN_OFF,
     DESCENDANT,
     ENDED_CLEAN,
     SPAN_ERROR,
@@ -20,7 +21,7 @@ from agent_outcomes.run.evidence import (
     STATUS_TEXT,
     STOP_REASON,
 )
-from agent_outcomes.run.protocol_statuses import GRPC_STATUS_KEYS, HTTP_STATUS_KEYS
+from agent_outcomes.run.protocol_statuses import DB_STATUS, GRPC_STATUS_KEYS, HTTP_STATUS_KEYS
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.stated_errors import FINISH_KEYS
 from agent_outcomes.run.usage_keys import INPUT, OUTPUT
@@ -46,17 +47,19 @@ PATH_MAX: Final = 200
 
 _EVIDENCE: Final[Mapping[str, str]] = {
     ENDED_CLEAN: "the span ended without an error, and no stronger evidence speaks against success",
+    BROKEN_OFF: "the span ended without an error and without an answer: somebody or a time limit has stopped it",
     STATED: f"`{semconv.AGENT_OUTCOME_STATUS}` says so",
     SPAN_ERROR: "the span's status is ERROR, and nothing names the error",
     STATUS_TEXT: "the span's status is ERROR, and its message has a form that is known",
     ANCESTOR: "an outer span, around this one run, states the business result",
     DESCENDANT: "a span inside the run states the outcome",
 }
+_STATUS_KEYS: Final = (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS, DB_STATUS)
 _EVIDENCE_PREFIXES: Final[Mapping[str, str]] = {
     "exception:": "the span's error is {}",
     "finish_reason:": f"`{FINISH_REASON}` is {{}}",
     f"{STATUS_TEXT}:": "the span's status is ERROR, and its message names {}",
-    **{f"{key}:": f"the span's status is ERROR, and `{key}` is {{}}" for key in (*HTTP_STATUS_KEYS, *GRPC_STATUS_KEYS)},
+    **{f"{key}:": f"the span's status is ERROR, and `{key}` is {{}}" for key in _STATUS_KEYS},
     **{f"{key}:": f"`{key}` says that the last answer ended as `{FINISH_REASON}` {{}}" for key in sorted(FINISH_KEYS)},
     f"{STOP_REASON}:": "an event of the span says why the framework stopped: {}",
     "last_step:": "the run's own span names no error, and the last model call or agent below failed with {}",

@@ -16,6 +16,7 @@ from agent_outcomes.outcome.class_messages import rule_of_message
 from agent_outcomes.outcome.codes import GRPC_RULES
 from agent_outcomes.outcome.error_classes import CATCH_ALLS, UNSAID_FLAGS
 from agent_outcomes.outcome.error_names import (
+    rule_by_ending,
     rule_by_name,
     rule_by_word,
     rule_of_code,
@@ -164,6 +165,8 @@ def find_specific(facts: ErrorFacts) -> Classification | None:
         named = rule_of_http(facts.http_status)
     if named is None and facts.grpc_code is not None:
         named = GRPC_RULES.get(facts.grpc_code)
+    if named is None:
+        named = first(rule_by_ending(name) for lineage in facts.lineages for name in lineage)
     return _permanent_cause(facts, verdicts) or named if named in _WRAPPED else named
 
 

@@ -5,7 +5,7 @@ First by the name as it stands. Then by its last segment, however it is cased: `
 `com.openai.errors.RateLimitException` are one word, and so are `StatusCode.UNAVAILABLE` and `Unavailable`. Another
 library's class may be called the same and mean something else (`tarfile.ReadError`, `queue.ShutDown`), so that behind
 a module the segment decides only under the root of a row that ends so, or where the word means one thing everywhere.
-A name that holds a known word among others says nothing.
+A name that holds a known word among others says nothing, but for a class that ends in what happened to it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,21 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.error_classes import CATCH_ALLS, ERROR_RULES, PARENTS_OF_ALL
-from agent_outcomes.outcome.errors import BAD_REQUEST, UPSTREAM
+from agent_outcomes.outcome.errors import BAD_REQUEST, RATE_LIMIT, TIMEOUT, UPSTREAM
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
-from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, SUCCESSORS, TOO_COMMON
+from agent_outcomes.outcome.name_words import (
+    CODE_QUALIFIERS,
+    EVERYWHERE,
+    NO_ENDING,
+    RATE_LIMIT_ENDING,
+    SHARED_ROOTS,
+    SUCCESSORS,
+    TIMEOUT_ENDING,
+    TOO_COMMON,
+)
 from agent_outcomes.outcome.patterns import Pattern
+from agent_outcomes.outcome.store_classes import STORE_RULES
+from agent_outcomes.outcome.store_codes import STORE_NAMES, STORE_RULES_BY_CODE
 from agent_outcomes.outcome.vendor_codes import (
     CODE_RULES,
     JSON_RPC_RULES,
@@ -59,8 +70,10 @@ _BETWEEN: Final = Pattern(BETWEEN)
 _SUFFIX: Final = Pattern(SUFFIX)
 _SEGMENTS: Final = Pattern(r"[.$+#/\\:*]+")
 _PARTS: Final = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
-_CODE_TABLES: Final = (GRPC_RULES, CODE_RULES, NETWORK_RULES)
-_NUMBERED: Final = {**JSON_RPC_RULES, **MCP_RULES, **SQLSTATE_RULES}
+CLASS_RULES: Final = (*ERROR_RULES, *STORE_RULES)
+ENDINGS: Final = ((TIMEOUT_ENDING, TIMEOUT), (RATE_LIMIT_ENDING, RATE_LIMIT))
+_CODE_TABLES: Final = (GRPC_RULES, CODE_RULES, NETWORK_RULES, STORE_NAMES)
+_NUMBERED: Final = {**JSON_RPC_RULES, **MCP_RULES, **SQLSTATE_RULES, **STORE_RULES_BY_CODE}
 # A name that is one of Python's own exceptions is that one, though a provider's code may sound like it: a file that
 # must not be read is no matter of API keys.
 PYTHONS_OWN: Final = frozenset(
@@ -90,6 +103,14 @@ def rule_by_word(name: str) -> Classification | None:
 def rule_under_root(name: str) -> Classification | None:
     """The row that ends so and has the same root: packages re-export and move their classes."""
     return roots().get((_root_of(_qualifier_of(name)), word_of(name)))
+
+
+def rule_by_ending(name: str) -> Classification | None:
+    """What a class says by the words that its name ends in, where it has no row and nothing else tells."""
+    segment = segment_of(name)
+    if name in CATCH_ALLS or NO_ENDING.search(segment) is not None:
+        return None
+    return next((rule for ending, rule in ENDINGS if ending.match(segment) is not None), None)
 
 
 def rule_of_code(code: str) -> Classification | None:
@@ -132,7 +153,7 @@ def is_known_word(text: str) -> bool:
 @cache
 def names() -> Index:
     """The rows by full name or code, as written in the tables."""
-    index = {name: rule for rule, spelled in (*FOREIGN_RULES, *ERROR_RULES) for name in spelled}
+    index = {name: rule for rule, spelled in (*FOREIGN_RULES, *CLASS_RULES) for name in spelled}
     return {**index, **JSON_RPC_RULES}
 
 
@@ -140,7 +161,7 @@ def names() -> Index:
 def words() -> Index:
     """The rows by word; those of classes before those of codes."""
     classes = _uncontradicted(
-        (word_of(name), rule) for rule, spelled in (*ERROR_RULES, *FOREIGN_RULES) for name in spelled
+        (word_of(name), rule) for rule, spelled in (*CLASS_RULES, *FOREIGN_RULES) for name in spelled
     )
     codes = {word_of(code): rule for table in _CODE_TABLES for code, rule in table.items()}
     return {word: rule for word, rule in {**codes, **classes}.items() if word not in SAYS_NOTHING}
@@ -149,14 +170,14 @@ def words() -> Index:
 @cache
 def stems() -> Index:
     """The rows by word without `Error` or `Exception` at its end, where two words or more are left of it."""
-    tables = (*((name, rule) for rule, spelled in (*ERROR_RULES, *FOREIGN_RULES) for name in spelled), *_codes())
+    tables = (*((name, rule) for rule, spelled in (*CLASS_RULES, *FOREIGN_RULES) for name in spelled), *_codes())
     return _uncontradicted((_SUFFIX.sub("", word_of(name)), rule) for name, rule in tables if _has_two_words(name))
 
 
 @cache
 def roots() -> RootIndex:
     """The rows by the root of their module and their word."""
-    tables = ((name, rule) for rule, spelled in (*ERROR_RULES, *FOREIGN_RULES) for name in spelled)
+    tables = ((name, rule) for rule, spelled in (*CLASS_RULES, *FOREIGN_RULES) for name in spelled)
     rows = (((_root_of(_qualifier_of(name)), word_of(name)), rule) for name, rule in tables)
     return _uncontradicted((key, rule) for key, rule in rows if key[0] and key[1] not in SAYS_NOTHING)
 
@@ -164,7 +185,7 @@ def roots() -> RootIndex:
 @cache
 def strong_codes() -> Index:
     """The codes that are no words of several meanings."""
-    tables = (CODE_RULES, NETWORK_RULES)
+    tables = (CODE_RULES, NETWORK_RULES, STORE_NAMES)
     return {word_of(code): rule for table in tables for code, rule in table.items()}
 
 

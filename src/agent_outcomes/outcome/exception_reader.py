@@ -33,6 +33,7 @@ from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.outcome.messages import Told, is_refinable, is_untrusted, leading_status, may_refine, told_by
 from agent_outcomes.outcome.name_words import HTTP_CLASS
+from agent_outcomes.outcome.store_codes import KAFKA, STORE_PATHS
 from agent_outcomes.outcome.text import asked, is_a
 from agent_outcomes.outcome.vendor_codes import JSON_RPC_RULES, MCP_MESSAGES, SQLSTATE
 
@@ -49,6 +50,7 @@ _DETAILS_MAX: Final = 8
 # JSON-RPC leaves the hundred from -32000 to each protocol, such as MCP.
 _JSON_RPC_ERRORS: Final = range(-32768, -31999)
 _MCP: Final = "mcp."
+_LIBRDKAFKA: Final = "cimpl"
 _SYSTEM_EXIT: Final = "builtins.SystemExit"
 _ROOTS: Final = (object, BaseException, Exception)
 
@@ -296,11 +298,27 @@ def _codes(error: BaseException) -> Iterator[str]:
     if is_a(details, list):
         yield from (code for detail in details[:_DETAILS_MAX] for code in codes_at(detail, (("reason",),)))
     yield from (f"{SQLSTATE} {code}" for code in codes_at(error, _SQLSTATE_PATHS))
+    yield from _store_codes(error)
     number = found_at(error, "error", "code")
     if is_a(number, int) and int.__int__(number) in _JSON_RPC_ERRORS:
         text = str(int.__int__(number))
         if text in JSON_RPC_RULES or _is_of_mcp(error, text):
             yield text
+
+
+def _store_codes(error: BaseException) -> Iterator[str]:
+    """What a database or a broker calls the error, where its client keeps that."""
+    cls, args = _lineage(type(error))[0], _ARGS_OF(error)
+    given = args[0] if args else None
+    for of, store, path in STORE_PATHS:
+        number = (given if path is None else look(error, path)) if of.match(cls) is not None else None
+        if is_a(number, int):
+            yield f"{store} {int.__int__(number)}"
+    yield from codes_at(error, (("sqlite_errorname",),))
+    # librdkafka's error is no exception of Python's, but what one of these was made of.
+    if class_module(type(given)) == _LIBRDKAFKA:
+        code = asked(name) if callable(name := look(given, "name")) else None
+        yield from (f"{KAFKA} {str.__str__(one)}" for one in (code,) if is_a(one, str))
 
 
 def _is_of_mcp(error: BaseException, number: str) -> bool:

@@ -28,6 +28,7 @@ from agent_outcomes.outcome.errors import (
     UNTRUSTED,
     UPSTREAM,
 )
+from agent_outcomes.outcome.store_classes import FOREIGN_STORE_RULES
 
 _SPRING_CLIENT = "org.springframework.web.client.HttpClientErrorException"
 _SPRING_SERVER = "org.springframework.web.client.HttpServerErrorException"
@@ -268,7 +269,14 @@ OTHER_RULES: Rules = table(
     (BUG, "NoMethodError"),
 )
 
-FOREIGN_RULES: Rules = (*JAVASCRIPT_RULES, *JAVA_RULES, *GO_RULES, *DOTNET_RULES, *OTHER_RULES)
+FOREIGN_RULES: Rules = (
+    *JAVASCRIPT_RULES,
+    *JAVA_RULES,
+    *GO_RULES,
+    *DOTNET_RULES,
+    *OTHER_RULES,
+    *FOREIGN_STORE_RULES,
+)
 
 # These say less than a message of a known form beside them, or than what they were raised from: fetch in JavaScript
 # fails with a TypeError, JSON.parse with a SyntaxError, Go's and .NET's HTTP clients put time limits and cancellations

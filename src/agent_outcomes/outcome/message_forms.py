@@ -6,16 +6,21 @@ Data only. They match where a message begins, or name what it has to end with.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.errors import (
+    AUTH,
+    BAD_REQUEST,
     BUDGET,
     CANCELLED,
     INVALID_OUTPUT,
     NETWORK,
     POLICY,
     TIMEOUT,
+    TRANSIENT,
     UNTRUSTED,
+    UPSTREAM,
     Classification,
 )
 from agent_outcomes.outcome.patterns import Pattern
@@ -129,6 +134,8 @@ CODE_FORMS: Final = (
             r"(?:status|code): (\w+), message: \"",
             r"HTTPS?ConnectionPool\([^)]*\): Max retries exceeded with url: \S* \(Caused by (\w+)\(",
             r"[\s\S]*\(code: (\w+)\)$",
+            # SQLite's driver in Java.
+            r"\[(SQLITE_[A-Z_]+)\] ",
             # pgx, Go's driver of PostgreSQL.
             r"(?:[\s\S]*: )?(?:ERROR|FATAL): [^\n]*\((SQLSTATE [0-9A-Z]{5})\)$",
             # tenacity, which names the class that it has given up on.
@@ -233,6 +240,18 @@ TEXT_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         (r"unexpected end of stream on \S+$", NETWORK),
         (rf"(?:<urlopen error )?\[Errno -?\d+\] (?:{_ERRNO_TEXTS})\b", NETWORK),
         (rf"(?:{_ERRNO_TEXTS})(?:$| \(os error \d+\)$)", NETWORK),
+        # SQLite; MongoDB's server; NATS' clients, Go's with words before; librdkafka's in Go and JavaScript; redis-py.
+        (r"database (?:table |schema )?is locked(?:$|\n|: \w+$| \(\d+\) \(SQLITE_)", TRANSIENT),
+        (r"(?:UNIQUE|FOREIGN KEY|NOT NULL|CHECK|PRIMARY KEY) constraint failed(?:$|\n|: )", BAD_REQUEST),
+        (r"E11000 duplicate key error ", BAD_REQUEST),
+        (r"(?:Caused by :: )?WriteConflict error: this operation conflicted with another operation\.", TRANSIENT),
+        (r"(?:[\s\S]*: )?nats: timeout$", TIMEOUT),
+        (r"(?:[\s\S]*: )?nats: no responders available for request$", UPSTREAM),
+        (r"(?:[\s\S]*: )?nats: (?:no servers available for connection|connection closed|stale connection)$", NETWORK),
+        (r"(?:[\s\S]*: )?nats: [Aa]uthorization (?:[Vv]iolation|failed)$", AUTH),
+        (r"(?:Local: (?:Message t|T)imed out|Broker: Request timed out)$", TIMEOUT),
+        (r"Local: (?:Broker transport failure|All broker connections are down|Host resolution failure)$", NETWORK),
+        (r"Error -?\d+ (?:while )?connecting to \S+:\d+\. ", NETWORK),
         # libpq, which SQLAlchemy shows behind the class in brackets.
         (rf"{_DRIVER}(?:server closed the connection|SSL connection has been closed) unexpectedly", NETWORK),
         (rf"{_DRIVER}could not connect to server: ", NETWORK),
@@ -293,4 +312,28 @@ VAGUE_TEXTS: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
         r"I/O error on [A-Z]+ request for \"",
         r"Unable to execute HTTP request: ",
     )
+)
+
+# What stands before the message of the error itself: the class, what a framework calls the step, a retrier's count.
+MESSAGE_PREFIX: Final = Pattern(
+    r"""(?:
+      (?P<name>[\w.$]+)(?::\s+|\(['"])
+    # How SQLAlchemy shows the class of the driver's error.
+    | \((?P<driver>\w+(?:\.\w+)+)\)[ ]
+    | \(['"](?:<class\ '[\w.]{1,200}'>\ )?[\w ,.]{1,200}['"],[ ]
+    | API\ Error\ \((?=[A-Z1-9])
+    # How websockets shows why the other side closed the connection.
+    | (?:received|sent)\ 1\d{3}\ \([\w\ -]+\)\s
+    | MCP\ error\ -?\d+:\s
+    | \[[\w.\ ]{1,60}\]:\s
+    | Error\ fetching\ from\ \S+:\s
+    | \w+Exception\ -[ ]
+    | Unable\ to\ execute\ HTTP\ request:\s
+    | I/O\ error\ on\ [A-Z]+\ request\ for\ "[^"]*":\s
+    | request\ to\ \S+\ failed,\ reason:\s
+    | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
+    | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
+    | (?P<words>[\w.$ ]{1,200}):\s+
+    )""",
+    re.VERBOSE,
 )

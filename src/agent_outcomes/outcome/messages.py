@@ -8,7 +8,6 @@ the providers' own sentences in `provider_texts`.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from agent_outcomes.outcome.codes import GRPC_NUMBERS, GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.error_classes import CATCH_ALLS
 from agent_outcomes.outcome.error_names import (
     HTTP_ERRORS,
+    rule_by_ending,
     rule_by_name,
     rule_by_word,
     rule_of_code,
@@ -44,6 +44,7 @@ from agent_outcomes.outcome.message_forms import (
     CAPITALS_FORM,
     CODE_FORMS,
     GRPC_CLASS,
+    MESSAGE_PREFIX,
     NUMBER_FORM,
     NUMBERED_FORM,
     PHRASES,
@@ -55,6 +56,7 @@ from agent_outcomes.outcome.message_forms import (
 )
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.provider_texts import SENTENCES
+from agent_outcomes.outcome.store_codes import store_code_in
 from agent_outcomes.outcome.text import MESSAGE_LENGTH_MAX, is_a
 from agent_outcomes.outcome.vendor_codes import MCP_MESSAGES
 
@@ -65,27 +67,6 @@ if TYPE_CHECKING:
 _PREFIXES_MAX: Final = 4
 _NESTED_MAX: Final = 2
 
-# What stands before the message of the error itself: the class, what a framework calls the step, a retrier's count.
-_PREFIX: Final = Pattern(
-    r"""(?:
-      (?P<name>[\w.$]+)(?::\s+|\(['"])
-    | \(['"](?:<class\ '[\w.]{1,200}'>\ )?[\w ,.]{1,200}['"],[ ]
-    | API\ Error\ \((?=[A-Z1-9])
-    # How websockets shows why the other side closed the connection.
-    | (?:received|sent)\ 1\d{3}\ \([\w\ -]+\)\s
-    | MCP\ error\ -?\d+:\s
-    | \[[\w.\ ]{1,60}\]:\s
-    | Error\ fetching\ from\ \S+:\s
-    | \w+Exception\ -[ ]
-    | Unable\ to\ execute\ HTTP\ request:\s
-    | I/O\ error\ on\ [A-Z]+\ request\ for\ "[^"]*":\s
-    | request\ to\ \S+\ failed,\ reason:\s
-    | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
-    | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
-    | (?P<words>[\w.$ ]{1,200}):\s+
-    )""",
-    re.VERBOSE,
-)
 # By OpenTelemetry's own convention the text of a failed span begins with the class; a plain word is no class.
 _CLASS: Final = Pattern(r"(?:[\w$]+\.)*(?:\w*(?:Error|Exception)|(?:[A-Z][a-z0-9]+){2,})|(?:[\w$]+\.)+[A-Z]\w*")
 _ERROR: Final = Pattern(r"(?:Error|Exception)$")
@@ -219,7 +200,7 @@ def _by_names(names: list[str | None], of: str | None) -> Told | None:
             continue
         # A status that begins with the bare class is that of the class which is known with its module.
         full = of if of is not None and segment_of(of) == name else name
-        rule = rule_by_name(full) or rule_by_word(full)
+        rule = rule_by_name(full) or rule_by_word(full) or rule_by_ending(full)
         if rule is not None:
             return Told(rule, name)
     return None
@@ -242,12 +223,13 @@ def _without_prefixes(text: str, of: str | None) -> Iterator[_Part]:
     """The text, and what is left of it without each prefix in turn."""
     trust, classes = _Trust.CLIENTS, (() if of is None else (of,))
     for _ in range(_PREFIXES_MAX):
-        prefix = _PREFIX.match(text)
-        yield _Part(text, prefix["name"] if prefix is not None else None, trust, classes)
+        prefix = MESSAGE_PREFIX.match(text)
+        name = prefix["name"] or prefix["driver"] if prefix is not None else None
+        yield _Part(text, name, trust, classes)
         if prefix is None:
             return
-        trust = min(trust, _trust_behind(prefix["name"] or prefix["words"]))
-        classes = (*classes, prefix["name"]) if prefix["name"] is not None else classes
+        trust = min(trust, _trust_behind(name or prefix["words"]))
+        classes = (*classes, name) if name is not None else classes
         text = text[prefix.end() :]
     yield _Part(text, None, trust, classes)
 
@@ -278,6 +260,9 @@ def _by_form(part: _Part) -> Told | None:
     for form, meaning in _text_rules(part):
         if form.match(text) is not None:
             return Told(meaning, None)
+    code = store_code_in(text, part.classes) if part.trust is not _Trust.TOOLS else None
+    if code is not None and (rule := rule_of_code(code)) is not None:
+        return Told(rule, code)
     for form in STATUS_FORMS if _STATUS.search(text) is not None else ():
         found = form.match(text) if form is not NUMBER_FORM or part.trust is _Trust.CLIENTS else None
         if found is not None:

@@ -46,8 +46,29 @@ EVERYWHERE: Final = Pattern(
 TOO_COMMON: Final = frozenset(
     {
         *("abort", "interrupt", "shutdown", "terminated", "stopexception", "rerunexception"),
+        # PEP 249's, and not kombu's.
+        *("operationalerror",),
         *("suspendedexception", "suspendexecution", "taskdeferred", "sdkinternalexception"),
     }
+)
+
+# The words at the end of a class that somebody has called after what happened: `AcmeReadTimeoutError`, `ToolTimeout`.
+# They say so in any library, unless a word before them says that it is about the limit itself: NATS has a
+# `BadTimeoutError`, Kafka an `InvalidSessionTimeoutError`. A session that timed out has to be begun anew, and not
+# everything that has a rate is asked. As Python's and Go's engines read alike.
+TIMEOUT_ENDING: Final = Pattern(
+    r"^_*(?:[A-Z][A-Za-z0-9]*)?(?:Time[Oo]ut|TimedOut|DeadlineExceeded)(?:Expired|Exceeded|Occurred)?(?:Error|Exception)?$"
+)
+RATE_LIMIT_ENDING: Final = Pattern(
+    r"^_*(?:[A-Z][A-Za-z0-9]*)?"
+    r"(?:RateLimit(?:s|ed|ing)?(?:Exceeded|Reached|Hit)?|TooManyRequests|Throttled|Throttling)(?:Error|Exception)?$"
+)
+NO_ENDING: Final = Pattern(
+    r"(?:^_*|[a-z0-9])(?:Invalid|Bad|Illegal|Missing|Unknown|Unsupported|Unexpected|Wrong|Malformed|Incorrect|Negative|Zero"
+    r"|Undefined|Unset|Unable|Un|No|Non|Not|Never|Without|Disabled|Duplicate|Conflicting|Ambiguous|Required|Set|Get|Parse"
+    r"|Parsing|Config|Configuration|Settings?|Options?|Parameters?|Arguments?|Value|Validation|Format|Session"
+    r"|Exchange|Interest|Tax|Heart|Pulse|Frame|Bit|Baud|Sample|Sampling|Refresh|Error|Mortgage|Loan|Conversion|Growth"
+    r"|Flow|Discount|Commission|Click|Success|Failure|Hit|Win|Hourly|Daily|Room)[A-Z0-9]"
 )
 
 # What stands before a code: the enumerations of gRPC, the packages of AWS, and a vendor's own code with a dot in it

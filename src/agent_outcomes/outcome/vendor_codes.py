@@ -175,11 +175,12 @@ NETWORK_RULES: Mapping[str, Classification] = _codes(
     ),
 )
 
-# Of databases, each behind the word that Go's driver has before it in a message. Another five letters or digits may be
-# anything, so that these are asked for where a driver keeps its own. A statement that was cancelled (57014) may have
-# come to its time limit or not.
+# Of databases, and of ODBC's drivers, each behind the word that Go's driver has before it in a message. Another five
+# letters or digits may be anything, so that these are asked for where a driver keeps its own. A statement that was
+# cancelled (57014) may have come to its time limit or not.
 _SQLSTATES: Mapping[str, Classification] = _codes(
-    (NETWORK, "08000 08001 08003 08004 08006 08007"),
+    (NETWORK, "08000 08001 08003 08004 08006 08007 08S01"),
+    (TIMEOUT, "HYT00 HYT01"),
     # What is to be tried again as a whole ("Serialization Failure Handling"), and a lock that was not waited for.
     (TRANSIENT, "40001 40P01 55P03"),
     (UPSTREAM, "53000 53300 57P01 57P02 57P03"),

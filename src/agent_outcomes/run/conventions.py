@@ -2,7 +2,8 @@
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
 Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, the Vercel AI SDK, Spring
-AI, Genkit, Mastra, Embabel and NeMo Agent Toolkit. What single frameworks do is in `scopes`.
+AI, Genkit, Mastra, Embabel, NeMo Agent Toolkit, traceAI, the fields that Alibaba Cloud defines for LLM traces, VeADK,
+DeepEval, LangWatch and Laminar. What single frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ MASTRA_KIND: Final = "mastra.span.type"
 NAT_KIND: Final = "nat.span.kind"
 GENKIT_TYPE: Final = "genkit:type"
 GENKIT_SUBTYPE: Final = "genkit:metadata:subtype"
+GENAI_KIND: Final = "gen_ai.span.kind"
+TRACEAI_KIND: Final = "fi.span.kind"
+DEEPEVAL_KIND: Final = "confident.span.type"
+LANGWATCH_KIND: Final = "langwatch.span.type"
+LAMINAR_KIND: Final = "lmnr.span.type"
 MLFLOW_KIND: Final = "mlflow.spanType"
 MLFLOW_INPUTS: Final = "mlflow.spanInputs"
 MLFLOW_OUTPUTS: Final = "mlflow.spanOutputs"
@@ -51,6 +57,7 @@ AGENT_NAME_KEYS: Final = (
     # In spans of whatever tracer the application has.
     "embabel.agent.name",
     "spring.ai.alibaba.graph.name",
+    "confident.agent.name",
 )
 # A span that is named as the conventions name agents' spans carries one of them, whoever made it.
 CONVENTION_NAME_KEYS: Final = frozenset({semconv.GEN_AI_AGENT_NAME, "gen_ai.workflow.name"})
@@ -84,6 +91,18 @@ OPERATION_ROLES: Final[Mapping[object, Role]] = {
 CALL_OPERATIONS: Final = frozenset(
     operation for operation, role in OPERATION_ROLES.items() if role in (Role.MODEL, Role.TOOL)
 )
+
+# What traceAI has made of OpenInference's kinds. Its wrapper of LangGraph has one of its own for what runs a graph.
+_TRACEAI_ROLES: Final[Mapping[object, Role]] = {
+    "AGENT": Role.AGENT,
+    "LANGGRAPH": Role.AGENT,
+    "LLM": Role.MODEL,
+    "EMBEDDING": Role.MODEL,
+    "TOOL": Role.TOOL,
+}
+
+# Of DeepEval and of LangWatch.
+_OWN_WORDS: Final[Mapping[object, Role]] = {"agent": Role.AGENT, "llm": Role.MODEL, "tool": Role.TOOL}
 
 _REQUEST_ROLES: Final[Mapping[object, Role]] = {
     "chat": Role.MODEL,
@@ -181,6 +200,22 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "tool": Role.TOOL,
         "tool.v2": Role.TOOL,
     },
+    # Of Alibaba Cloud, too, whose operations say more where they are there (loongsuite); what it calls an entry is what
+    # the application itself does, and a step a turn of an agent's. In lower case of VeADK, whose workflow is a run.
+    GENAI_KIND: {
+        **_TRACEAI_ROLES,
+        "workflow": Role.AGENT,
+        "agent": Role.AGENT,
+        "llm": Role.MODEL,
+        "embedding": Role.MODEL,
+        "tool": Role.TOOL,
+    },
+    # Of its first versions, and in .NET.
+    TRACEAI_KIND: _TRACEAI_ROLES,
+    DEEPEVAL_KIND: _OWN_WORDS,
+    LANGWATCH_KIND: _OWN_WORDS,
+    # Has no word for an agent: what calls these is a span as any other.
+    LAMINAR_KIND: {"LLM": Role.MODEL, "TOOL": Role.TOOL},
     # MLflow writes every attribute as JSON, this one, too.
     MLFLOW_KIND: {
         '"AGENT"': Role.AGENT,

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent_outcomes.fields import NamedTuple
 from agent_outcomes.outcome.classification import (
     UNNAMED_ERROR,
     classify,
@@ -33,7 +32,7 @@ from agent_outcomes.outcome.classification import (
 from agent_outcomes.outcome.codes import FINISH_REASON_RULES, STOP_RULES
 from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS
 from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_of_http, segment_of, word_of
-from agent_outcomes.outcome.errors import AWAITING_HUMAN, CANCELLED, OTHER, Classification
+from agent_outcomes.outcome.errors import AWAITING_HUMAN, CANCELLED, OTHER
 from agent_outcomes.outcome.finish_reasons import FinishReason
 from agent_outcomes.outcome.messages import leading_status, told_by
 from agent_outcomes.outcome.model import Execution
@@ -41,18 +40,27 @@ from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.shown_names import is_name, shown_name
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
+from agent_outcomes.run.findings import Finding, finding_of
 from agent_outcomes.run.pauses import RUN_MARKS
 from agent_outcomes.run.protocol_statuses import protocol_status
 from agent_outcomes.run.scopes import rules_of
-from agent_outcomes.run.stated_errors import FINISH_KEYS, INTERRUPTED, finish_reason
+from agent_outcomes.run.stated_errors import (
+    COPILOT_SESSION,
+    COPILOT_STOPPED,
+    FINISH_KEYS,
+    INTERRUPTED,
+    finish_reason,
+    is_broken_off,
+    stop_output,
+)
 from agent_outcomes.semconv import AGENT_OUTCOME_STATUS, ERROR_TYPE, Remedy, Status
 
 if TYPE_CHECKING:
     from agent_outcomes.outcome.classification import ErrorFacts
     from agent_outcomes.run.model import AgentSpan
-    from agent_outcomes.semconv import ProblemKind
 
 ENDED_CLEAN: Final = "span_end"
+BROKEN_OFF: Final = "no_answer"
 SPAN_ERROR: Final = "span_status:error"
 STATUS_TEXT: Final = "status_text"
 STATED_REASON: Final = "finish_reason"
@@ -65,9 +73,6 @@ STALE: Final = "stale"
 STATED: Final = AGENT_OUTCOME_STATUS
 ERROR_TYPE_LENGTH_MAX: Final = 200
 
-# On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.
-_SUCCESS: Final = Status.SUCCESS
-
 # Attributes that may say how a span ended that is not marked as failed.
 _TELLING_KEYS: Final = frozenset(
     {FINISH_REASON, ERROR_TYPE, INTERRUPTION_KEY, *FINISH_KEYS, *STOP_OUTPUTS, *[mark.key for mark in RUN_MARKS]}
@@ -78,29 +83,10 @@ _CANCELLED_WORDS: Final = frozenset({"cancelled", "canceled"})
 SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remedy=Remedy.NONE)
 
 
-class Finding(NamedTuple):
-    """The inferred execution of a run, the evidence that decided it and the error's class if there is one.
-
-    `paused` marks a human-in-the-loop interrupt: the run goes on later and has no outcome yet. `raised` is the class
-    that the span names, where a message said more; `problem` is what is wrong with the finish reason.
-    """
-
-    execution: Execution
-    evidence: str
-    error_type: str | None = None
-    paused: bool = False
-    raised: str | None = None
-    problem: ProblemKind | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the run did not end well."""
-        return self.execution.status is not _SUCCESS
-
-
 _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
 _UNKNOWN: Final = Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None)
 _STALE: Final = Finding(_UNKNOWN, STALE)
+_BROKEN_OFF: Final = Finding(_UNKNOWN, BROKEN_OFF)
 
 
 def infer(
@@ -116,7 +102,7 @@ def infer(
         return _CLEAN
     reason = _agents_reason(span)
     if reason is not None and reason.rule is not None:
-        return _finding(reason.rule, f"{STATED_REASON}:{reason.word}", None)
+        return finding_of(reason.rule, f"{STATED_REASON}:{reason.word}", None)
     finished = _finished(span, failed_call)
     if span.status_code == "error":
         finished = finished or _stopped_by_somebody(span)
@@ -134,7 +120,7 @@ def infer_call(span: AgentSpan) -> Finding:
     leading = [facts.leading for facts in (span.recorded, span.in_flight) if facts is not None]
     status = next((one for one in (*leading, leading_status(span.status_text)) if one is not None), None)
     rule = rule_of_http(status) if status is not None else None
-    return finding if rule is None else _finding(rule, f"{STATUS_TEXT}:{status}", finding.error_type or str(status))
+    return finding if rule is None else finding_of(rule, f"{STATUS_TEXT}:{status}", finding.error_type or str(status))
 
 
 def _says_nothing(span: AgentSpan) -> bool:
@@ -143,7 +129,7 @@ def _says_nothing(span: AgentSpan) -> bool:
         return False
     if span.stop_reason is not None or rules_of(span.scope).stopped_by(span.status_code) is not None:
         return False
-    return _TELLING_KEYS.isdisjoint(span.attributes)
+    return _TELLING_KEYS.isdisjoint(span.attributes) and not is_broken_off(span.scope, span.name, span.attributes)
 
 
 def _agents_reason(span: AgentSpan) -> FinishReason | None:
@@ -152,7 +138,12 @@ def _agents_reason(span: AgentSpan) -> FinishReason | None:
 
 
 def _untold(span: AgentSpan, reason: FinishReason | None) -> Finding | None:
-    """That nothing but a finish reason tells how a span ended that was not set to OK, and that in no known word."""
+    """That nothing but a finish reason tells how a span ended that was not set to OK, and that in no known word.
+
+    Or that it came to no answer.
+    """
+    if span.status_code == "unset" and is_broken_off(span.scope, span.name, span.attributes):
+        return None if span.limits.has_dropped else _BROKEN_OFF
     if reason is None or reason.is_open or span.status_code == "ok":
         return None
     word = reason.word if is_name(reason.word) else UNNAMED_ERROR
@@ -168,7 +159,7 @@ def _finished(span: AgentSpan, failed_call: Finding | None) -> Finding | None:
     rule = AWAITING_HUMAN if reason == INTERRUPTED else FINISH_REASON_RULES[reason]
     if rule is OTHER and failed_call is not None:
         return _from_call(failed_call)
-    return _finding(rule, f"{key}:{reason}", None)
+    return finding_of(rule, f"{key}:{reason}", None)
 
 
 def _stopped_by_somebody(span: AgentSpan) -> Finding | None:
@@ -178,23 +169,17 @@ def _stopped_by_somebody(span: AgentSpan) -> Finding | None:
     """
     if span.status_text.strip().lower() not in _CANCELLED_WORDS:
         return None
+    # Copilot names a class of its own in VS Code, as its build has made it shorter.
+    if COPILOT_SESSION in span.attributes:
+        return finding_of(CANCELLED, STATUS_TEXT, None)
     is_named = span.in_flight is not None or _stated_name(span) is not None or _recorded(span) is not None
-    return None if is_named else _finding(CANCELLED, STATUS_TEXT, None)
+    return None if is_named else finding_of(CANCELLED, STATUS_TEXT, None)
 
 
 def _stopped(span: AgentSpan) -> Finding | None:
-    reason = span.stop_reason or _stop_output(span) or rules_of(span.scope).stopped_by(span.status_code)
+    reason = span.stop_reason or stop_output(span.attributes) or rules_of(span.scope).stopped_by(span.status_code)
     rule = STOP_RULES.get(reason) if reason is not None else None
-    return _finding(rule, f"{STOP_REASON}:{reason}", None) if rule is not None else None
-
-
-def _stop_output(span: AgentSpan) -> str | None:
-    for key, pattern in STOP_OUTPUTS.items():
-        text = span.attributes.get(key)
-        found = pattern.match(str.__str__(text)) if isinstance(text, str) else None
-        if found is not None:
-            return str(found[1] or found[2])
-    return None
+    return finding_of(rule, f"{STOP_REASON}:{reason}", None) if rule is not None else None
 
 
 def infer_open(span: AgentSpan) -> Finding:
@@ -203,7 +188,7 @@ def infer_open(span: AgentSpan) -> Finding:
     A time-out would say that somebody stopped it.
     """
     finding = infer(span)
-    return _STALE if finding.evidence == ENDED_CLEAN else finding
+    return _STALE if finding.evidence in (ENDED_CLEAN, BROKEN_OFF) else finding
 
 
 def _in_flight(span: AgentSpan) -> Finding | None:
@@ -228,6 +213,8 @@ def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Findin
     """How the last step failed, where an instrumentation is known to end a failed run clean."""
     if failed_call is None:
         return None
+    if failed_call.evidence.startswith(COPILOT_STOPPED):
+        return _from_call(failed_call)
     rules = rules_of(span.scope)
     # Whatever was done after an agent had failed, as by whoever had called it as a tool, got over that.
     if rules.fails_with_last_agent and nested is not None and nested.failed:
@@ -264,7 +251,7 @@ def is_pause(facts: ErrorFacts) -> bool:
 
 def pause_by_mark(key: str, said: str) -> Finding:
     """A pause that an attribute tells."""
-    return _finding(AWAITING_HUMAN, f"{key}:{encodable(said, ERROR_TYPE_LENGTH_MAX)}", None)
+    return finding_of(AWAITING_HUMAN, f"{key}:{encodable(said, ERROR_TYPE_LENGTH_MAX)}", None)
 
 
 def pause_of(error_name: str) -> Finding | None:
@@ -272,7 +259,7 @@ def pause_of(error_name: str) -> Finding | None:
     rule = find_rule(facts_from_name(error_name))
     if rule is None or not rule.paused:
         return None
-    return _finding(rule, f"exception:{shown_name(error_name) or UNNAMED_ERROR}", None)
+    return finding_of(rule, f"exception:{shown_name(error_name) or UNNAMED_ERROR}", None)
 
 
 def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
@@ -297,8 +284,8 @@ def _from_error_span(span: AgentSpan, failed_call: Finding | None) -> Finding:
     if found is None and raised is not None:
         found = _from_facts(raised)
     if found is None and name is not None:
-        found = _finding(OTHER, f"exception:{name}", name)
-    found = found or _finding(OTHER, SPAN_ERROR, UNNAMED_ERROR)
+        found = finding_of(OTHER, f"exception:{name}", name)
+    found = found or finding_of(OTHER, SPAN_ERROR, UNNAMED_ERROR)
     return found if name is None or name == found.error_type else found._replace(raised=name)
 
 
@@ -333,14 +320,14 @@ def _from_codes(span: AgentSpan, name: str | None) -> Finding | None:
         return None
     rule, key, code = found
     shown = shown_name(code) or UNNAMED_ERROR
-    return _finding(rule, f"{key}:{shown}", name or shown)
+    return finding_of(rule, f"{key}:{shown}", name or shown)
 
 
 def _refined(found: Finding | None, span: AgentSpan, name: str | None) -> Finding | None:
     """What a status says, or a provider's own sentence beside it."""
     recorded = span.recorded.told if span.recorded is not None else None
     said = next((one for one in (recorded, told_by(span.status_text, name)) if one is not None and one.is_said), None)
-    return found if found is None or said is None else _finding(said.rule, STATUS_TEXT, name or found.error_type)
+    return found if found is None or said is None else finding_of(said.rule, STATUS_TEXT, name or found.error_type)
 
 
 def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
@@ -348,8 +335,8 @@ def _from_status_text(span: AgentSpan, name: str | None) -> Finding | None:
     if told is None:
         return None
     if told.code is None:
-        return _finding(told.rule, STATUS_TEXT, name or UNNAMED_ERROR)
-    return _finding(told.rule, f"{STATUS_TEXT}:{told.code}", told.code)
+        return finding_of(told.rule, STATUS_TEXT, name or UNNAMED_ERROR)
+    return finding_of(told.rule, f"{STATUS_TEXT}:{told.code}", told.code)
 
 
 def _from_call(failed_call: Finding) -> Finding:
@@ -386,13 +373,8 @@ def _stated_name(span: AgentSpan) -> str | None:
 
 def _from_facts(facts: ErrorFacts, called: str | None = None) -> Finding:
     name = shown_name(_cut(called or facts.name or UNNAMED_ERROR)) or UNNAMED_ERROR
-    return _finding(classify(facts), f"exception:{name}", name)
+    return finding_of(classify(facts), f"exception:{name}", name)
 
 
 def _cut(text: str) -> str:
     return encodable(text, ERROR_TYPE_LENGTH_MAX)
-
-
-def _finding(rule: Classification, evidence: str, error_type: str | None) -> Finding:
-    execution = Execution(rule.status, rule.category or None, rule.retryable, rule.remedy)
-    return Finding(execution, evidence, error_type, rule.paused)

@@ -19,7 +19,7 @@ from agent_outcomes.run.conventions import (
     is_generated_name,
     text_of_json,
 )
-from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, Finding, infer
+from agent_outcomes.run.evidence import ANCESTOR, DESCENDANT, ENDED_CLEAN, STATED, infer
 from agent_outcomes.run.folding import read_stated
 from agent_outcomes.run.model import Cost, CostPart, Run
 from agent_outcomes.run.scopes import rules_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from agent_outcomes.outcome.statement import Statement
+    from agent_outcomes.run.findings import Finding
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
 

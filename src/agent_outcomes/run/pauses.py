@@ -16,7 +16,8 @@ frameworks and their instrumentations:
 - CrewAI's flows: `crewai.event_name` is `flow_paused`, or `HumanFeedbackPending` is recorded;
 - Haystack: `BreakpointException` on the pipeline's span, which is resumed from its snapshot;
 - Genkit: the finish reason `interrupted` of what calls models and tools in turn; the flow above it ends clean after it;
-- LangGraph under Langfuse's callback: the interrupt's own text as a message of no error, on the step that asked;
+- LangGraph under Langfuse's callback: the interrupt's own text as a message of no error, on the step that asked, and
+  in JavaScript as that of an error;
 - Mastra: `mastra.workflow_run.status` is `suspended` (older exporters: `workflow.status`).
 
 Nothing on the spans tells a pause from an end for: LangGraph under OpenTelemetry GenAI when a node and no tool asks;

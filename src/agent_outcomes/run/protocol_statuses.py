@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a span says with which status of a protocol it failed, and what that says."""
+"""Where a span says with which status of a protocol or of a database it failed, and what that says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.outcome.classification import ERROR_NAME_LENGTH_MAX, facts_from_name, find_named
 from agent_outcomes.outcome.codes import GRPC_NUMBERS
-from agent_outcomes.outcome.error_names import rule_of_http
+from agent_outcomes.outcome.error_names import rule_of_code, rule_of_http
+from agent_outcomes.outcome.store_codes import DB_SYSTEMS
 from agent_outcomes.outcome.text import encodable
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ _CODE_MAX: Final = 100_000
 # The old keys last, and what LiteLLM calls it.
 HTTP_STATUS_KEYS: Final = ("http.response.status_code", "http.status_code", "error.code")
 GRPC_STATUS_KEYS: Final = ("rpc.response.status_code", "rpc.grpc.status_code", "rpc.jsonrpc.error_code")
+DB_STATUS: Final = "db.response.status_code"
+_DB_SYSTEM_KEYS: Final = ("db.system.name", "db.system")
 
 
 def protocol_status(attributes: Mapping[str, Any]) -> tuple[Classification, str, str] | None:
-    """The rule of the status of HTTP or gRPC that a span carries, its key and the status; none for that of a success.
+    """The rule of the status of HTTP, gRPC or a database that a span carries, its key and the status.
 
-    Never raises.
+    None for that of a success. Never raises.
     """
     for key in HTTP_STATUS_KEYS:
         status = _number(attributes.get(key))
@@ -36,7 +39,18 @@ def protocol_status(attributes: Mapping[str, Any]) -> tuple[Classification, str,
         rule = find_named(facts_from_name(code)) if code is not None else None
         if code is not None and rule is not None:
             return rule, key, code
-    return None
+    return _of_database(attributes)
+
+
+def _of_database(attributes: Mapping[str, Any]) -> tuple[Classification, str, str] | None:
+    status = attributes.get(DB_STATUS)
+    systems = (attributes.get(key) for key in _DB_SYSTEM_KEYS)
+    store = next((DB_SYSTEMS.get(str.__str__(one)) for one in systems if isinstance(one, str)), None)
+    if store is None or not isinstance(status, str):
+        return None
+    code = f"{store} {encodable(status, ERROR_NAME_LENGTH_MAX)}"
+    rule = rule_of_code(code)
+    return (rule, DB_STATUS, code) if rule is not None else None
 
 
 def _number(value: object) -> int | None:

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.fields import NamedTuple
+from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import (
     AGENT_NAME_KEYS,
     CONVENTION_NAME_KEYS,
     DEFAULT_NAMES,
+    GENAI_KIND,
     LANGFUSE_KIND,
     MLFLOW_KIND,
     NAME_PREFIX,
     NAME_SUFFIX,
     OPENINFERENCE_KIND,
     OPERATION,
+    TRACEAI_KIND,
     UNNAMED,
     Role,
     is_agent_by_name,
@@ -27,7 +31,6 @@ from agent_outcomes.run.conventions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_outcomes.outcome.patterns import Pattern
     from agent_outcomes.run.graphs import GraphMetadata
     from agent_outcomes.run.pauses import PauseMark
 
@@ -37,8 +40,26 @@ _MODEL: Final = Role.MODEL
 ROOT_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     OPENINFERENCE_KIND: ("AGENT", "CHAIN"),
     LANGFUSE_KIND: ("agent", "chain", "span"),
+    GENAI_KIND: ("AGENT", "CHAIN", "agent", "chain", "workflow"),
+    TRACEAI_KIND: ("AGENT", "CHAIN"),
     MLFLOW_KIND: ('"AGENT"', '"CHAIN"', '"UNKNOWN"', '"WORKFLOW"'),
 }
+GENAI_SCOPE: Final = Pattern(
+    r"""(?:
+      openinference\.
+    | traceloop
+    | opentelemetry\.(?:util|instrumentation)\.genai
+    | opentelemetry\.instrumentation\.(?:
+        ag2|agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
+      | llamaindex|mcp|mistralai|ollama|openai|replicate|sagemaker|smolagents|together|transformers|vertexai|watsonx
+      | writer|claude)
+    | pydantic[-_]ai
+    | strands\.
+    | gcp\.vertex\.agent | agent_framework | @arizeai/openinference | autogen | crewai | semantic_kernel
+    | langfuse | langsmith | openlit\. | logfire\.openai_agents | smolagents | genkit | traceai_
+    )""",
+    re.VERBOSE,
+)
 _NO_NAMES: Final[Mapping[str, Role]] = {}
 
 

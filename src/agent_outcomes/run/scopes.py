@@ -8,7 +8,6 @@ own classes, and how what it writes hangs together; never by a name that its use
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import MLFLOW_FUNCTION, MLFLOW_INPUTS, MLFLOW_OUTPUTS, Role
 from agent_outcomes.run.graphs import GraphMetadata
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
-from agent_outcomes.run.scope_rules import Disproof, OwnKinds, ScopeRules, StopEvent
+from agent_outcomes.run.scope_rules import GENAI_SCOPE, Disproof, OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -143,8 +142,13 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "langfuse-sdk": ScopeRules(
         roots=Pattern(r"LangGraph"),
         graph=GraphMetadata("langfuse.observation.metadata.", is_flat=True),
-        # What a graph's step asked, as a message of no error.
-        pause_marks=(PauseMark("langfuse.observation.status_message", Pattern(r"^\(Interrupt\(value=")),),
+        # What a graph's step asked, as a message of no error, and in JavaScript of one.
+        pause_marks=(
+            PauseMark(
+                "langfuse.observation.status_message",
+                Pattern(r"^\(Interrupt\(value=|^(?:Graph|Node)Interrupt(?=: \[|$)"),
+            ),
+        ),
     ),
     # Marks prompts and retrievers as calls of models, in the words of the conventions but not in its own.
     "langsmith": ScopeRules(
@@ -285,22 +289,6 @@ _STRANDS: Final = "strands.telemetry.tracer"
 LIFETIME_MARK: Final = "gen_ai.event.end_time"
 """A sign that an agent may report its object's whole life, where the scope does not say so."""
 
-GENAI_SCOPE: Final = Pattern(
-    r"""(?:
-      openinference\.
-    | traceloop
-    | opentelemetry\.(?:util|instrumentation)\.genai
-    | opentelemetry\.instrumentation\.(?:
-        ag2|agno|alephalpha|anthropic|bedrock|cohere|crewai|google_genai|google_generativeai|groq|haystack|langchain
-      | llamaindex|mcp|mistralai|ollama|openai|replicate|sagemaker|smolagents|together|transformers|vertexai|watsonx
-      | writer|claude)
-    | pydantic[-_]ai
-    | strands\.
-    | gcp\.vertex\.agent | agent_framework | @arizeai/openinference | autogen | crewai | semantic_kernel
-    | langfuse | langsmith | openlit\. | logfire\.openai_agents | smolagents | genkit
-    )""",
-    re.VERBOSE,
-)
 # Every instrumentation of the OpenAI Agents SDK, as its tracing tells none of them that a run has failed.
 _OPENAI_AGENTS_SCOPE: Final = Pattern(r".*openai[_.-]agents")
 # Every instrumentation of LangGraph, as its callbacks are told of an interrupt as the error of the step that asked, and
@@ -342,7 +330,21 @@ _MLFLOW: Final = ScopeRules(
     records_pauses=True,
     is_genai=False,
 )
-FAMILIES: Final = ((_CODEX_SCOPE, _CODEX), (_MLFLOW_SCOPE, _MLFLOW))
+# traceAI's, which write OpenInference's spans in words of their own. A crew's counts are of its agents' whole lives.
+_OPENINFERENCE: Final = "openinference.instrumentation."
+_TRACEAI: Final[Mapping[str, ScopeRules]] = {
+    "traceai_crewai": SCOPES[f"{_OPENINFERENCE}crewai"]._replace(lifetime_totals=Pattern(r".+\.kickoff")),
+    "traceai_llamaindex": SCOPES[f"{_OPENINFERENCE}llama_index"],
+    **{
+        f"traceai_{name}": SCOPES[f"{_OPENINFERENCE}{name}"]
+        for name in ("dspy", "haystack", "instructor", "langchain", "smolagents")
+    },
+}
+FAMILIES: Final = (
+    (_CODEX_SCOPE, _CODEX),
+    (_MLFLOW_SCOPE, _MLFLOW),
+    *((Pattern(f"{scope}$"), rules) for scope, rules in _TRACEAI.items()),
+)
 """Instrumentations with many scopes, by how these begin."""
 
 # What is asked for every span of an application is asked of sets.

@@ -5,7 +5,7 @@ Langfuse up to its 3.6.1 in Python, and in JavaScript, sets a level of its own a
 Logfire's instrumentation of the OpenAI Agents SDK writes the error that the SDK has told it. Claude Code ends the span
 of a request with whether it has succeeded, and if not with the status and the message that it got. The AI SDK, whose
 stream has broken off, says so in the finish reason alone. Genkit's is in the output of what calls models and tools in
-turn.
+turn. Copilot in VS Code marks the request to the model that its user has stopped, and ends the agent's span OK.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.outcome.finish_reasons import ANSWER_REASONS
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.text import map_of_json
-from agent_outcomes.run.conventions import GENKIT_TYPE, KIND_ROLES
+from agent_outcomes.run.conventions import (
+    AI_SDK_OPERATION,
+    GENKIT_TYPE,
+    KIND_ROLES,
+    OPERATION,
+    STOP_OUTPUTS,
+    Role,
+    role_of_word,
+)
 from agent_outcomes.run.usage_keys import GENKIT_OUTPUT
 
 if TYPE_CHECKING:
@@ -27,7 +35,9 @@ LANGFUSE_MESSAGE: Final = "langfuse.observation.status_message"
 LOGFIRE_LEVEL: Final = "logfire.level_num"
 LOGFIRE_ERROR: Final = "error"
 REQUEST_SUCCESS: Final = "success"
-STATED_ERROR_KEYS: Final = frozenset({LANGFUSE_LEVEL, LOGFIRE_LEVEL, REQUEST_SUCCESS})
+COPILOT_STOPPED: Final = "copilot_chat.canceled"
+COPILOT_SESSION: Final = "copilot_chat.session_id"
+STATED_ERROR_KEYS: Final = frozenset({LANGFUSE_LEVEL, LOGFIRE_LEVEL, REQUEST_SUCCESS, COPILOT_STOPPED})
 """One of which a span has that may say so."""
 
 # OpenTelemetry's severity numbers.
@@ -49,10 +59,22 @@ _WORD_KEYS: Final = (
     "ai.response.finish_reason",
     "llm.finish_reason",
 )
-FINISH_KEYS: Final = frozenset({*_WORD_KEYS, ABORT_REASON, GENKIT_OUTPUT})
+FINISH_KEYS: Final = frozenset({*_WORD_KEYS, ABORT_REASON, GENKIT_OUTPUT, COPILOT_STOPPED})
 INTERRUPTED: Final = "interrupted"
 """That a tool of Genkit's waits for somebody's answer; no finish reason of an agent's."""
 
+# The scope of the AI SDK from version 7 on, and what its spans have of an answer whatever of that is captured, by the
+# names of all its versions.
+AI_SDK_SCOPE: Final = "gen_ai"
+ANSWER_KEYS: Final = frozenset(
+    {
+        *_WORD_KEYS,
+        *("ai.finishReason", "ai.response.id", "ai.response.model", "gen_ai.response.id", "gen_ai.response.model"),
+        *("ai.usage.inputTokens", "ai.usage.outputTokens", "ai.usage.promptTokens", "ai.usage.completionTokens"),
+        *("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "llm.usage.total_tokens"),
+        *("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+    }
+)
 _GENKIT_REASON: Final = Pattern(r'"finishReason":\s*"(?!stop")')
 _OUTPUT_LENGTH_MAX: Final = 1_000_000
 
@@ -62,6 +84,8 @@ def stated_error(attributes: Mapping[str, Any]) -> str | None:
     if attributes.get(LANGFUSE_LEVEL) == "ERROR":
         message = attributes.get(LANGFUSE_MESSAGE)
         return str.__str__(message) if isinstance(message, str) else ""
+    if attributes.get(COPILOT_STOPPED) is True:
+        return ""
     if attributes.get(REQUEST_SUCCESS) is False:
         return _told_by_claude_code(attributes)
     level = attributes.get(LOGFIRE_LEVEL)
@@ -100,11 +124,37 @@ def finish_reason(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     if isinstance(attributes.get(ABORT_REASON), str):
         return "cancelled", ABORT_REASON
+    if attributes.get(COPILOT_STOPPED) is True:
+        return "cancelled", COPILOT_STOPPED
     for key in _WORD_KEYS:
         found = {ANSWER_REASONS.get(_spelled(word)) for word in _words(attributes.get(key))}
         if len(found) == 1 and (reason := found.pop()) is not None:
             return reason, key
     return _told_by_genkit(attributes)
+
+
+def stop_output(attributes: Mapping[str, Any]) -> str | None:
+    """What a framework has put in the place of an answer that was not given. Never raises."""
+    for key, pattern in STOP_OUTPUTS.items():
+        text = attributes.get(key)
+        found = pattern.match(str.__str__(text)) if isinstance(text, str) else None
+        if found is not None:
+            return str(found[1] or found[2])
+    return None
+
+
+def is_broken_off(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:
+    """Whether a span is the AI SDK's for a call of its that came to no answer, of which it says no more. Never raises.
+
+    So it ends those that an `AbortSignal` has stopped, a user's as well as that of a time limit (`onAbort` of its
+    telemetry). Whoever else calls a tracer so names agents' spans by the agent, and not by the model.
+    """
+    if role_of_word(KIND_ROLES[AI_SDK_OPERATION], attributes.get(AI_SDK_OPERATION)) is not Role.AGENT:
+        model = attributes.get("gen_ai.request.model")
+        is_agent = scope == AI_SDK_SCOPE and attributes.get(OPERATION) == "invoke_agent" and isinstance(model, str)
+        if not is_agent or name != f"invoke_agent {model}":
+            return False
+    return ANSWER_KEYS.isdisjoint(attributes)
 
 
 def _told_by_genkit(attributes: Mapping[str, Any]) -> tuple[str, str] | None:

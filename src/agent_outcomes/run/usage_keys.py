@@ -51,6 +51,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "ai.usage.promptTokens",
         "ai.usage.tokens",
         "gen_ai.aggregated_usage.input_tokens",
+        "confident.llm.input_token_count",
     ),
     OUTPUT: (
         "gen_ai.usage.output_tokens",
@@ -60,6 +61,7 @@ SPELLINGS: Final[Mapping[int, tuple[str, ...]]] = {
         "ai.usage.outputTokens",
         "ai.usage.completionTokens",
         "gen_ai.aggregated_usage.output_tokens",
+        "confident.llm.output_token_count",
     ),
     CACHED: _with_details(
         CACHED,
@@ -277,5 +279,6 @@ MODEL_KEYS: Final = (
     "langfuse.observation.model.name",
     "ai.response.model",
     "mlflow.llm.model",
+    "confident.llm.model",
 )
 REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "llm.request.model", "ai.model.id")

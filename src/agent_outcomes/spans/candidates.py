@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent_outcomes.record.settlement import Settlement
-    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.findings import Finding
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.run.tally import Tally
     from agent_outcomes.spans.facts import SpanFacts, SpanIds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.attribute_reader import Problem
     from agent_outcomes.record.handoffs import Handoff
     from agent_outcomes.record.settlement import Settled, Settlement
-    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.findings import Finding
     from agent_outcomes.run.leaves import Plan
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.facts import SpanIds

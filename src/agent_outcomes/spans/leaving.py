@@ -22,7 +22,7 @@ from agent_outcomes.spans.marks import Likeness
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.findings import Finding
     from agent_outcomes.run.leaves import Plan
     from agent_outcomes.run.model import AgentSpan
     from agent_outcomes.spans.gathered import Candidate, Item, StepEnd

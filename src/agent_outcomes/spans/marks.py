@@ -33,7 +33,7 @@ from agent_outcomes.spans.began import role_with_past
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from agent_outcomes.run.evidence import Finding
+    from agent_outcomes.run.findings import Finding
     from agent_outcomes.run.pricing import ModelCall
     from agent_outcomes.spans.began import Began
     from agent_outcomes.spans.facts import FactsOf, SpanFacts

@@ -18,10 +18,11 @@ from agent_outcomes import semconv
 from agent_outcomes.otlp.json_codec import from_otlp_json
 from agent_outcomes.outcome.codes import GRPC_RULES, HTTP_RULES
 from agent_outcomes.outcome.currencies import CURRENCIES
-from agent_outcomes.outcome.error_classes import ERROR_RULES
+from agent_outcomes.outcome.error_names import CLASS_RULES
 from agent_outcomes.outcome.finish_reasons import FINISH_WORDS
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
 from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORDS
+from agent_outcomes.outcome.store_codes import STORE_NAMES
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, NETWORK_RULES, TYPE_RULES
 from agent_outcomes.run.conventions import KIND_ROLES, OPERATION_ROLES
 from agent_outcomes.run.usage_keys import COST_KEYS, INPUT, OUTPUT
@@ -228,12 +229,14 @@ POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "gen_ai.usage.cost.currency": ("EUR", "USD", "nope"),
 }  # fmt: skip
 ERROR_NAMES: Final = (
-    *(name for _, names in (*ERROR_RULES, *FOREIGN_RULES) for name in names),
-    *(f"my.package.{name.rpartition('.')[2]}" for _, names in ERROR_RULES for name in names),
+    *(name for _, names in (*CLASS_RULES, *FOREIGN_RULES) for name in names),
+    *(f"my.package.{name.rpartition('.')[2]}" for _, names in CLASS_RULES for name in names),
     *map(str, HTTP_RULES), *GRPC_RULES, "418", "599", "200", "my.429", "my.CANCELLED", "Mystery", "_OTHER", "",
     *CODE_RULES, *NETWORK_RULES, *TYPE_RULES, *JSON_RPC_RULES, *(code.title() for code in CODE_RULES),
     *(f"com.vendor.Client${name}Exception" for name in ("RateLimit", "Internal", "Type", "PermissionDenied")),
     "PermissionError", "builtins.PermissionError", "<class 'my.RateLimitError'>", "ThrottlingException:http://x.y/",
+    "my.AcmeReadTimeoutError", "AcmeRateLimitExceeded", "acme::ToolTimedOut", "my.BadTimeoutError", "NoTimeout",
+    "ExchangeRateLimitError", "TimeoutConfigError", "setTimeoutError", "_AcmeThrottledException", *STORE_NAMES,
     "Error in agent run: timeout", "*errors.errorString", "APIError",
 )  # fmt: skip
 FRAMEWORK_ROOTS: Final = (

@@ -375,3 +375,25 @@ def test_pause_of_an_unrecorded_provider() -> None:
         deferred(tracer)
     dropped = pipeline.processor.sink.health_totals().all_of(HEALTH_COUNTERS)
     assert ("shutdown", "metric", 3) in [(*labels, amount) for _, labels, amount in dropped.postings]
+
+
+@pytest.mark.parametrize("level", ["ERROR", "DEFAULT", None])
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [
+        ("(Interrupt(value='Ship it?', id='x'),)", True),
+        ('GraphInterrupt: [\n  {\n    "value": "Ship it?"\n  }\n]', True),
+        ("Error: GraphInterrupt: no", False),
+    ],
+)
+def test_interrupt_under_langfuse(pipeline: Pipeline, said: str, level: str | None, *, waits: bool) -> None:
+    """In Python the message of no error, in JavaScript that of one; the graph's own span ends clean."""
+    tracer = pipeline.tracer("langfuse-sdk")
+    graph = {"langfuse.observation.type": "chain", "langfuse.observation.metadata.ls_integration": "langgraph"}
+    with tracer.start_as_current_span("LangGraph", attributes=graph):
+        call_model(tracer)
+        with tracer.start_as_current_span("approve", attributes={"langfuse.observation.type": "chain"}) as step:
+            step.set_attribute("langfuse.observation.status_message", said)
+            if level is not None:
+                step.set_attribute("langfuse.observation.level", level)
+    assert len(pipeline.events()) == (0 if waits else 1)

@@ -16,8 +16,8 @@ from agent_outcomes.run.conventions import (
     Role,
 )
 from agent_outcomes.run.graphs import INTEGRATION, INTEGRATIONS, NODE, GraphMetadata
-from agent_outcomes.run.scope_rules import ROOT_KINDS
-from agent_outcomes.run.scopes import FAMILIES, GENAI_SCOPE, SCOPES
+from agent_outcomes.run.scope_rules import GENAI_SCOPE, ROOT_KINDS
+from agent_outcomes.run.scopes import FAMILIES, SCOPES
 from tests.tools.metrics_only.ottl import any_of, assign, attribute, cache, is_one_of, quoted
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from agent_outcomes.outcome.error_names import (
     BEFORE,
     BEHIND,
     BETWEEN,
+    ENDINGS,
     PYTHONS_OWN,
     SUFFIX,
     grpc_codes,
@@ -28,13 +29,21 @@ from agent_outcomes.outcome.error_names import (
 )
 from agent_outcomes.outcome.errors import AWAITING_HUMAN, BAD_REQUEST, OTHER, SUSPENDED, UPSTREAM, Classification
 from agent_outcomes.outcome.finish_reasons import FINISH_WORDS, NO_ENDS
-from agent_outcomes.outcome.name_words import CODE_QUALIFIERS, EVERYWHERE, SHARED_ROOTS, SUCCESSORS, TOO_COMMON
+from agent_outcomes.outcome.name_words import (
+    CODE_QUALIFIERS,
+    EVERYWHERE,
+    NO_ENDING,
+    SHARED_ROOTS,
+    SUCCESSORS,
+    TOO_COMMON,
+)
 from agent_outcomes.outcome.spellings import STATUS_WORDS
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
-from agent_outcomes.run.conventions import FINISH_REASON
+from agent_outcomes.run.conventions import AI_SDK_OPERATION, FINISH_REASON, KIND_ROLES, OPERATION, Role
 from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.run.protocol_statuses import HTTP_STATUS_KEYS
+from agent_outcomes.run.stated_errors import AI_SDK_SCOPE, ANSWER_KEYS
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
@@ -159,10 +168,12 @@ def _rule_by_name(name: str, rules: Mapping[Classification, str]) -> Iterator[st
         before, f"Substring({before}, 0, Len({before}) - Len({word}))", f"{before} != nil and {before} != {word}"
     )
     yield assign(before, quoted(""), f'{before} == {word} or ({before} != nil and IsMatch({before}, "[#/]$|^[*]$"))')
+    yield assign(cache(f"{name}_segment"), word)
     yield assign(word, f"ToLowerCase({word})", f"{word} != nil")
     yield replace_all(word, BETWEEN, "")
     yield from _rule_by_word(name, open_yet)
     yield from _rule_by_range(error, rules)
+    yield from _rule_by_ending(name, rules)
 
 
 def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
@@ -201,6 +212,15 @@ def _rule_by_word(name: str, open_yet: str) -> Iterator[str]:
     yield assign(is_known, f"{cache('words')}[{word}]", f"{word} != nil")
     yield replace_all(word, SUFFIX, "")
     yield look_up(rule, cache("stems"), word, f"{open_yet} and {found} == true and {is_known} == nil")
+
+
+def _rule_by_ending(name: str, rules: Mapping[Classification, str]) -> Iterator[str]:
+    """By the words that a class ends in."""
+    segment, rule = cache(f"{name}_segment"), cache("rule")
+    is_none = f"IsMatch({segment}, {quoted(NO_ENDING.pattern)})"
+    for ending, row in ENDINGS:
+        is_ending = f"IsMatch({segment}, {quoted(ending.pattern)})"
+        yield assign(rule, quoted(rules[row]), f"{rule} == nil and {segment} != nil and {is_ending} and not {is_none}")
 
 
 def _rule_by_status(rules: Mapping[Classification, str]) -> Iterator[str]:
@@ -244,9 +264,23 @@ def finding() -> Iterator[str]:
     is_open = f"{reason} == nil or {is_one_of(['', *sorted(NO_ENDS)], reason)}"
     untold = f"{clean} and span.status.code == STATUS_CODE_UNSET and not ({is_open})"
     yield assign(rule, quoted(names[_UNKNOWN_END]), untold)
+    yield assign(
+        rule, quoted(names[_UNKNOWN_END]), f"{clean} and span.status.code == STATUS_CODE_UNSET and {_broken_off()}"
+    )
     yield assign(cache("by_error"), "true", f"{IN_ERROR} and {cache('reason_rule')} == nil")
     yield assign(rule, cache("reason_rule"))
     yield assign(cache("found"), cache("rules", rule))
+
+
+def _broken_off() -> str:
+    """Whether a span is the AI SDK's for a call of its that came to no answer."""
+    words = [str(word) for word, role in KIND_ROLES[AI_SDK_OPERATION].items() if role is Role.AGENT]
+    model = attribute("gen_ai.request.model")
+    named = f'IsString({model}) and span.name == Concat(["invoke_agent", {model}], " ")'
+    scoped = f'scope.name == {quoted(AI_SDK_SCOPE)} and {attribute(OPERATION)} == "invoke_agent" and {named}'
+    nothing = " and ".join(f"{attribute(key)} == nil" for key in sorted(ANSWER_KEYS))
+    whole = "span.dropped_attributes_count == 0"
+    return f"({is_one_of(words, attribute(AI_SDK_OPERATION))} or ({scoped})) and {whole} and {nothing}"
 
 
 def execution() -> Iterator[str]:

@@ -36,12 +36,13 @@ from agent_outcomes.outcome.codes import (
     HTTP_RULES,
     STOP_RULES,
 )
-from agent_outcomes.outcome.error_classes import ERROR_RULES, MODEL_CALL_WRAPPERS, PARENTS_OF_ALL
-from agent_outcomes.outcome.error_names import SAYS_NOTHING, rule_by_word, stems, word_of, words
+from agent_outcomes.outcome.error_classes import MODEL_CALL_WRAPPERS, PARENTS_OF_ALL
+from agent_outcomes.outcome.error_names import CLASS_RULES, SAYS_NOTHING, rule_by_word, stems, word_of, words
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.foreign_classes import FOREIGN_RULES
 from agent_outcomes.outcome.name_words import EVERYWHERE, SHARED_ROOTS, TOO_COMMON
 from agent_outcomes.outcome.recorded import facts_from_recorded
+from agent_outcomes.outcome.store_codes import STORE_NAMES, STORE_RULES_BY_CODE
 from agent_outcomes.outcome.vendor_codes import CODE_RULES, JSON_RPC_RULES, MCP_RULES, NETWORK_RULES, TYPE_RULES
 from agent_outcomes.semconv import ErrorCategory
 from tests.chained_errors import error_class
@@ -55,12 +56,17 @@ Verdict = tuple[str, str, bool | None, str | None, bool]
 """Status, category, whether a retry may help, what would help, and whether the run merely pauses."""
 
 _WRITTEN = yaml.safe_load(Path(__file__).with_name("expected_errors.yaml").read_text(encoding="utf-8"))
+_STORES = yaml.safe_load(Path(__file__).with_name("expected_store_errors.yaml").read_text(encoding="utf-8"))
 VERDICTS: dict[str, Verdict] = {name: tuple(verdict) for name, verdict in _WRITTEN["verdicts"].items()}
 OTHER: Verdict = ("failure", "other", None, None, False)
 
 
 def _expected(table: str) -> dict[str, Verdict]:
-    return {name: VERDICTS[row] for row, names in _WRITTEN[table].items() for name in names.split()}
+    return verdicts_in(_WRITTEN[table])
+
+
+def verdicts_in(rows: dict[str, str]) -> dict[str, Verdict]:
+    return {name: VERDICTS[row] for row, names in rows.items() for name in names.split()}
 
 
 TIMEOUT, RUN_DEADLINE, CANCELLED, TERMINATED = (
@@ -76,13 +82,19 @@ BUDGET, POLICY, AWAITING_HUMAN, TOOL_ERROR, BUG = (
     VERDICTS[name] for name in ("BUDGET", "POLICY", "AWAITING_HUMAN", "TOOL_ERROR", "BUG")
 )
 
-EXPECTED_CLASSES = _expected("classes")
-EXPECTED_FOREIGN = _expected("foreign_classes")
+EXPECTED_CLASSES = _expected("classes") | verdicts_in(_STORES["classes"])
+EXPECTED_FOREIGN = _expected("foreign_classes") | verdicts_in(_STORES["foreign_classes"])
 EXPECTED_NAMES = EXPECTED_CLASSES | EXPECTED_FOREIGN
 EXPECTED_HTTP = {int(status): verdict for status, verdict in _expected("http").items()}
 EXPECTED_GRPC = _expected("grpc")
 EXPECTED_CODES = _expected("codes")
 EXPECTED_NETWORK = _expected("network_codes")
+EXPECTED_STORE_NAMES = verdicts_in(_STORES["names"])
+EXPECTED_STORE_CODES = {
+    f"{store} {code}": verdict
+    for store, rows in _STORES["codes"].items()
+    for code, verdict in verdicts_in(rows).items()
+}
 EXPECTED_TYPES = _expected("types")
 EXPECTED_JSON_RPC = _expected("json_rpc_codes")
 EXPECTED_MCP = _expected("mcp_codes")
@@ -255,7 +267,7 @@ def test_no_class_of_a_user_is_a_cancellation(module: str, word: str, cased: Cal
 
 def test_every_error_row_is_expected() -> None:
     """A row added to the tables without a verdict written here fails, and no class has two."""
-    for rules, expected in ((ERROR_RULES, EXPECTED_CLASSES), (FOREIGN_RULES, EXPECTED_FOREIGN)):
+    for rules, expected in ((CLASS_RULES, EXPECTED_CLASSES), (FOREIGN_RULES, EXPECTED_FOREIGN)):
         names = [name for _, names in rules for name in names]
         assert sorted(names) == sorted(expected)
 
@@ -332,7 +344,7 @@ def holding(code: str, *path: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("code", "verdict"), (EXPECTED_CODES | EXPECTED_NETWORK).items())
+@pytest.mark.parametrize(("code", "verdict"), (EXPECTED_CODES | EXPECTED_NETWORK | EXPECTED_STORE_NAMES).items())
 def test_vendor_code_row(code: str, verdict: Verdict) -> None:
     """Each vendor's code is judged as written here, says more than class and status, and is an error type, too."""
     for attributes in (
@@ -424,6 +436,8 @@ def test_any_casing_and_qualification_of_a_code(code: str, dice: Any, joint: str
         (GRPC_RULES, EXPECTED_GRPC),
         (CODE_RULES, EXPECTED_CODES),
         (NETWORK_RULES, EXPECTED_NETWORK),
+        (STORE_NAMES, EXPECTED_STORE_NAMES),
+        (STORE_RULES_BY_CODE, EXPECTED_STORE_CODES),
         (TYPE_RULES, EXPECTED_TYPES),
         (JSON_RPC_RULES, EXPECTED_JSON_RPC),
         (MCP_RULES, EXPECTED_MCP),
@@ -431,7 +445,20 @@ def test_any_casing_and_qualification_of_a_code(code: str, dice: Any, joint: str
         (STOP_RULES, EXPECTED_STOPS),
         (CATEGORY_RULES, EXPECTED_CATEGORIES),
     ],
-    ids=["http", "grpc", "code", "network", "type", "json_rpc", "mcp", "finish_reason", "stop", "category"],
+    ids=[
+        "http",
+        "grpc",
+        "code",
+        "network",
+        "store_name",
+        "store_code",
+        "type",
+        "json_rpc",
+        "mcp",
+        "finish_reason",
+        "stop",
+        "category",
+    ],
 )
 def test_table_is_as_expected(table: dict[object, Classification], expected: dict[object, Verdict]) -> None:
     """Each of the other tables holds the rows written here and no more."""

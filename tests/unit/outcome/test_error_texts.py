@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors as the providers, their clients and the frameworks of seven languages write them: read right or not at all."""
+"""Errors as the providers, the stores, their clients and the frameworks write them: read right or not at all."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ PACKAGES: Final = frozenset(
     {
         *("openai", "anthropic", "groq", "google", "botocore", "mistralai", "cohere", "ollama", "huggingface_hub"),
         *("litellm", "semantic_kernel", "dspy", "pydantic_ai", "smolagents", "langgraph", "httpx", "claude_agent_sdk"),
+        *("sqlite3", "pymysql", "django", "sqlalchemy", "kafka", "nats", "pika", "redis", "pymongo", "pyodbc", "shop"),
         *("Exception", "RuntimeError", "OSError", "ConnectionError", "ValueError"),
     }
 )

@@ -14,7 +14,9 @@ from agent_outcomes.outcome.vendor_codes import SQLSTATE_RULES
 
 # By what PostgreSQL's manual says of them; `None`: it may be one thing or another.
 EXPECTED = {
-    **dict.fromkeys(("08000", "08001", "08003", "08004", "08006", "08007"), ("network", True)),
+    **dict.fromkeys(("08000", "08001", "08003", "08004", "08006", "08007", "08S01"), ("network", True)),
+    # What ODBC adds.
+    **dict.fromkeys(("HYT00", "HYT01"), ("timeout", True)),
     **dict.fromkeys(("40001", "40P01", "55P03"), ("transient", True)),
     **dict.fromkeys(("53000", "53300", "57P01", "57P02", "57P03"), ("upstream_unavailable", True)),
     **dict.fromkeys(("28000", "28P01", "42501"), ("auth", False)),

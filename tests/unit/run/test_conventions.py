@@ -96,6 +96,32 @@ EXPECTED_KINDS = {
     ("gen_ai.request.type", "completion"): Role.MODEL,
     ("gen_ai.request.type", "embedding"): Role.MODEL,
 }
+# traceAI, in its first versions and since, and Alibaba Cloud; VeADK in lower case.
+EXPECTED_KINDS |= {
+    (key, word): role
+    for key in ("gen_ai.span.kind", "fi.span.kind")
+    for word, role in {
+        "AGENT": Role.AGENT,
+        "LANGGRAPH": Role.AGENT,
+        "LLM": Role.MODEL,
+        "EMBEDDING": Role.MODEL,
+        "TOOL": Role.TOOL,
+    }.items()
+}
+EXPECTED_KINDS |= {
+    ("gen_ai.span.kind", "workflow"): Role.AGENT,
+    ("gen_ai.span.kind", "agent"): Role.AGENT,
+    ("gen_ai.span.kind", "llm"): Role.MODEL,
+    ("gen_ai.span.kind", "embedding"): Role.MODEL,
+    ("gen_ai.span.kind", "tool"): Role.TOOL,
+}
+# DeepEval, LangWatch, Laminar.
+EXPECTED_KINDS |= {
+    (key, word): role
+    for key in ("confident.span.type", "langwatch.span.type")
+    for word, role in (("agent", Role.AGENT), ("llm", Role.MODEL), ("tool", Role.TOOL))
+}
+EXPECTED_KINDS |= {("lmnr.span.type", "LLM"): Role.MODEL, ("lmnr.span.type", "TOOL"): Role.TOOL}
 # LiteLLM has the names of its own functions there.
 EXPECTED_KINDS |= {
     (key, word): Role.MODEL

@@ -10,7 +10,8 @@ import pytest
 
 from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.model import Execution
-from agent_outcomes.run.evidence import Finding, infer
+from agent_outcomes.run.evidence import infer
+from agent_outcomes.run.findings import Finding
 from agent_outcomes.run.model import AgentSpan
 from agent_outcomes.semconv import ProblemKind, Remedy, Status
 from tests.hostile import LoudObject, LoudText

@@ -14,7 +14,7 @@ from agent_outcomes.outcome.attribute_reader import PROBLEMS_MAX, Problem, SpanL
 from agent_outcomes.outcome.model import Execution, Outcome
 from agent_outcomes.outcome.statement import read_statement
 from agent_outcomes.run.conventions import Role
-from agent_outcomes.run.evidence import Finding
+from agent_outcomes.run.findings import Finding
 from agent_outcomes.run.model import AgentSpan, Cost, CostPart, Usage
 from agent_outcomes.run.normalize import Below, normalize, revise
 from agent_outcomes.run.tally import Tally

@@ -51,6 +51,14 @@ OPENINFERENCE_CREWAI = "openinference.instrumentation.crewai"
 OPENLLMETRY_LANGCHAIN = "opentelemetry.instrumentation.langchain"
 SMOLAGENTS = "openinference.instrumentation.smolagents"
 STRANDS = "strands.telemetry.tracer"
+# As Langfuse has them in Python and in JavaScript, and what only speaks of one.
+INTERRUPTS = (
+    "(Interrupt(value='Ship it?'),)",
+    'GraphInterrupt: [\n  {\n    "value": "Ship it?"\n  }\n]',
+    "NodeInterrupt: []",
+    "Error: GraphInterrupt: []",
+    "GraphInterrupted: by nobody",
+)
 BEEAI_JS = "@arizeai/openinference-instrumentation-beeai"
 TANSTACK = "@arizeai/openinference-tanstack-ai"
 MASTRA_1 = "@mastra/otel"
@@ -244,8 +252,8 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ("agentscope-java", "records_failures"): (lambda rules: rules.records_failures, True),
     ("genkit-tracer", "pauses_with_last_agent"): (lambda rules: rules.pauses_with_last_agent, True),
     ("langfuse-sdk", "pause_marks"): (
-        lambda rules: [mark.found_in({mark.key: "(Interrupt(value='Ship it?'),)"}) for mark in rules.pause_marks],
-        ["(Interrupt(value="],
+        lambda rules: [mark.found_in({mark.key: text}) for mark in rules.pause_marks for text in INTERRUPTS],
+        ["(Interrupt(value=", "GraphInterrupt", "NodeInterrupt", None, None],
     ),
     (LANGCHAIN_JS, "turns_late"): (lambda rules: rules.turns_late, True),
     (LANGSMITH, "records_pauses"): (lambda rules: rules.records_pauses, True),

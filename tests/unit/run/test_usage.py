@@ -67,6 +67,7 @@ EXPECTED_TOKENS = {
         "ai.usage.promptTokens",
         "ai.usage.tokens",
         "gen_ai.aggregated_usage.input_tokens",
+        "confident.llm.input_token_count",
     ],
     OUTPUT: [
         "gen_ai.usage.output_tokens",
@@ -76,6 +77,7 @@ EXPECTED_TOKENS = {
         "ai.usage.outputTokens",
         "ai.usage.completionTokens",
         "gen_ai.aggregated_usage.output_tokens",
+        "confident.llm.output_token_count",
     ],
     CACHED: [
         "gen_ai.usage.cache_read.input_tokens",
