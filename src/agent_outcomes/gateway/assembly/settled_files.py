@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory of what has settled, kept on disk: after a restart a late span is late still, and a callee called.
+
+A part is kept when the ledger has its runs, and before the journal forgets its spans, so that what is kept was counted.
+The oldest files go when there is too much. What was counted in another ledger is not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import SpanKind
+
+from agent_outcomes.explain.exported import ParentPlace
+from agent_outcomes.gateway.assembly.held import CACHED_RESOURCES_MAX
+from agent_outcomes.gateway.assembly.journal import Journal
+from agent_outcomes.gateway.assembly.journal_records import RecordKind
+from agent_outcomes.gateway.assembly.missed import KnownSpan
+from agent_outcomes.gateway.assembly.settled import SettledPart
+from agent_outcomes.ledger.delivery.totals import known_ledger_facts, ledger_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from agent_outcomes.gateway.assembly.settled import SettledTraces
+    from agent_outcomes.ledger.database import Database
+
+KEPT_MAX_BYTES: Final = 64 * 2**20
+"""About what is remembered in memory at most."""
+FILES_MAX: Final = 1_000
+_PLACES: Final = (ParentPlace.HERE, ParentPlace.ELSEWHERE, ParentPlace.UNSAID)
+"""By their numbers in the files, which stay what they are."""
+
+
+class _KeptSpan(msgspec.Struct, array_like=True):
+    """A `KnownSpan`."""
+
+    id: bytes
+    kind: int
+    resources: list[bytes]
+    parent_id: bytes | None
+    place: int
+
+
+class _KeptPart(msgspec.Struct, array_like=True):
+    """A `SettledPart` of a trace, whose runs a ledger has."""
+
+    ledger_id: str
+    trace_id: bytes
+    ids: bytes
+    top: _KeptSpan | None
+    resources: list[bytes]
+    called_from: bytes | None
+    has_used: bool
+    runs: bytes
+    outside: bytes | None
+    counted: bytes
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_KeptPart).decode
+_plain: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+class SettledFiles:
+    """The files in `folder` for one ledger; its constructor does blocking work.
+
+    All but the constructor and `read_into` is for the thread of one event loop. Raises `JournalError` where the folder
+    cannot be used, or another gateway uses it.
+    """
+
+    def __init__(self, folder: Path, database: Database, max_bytes: int = KEPT_MAX_BYTES) -> None:
+        self._journal = Journal(folder, max_bytes)
+        self._database = database
+        self._ledger_id: str | None = None
+        self._segments: list[int] = []
+
+    def read_into(self, traces: SettledTraces) -> None:
+        """Remember the parts whose runs the ledger has; to be asked for once, first of all. It blocks.
+
+        What cannot be understood is passed over: it may be of a later version. Raises `JournalError`, or `LedgerError`.
+        """
+        facts = known_ledger_facts(self._database)
+        self._ledger_id = None if facts is None else facts.id
+        for segment, record in self._journal.recorded():
+            kept = _read(record.content) if record.kind == RecordKind.REMEMBERED else None
+            if kept is None or kept.ledger_id != self._ledger_id:
+                continue
+            self._hold(segment)
+            traces.restore(kept.trace_id, _part_of(kept))
+
+    async def keep(self, parts: Iterable[tuple[bytes, SettledPart]]) -> None:
+        """Have parts of traces, by their ids, on disk; to keep one again does no harm.
+
+        Raises `JournalError`, or `LedgerError`.
+        """
+        kept = [*parts]
+        if not kept:
+            return
+        if self._ledger_id is None:
+            self._ledger_id = (await asyncio.to_thread(ledger_facts, self._database)).id
+        contents = [_encode(_kept(trace_id, part, self._ledger_id)) for trace_id, part in kept]
+        appending = [self._journal.append(RecordKind.REMEMBERED, each, is_intake=False) for each in contents]
+        for segment in await asyncio.gather(*appending):
+            self._hold(segment)
+            self._journal.release(segment)
+        self._forget_oldest()
+
+    def close(self) -> None:
+        """Let go of the files. Never raises."""
+        self._journal.close()
+
+    def _forget_oldest(self) -> None:
+        while len(self._segments) > 1 and self._is_too_much:
+            self._journal.release(self._segments.pop(0))
+            self._journal.remove_free()
+
+    @property
+    def _is_too_much(self) -> bool:
+        return self._journal.used_bytes > self._journal.max_bytes or len(self._segments) > FILES_MAX
+
+    def _hold(self, segment: int) -> None:
+        if segment not in self._segments[-1:]:
+            self._journal.hold(segment)
+            self._segments.append(segment)
+
+
+def _kept(trace_id: bytes, part: SettledPart, ledger_id: str) -> _KeptPart:
+    top = None
+    if part.top is not None:
+        known = part.top
+        place = _PLACES.index(known.parent_place)
+        top = _KeptSpan(known.id, known.kind.value, _encoded(known.resources), known.parent_id, place)
+    resources = _encoded(part.resources)
+    judged = (part.called_from, part.has_used, part.runs, part.outside, part.counted)
+    return _KeptPart(ledger_id, trace_id, part.ids, top, resources, *judged)
+
+
+def _encoded(resources: Sequence[Resource]) -> list[bytes]:
+    return [_encode(dict(each.attributes)) for each in resources]
+
+
+def _read(content: bytes) -> _KeptPart | None:
+    try:
+        return _decode(content)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _part_of(kept: _KeptPart) -> SettledPart:
+    top = None
+    if kept.top is not None:
+        of_top = kept.top
+        place, resources = _PLACES[of_top.place], tuple(map(_resource_of, of_top.resources))
+        top = KnownSpan(of_top.id, SpanKind(of_top.kind), resources, of_top.parent_id, place)
+    return SettledPart(
+        kept.ids,
+        top,
+        tuple(map(_resource_of, kept.resources)),
+        kept.called_from,
+        kept.has_used,
+        kept.runs,
+        kept.outside,
+        kept.counted,
+        was_restored=True,
+    )
+
+
+@lru_cache(maxsize=CACHED_RESOURCES_MAX)
+def _resource_of(encoded: bytes) -> Resource:
+    return Resource(_plain(encoded))
