@@ -24,7 +24,7 @@ from agent_outcomes.gateway.assembly.settled import SettledPart
 from agent_outcomes.ledger.delivery.totals import known_ledger_facts, ledger_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from agent_outcomes.gateway.assembly.settled import SettledTraces
@@ -33,18 +33,22 @@ if TYPE_CHECKING:
 KEPT_MAX_BYTES: Final = 64 * 2**20
 """About what is remembered in memory at most."""
 FILES_MAX: Final = 1_000
-_PLACES: Final = (ParentPlace.HERE, ParentPlace.ELSEWHERE, ParentPlace.UNSAID)
-"""By their numbers in the files, which stay what they are."""
+_encode: Final = msgspec.msgpack.Encoder().encode
+_plain: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class _KeptSpan(msgspec.Struct, array_like=True):
-    """A `KnownSpan`."""
+    """A `KnownSpan`; its enums are kept by their values."""
 
     id: bytes
-    kind: int
+    kind: SpanKind
     resources: list[bytes]
     parent_id: bytes | None
-    place: int
+    place: ParentPlace
+
+    def span(self) -> KnownSpan:
+        """The same as it is remembered."""
+        return KnownSpan(self.id, self.kind, _resources(self.resources), self.parent_id, self.place)
 
 
 class _KeptPart(msgspec.Struct, array_like=True):
@@ -61,10 +65,22 @@ class _KeptPart(msgspec.Struct, array_like=True):
     outside: bytes | None
     counted: bytes
 
+    def part(self) -> SettledPart:
+        """The same as it is remembered."""
+        return SettledPart(
+            self.ids,
+            None if self.top is None else self.top.span(),
+            _resources(self.resources),
+            self.called_from,
+            self.has_used,
+            self.runs,
+            self.outside,
+            self.counted,
+            was_restored=True,
+        )
 
-_encode: Final = msgspec.msgpack.Encoder().encode
+
 _decode: Final = msgspec.msgpack.Decoder(_KeptPart).decode
-_plain: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class SettledFiles:
@@ -89,10 +105,9 @@ class SettledFiles:
         self._ledger_id = None if facts is None else facts.id
         for segment, record in self._journal.recorded():
             kept = _read(record.content) if record.kind == RecordKind.REMEMBERED else None
-            if kept is None or kept.ledger_id != self._ledger_id:
-                continue
-            self._hold(segment)
-            traces.restore(kept.trace_id, _part_of(kept))
+            if kept is not None and kept.ledger_id == self._ledger_id:
+                self._hold(segment)
+                traces.restore(kept.trace_id, kept.part())
 
     async def keep(self, parts: Iterable[tuple[bytes, SettledPart]]) -> None:
         """Have parts of traces, by their ids, on disk; to keep one again does no harm.
@@ -131,18 +146,23 @@ class SettledFiles:
 
 
 def _kept(trace_id: bytes, part: SettledPart, ledger_id: str) -> _KeptPart:
-    top = None
-    if part.top is not None:
-        known = part.top
-        place = _PLACES.index(known.parent_place)
-        top = _KeptSpan(known.id, known.kind.value, _encoded(known.resources), known.parent_id, place)
-    resources = _encoded(part.resources)
+    top = part.top
+    kept_top = top and _KeptSpan(top.id, top.kind, _encoded(top.resources), top.parent_id, top.parent_place)
     judged = (part.called_from, part.has_used, part.runs, part.outside, part.counted)
-    return _KeptPart(ledger_id, trace_id, part.ids, top, resources, *judged)
+    return _KeptPart(ledger_id, trace_id, part.ids, kept_top, _encoded(part.resources), *judged)
 
 
-def _encoded(resources: Sequence[Resource]) -> list[bytes]:
+def _encoded(resources: Iterable[Resource]) -> list[bytes]:
     return [_encode(dict(each.attributes)) for each in resources]
+
+
+def _resources(encoded: Iterable[bytes]) -> tuple[Resource, ...]:
+    return tuple(map(_resource_of, encoded))
+
+
+@lru_cache(maxsize=CACHED_RESOURCES_MAX)
+def _resource_of(encoded: bytes) -> Resource:
+    return Resource(_plain(encoded))
 
 
 def _read(content: bytes) -> _KeptPart | None:
@@ -150,27 +170,3 @@ def _read(content: bytes) -> _KeptPart | None:
         return _decode(content)
     except msgspec.MsgspecError:
         return None
-
-
-def _part_of(kept: _KeptPart) -> SettledPart:
-    top = None
-    if kept.top is not None:
-        of_top = kept.top
-        place, resources = _PLACES[of_top.place], tuple(map(_resource_of, of_top.resources))
-        top = KnownSpan(of_top.id, SpanKind(of_top.kind), resources, of_top.parent_id, place)
-    return SettledPart(
-        kept.ids,
-        top,
-        tuple(map(_resource_of, kept.resources)),
-        kept.called_from,
-        kept.has_used,
-        kept.runs,
-        kept.outside,
-        kept.counted,
-        was_restored=True,
-    )
-
-
-@lru_cache(maxsize=CACHED_RESOURCES_MAX)
-def _resource_of(encoded: bytes) -> Resource:
-    return Resource(_plain(encoded))
