@@ -292,16 +292,21 @@ def test_what_is_lost_with_a_late_span_is_told(
     assert "too late" in caplog.text
 
 
-def test_a_run_that_paused_for_longer_than_is_waited_lists_it(bench: Bench) -> None:
-    """Its early calls are no longer held, and an agent below it has been counted by itself."""
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_run_that_paused_for_longer_than_is_waited_lists_it(bench: Bench, *, is_restarted: bool) -> None:
+    """Its early calls are no longer held, or an agent below it was counted by itself, be it before a restart."""
     trace = f"{1:032x}"
     bench.send([Sent(id=9, parent=1, trace=trace, flags=LOCAL, attributes=chat(100))])
     bench.step(LONG_S)
+    if is_restarted:
+        bench.restart()
     bench.send([Sent(id=1, trace=trace, attributes=agent("slow"))])
     bench.step(SOON_S)
     other = f"{2:032x}"
     bench.send([Sent(id=9, parent=1, trace=other, flags=LOCAL, attributes=agent("inner"))])
     bench.step(LONG_S)
+    if is_restarted:
+        bench.restart()
     bench.send([Sent(id=1, trace=other, attributes={**agent("outer"), "agent.outcome.value": "100"})])
     bench.step(SOON_S)
     found = {}

@@ -141,6 +141,7 @@ class Pipeline:
             await self._settle()
             await self._mark()
             await self._accept()
+            await self._files.keep_missing(self._collection.settled.missed)
         except (LedgerError, JournalError, IntakeUnavailable) as error:
             self._wait_longer()
             _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)

@@ -2,7 +2,8 @@
 """The memory of what has settled, kept on disk: after a restart a late span is late still, and a callee called.
 
 A part is kept when the ledger has its runs, and before the journal forgets its spans, so that what is kept was counted.
-The oldest files go when there is too much. What was counted in another ledger is not read.
+What a run may miss that is still to come is kept, too. The oldest files go when there is too much. What was counted in
+another ledger is not read.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind  # noqa: TC002 - msgspec reads it
 
-from agent_outcomes.explain.exported import ParentPlace
+from agent_outcomes.explain.exported import ParentPlace  # noqa: TC001 - msgspec reads it
 from agent_outcomes.gateway.assembly.held import CACHED_RESOURCES_MAX
 from agent_outcomes.gateway.assembly.journal import Journal
 from agent_outcomes.gateway.assembly.journal_records import RecordKind
 from agent_outcomes.gateway.assembly.missed import KnownSpan
 from agent_outcomes.gateway.assembly.settled import SettledPart
 from agent_outcomes.ledger.delivery.totals import known_ledger_facts, ledger_facts
+from agent_outcomes.semconv import ProblemKind  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from agent_outcomes.gateway.assembly.journal_records import JournalRecord
+    from agent_outcomes.gateway.assembly.missed import MissedSpans
     from agent_outcomes.gateway.assembly.settled import SettledTraces
     from agent_outcomes.ledger.database import Database
 
@@ -80,7 +84,17 @@ class _KeptPart(msgspec.Struct, array_like=True):
         )
 
 
-_decode: Final = msgspec.msgpack.Decoder(_KeptPart).decode
+class _KeptMissing(msgspec.Struct, array_like=True):
+    """A `Missing` of a trace."""
+
+    ledger_id: str
+    trace_id: bytes
+    top: _KeptSpan
+    kinds: list[ProblemKind]
+
+
+_decode_part: Final = msgspec.msgpack.Decoder(_KeptPart).decode
+_decode_missing: Final = msgspec.msgpack.Decoder(_KeptMissing).decode
 
 
 class SettledFiles:
@@ -97,17 +111,22 @@ class SettledFiles:
         self._segments: list[int] = []
 
     def read_into(self, traces: SettledTraces) -> None:
-        """Remember the parts whose runs the ledger has; to be asked for once, first of all. It blocks.
+        """Remember what was kept for the ledger; to be asked for once, first of all. It blocks.
 
         What cannot be understood is passed over: it may be of a later version. Raises `JournalError`, or `LedgerError`.
         """
         facts = known_ledger_facts(self._database)
         self._ledger_id = None if facts is None else facts.id
         for segment, record in self._journal.recorded():
-            kept = _read(record.content) if record.kind == RecordKind.REMEMBERED else None
-            if kept is not None and kept.ledger_id == self._ledger_id:
-                self._hold(segment)
+            kept = _read(record)
+            if kept is None or kept.ledger_id != self._ledger_id:
+                continue
+            self._hold(segment)
+            if isinstance(kept, _KeptPart):
                 traces.restore(kept.trace_id, kept.part())
+            else:
+                traces.missed.add(kept.trace_id, kept.top.span(), frozenset(kept.kinds))
+        traces.missed.fresh.clear()
 
     async def keep(self, parts: Iterable[tuple[bytes, SettledPart]]) -> None:
         """Have parts of traces, by their ids, on disk; to keep one again does no harm.
@@ -115,20 +134,39 @@ class SettledFiles:
         Raises `JournalError`, or `LedgerError`.
         """
         kept = [*parts]
-        if not kept:
+        if kept:
+            ledger_id = await self._id_of_ledger()
+            contents = [_encode(_kept(trace_id, part, ledger_id)) for trace_id, part in kept]
+            await self._append(RecordKind.REMEMBERED, contents)
+
+    async def keep_missing(self, missed: MissedSpans) -> None:
+        """Have what is `fresh` of it on disk. Raises as `keep` does, and then it is fresh still."""
+        if not missed.fresh:
             return
-        if self._ledger_id is None:
-            self._ledger_id = (await asyncio.to_thread(ledger_facts, self._database)).id
-        contents = [_encode(_kept(trace_id, part, self._ledger_id)) for trace_id, part in kept]
-        appending = [self._journal.append(RecordKind.REMEMBERED, each, is_intake=False) for each in contents]
-        for segment in await asyncio.gather(*appending):
-            self._hold(segment)
-            self._journal.release(segment)
-        self._forget_oldest()
+        ledger_id, kept = await self._id_of_ledger(), [*missed.fresh]
+        contents = [
+            _encode(_KeptMissing(ledger_id, trace_id, _kept_span(each.top), sorted(each.kinds)))
+            for trace_id, each in kept
+        ]
+        await self._append(RecordKind.MISSED, contents)
+        for _ in kept:
+            missed.fresh.popleft()
 
     def close(self) -> None:
         """Let go of the files. Never raises."""
         self._journal.close()
+
+    async def _id_of_ledger(self) -> str:
+        if self._ledger_id is None:
+            self._ledger_id = (await asyncio.to_thread(ledger_facts, self._database)).id
+        return self._ledger_id
+
+    async def _append(self, kind: RecordKind, contents: Iterable[bytes]) -> None:
+        appending = [self._journal.append(kind, content, is_intake=False) for content in contents]
+        for segment in await asyncio.gather(*appending):
+            self._hold(segment)
+            self._journal.release(segment)
+        self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         while len(self._segments) > 1 and self._is_too_much:
@@ -146,10 +184,13 @@ class SettledFiles:
 
 
 def _kept(trace_id: bytes, part: SettledPart, ledger_id: str) -> _KeptPart:
-    top = part.top
-    kept_top = top and _KeptSpan(top.id, top.kind, _encoded(top.resources), top.parent_id, top.parent_place)
+    top = None if part.top is None else _kept_span(part.top)
     judged = (part.called_from, part.has_used, part.runs, part.outside, part.counted)
-    return _KeptPart(ledger_id, trace_id, part.ids, kept_top, _encoded(part.resources), *judged)
+    return _KeptPart(ledger_id, trace_id, part.ids, top, _encoded(part.resources), *judged)
+
+
+def _kept_span(span: KnownSpan) -> _KeptSpan:
+    return _KeptSpan(span.id, span.kind, _encoded(span.resources), span.parent_id, span.parent_place)
 
 
 def _encoded(resources: Iterable[Resource]) -> list[bytes]:
@@ -165,8 +206,10 @@ def _resource_of(encoded: bytes) -> Resource:
     return Resource(_plain(encoded))
 
 
-def _read(content: bytes) -> _KeptPart | None:
+def _read(record: JournalRecord) -> _KeptPart | _KeptMissing | None:
     try:
-        return _decode(content)
+        if record.kind == RecordKind.REMEMBERED:
+            return _decode_part(record.content)
+        return _decode_missing(record.content) if record.kind == RecordKind.MISSED else None
     except msgspec.MsgspecError:
         return None
