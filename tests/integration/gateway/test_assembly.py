@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import random
 import sqlite3
 from contextlib import closing
@@ -202,6 +203,19 @@ def test_the_resource_of_a_run_is_kept_with_it(bench: Bench) -> None:
     with closing(sqlite3.connect(bench.path)) as connection:
         names = [row[0] for row in connection.execute("SELECT service_name FROM identities")]
     assert names == ["till"]
+
+
+@pytest.mark.parametrize("start", ["0", None])
+def test_a_run_whose_start_is_not_told_has_no_duration(bench: Bench, start: str | None) -> None:
+    """In OTLP that is the same; from 1970 on it would have lasted for half a century."""
+    request = json.loads(Sent(id=1, attributes=agent("desk")).line())
+    request["resourceSpans"][0]["scopeSpans"][0]["spans"][0] |= {"startTimeUnixNano": start}
+    bench.take(b"".join(pieces_of(json.dumps(request))))
+    bench.step(SOON_S)
+    (row,) = bench.store.runs(RunFilter())
+    assert row.standing.content is not None
+    assert row.standing.content.run.duration_s is None
+    assert [str(each) for each in row.standing.content.outcome.problems] == ["negative_duration"]
 
 
 def test_a_ledger_that_is_away_is_waited_for(bench: Bench) -> None:

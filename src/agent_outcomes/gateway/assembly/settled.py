@@ -78,7 +78,7 @@ class SettledPart:
         """Whether a span of this id was in it."""
         return _has(self.ids, span_id)
 
-    def judge(self, runs: Iterable[bytes], outside: Iterable[bytes], counted: Iterable[bytes]) -> None:
+    def judge(self, runs: Iterable[bytes], outside: Iterable[bytes], counted: Iterable[bytes] = ()) -> None:
         """Note which of its spans have turned out to be runs, neither runs nor below one, and `counted`."""
         self.runs = b"".join(span_id for span_id in runs if self.holds(span_id))
         self.outside = b"".join(span_id for span_id in outside if self.holds(span_id))
