@@ -137,10 +137,11 @@ class SettledTraces:
     def restore(self, trace_id: bytes, settled: SettledPart) -> None:
         """Remember a part again that was kept; what is known of it already is replaced."""
         parts = self._traces.pop(trace_id, [])
+        others = [each for each in parts if each.ids != settled.ids]
+        if len(others) == len(parts):
+            self._span_count += len(settled.ids) // SPAN_ID_BYTES
         # What was kept last is of the latest trace.
-        self._traces[trace_id] = [*(each for each in parts if each.ids != settled.ids), settled]
-        kept_bytes = sum(len(each.ids) for each in parts if each.ids != settled.ids)
-        self._span_count += (kept_bytes + len(settled.ids) - sum(len(each.ids) for each in parts)) // SPAN_ID_BYTES
+        self._traces[trace_id] = [*others, settled]
         self._forget_excess()
 
     def is_sure_of(self, trace_id: bytes) -> bool:

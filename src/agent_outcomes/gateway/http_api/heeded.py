@@ -39,10 +39,9 @@ def check_headers(headers: Headers, taken: Collection[str]) -> None:
     So is a key that is given twice, of which only one would be heeded.
     """
     unheeded = [_INSTEAD[name] for name in _INSTEAD if name in headers and name not in taken]
-    if len(headers.getlist(_KEY)) > 1:
-        unheeded.append((_INSTEAD[_KEY][0], "Idempotency-Key is given twice; give it once"))
-    if unheeded:
-        raise invalid(unheeded)
+    twice = [("idempotency_key", "Idempotency-Key is given twice; give it once")]
+    if unheeded or len(headers.getlist(_KEY)) > 1:
+        raise invalid(unheeded or twice)
 
 
 def check_query(given: QueryParams, *, takes_any: bool) -> None:

@@ -75,7 +75,8 @@ def test_a_name_that_is_there_twice_is_refused_and_named(body: dict[str, Any], r
 
     def objects(node: Any) -> list[dict[str, Any]]:
         inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        return [node] * isinstance(node, dict) + [each for one in inner for each in objects(one)]
+        own = [node] if isinstance(node, dict) else []
+        return [*own, *(each for one in inner for each in objects(one))]
 
     repeated = None
     assert fields_of(written(body).encode()).keys() == body.keys()
