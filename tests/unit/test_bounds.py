@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent_outcomes.bounds import REVISION_MAX, ROW_MAX, TIME_MAX_NS, whole_number
 from agent_outcomes.gateway.http_api.problems import RequestRefused
 from agent_outcomes.gateway.http_api.queries import cursor_of, read_cursor, time_ns, until_ns
-from agent_outcomes.gateway.http_api.references import etag_of, with_headers
+from agent_outcomes.gateway.http_api.references import etag_of, with_condition
 from agent_outcomes.gateway.page.period import read_period
 from agent_outcomes.gateway.page.report_forms import OutcomeForm, retraction_of
 from agent_outcomes.gateway.page.run_list import place_text, read_place
@@ -41,7 +41,7 @@ REFUSALS = (ReportRefused, RequestRefused, argparse.ArgumentTypeError)
 
 
 def of_header(text: str) -> Any:
-    return with_headers({}, {"if-match": f'"{text}"'})["if_revision"]
+    return with_condition({}, [f'"{text}"'])[0]["if_revision"]
 
 
 def of_body(text: str) -> Any:
@@ -97,7 +97,7 @@ def test_a_whole_number_is_read_up_to_its_maximum(value: int, most: int) -> None
 @given(st.integers(0, REVISION_MAX), st.integers(0, TIME_MAX_NS), st.integers(0, ROW_MAX))
 def test_what_is_given_out_is_taken_back(revision: int, end_ns: int, row: int) -> None:
     """Entity tags, and where a next page begins."""
-    assert with_headers({}, {"if-match": etag_of(revision)}) == {"if_revision": revision}
+    assert with_condition({}, [etag_of(revision)]) == [{"if_revision": revision}]
     assert read_cursor(cursor_of((end_ns, row))) == (end_ns, row)
     assert read_place(place_text((end_ns, row)) or "") == (end_ns, row)
 

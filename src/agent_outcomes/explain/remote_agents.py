@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
+from agent_outcomes.explain.processes import processes_of
 from agent_outcomes.run.conventions import Role
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.usage_keys import USAGE_KEYS
@@ -43,6 +44,21 @@ def calls_reported_elsewhere(
     edges = {top.parent_id for top in tops if top is not None and top.parent_id is not None}
     calls = [trees.caller_above(edge) for edge in {*edges, *called}]
     return {call.id for call in calls if call is not None}
+
+
+def counted_edges(
+    spans: Collection[ExportedSpan], counted: Collection[SpanId], left_out: Collection[SpanId]
+) -> set[SpanId]:
+    """The spans right below which another process may report what the call of it has counted already.
+
+    Such a call is one of the spans that are `counted`, and none of those whose usage was `left_out`.
+    """
+    calls = {each.id for each in spans if each.id in counted and each.id not in left_out and _reports(each)}
+    if not calls:
+        return set()
+    trees = _Trees(processes_of([*spans]))
+    above = {each.id: trees.caller_above(each.id) for each in spans}
+    return {edge for edge, call in above.items() if call is not None and call.id in calls}
 
 
 def has_usage(run: Run) -> bool:
@@ -121,6 +137,12 @@ class _Trees:
 
     def _is_local(self, span: ExportedSpan, parent_id: SpanId) -> bool:
         return self._process.get(parent_id) == self._process[span.id]
+
+
+def _reports(call: ExportedSpan) -> bool:
+    """Whether a span that calls another process reports what an agent has used."""
+    is_call = call.span.kind is SpanKind.CLIENT and not _CALLEES.isdisjoint(call.span.attributes or ())
+    return is_call and _role_of(call) is Role.AGENT
 
 
 def _role_of(exported: ExportedSpan) -> Role:

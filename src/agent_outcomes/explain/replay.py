@@ -16,10 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from agent_outcomes.explain.exported import id_of
 from agent_outcomes.explain.processes import top_of, worlds_of
-from agent_outcomes.explain.remote_agents import calls_reported_elsewhere, without_usage
+from agent_outcomes.explain.remote_agents import calls_reported_elsewhere, has_usage, without_usage
 from agent_outcomes.explain.timeline import callbacks_of
 from agent_outcomes.sdk.span_callbacks import SpanCallbacks, context_of
 from agent_outcomes.sdk.span_reader import SpanReader
+from agent_outcomes.semconv import ProblemKind
 from agent_outcomes.spans.marks import NO_AGENT, OUTCOME_KEYS, seen_as
 from agent_outcomes.spans.tracker import RunTracker
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from agent_outcomes.explain.exported import ExportedSpan, SpanId
     from agent_outcomes.explain.processes import World
     from agent_outcomes.record.settlement import Settlement
-    from agent_outcomes.semconv import ProblemKind
 
 
 Missed = Mapping["SpanId", Iterable["ProblemKind"]]
@@ -40,12 +40,14 @@ Missed = Mapping["SpanId", Iterable["ProblemKind"]]
 class Replay:
     """Spans by trace and span id, in order of their start, and what came of them.
 
-    `problems` are those that belong to no run.
+    `problems` are those that belong to no run. Of the spans that are `left_out` the usage is, as another process
+    reports it.
     """
 
     spans: dict[SpanId, ReadableSpan]
     settlements: list[Settlement] = field(default_factory=list)
     problems: list[ProblemKind] = field(default_factory=list)
+    left_out: frozenset[SpanId] = frozenset()
 
 
 def replay(
@@ -53,13 +55,15 @@ def replay(
     *,
     keeps_handoffs: bool = True,
     called: Collection[SpanId] = (),
+    counted: Collection[SpanId] = (),
     missed: Missed | None = None,
 ) -> Replay:
     """Run the spans through the rules, each group that hangs together within a process for itself.
 
     With `keeps_handoffs` a settlement has the agents below it. Right below the spans that are `called` another process
     has reported what it used, as it is known of spans that are not among these; right below those in `missed` there was
-    something that is not among these either, which is listed.
+    something that is not among these either, which is listed. What a process has used that was called by a span that
+    is `counted` has been counted by its caller, so that it is not counted again, but listed.
     """
     missed = {} if missed is None else missed
     ordered = sorted(spans, key=lambda each: (each.span.start_time or 0, each.id))
@@ -68,10 +72,13 @@ def replay(
     groups = [group for world in worlds for group in world.groups]
     runs = [settlement.run for one in replayed for settlement in one.settlements]
     calls = calls_reported_elsewhere(groups, runs, called)
-    for number, world in enumerate(worlds if calls else ()):
-        if any(each.id in calls for group in world.groups for each in group):
-            replayed[number] = _replayed(_without_usage_of(world, calls), missed, keeps_handoffs=keeps_handoffs)
-    result = Replay({each.id: each.span for each in ordered})
+    late = {each for world in worlds if counted for each in _called_by(counted, world)}
+    left_out = calls | late
+    for number, world in enumerate(worlds if left_out else ()):
+        if any(each.id in left_out for group in world.groups for each in group):
+            known = {**missed, **_late_usage(replayed[number], late, missed)}
+            replayed[number] = _replayed(_without_usage_of(world, left_out), known, keeps_handoffs=keeps_handoffs)
+    result = Replay({each.id: each.span for each in ordered}, left_out=frozenset(left_out))
     for one in replayed:
         result.settlements.extend(one.settlements)
         result.problems.extend(one.problems)
@@ -104,6 +111,18 @@ def _replayed(world: World, missed: Missed, *, keeps_handoffs: bool) -> Replay:
     tracker.flush()
     result.settlements.extend(tracker.take_settled())
     return result
+
+
+def _called_by(counted: Collection[SpanId], world: World) -> Iterator[SpanId]:
+    """The spans of a process that one of these has called."""
+    return (each.id for group in world.groups if top_of(group).parent_id in counted for each in group)
+
+
+def _late_usage(replayed: Replay, late: Collection[SpanId], missed: Missed) -> Missed:
+    """What is to be said of the runs whose usage is left out, as it came too late."""
+    runs = [settlement.run for settlement in replayed.settlements if has_usage(settlement.run)]
+    ids = [(run.trace_id, run.span_id) for run in runs if (run.trace_id, run.span_id) in late]
+    return {each: {*missed.get(each, ()), ProblemKind.LATE_USAGE} for each in ids}
 
 
 def _without_usage_of(world: World, calls: Collection[SpanId]) -> World:

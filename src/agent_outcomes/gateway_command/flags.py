@@ -95,7 +95,7 @@ FLAGS: Final = (
         values.folder,
         "a folder",
         "~/.local/state/agent-outcomes",
-        "keep spans on disk here until their runs are settled; one gateway, one folder",
+        "keep spans on disk here until their runs are settled, and what has settled; one gateway, one folder",
     ),
     Flag(
         "deliver_to",

@@ -7,9 +7,13 @@ import base64
 import json
 import math
 import re
-from typing import Any, Final, NoReturn, TypeVar
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_DEPTH: Final = 100
 """Messages nested deeper than this cannot be sent as binary OTLP either, so both directions refuse them."""
@@ -20,6 +24,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _EXACT_LIMIT: Final = 2**53
+_NAME_LENGTH_MAX: Final = 64
 
 WIDE_INTEGERS: Final = frozenset({
     FieldDescriptor.TYPE_INT64,
@@ -51,9 +56,12 @@ class FaultError(ValueError):
 
 
 def parsed(text: str | bytes) -> object:
-    """What JSON text says. Raises `FaultError` where it is none."""
+    """What JSON text says. Raises `FaultError` where it is none, or says two things under one name.
+
+    As parsers of Protobuf's JSON do: which of the two is meant nobody knows (RFC 8259, 4).
+    """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except FaultError:
         raise
     except RecursionError:
@@ -62,6 +70,21 @@ def parsed(text: str | bytes) -> object:
     except ValueError as error:
         reason = f"not JSON: {error}"
         raise FaultError(reason) from None
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        reason = f"{repeated_name(pairs)} is given twice in one object"
+        raise FaultError(reason)
+    return members
+
+
+def repeated_name(pairs: Iterable[tuple[str, object]]) -> str:
+    """The first name that is there twice; one that may be anything is not quoted."""
+    counts = Counter(name for name, _ in pairs)
+    name = next((name for name, count in counts.items() if count > 1), "")
+    return name if name.isidentifier() and len(name) <= _NAME_LENGTH_MAX else "a name"
 
 
 def _refuse_constant(name: str) -> object:

@@ -192,9 +192,12 @@ class SpanReader:
 
 
 def _times_ns(span: ReadableSpan) -> tuple[int, int]:
-    """Start and end; one that is no time at all makes the duration negative, which is listed as a problem."""
+    """Start and end; one that is no time at all makes the duration negative, which is listed as a problem.
+
+    A start of 0 is none: a field that was not set is 0 in OTLP, and a run of half a century would hide all others' sum.
+    """
     start_ns, end_ns = _time_ns(span.start_time), _time_ns(span.end_time)
-    if start_ns is None or end_ns is None:
+    if not start_ns or end_ns is None:
         return (end_ns or 0) + 1, end_ns or 0
     return start_ns, end_ns
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from tests.acceptances import pending
 from tests.gateway_api import api_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agent_outcomes.gateway.http_api.operations import Operation
     from agent_outcomes.ledger.store import Store
@@ -49,12 +50,19 @@ def api(kept: Store) -> Iterator[httpx.Client]:
         yield client
 
 
-def asked(api: httpx.Client, operation: Operation, query: str = "", **headers: str) -> httpx.Response:
+def asked(
+    api: httpx.Client,
+    operation: Operation,
+    query: str = "",
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    content: str | None = None,
+) -> httpx.Response:
     own = RUN if operation.group == ADAPTERS else f"run_id:{RUN}"
     path = operation.path.replace("{id:key}", own).replace("{trace_id:key}", TRACE_ID)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if operation.body is None:
-        return api.request(operation.method, f"{path}{query}", headers=named)
+    named = [*headers]
+    if operation.body is None or content is not None:
+        return api.request(operation.method, f"{path}{query}", headers=named, content=content)
     body = BODIES.get(operation.body.__name__, {"success": True, "reason": "r"})
     body = {"reason": "r"} if operation.method == "DELETE" else body
     return api.request(operation.method, f"{path}{query}", json=body, headers=named)
@@ -70,12 +78,33 @@ def test_what_a_header_says_of_a_report_is_heeded_or_refused(api: httpx.Client, 
     before = all_that_is_kept(api)
     for name in VALUES.keys() - {*operation.headers}:
         for value in VALUES[name]:
-            refused = asked(api, operation, **{name: value})
+            refused = asked(api, operation, headers=[(name, value)])
             assert refused.status_code in {400, 422}, (name, value)
             assert (refused.json()["code"], refused.json()["fields"]) == (
                 "INVALID_REPORT",
                 ["if_revision" if name == "if-match" else name.replace("-", "_")],
             )
+    assert all_that_is_kept(api) == before
+
+
+@pytest.mark.parametrize("operation", WRITING, ids=lambda each: each.name)
+def test_a_key_that_is_given_twice_is_refused(api: httpx.Client, operation: Operation) -> None:
+    """Only one of them would be heeded."""
+    before = all_that_is_kept(api)
+    refused = asked(api, operation, headers=[("idempotency-key", "a"), ("idempotency-key", "b")])
+    assert (refused.status_code in {400, 422}, refused.json()["fields"]) == (True, ["idempotency_key"])
+    assert all_that_is_kept(api) == before
+
+
+@pytest.mark.parametrize("operation", WRITING, ids=lambda each: each.name)
+def test_a_name_that_is_given_twice_in_a_body_is_refused(api: httpx.Client, operation: Operation) -> None:
+    """Whoever reads it takes the first or the last (RFC 8259, 4)."""
+    before = all_that_is_kept(api)
+    body = BODIES.get(operation.body.__name__ if operation.body else "", {"success": True, "reason": "r"})
+    name, value = next(iter(body.items()))
+    content = f"{json.dumps(body)[:-1]}, {json.dumps(name)}: {json.dumps(value)}}}"
+    refused = asked(api, operation, content=content, headers=[("content-type", "application/json")])
+    assert (refused.status_code, refused.json()["fields"]) == (400, [name])
     assert all_that_is_kept(api) == before
 
 
@@ -91,7 +120,7 @@ def test_only_if_none_stands_is_said_by_a_field(api: httpx.Client) -> None:
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.method == "GET"], ids=lambda each: each.name)
 def test_who_only_reads_may_send_what_a_cache_sends(api: httpx.Client, operation: Operation) -> None:
     """All of it is an answer to that, too."""
-    assert asked(api, operation, **{"if-none-match": '"0"'}).status_code == 200
+    assert asked(api, operation, headers=[("if-none-match", '"0"')]).status_code == 200
 
 
 @pytest.mark.parametrize("operation", OWN, ids=lambda each: each.name)

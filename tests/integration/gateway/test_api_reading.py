@@ -119,6 +119,37 @@ def test_a_query_that_cannot_be_read_names_its_parameter(api: httpx.Client, quer
     assert next(iter(query.values())) not in refused.json()["detail"] or query == {"limit": "0"}
 
 
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/totals", "/v1/export"])
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        ("2026-01-02", "2026-01-01"),
+        ("1h", "1d"),
+        ("2026-01-01T00:00:00.000000001Z", "2026-01-01"),
+        ("1s", "2020-01-01"),
+    ],
+)
+def test_a_range_that_ends_before_it_begins_is_refused(api: httpx.Client, path: str, since: str, until: str) -> None:
+    """It would be told of as one in which nothing was; one of no length is one."""
+    refused = api.get(path, params={"since": since, "until": until})
+    assert (refused.status_code, refused.json()["fields"]) == (422, ["since", "until"])
+    assert api.get(path, params={"since": until, "until": since}).status_code == 200
+    assert api.get(path, params={"since": until, "until": until}).status_code == 200
+
+
+def test_totals_of_what_is_to_come_are_refused(api: httpx.Client) -> None:
+    """Without an end they end now."""
+    refused = api.get("/v1/totals", params={"since": "2200-01-01"})
+    assert (refused.status_code, refused.json()["fields"]) == (422, ["since", "until"])
+
+
+@pytest.mark.parametrize("asked", [{"type": "custom"}, {"label": "sold"}, {"type": "converted", "label": "sold"}])
+def test_no_run_is_pending_and_has_a_result(api: httpx.Client, asked: dict[str, str]) -> None:
+    refused = api.get("/v1/runs", params={"state": "pending", **asked})
+    assert (refused.status_code, refused.json()["fields"]) == (422, ["state", *asked])
+    assert api.get("/v1/runs", params={"state": "reported", **asked}).status_code == 200
+
+
 def test_one_run_is_told_whole(kept: Store, api: httpx.Client) -> None:
     """What stands, its resource, how far its events are; and its history, each revision with who and why."""
     changed = next(row for row in kept.runs(RunFilter()) if row.standing.revision == 2)
@@ -231,4 +262,4 @@ def test_totals_are_of_the_last_thirty_days_by_default(kept: Store) -> None:
         totals = httpx.get(timeout=60.0, url=f"{url}/v1/totals").json()
         assert (totals["runs"], totals["money"], totals["rates"]) == (0, [], [])
         assert totals["step_s"] == 30 * 86_400 // 60
-        assert httpx.get(timeout=60.0, url=f"{url}/v1/totals?since=1h&until=2h").json()["runs"] == 0
+        assert httpx.get(timeout=60.0, url=f"{url}/v1/totals?since=2h&until=1h").json()["runs"] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import random
 import sqlite3
 from contextlib import closing
@@ -129,14 +130,18 @@ def test_runs_are_in_the_ledger_and_the_journal_forgets(bench: Bench, packing: P
 
 
 @pytest.mark.parametrize("tokens", [310, 300, 500])
-@pytest.mark.parametrize("order", ["callee long before", "callee first", "caller first", "mixed"])
+@pytest.mark.parametrize(
+    "order", ["callee before a restart", "callee long before", "callee first", "caller first", "mixed"]
+)
 def test_what_a_called_agent_has_used_is_counted_where_it_ran(bench: Bench, order: str, tokens: int) -> None:
     """Whichever process has sent its spans first, within what the gateway waits for."""
     calling, called = caller(), callee(4, tokens)
-    if order == "callee long before":
+    if order in {"callee before a restart", "callee long before"}:
         bench.send(called)
         bench.step(SOON_S)
         assert bench.runs() == [("store", tokens)]
+    if order == "callee before a restart":
+        bench.restart()
     first, then = (calling, called) if order == "caller first" else (called, calling)
     requests = [[*calling[:2], *called], calling[2:]] if order == "mixed" else [first, then]
     for request in requests:
@@ -144,6 +149,42 @@ def test_what_a_called_agent_has_used_is_counted_where_it_ran(bench: Bench, orde
         bench.step(0.5)
     bench.step(SOON_S)
     assert bench.runs() == [("desk", 70), ("store", tokens)]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("tokens", [310, 300, 500])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_what_was_counted_with_a_call_is_not_counted_again(
+    bench: Bench, tokens: int, steps: int, *, is_restarted: bool
+) -> None:
+    """As a run's usage is fixed when it has settled: that of a callee that comes later is listed, and left out."""
+    bench.send(caller())
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 380)]
+    if is_restarted:
+        bench.restart()
+    for request in [callee(4, tokens)] if steps == 1 else [[span] for span in reversed(callee(4, tokens))]:
+        bench.send(request)
+        bench.step(0.5)
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 380), ("store", None)]
+    rows = list(bench.store.runs(RunFilter()))
+    told = {row.agent_name: row.standing.content.outcome.problems for row in rows if row.standing.content is not None}
+    assert "late_usage" in map(str, told["store"])
+    assert told["desk"] == ()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_a_call_has_not_reported_is_counted_where_it_ran(bench: Bench, *, is_restarted: bool) -> None:
+    """However late it comes."""
+    silent = [replace(span, attributes=agent("store")) if span.id == 4 else span for span in caller()]
+    bench.send(silent)
+    bench.step(SOON_S)
+    if is_restarted:
+        bench.restart()
+    bench.send(callee(4))
+    bench.step(SOON_S)
+    assert bench.runs() == [("desk", 70), ("store", 310)]
 
 
 def test_a_called_agent_that_sends_nothing_is_told_by_its_call(bench: Bench) -> None:
@@ -162,6 +203,19 @@ def test_the_resource_of_a_run_is_kept_with_it(bench: Bench) -> None:
     with closing(sqlite3.connect(bench.path)) as connection:
         names = [row[0] for row in connection.execute("SELECT service_name FROM identities")]
     assert names == ["till"]
+
+
+@pytest.mark.parametrize("start", ["0", None])
+def test_a_run_whose_start_is_not_told_has_no_duration(bench: Bench, start: str | None) -> None:
+    """In OTLP that is the same; from 1970 on it would have lasted for half a century."""
+    request = json.loads(Sent(id=1, attributes=agent("desk")).line())
+    request["resourceSpans"][0]["scopeSpans"][0]["spans"][0] |= {"startTimeUnixNano": start}
+    bench.take(b"".join(pieces_of(json.dumps(request))))
+    bench.step(SOON_S)
+    (row,) = bench.store.runs(RunFilter())
+    assert row.standing.content is not None
+    assert row.standing.content.run.duration_s is None
+    assert [str(each) for each in row.standing.content.outcome.problems] == ["negative_duration"]
 
 
 def test_a_ledger_that_is_away_is_waited_for(bench: Bench) -> None:
@@ -193,7 +247,8 @@ def test_what_was_counted_before_a_restart_is_not_counted_again(bench: Bench) ->
     bench.send([Sent(id=8, parent=1, trace=f"{1:032x}", flags=LOCAL, attributes=agent("nested"))])
     bench.step(SOON_S)
     assert bench.runs() == [("desk", 20)]
-    assert bench.assembly.counts().known_runs == 1
+    counts = bench.assembly.counts()
+    assert (counts.known_runs, counts.late_spans, counts.lost_spans) == (0, 4, 1)
 
 
 def test_what_lacks_a_span_comes_to_the_same_after_a_restart(bench: Bench) -> None:
@@ -235,7 +290,7 @@ def test_an_agent_that_comes_after_its_lost_calls_is_a_run(bench: Bench) -> None
 def test_what_is_lost_with_a_late_span_is_told(
     bench: Bench, caplog: pytest.LogCaptureFixture, stated: dict[str, str | int], *, is_restarted: bool
 ) -> None:
-    """To who sends it, as long as it is known that it is late; in the log and as a figure in any case."""
+    """To who sends it, in the log and as a figure; whether or not the process is the one that has counted it."""
     bench.send(a_run(1))
     bench.step(SOON_S)
     if is_restarted:
@@ -244,23 +299,28 @@ def test_what_is_lost_with_a_late_span_is_told(
     taken = bench.send([late])
     bench.step(LONG_S)
     assert taken.rejected == 0
-    assert ("idle-after" in taken.message) is not is_restarted
+    assert "idle-after" in taken.message
     assert bench.runs() == [("desk", 20)]
     counts = bench.assembly.counts()
     assert (counts.lost_spans, counts.late_spans, counts.problems) == (1, 1, 1)
     assert "too late" in caplog.text
 
 
-def test_a_run_that_paused_for_longer_than_is_waited_lists_it(bench: Bench) -> None:
-    """Its early calls are no longer held, and an agent below it has been counted by itself."""
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_run_that_paused_for_longer_than_is_waited_lists_it(bench: Bench, *, is_restarted: bool) -> None:
+    """Its early calls are no longer held, or an agent below it was counted by itself, be it before a restart."""
     trace = f"{1:032x}"
     bench.send([Sent(id=9, parent=1, trace=trace, flags=LOCAL, attributes=chat(100))])
     bench.step(LONG_S)
+    if is_restarted:
+        bench.restart()
     bench.send([Sent(id=1, trace=trace, attributes=agent("slow"))])
     bench.step(SOON_S)
     other = f"{2:032x}"
     bench.send([Sent(id=9, parent=1, trace=other, flags=LOCAL, attributes=agent("inner"))])
     bench.step(LONG_S)
+    if is_restarted:
+        bench.restart()
     bench.send([Sent(id=1, trace=other, attributes={**agent("outer"), "agent.outcome.value": "100"})])
     bench.step(SOON_S)
     found = {}

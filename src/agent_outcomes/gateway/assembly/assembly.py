@@ -24,6 +24,7 @@ from agent_outcomes.gateway.assembly.moving import move_least_held
 from agent_outcomes.gateway.assembly.pipeline import Pipeline
 from agent_outcomes.gateway.assembly.recovery import recorded_request, recover
 from agent_outcomes.gateway.assembly.senders import REFUSED, allowed
+from agent_outcomes.gateway.assembly.settled_files import SettledFiles
 from agent_outcomes.gateway.wire.frames import frame_traces
 from agent_outcomes.gateway.wire.intake import IntakeUnavailable, Taken
 from agent_outcomes.limited_log import LimitedLog
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from agent_outcomes.ledger.store import Store
 
 JOURNAL_FOLDER: Final = "journal"
+SETTLED_FOLDER: Final = "settled"
 INTAKE_RETRY_AFTER_S: Final = 5.0
 HELD_REFUSED_SHARE: Final = 1.25
 """Of the bytes that may be held: beyond them the oldest settle early, beyond this requests are refused."""
@@ -52,8 +54,8 @@ _log: Final = LimitedLog(logging.getLogger(__name__))
 class Assembly:
     """Takes requests with spans and makes runs of them in `store`; see the module.
 
-    The constructor reads back what the journal in the settings' state folder holds, which blocks, and raises
-    `JournalError` where that cannot be done. All else is for the thread of one event loop. `clock` gives seconds that
+    The constructor reads back what the settings' state folder holds, which blocks, and raises `JournalError` or
+    `LedgerError` where that cannot be done. All else is for the thread of one event loop. `clock` gives seconds that
     never go back.
     """
 
@@ -70,13 +72,21 @@ class Assembly:
         self._clock = clock
         self._collection = Collection(settings.assembly, reads_evaluations=bool(settings.verdicts))
         self._journal = Journal(settings.state_folder / JOURNAL_FOLDER, settings.assembly.journal_max_bytes)
+        self._files = SettledFiles(settings.state_folder / SETTLED_FOLDER, store.database)
+        self._files.read_into(self._collection.settled)
         recovered = recover(self._journal, self._collection, settings.receiver, clock())
         self._counting = AssemblyCounting(
             AssemblyCounts(restored_spans=recovered.span_count, cut_files=self._journal.cut_count)
         )
         self._threads = ThreadPoolExecutor(1, "agent-outcomes-assembly")
         self._pipeline = Pipeline(
-            self._collection, self._journal, store, self._threads, counting=self._counting, signals=signals
+            self._collection,
+            self._journal,
+            store,
+            self._threads,
+            counting=self._counting,
+            signals=signals,
+            files=self._files,
         )
         self._pipeline.add_decided(recovered.decided)
         self._is_draining = False
@@ -128,6 +138,7 @@ class Assembly:
         self._is_draining = True
         self._threads.shutdown(cancel_futures=True)
         self._journal.close()
+        self._files.close()
 
     def counts(self) -> AssemblyCounts:
         """How it stands. Never blocks, never raises."""

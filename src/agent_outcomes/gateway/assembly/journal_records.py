@@ -23,11 +23,16 @@ _SPAN_ID_BYTES: Final = 8
 
 
 class RecordKind(IntEnum):
-    """What a record holds: spans as they came, also with who sent them, or which of them were settled together."""
+    """What a record holds: spans as they came, also with who sent them, or which of them were settled together.
+
+    `REMEMBERED` is what is remembered of those whose runs the ledger has, `MISSED` of those that a run may miss.
+    """
 
     SPANS = 1
     SETTLED = 2
     SENT_SPANS = 3
+    REMEMBERED = 4
+    MISSED = 5
 
 
 class JournalRecord(NamedTuple):

@@ -6,6 +6,7 @@ A run that comes above it later is not whole: what it has used, or an agent that
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -53,7 +54,7 @@ def known_span(span: HeldSpan) -> KnownSpan:
     return KnownSpan(span.id, span.kind, span.resources, span.parent_id, span.parent_place)
 
 
-class _Missing(NamedTuple):
+class Missing(NamedTuple):
     """The topmost span of what is missing, and what is to be said of it."""
 
     top: KnownSpan
@@ -61,11 +62,15 @@ class _Missing(NamedTuple):
 
 
 class MissedSpans:
-    """Remembers of the latest traces the spans that had not come, and what is to be said of what was below them."""
+    """Remembers of the latest traces the spans that had not come, and what is to be said of what was below them.
+
+    `fresh` are those, with their traces' ids, that nobody has kept yet.
+    """
 
     def __init__(self, missed_max: int = MISSED_MAX) -> None:
         self._missed_max = missed_max
-        self._traces: dict[bytes, dict[bytes, list[_Missing]]] = {}
+        self.fresh: deque[tuple[bytes, Missing]] = deque(maxlen=missed_max)
+        self._traces: dict[bytes, dict[bytes, list[Missing]]] = {}
         self._count = 0
 
     def __contains__(self, trace_id: object) -> bool:
@@ -91,7 +96,8 @@ class MissedSpans:
         missing = self._traces.setdefault(trace_id, {}).setdefault(top.parent_id, [])
         # Of siblings that look alike one says it for all.
         if len(missing) < OF_ONE_SPAN_MAX and not any(_says_as_much(each, top, kinds) for each in missing):
-            missing.append(_Missing(top, kinds))
+            missing.append(Missing(top, kinds))
+            self.fresh.append((trace_id, missing[-1]))
             self._count += 1
         while self._count > self._missed_max:
             forgotten = self._traces.pop(oldest_key(self._traces) or b"", {})
@@ -114,6 +120,6 @@ class MissedSpans:
         return kinds | _USED if is_used else kinds
 
 
-def _says_as_much(one: _Missing, top: KnownSpan, kinds: frozenset[ProblemKind]) -> bool:
+def _says_as_much(one: Missing, top: KnownSpan, kinds: frozenset[ProblemKind]) -> bool:
     is_alike = (one.top.kind, one.top.parent_place) == (top.kind, top.parent_place)
     return is_alike and kinds <= one.kinds and one.top.resources == top.resources

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.assembly.journal import Journal
     from agent_outcomes.gateway.assembly.parts import TracePart
     from agent_outcomes.gateway.assembly.settled import SettledPart
+    from agent_outcomes.gateway.assembly.settled_files import SettledFiles
     from agent_outcomes.gateway.wire.intake import Sender
     from agent_outcomes.gateway.wire.messages import WireLink, WireSpan
     from agent_outcomes.ledger.book.reports import LateReport
@@ -88,6 +89,7 @@ class Pipeline:
         *,
         counting: AssemblyCounting,
         signals: SpanSignals | None,
+        files: SettledFiles,
     ) -> None:
         self._collection = collection
         self._journal = journal
@@ -95,6 +97,7 @@ class Pipeline:
         self._threads = threads
         self._counting = counting
         self._signals = signals
+        self._files = files
         self._due: list[DuePart] = []
         self._unmarked: list[_Waiting] = []
         self._waiting: list[_Waiting] = []
@@ -138,6 +141,7 @@ class Pipeline:
             await self._settle()
             await self._mark()
             await self._accept()
+            await self._files.keep_missing(self._collection.settled.missed)
         except (LedgerError, JournalError, IntakeUnavailable) as error:
             self._wait_longer()
             _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)
@@ -189,7 +193,7 @@ class Pipeline:
 
     def _is_unsure(self, part: TracePart) -> bool:
         """Whether only the ledger can tell if the part lacks its parent because that was counted before a restart."""
-        if part.is_whole or part.was_decided or part.trace_id in self._collection.settled:
+        if part.is_whole or part.was_decided or self._collection.settled.is_sure_of(part.trace_id):
             return False
         return part.top.parent_place is not ParentPlace.ELSEWHERE
 
@@ -202,7 +206,10 @@ class Pipeline:
             return []
         settled = self._collection.settled
         called = {part.trace_id: settled.called(part.trace_id) for part in parts}
-        around = [Around(called[part.trace_id], settled.missed.among(part.trace_id, part.spans)) for part in parts]
+        around = [
+            Around(called[part.trace_id], settled.counted(part), settled.missed.among(part.trace_id, part.spans))
+            for part in parts
+        ]
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._settle_here, parts, around, called)
 
     def _settle_here(
@@ -278,7 +285,7 @@ class Pipeline:
         for one in waiting.remembered:
             held = [run for span_id, run in runs if one.holds(span_id)]
             one.has_used = any(has_usage(run) for run in held)
-            one.judge((span_id for span_id, _ in runs), outside)
+            one.judge((span_id for span_id, _ in runs), outside, settled.counted)
             if not held:
                 self._collection.settled.discard(waiting.part.trace_id, one)
         if waiting.part.is_lost:
@@ -305,7 +312,7 @@ class Pipeline:
         self._journal.release(segment)
 
     async def _accept(self) -> None:
-        """Give the ledger what waits for it, in groups. Raises `LedgerError` or `IntakeUnavailable`."""
+        """Give the ledger what waits for it, in groups. Raises `LedgerError`, `IntakeUnavailable` or `JournalError`."""
         while self._waiting:
             group = _first_runs(self._waiting)
             acceptances = [acceptance for each in group for acceptance in each.settled.acceptances]
@@ -314,6 +321,7 @@ class Pipeline:
                 self._note(await loop.run_in_executor(self._threads, accept_all, self._store, acceptances))
             self._waiting[: len(group)] = [_without_runs(each) for each in group]
             await self._report(group)
+            await self._files.keep(_remembered_runs(group))
             del self._waiting[: len(group)]
             for each in group:
                 self._release(each.part)
@@ -380,6 +388,11 @@ def _first_runs(waiting: Sequence[_Waiting]) -> list[_Waiting]:
             break
         found.append(each)
     return found
+
+
+def _remembered_runs(group: Sequence[_Waiting]) -> Iterator[tuple[bytes, SettledPart]]:
+    """What is remembered of parts with runs, and their traces' ids."""
+    return ((waiting.part.trace_id, one) for waiting in group for one in waiting.remembered if one.runs)
 
 
 def _without_runs(waiting: _Waiting) -> _Waiting:

@@ -54,8 +54,10 @@ class SettledPart:
     """A part that has settled: the ids of its spans, one behind the other, and whose they are.
 
     `top` is what is known of its topmost span if it has waited for the parent of that in vain. `called_from` is the
-    span of another process that it hangs below, and `has_used` says that a run in it has reported usage. Of its spans
-    `runs` are runs, and `outside` are neither runs nor below one; `None` as long as that is not known.
+    span of another process that it hangs below, and `has_used` says that a run in it has reported usage. Right below
+    those that are `counted` another process may report what was counted here, with the call of it. Of its spans `runs`
+    are runs, and `outside` are neither runs nor below one; `None` as long as that is not known. Of one that
+    `was_restored` after a restart it is not known what came late for it before that.
     """
 
     ids: bytes
@@ -65,6 +67,8 @@ class SettledPart:
     has_used: bool = False
     runs: bytes = b""
     outside: bytes | None = None
+    counted: bytes = b""
+    was_restored: bool = False
 
     def lacks(self, span: HeldSpan) -> bool:
         """Whether the span is the one that it has waited for."""
@@ -74,10 +78,11 @@ class SettledPart:
         """Whether a span of this id was in it."""
         return _has(self.ids, span_id)
 
-    def judge(self, runs: Iterable[bytes], outside: Iterable[bytes]) -> None:
-        """Note which of its spans have turned out to be runs, and which to be neither runs nor below one."""
+    def judge(self, runs: Iterable[bytes], outside: Iterable[bytes], counted: Iterable[bytes] = ()) -> None:
+        """Note which of its spans have turned out to be runs, neither runs nor below one, and `counted`."""
         self.runs = b"".join(span_id for span_id in runs if self.holds(span_id))
         self.outside = b"".join(span_id for span_id in outside if self.holds(span_id))
+        self.counted = b"".join(span_id for span_id in counted if self.holds(span_id))
 
     def has_outside(self, span_id: bytes) -> bool:
         """Whether that span of it is known to be no run and below none."""
@@ -119,15 +124,30 @@ class SettledTraces:
         if len(parts) > PARTS_MAX:
             parts[:2] = [_together(*parts[:2])]
         self._span_count += len(part.spans)
-        while len(self._traces) > self._traces_max or self._span_count > self._spans_max:
-            self._forget_oldest()
+        self._forget_excess()
         return settled
 
     def add_ids(self, trace_id: bytes, span_ids: Iterable[bytes]) -> None:
-        """Remember a part of which only the ids are known any more."""
+        """Remember a part of which only the ids are known any more, unless more is."""
         settled = SettledPart(b"".join(span_ids), None, ())
-        self._traces.setdefault(trace_id, []).append(settled)
-        self._span_count += len(settled.ids) // SPAN_ID_BYTES
+        if not any(each.ids.startswith(settled.ids) for each in self._traces.get(trace_id, ())):
+            self._traces.setdefault(trace_id, []).append(settled)
+            self._span_count += len(settled.ids) // SPAN_ID_BYTES
+
+    def restore(self, trace_id: bytes, settled: SettledPart) -> None:
+        """Remember a part again that was kept; what is known of it already is replaced."""
+        parts = self._traces.pop(trace_id, [])
+        others = [each for each in parts if each.ids != settled.ids]
+        if len(others) == len(parts):
+            self._span_count += len(settled.ids) // SPAN_ID_BYTES
+        # What was kept last is of the latest trace.
+        self._traces[trace_id] = [*others, settled]
+        self._forget_excess()
+
+    def is_sure_of(self, trace_id: bytes) -> bool:
+        """Whether all that has settled of a trace, and all that came late for it, is remembered."""
+        parts = self._traces.get(trace_id, ())
+        return bool(parts) and not any(each.was_restored for each in parts)
 
     def discard(self, trace_id: bytes, settled: SettledPart) -> None:
         """Forget a part that was no run: whatever comes for it still may be one."""
@@ -190,6 +210,12 @@ class SettledTraces:
         parts = self._traces.get(trace_id, ())
         return {each.called_from for each in parts if each.has_used and each.called_from is not None}
 
+    def counted(self, part: TracePart) -> set[bytes]:
+        """The spans that a part hangs below which have counted what it reports."""
+        above = {span.parent_id for span in part.spans if span.parent_id is not None}
+        parts = self._traces.get(part.trace_id, ())
+        return {each for each in above for settled in parts if settled.counted and _has(settled.counted, each)}
+
     def has_above(self, part: TracePart) -> bool:
         """Whether what is above a part has settled, or came too late itself."""
         return any(self._is_below(part.top, settled) for settled in self._traces.get(part.trace_id, ()))
@@ -204,6 +230,10 @@ class SettledTraces:
         parent = KnownSpan(parent_id, _kind_above(span), settled.resources or span.resources)
         return is_one_process(span, parent)
 
+    def _forget_excess(self) -> None:
+        while len(self._traces) > self._traces_max or self._span_count > self._spans_max:
+            self._forget_oldest()
+
     def _forget_oldest(self) -> None:
         parts = self._traces.pop(oldest_key(self._traces) or b"", [])
         self._span_count -= sum(len(settled.ids) for settled in parts) // SPAN_ID_BYTES
@@ -212,7 +242,8 @@ class SettledTraces:
 def _together(one: SettledPart, other: SettledPart) -> SettledPart:
     outside = None if one.outside is None or other.outside is None else one.outside + other.outside
     resources = _distinct((*one.resources, *other.resources))
-    return SettledPart(one.ids + other.ids, other.top, resources, runs=one.runs + other.runs, outside=outside)
+    ids, runs, counted = one.ids + other.ids, one.runs + other.runs, one.counted + other.counted
+    return SettledPart(ids, other.top, resources, runs=runs, outside=outside, counted=counted)
 
 
 def _has(ids: bytes, span_id: bytes) -> bool:

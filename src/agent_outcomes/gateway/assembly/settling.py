@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from agent_outcomes.explain.exported import EventParts, SpanParts, exported_span, later_copy
-from agent_outcomes.explain.remote_agents import has_usage
+from agent_outcomes.explain.remote_agents import counted_edges, has_usage
 from agent_outcomes.explain.replay import replay
 from agent_outcomes.gateway.assembly.held import plain_attributes
 from agent_outcomes.gateway.assembly.settled import SPAN_ID_BYTES
@@ -30,7 +30,7 @@ from agent_outcomes.spans.began import Began, is_agent
 from agent_outcomes.spans.marks import OUTCOME_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agent_outcomes.explain.exported import ExportedSpan, SpanId
     from agent_outcomes.explain.replay import Replay
@@ -50,11 +50,13 @@ IsKnown = Callable[["WireLink"], bool]
 class Around(NamedTuple):
     """What is known of a trace beyond a part of it.
 
-    Right below the spans that are `called` runs of other processes have reported usage of their own; below those that
-    are `missed` something went before them.
+    Right below the spans that are `called` runs of other processes have reported usage of their own; what is right
+    below those that are `counted` has been counted with the call of it; below those that are `missed` something went
+    before them.
     """
 
     called: Collection[bytes] = frozenset()
+    counted: Collection[bytes] = frozenset()
     missed: Mapping[bytes, frozenset[ProblemKind]] = MappingProxyType({})
 
 
@@ -70,7 +72,8 @@ class ReportingSpan(NamedTuple):
 class SettledSpans:
     """What a part came to: runs, and spans that may report on others; spans that were unreadable were left out.
 
-    `inside` are the ids of the spans that are runs or below one. With `is_open` a span is a run that states the outcome
+    `inside` are the ids of the spans that are runs or below one, `counted` of those right below which another process
+    may report what has been counted here, with the call of it. With `is_open` a span is a run that states the outcome
     of one that it links to, as that is not known. `refused_count` spans were left out as their sender may not speak for
     the run's agent. With `has_failed` it came to nothing by a fault of ours.
     """
@@ -79,6 +82,7 @@ class SettledSpans:
     acceptances: tuple[Acceptance, ...] = ()
     reporting: tuple[ReportingSpan, ...] = ()
     inside: frozenset[bytes] = frozenset()
+    counted: frozenset[bytes] = frozenset()
     is_open: bool = False
     unreadable_count: int = 0
     refused_count: int = 0
@@ -99,6 +103,7 @@ def settle(part: TracePart, is_known: IsKnown, around: Around | None = None) -> 
     trace = int.from_bytes(part.trace_id, "big")
     edges = _Edges(
         [(trace, int.from_bytes(each, "big")) for each in around.called],
+        [(trace, int.from_bytes(each, "big")) for each in around.counted],
         {(trace, int.from_bytes(each, "big")): kinds for each, kinds in around.missed.items()},
     )
     first, others = _by_first_senders(spans)
@@ -113,7 +118,8 @@ def settle(part: TracePart, is_known: IsKnown, around: Around | None = None) -> 
             for each in spans
             if may_report(each.wire.attributes)
         ),
-        frozenset(span_id.to_bytes(SPAN_ID_BYTES, "big") for _, span_id in result.run_of),
+        _span_ids(result.run_of),
+        _span_ids(result.counted),
         result.is_open,
         unreadable_count,
         read_count - len(spans),
@@ -125,14 +131,16 @@ class _Edges(NamedTuple):
     """`Around` as the rules take it."""
 
     called: list[SpanId]
+    counted: list[SpanId]
     missed: dict[SpanId, frozenset[ProblemKind]]
 
 
 class _Result(NamedTuple):
-    """What spans came to; `run_of` has of each that is a run or below one which."""
+    """What spans came to; `run_of` has of each that is a run or below one which, `counted` is that of the part."""
 
     replayed: Replay
     run_of: dict[SpanId, SpanId]
+    counted: set[SpanId]
     is_open: bool
 
 
@@ -142,16 +150,18 @@ def _replayed(spans: Sequence[_Read], edges: _Edges, is_known: IsKnown) -> _Resu
     for each in spans:
         known = exported.get(each.exported.id)
         exported[each.exported.id] = each.exported if known is None else later_copy(known, each.exported)
-    replayed = replay(exported.values(), keeps_handoffs=False, called=edges.called, missed=edges.missed)
+    replayed = replay(exported.values(), keeps_handoffs=False, **edges._asdict())
     runs = {(settlement.run.trace_id, settlement.run.span_id) for settlement in replayed.settlements}
     stating = [each for each in spans if each.exported.id in runs and _states_of_another(each)]
     reports = {each.exported.id for each in stating if _is_report(each, runs, is_known)}
     if reports:
         rest = [each for each in exported.values() if each.id not in reports]
-        replayed = replay(rest, keeps_handoffs=False, called=edges.called, missed=edges.missed)
+        replayed = replay(rest, keeps_handoffs=False, **edges._asdict())
         runs = {(settlement.run.trace_id, settlement.run.span_id) for settlement in replayed.settlements}
     is_open = any(each.exported.id not in reports for each in stating)
-    return _Result(replayed, _run_of(exported, runs), is_open)
+    run_of = _run_of(exported, runs)
+    counted = counted_edges(exported.values(), run_of, replayed.left_out)
+    return _Result(replayed, run_of, counted, is_open)
 
 
 def _with_allowed(spans: Sequence[_Read], edges: _Edges, is_known: IsKnown) -> tuple[list[_Read], _Result]:
@@ -285,6 +295,10 @@ def _run_of(spans: dict[SpanId, ExportedSpan], runs: set[SpanId]) -> dict[SpanId
         run = None if at is None else found.get(at)
         found.update(dict.fromkeys(path, run))
     return {span_id: run for span_id, run in found.items() if run is not None}
+
+
+def _span_ids(ids: Iterable[SpanId]) -> frozenset[bytes]:
+    return frozenset(span_id.to_bytes(SPAN_ID_BYTES, "big") for _, span_id in ids)
 
 
 def _acceptances(replayed: Replay) -> Iterator[Acceptance]:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused
+from agent_outcomes.otlp.json_values import repeated_name
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,6 +22,18 @@ _METADATA: Final = "metadata"
 _EXACT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 # Metadata is told on as JSON, which knows no decimals.
 _PLAIN: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class _RepeatError(Exception):
+    """An object has this name twice."""
+
+
+def _refuse_repeats(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise _RepeatError(repeated_name(pairs))
+
+
+_REPEATS: Final = json.JSONDecoder(object_pairs_hook=_refuse_repeats, parse_int=str, parse_float=str)
 
 
 async def read_json_body(request: Request, max_bytes: int = BODY_MAX_BYTES) -> bytes:
@@ -46,9 +60,14 @@ async def read_fields(request: Request, max_bytes: int = BODY_MAX_BYTES) -> dict
 
 
 def fields_of(content: bytes) -> dict[str, Any]:
-    """The fields of one JSON object, as `read_fields` has them; raises `RequestRefused` (400)."""
+    """The fields of one JSON object, as `read_fields` has them; raises `RequestRefused` (400).
+
+    One that has a name twice, at whatever depth, is refused: which of the two is meant nobody knows (RFC 8259, 4).
+    """
+    named: tuple[str, ...] = ()
     try:
         exact = _EXACT.decode(content)
+        _REPEATS.decode(content.decode())
         may_have_metadata = b'"metadata"' in content or b"\\u" in content
         return _with_plain_metadata(exact, _PLAIN.decode(content)) if may_have_metadata else exact
     except msgspec.ValidationError:
@@ -57,7 +76,10 @@ def fields_of(content: bytes) -> dict[str, Any]:
         said = "the body is no JSON in UTF-8; correct it"
     except (RecursionError, ArithmeticError):
         said = "the body is nested too deeply, or has a number that is too large"
-    raise RequestRefused(RequestCode.INVALID_BODY, said)
+    except _RepeatError as error:
+        named = error.args
+        said = f"{error} is given twice in one object; give it once"
+    raise RequestRefused(RequestCode.INVALID_BODY, said, named)
 
 
 def _with_plain_metadata(exact: Any, plain: Any) -> Any:

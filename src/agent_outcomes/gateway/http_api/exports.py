@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.responses import StreamingResponse
 
-from agent_outcomes.gateway.http_api.queries import ExportQuery, agent_asked_for, read_query, time_ns, until_ns
+from agent_outcomes.gateway.http_api.queries import ExportQuery, agent_asked_for, range_ns, read_query
 from agent_outcomes.ledger.exporting import exported, exported_pause, write_csv, write_jsonl
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class _Page(NamedTuple):
 async def export_history(call: ApiCall) -> Response:
     """`GET /v1/export`: all revisions and pauses, as `agent-outcomes ledger export` writes them."""
     query = read_query(call.request.query_params, ExportQuery)
-    now_ns = call.context.now_ns()
+    since_ns, end_ns = range_ns(query.since, query.until, call.context.now_ns())
     agent = agent_asked_for(call.caller, query.agent)
-    since_ns, end_ns = time_ns(query.since, "since", now_ns), until_ns(query.until, "until", now_ns)
     agents = call.caller.agents if agent is None else frozenset({agent})
     wanted = _Wanted(query.format, agents, since_ns, end_ns)
     first = await call.context.run_blocking(partial(_page, call.context.store, wanted, _Place()))

@@ -15,16 +15,17 @@ from agent_outcomes.ledger.book.refusals import invalid
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from starlette.datastructures import QueryParams
+    from starlette.datastructures import Headers, QueryParams
 
 _NAME_LENGTH_MAX: Final = 64
+_KEY: Final = "idempotency-key"
 _INSTEAD: Final[Mapping[str, tuple[str, str]]] = {
     "if-match": ("if_revision", "If-Match is not taken here; where a report takes if_revision, say it there"),
     "if-none-match": (
         "if_none_match",
         "If-None-Match is not taken; a report with correct false leaves what stands as it is",
     ),
-    "idempotency-key": (
+    _KEY: (
         "idempotency_key",
         "Idempotency-Key is not taken here; give each report its own idempotency_key",
     ),
@@ -32,11 +33,15 @@ _INSTEAD: Final[Mapping[str, tuple[str, str]]] = {
 """The headers that say something of a report: the field that is complained of, and what to do instead."""
 
 
-def check_headers(headers: Mapping[str, str], taken: Collection[str]) -> None:
-    """Raise `ReportRefused` (INVALID_REPORT) where a header of a report is none of those that are taken."""
+def check_headers(headers: Headers, taken: Collection[str]) -> None:
+    """Raise `ReportRefused` (INVALID_REPORT) where a header of a report is none of those that are taken.
+
+    So is a key that is given twice, of which only one would be heeded.
+    """
     unheeded = [_INSTEAD[name] for name in _INSTEAD if name in headers and name not in taken]
-    if unheeded:
-        raise invalid(unheeded)
+    twice = [("idempotency_key", "Idempotency-Key is given twice; give it once")]
+    if unheeded or len(headers.getlist(_KEY)) > 1:
+        raise invalid(unheeded or twice)
 
 
 def check_query(given: QueryParams, *, takes_any: bool) -> None:

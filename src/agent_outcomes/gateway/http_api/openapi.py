@@ -44,8 +44,8 @@ _HEADERS: Final[dict[str, Document]] = {
     "if-match": {
         "name": "If-Match",
         "in": "header",
-        "description": "The ETag of the revision that is reported on.",
-        "schema": {"type": "string", "pattern": '^("[0-9]{1,9}"|\\*)$'},
+        "description": "The ETag of the revision that is reported on, or several of which one stands.",
+        "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,9}"(, "[0-9]{1,9}"){0,15})$'},
     },
 }
 _ANSWER_HEADERS: Final[dict[str, Document]] = {

@@ -108,6 +108,20 @@ def until_ns(text: str | None, field: str, now_ns: int) -> int | None:
     return None if text is None else _given_time(text, field).until(now_ns)
 
 
+def range_ns(since: str | None, until: str | None, now_ns: int) -> tuple[int | None, int | None]:
+    """The beginning and the end of a range; raises `RequestRefused` that names the parameter, or both."""
+    read = time_ns(since, "since", now_ns), until_ns(until, "until", now_ns)
+    check_range(*read)
+    return read
+
+
+def check_range(since_ns: int | None, until_ns: int | None) -> None:
+    """Raise `RequestRefused` (INVALID_QUERY) where a range ends before it begins: nothing can be in it."""
+    if since_ns is not None and until_ns is not None and until_ns < since_ns:
+        said = "since takes a time that is not after until, which for totals is now where it is left out"
+        raise RequestRefused(RequestCode.INVALID_QUERY, said, ("since", "until"))
+
+
 def _given_time(text: str, field: str) -> GivenTime:
     try:
         return read_time(text)

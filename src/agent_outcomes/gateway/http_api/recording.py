@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from agent_outcomes.gateway.http_api.answering import answer_of
 from agent_outcomes.gateway.http_api.bodies import read_fields
-from agent_outcomes.gateway.http_api.references import etag_of, with_headers
+from agent_outcomes.gateway.http_api.references import etag_of, with_key
 from agent_outcomes.gateway.http_api.report_shapes import GivenAmount  # noqa: TC001 - msgspec reads it
 from agent_outcomes.gateway.signals.records import read_run_record
 
@@ -70,7 +70,7 @@ class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 async def record_run_told(call: ApiCall) -> Response:
     """`POST /v1/runs`."""
-    fields = with_headers(await read_fields(call.request), call.request.headers)
+    fields = with_key(await read_fields(call.request), call.request.headers)
     context, caller = call.context, call.caller
     acceptance, claim = read_run_record(fields, now_ns=context.now_ns(), caller=caller.name, agents=caller.agents)
     is_new = (await context.run_blocking(partial(context.store.accept, [acceptance], claim))).new > 0

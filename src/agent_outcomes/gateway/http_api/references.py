@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_outcomes.bounds import REVISION_MAX, whole_number
 from agent_outcomes.ledger.book.reading import NamedRun
-from agent_outcomes.ledger.book.refusals import invalid
+from agent_outcomes.ledger.book.refusals import invalid, stale_revision
 from agent_outcomes.outcome.attribute_reader import LABEL_LENGTH_MAX
 from agent_outcomes.outcome.patterns import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+CONDITIONS_MAX: Final = 16
+"""How many revisions `If-Match` may list."""
 _RUN_ID: Final = "run_id:"
 _OUTCOME_ID: Final = Pattern(r"[0-9a-fA-F]{32}-[0-9a-fA-F]{16}")
 _TRACE_ID: Final = Pattern(r"[0-9a-fA-F]{32}")
-_ETAG: Final = Pattern(r'"([0-9]+)"')
+# RFC 9110, 8.8.3, an entity tag, and 5.6.1, a list of them, in which elements may be empty.
+_ETAG: Final = r'(?:W/)?"[!#-~\x80-\xff]*"'
+_ETAGS: Final = Pattern(rf"[ \t,]*{_ETAG}(?:[ \t]*,[ \t,]*{_ETAG})*[ \t,]*")
+_EACH_ETAG: Final = Pattern(_ETAG)
 _NAMES: Final = tuple(name for name in NamedRun.__annotations__ if name != "run")
 
 
@@ -43,14 +48,30 @@ def with_reference(fields: Mapping[str, Any], identifier: str) -> dict[str, Any]
     return {**fields, **run_named_by(identifier)}
 
 
-def with_headers(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """The fields with what `Idempotency-Key` and `If-Match` say; raises `ReportRefused` where both say otherwise."""
+def with_key(fields: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+    """The fields with what `Idempotency-Key` says; raises `ReportRefused` where they say another."""
     made = {**fields}
     for name, key in idempotency_of(headers).items():
         _put(made, name, key)
-    condition = headers.get("if-match")
-    if condition is not None and condition.strip() != "*":
-        _put(made, "if_revision", _revision_of(condition.strip()))
+    return made
+
+
+def with_condition(fields: Mapping[str, Any], conditions: Sequence[str]) -> list[dict[str, Any]]:
+    """The fields once for each revision that may stand by all lines of `If-Match`, the lowest first.
+
+    Tags are compared strongly (RFC 9110, 13.1.1), so that a weak one matches nothing, as one does that is none of
+    ours. Raises `ReportRefused`: STALE_REVISION where none can match, INVALID_REPORT for what is no list of tags, and
+    where the fields say otherwise.
+    """
+    condition = ", ".join(conditions).strip()
+    if not conditions or condition == "*":
+        return [{**fields}]
+    revisions = _revisions_of(condition)
+    if not revisions:
+        raise stale_revision()
+    made = [{**fields} for _ in revisions]
+    for each, revision in zip(made, revisions, strict=True):
+        _put(each, "if_revision", revision)
     return made
 
 
@@ -79,9 +100,13 @@ def _put(fields: dict[str, Any], name: str, value: Any) -> None:
     fields[name] = value
 
 
-def _revision_of(condition: str) -> int:
-    found = _ETAG.fullmatch(condition)
-    revision = None if found is None else whole_number(found[1], REVISION_MAX)
-    if revision is None:
-        raise invalid([("if_revision", 'If-Match takes the ETag of one revision, as "0", or *')])
-    return revision
+def _revisions_of(condition: str) -> list[int]:
+    """The revisions whose tags are listed, in their order."""
+    listed: list[str] = _EACH_ETAG.findall(condition) if _ETAGS.fullmatch(condition) else []
+    read = [(whole_number(tag.strip('"'), REVISION_MAX), tag) for tag in listed]
+    # Tags are compared by their characters: "07" is not that of revision 7.
+    revisions = {each for each, tag in read if each is not None and etag_of(each) == tag}
+    if not listed or len(revisions) > CONDITIONS_MAX:
+        takes = f'takes up to {CONDITIONS_MAX} ETags of revisions, as "0", or *'
+        raise invalid([("if_revision", f"If-Match {takes}")])
+    return sorted(revisions)

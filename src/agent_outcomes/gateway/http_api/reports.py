@@ -12,10 +12,10 @@ from agent_outcomes.gateway.http_api.answering import answer_of, refusal_of
 from agent_outcomes.gateway.http_api.bodies import BATCH_MAX_BYTES, read_fields
 from agent_outcomes.gateway.http_api.problems import STATUS_OF, RequestCode, RequestRefused, forbidden
 from agent_outcomes.gateway.http_api.queries import RetractionQuery, read_query
-from agent_outcomes.gateway.http_api.references import etag_of, with_headers, with_reference
+from agent_outcomes.gateway.http_api.references import etag_of, with_condition, with_key, with_reference
 from agent_outcomes.gateway.http_api.report_shapes import REPORTS_MAX, BatchAnswer, BatchItemAnswer, report_answer
 from agent_outcomes.ledger.book.reading import read_cost, read_report
-from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportState, invalid
+from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState, invalid
 from agent_outcomes.ledger.keys import Right
 
 if TYPE_CHECKING:
@@ -33,29 +33,34 @@ REPORT_STATUS: Final[Mapping[ReportState, int]] = {
     ReportState.HELD: 202,
 }
 """The status of each answer to a report."""
+_OF_ONE_CONDITION: Final = frozenset({RefusalCode.STALE_REVISION, RefusalCode.IDEMPOTENCY_KEY_REUSED})
+"""The refusals that another of the listed revisions may not meet."""
 _AT_ONCE: Final = 50
 """Reports of a batch that one thread takes before others have their turn."""
 
 
 async def take_outcome(call: ApiCall) -> Response:
     """`PUT` or `PATCH /v1/runs/{id}/outcome`."""
-    fields = with_headers(await read_fields(call.request), call.request.headers)
-    return told(await report(call, read_late_report(call.caller, with_reference(fields, call.identifier))))
+    fields = with_key(await read_fields(call.request), call.request.headers)
+    return told(await _report_under_condition(call, with_reference(fields, call.identifier)))
 
 
 async def take_retraction(call: ApiCall) -> Response:
     """`DELETE /v1/runs/{id}/outcome`: what is reported is taken back, and the run is pending again."""
     query = read_query(call.request.query_params, RetractionQuery)
     asked = {name: value for name, value in msgspec.structs.asdict(query).items() if value is not None}
+    asked["retract"] = True
     sent = await read_fields(call.request) if _has_body(call.request.headers) else {}
-    fields = with_headers({**asked, **sent, "retract": True}, call.request.headers)
-    late = read_late_report(call.caller, with_reference(fields, call.identifier))
-    return told(await report(call, late, hold_s=0.0))
+    other = [name for name in asked if sent.get(name) is not None and sent[name] != asked[name]]
+    if other:
+        raise invalid([(name, f"{name} is another in the body than the request says; give one") for name in other])
+    fields = with_key({**sent, **asked}, call.request.headers)
+    return told(await _report_under_condition(call, with_reference(fields, call.identifier), hold_s=0.0))
 
 
 async def take_cost(call: ApiCall) -> Response:
     """`POST /v1/runs/{id}/costs`."""
-    fields = with_headers(await read_fields(call.request), call.request.headers)
+    fields = with_key(await read_fields(call.request), call.request.headers)
     late = read_cost(call.caller.reporter(), **with_reference(fields, call.identifier))
     context = call.context
     add = partial(context.store.add_cost, late, now_ns=context.now_ns(), hold_s=context.settings.hold_s)
@@ -80,6 +85,23 @@ async def report(call: ApiCall, late: LateReport, *, hold_s: float | None = None
     context = call.context
     held_s = context.settings.hold_s if hold_s is None else hold_s
     return await context.run_blocking(partial(context.store.report, late, now_ns=context.now_ns(), hold_s=held_s))
+
+
+async def _report_under_condition(call: ApiCall, fields: Mapping[str, Any], *, hold_s: float | None = None) -> Report:
+    """What becomes of a report under `If-Match`; raises `ReportRefused`.
+
+    Revisions only grow, so that tries from the lowest on find the one that stands, if it is listed. A repeat has the
+    key of the one that it was recorded under.
+    """
+    several = with_condition(fields, call.request.headers.getlist("if-match"))
+    *first, last = [read_late_report(call.caller, each) for each in several]
+    for late in first:
+        try:
+            return await report(call, late, hold_s=hold_s)
+        except ReportRefused as refused:
+            if refused.code not in _OF_ONE_CONDITION:
+                raise
+    return await report(call, last, hold_s=hold_s)
 
 
 def read_late_report(caller: Caller, fields: Mapping[str, Any]) -> LateReport:

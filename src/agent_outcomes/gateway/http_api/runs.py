@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.gateway.http_api.answering import answer_of
-from agent_outcomes.gateway.http_api.problems import forbidden
+from agent_outcomes.gateway.http_api.problems import RequestCode, RequestRefused, forbidden
 from agent_outcomes.gateway.http_api.queries import (
     RunQuery,
     RunsQuery,
     agent_asked_for,
     cursor_of,
+    range_ns,
     read_cursor,
     read_query,
-    time_ns,
-    until_ns,
 )
 from agent_outcomes.gateway.http_api.references import etag_of, run_named_by
 from agent_outcomes.gateway.http_api.run_answers import RunPageAnswer, detail_answer, revisions_answer, run_answer
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.http_api.operations import ApiCall
     from agent_outcomes.ledger.rows import RunHistory
     from agent_outcomes.ledger.store import Store
+
+_OF_A_RESULT: Final = ("type", "label")
 
 
 async def list_runs_asked_for(call: ApiCall) -> Response:
@@ -79,12 +80,13 @@ def history_for(caller: Caller, store: Store, reference: RunReference) -> RunHis
 
 
 def _filter(call: ApiCall, query: RunsQuery) -> RunFilter:
-    now_ns = call.context.now_ns()
+    since_ns, end_ns = range_ns(query.since, query.until, call.context.now_ns())
+    _check_pending(query)
     return RunFilter(
         state=None if query.state is None else State(query.state),
         agent=agent_asked_for(call.caller, query.agent),
-        since_ns=time_ns(query.since, "since", now_ns),
-        until_ns=until_ns(query.until, "until", now_ns),
+        since_ns=since_ns,
+        until_ns=end_ns,
         limit=query.limit,
         job_type=query.job_type,
         status=None if query.status is None else Status(query.status),
@@ -93,3 +95,12 @@ def _filter(call: ApiCall, query: RunsQuery) -> RunFilter:
         agents=call.caller.agents,
         before=read_cursor(query.cursor),
     )
+
+
+def _check_pending(query: RunsQuery) -> None:
+    """Refuse to look for what a pending run has not: nothing of a result was reported."""
+    if query.state == State.PENDING.value:
+        asked = [name for name in _OF_A_RESULT if getattr(query, name) is not None]
+        if asked:
+            said = f"a pending run has no {' and no '.join(asked)}; give state reported, or leave one of them out"
+            raise RequestRefused(RequestCode.INVALID_QUERY, said, ("state", *asked))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from agent_outcomes.gateway.http_api.answering import answer_of
-from agent_outcomes.gateway.http_api.queries import RangeQuery, agent_asked_for, read_query, time_ns
+from agent_outcomes.gateway.http_api.queries import RangeQuery, agent_asked_for, check_range, read_query, time_ns
 from agent_outcomes.gateway.http_api.run_answers import shown_text
 from agent_outcomes.ledger.exporting import time_text
 from agent_outcomes.ledger.overview import OverviewFilter, overview
@@ -127,6 +127,7 @@ async def tell_totals(call: ApiCall) -> Response:
     given_ns, end_ns = time_ns(query.since, "since", now_ns), time_ns(query.until, "until", now_ns)
     until_ns = now_ns if end_ns is None else end_ns
     since_ns = max(0, min(until_ns, now_ns) - _RANGE_NS) if given_ns is None else given_ns
+    check_range(since_ns, until_ns)
     step_s = max(1, -(-(until_ns - since_ns) // (STEPS * _NS)))
     agent = agent_asked_for(call.caller, query.agent)
     wanted = OverviewFilter(since_ns, until_ns, agent, query.job_type, step_s, call.caller.agents)

@@ -90,6 +90,9 @@ STATED_FIELDS: Final = (
 )
 """The fields that are read as the attributes of a span are."""
 
+_AMOUNTS: Final = (("value", "currency", "cost", "cost_currency"), ("cost", "cost_currency", "value", "currency"))
+"""Each amount that can be said and the field of its currency, and then the other amount with its own."""
+
 _KEY: Final = "idempotency_key"
 _RUN_ID: Final = "run_id"
 _BY_KEY: Final = b"agent_outcomes.gateway.run.key/1"
@@ -155,10 +158,20 @@ def _span(given: RecordFields, agent: str | None, times: Times, ids: tuple[int, 
 def _judge(given: RecordFields, run: Run, outcome: Outcome) -> None:
     """Complain of what a span's reader would only list."""
     given.complaints += complaints_about(outcome.problems)
+    _check_currencies(given)
     if given.has("run_id") and run.run_id is None:
         given.complain("run_id", f"run_id takes text of 1 to {LABEL_LENGTH_MAX} characters")
     if given.has("error_category") and not given.has("status") and not given.has("error_type"):
         given.complain("status", "status is missing; with an error_category say how the run ended, as failure")
+
+
+def _check_currencies(given: RecordFields) -> None:
+    """Complain of a currency without its amount beside an amount without its currency, which is not in USD then."""
+    for amount, currency, other, its_currency in _AMOUNTS:
+        is_doubtful = given.has(amount) and not given.has(currency) and not given.has(other)
+        if is_doubtful and given.has(its_currency):
+            fix = f"is that of {other}, which is missing; that of {amount} is {currency}"
+            given.complain(its_currency, f"{its_currency} {fix}")
 
 
 def _said(fields: Mapping[str, object]) -> list[tuple[str, str]]:

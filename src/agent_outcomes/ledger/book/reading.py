@@ -174,7 +174,7 @@ class _Reading:
     def __init__(self, given: Mapping[str, object], known: Mapping[str, object]) -> None:
         self._given = {name: own_value(value) for name, value in given.items() if value is not None}
         self.complaints: list[tuple[str, str]] = []
-        for name in self._given:
+        for name in given:
             if name not in known:
                 # A name that nobody knows may be anything; it is quoted as far as it looks like one.
                 shown = name if len(name) <= _NAME_LENGTH_MAX and name.isidentifier() else "a field"

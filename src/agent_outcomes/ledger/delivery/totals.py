@@ -84,12 +84,25 @@ def ledger_facts(database: Database) -> LedgerFacts:
     return database.write(_facts_of)
 
 
+def known_ledger_facts(database: Database) -> LedgerFacts | None:
+    """The same where the ledger has an id already; nothing is written. Raises `LedgerError`."""
+    with database.reading() as connection:
+        return _known_facts_of(connection)
+
+
 def _facts_of(connection: Connection) -> LedgerFacts:
+    known = _known_facts_of(connection)
+    if known is not None:
+        return known
+    made = LedgerFacts(str(uuid.uuid4()), time.time_ns())
+    rows = [{"name": _ID, "value": made.id}, {"name": _MADE, "value": str(made.made_ns)}]
+    connection.execute(meta.insert(), rows)
+    return made
+
+
+def _known_facts_of(connection: Connection) -> LedgerFacts | None:
     found = dict(connection.execute(select(meta.c.name, meta.c.value).where(meta.c.name.in_((_ID, _MADE)))).all())
-    if not found:
-        found = {_ID: str(uuid.uuid4()), _MADE: str(time.time_ns())}
-        connection.execute(meta.insert(), [{"name": name, "value": value} for name, value in found.items()])
-    return LedgerFacts(found[_ID], int(found[_MADE]))
+    return LedgerFacts(found[_ID], int(found[_MADE])) if found else None
 
 
 def _pending_by_age(database: Database, now_ns: int) -> dict[Age, int]:

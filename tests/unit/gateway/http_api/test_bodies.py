@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from agent_outcomes.gateway.http_api.bodies import fields_of
 from agent_outcomes.gateway.http_api.problems import RequestRefused
+
+if TYPE_CHECKING:
+    from random import Random
 
 pytestmark = pytest.mark.backends
 
@@ -53,6 +56,40 @@ def test_metadata_is_plain_at_any_depth_and_nothing_else_is(
     assert not any(isinstance(leaf, Decimal) for inside, leaf in leaves if inside)
     assert not any(isinstance(leaf, float) for inside, leaf in leaves if not inside)
     assert json.loads(json.dumps(read, default=float)) == json.loads(content)
+
+
+@given(BODIES, st.randoms(use_true_random=False))
+def test_a_name_that_is_there_twice_is_refused_and_named(body: dict[str, Any], random: Random) -> None:
+    """At whatever depth, in metadata too, with the same value or another, and however it is written."""
+
+    def written(node: Any) -> str:
+        if isinstance(node, list):
+            return f"[{', '.join(map(written, node))}]"
+        if not isinstance(node, dict):
+            return json.dumps(node)
+        pairs = [f"{json.dumps(name)}: {written(one)}" for name, one in node.items()]
+        if node is repeated:
+            pairs.insert(random.randint(0, len(pairs)), random.choice(['"twice": 1', '"\\u0074wice": null']))
+            pairs.insert(random.randint(0, len(pairs)), '"twice": 1')
+        return f"{{{', '.join(pairs)}}}"
+
+    def objects(node: Any) -> list[dict[str, Any]]:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        own = [node] if isinstance(node, dict) else []
+        return [*own, *(each for one in inner for each in objects(one))]
+
+    repeated = None
+    assert fields_of(written(body).encode()).keys() == body.keys()
+    repeated = random.choice(objects(body))
+    with pytest.raises(RequestRefused) as refused:
+        fields_of(written(body).encode())
+    assert (refused.value.status, refused.value.fields) == (400, ("twice",))
+
+
+def test_a_name_that_may_be_anything_is_not_quoted() -> None:
+    with pytest.raises(RequestRefused) as refused:
+        fields_of(b'{"sk-secret": 1, "sk-secret": 2}')
+    assert "secret" not in refused.value.detail
 
 
 @pytest.mark.parametrize("opened", ["[", '{"a":', '{"metadata":'])

@@ -204,6 +204,7 @@ def test_a_warning_rejects_nothing() -> None:
         (b"\xff", JSON),
         (b"[" * 100_000, JSON),
         (b'{"resourceSpans": 3}', JSON),
+        (b'{"resourceSpans": [], "resourceSpans": []}', JSON),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON),
     ],
     ids=lambda value: repr(value)[:50],

@@ -129,6 +129,7 @@ def test_two_of_three_times_say_when(times: dict[str, Any], ends_s: float | str,
         ({"agent": "\ud800"}, "agent"),
         ({"agent": 7}, "agent"),
         ({"agnt": "x"}, "agnt"),
+        ({"cost_curency": None}, "cost_curency"),
         ({"started": "yesterday"}, "started"),
         ({"started": "2026-13-01T00:00:00Z"}, "started"),
         ({"ended": "2026-01-01T00:00:00"}, "ended"),
@@ -166,6 +167,36 @@ def test_what_cannot_be_taken_is_refused_by_field(fields: dict[str, Any], wrong:
     assert (error.code, error.retryable) == (RefusalCode.INVALID_REPORT, False)
     assert wrong in error.fields
     assert "a lot" not in error.message
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "value": st.just(5) | st.none(),
+            "currency": st.sampled_from(["EUR", "USD", None]),
+            "cost": st.just("0.1") | st.none(),
+            "cost_currency": st.sampled_from(["EUR", "USD", None]),
+        },
+    )
+)
+def test_no_amount_is_taken_to_be_in_dollars_where_another_currency_may_be_meant(fields: dict[str, Any]) -> None:
+    """It is where none is said; a currency that stands alone beside an amount that has none names the right field."""
+    said = {name for name, value in fields.items() if value is not None}
+    doubtful = {
+        frozenset({"cost", "currency"}): "cost_currency",
+        frozenset({"value", "cost_currency"}): "currency",
+    }
+    right = doubtful.get(frozenset(said))
+    if right is None:
+        read = recorded(**fields)
+        wanted = fields.get("cost_currency") or "USD"
+        assert read.run.cost.by_currency() == ({wanted: Decimal("0.1")} if "cost" in said else {})
+        assert read.outcome.currency == (fields.get("currency") or "USD")
+        return
+    error = refused(**fields)
+    assert set(error.fields) == said & {"currency", "cost_currency"}
+    assert error.message.endswith(f" is {right}")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
