@@ -63,9 +63,18 @@ FINISH_KEYS: Final = frozenset({*_WORD_KEYS, ABORT_REASON, GENKIT_OUTPUT, COPILO
 INTERRUPTED: Final = "interrupted"
 """That a tool of Genkit's waits for somebody's answer; no finish reason of an agent's."""
 
-# The scope of the AI SDK from version 7 on, and what a model has answered, as its spans have it whatever is captured.
-_AI_SDK_SCOPE: Final = "gen_ai"
-_ANSWER_PREFIXES: Final = ("ai.response.", "ai.usage.", "ai.finishReason", "gen_ai.response.", "gen_ai.usage.", "llm.")
+# The scope of the AI SDK from version 7 on, and what its spans have of an answer whatever of that is captured, by the
+# names of all its versions.
+AI_SDK_SCOPE: Final = "gen_ai"
+ANSWERED_KEYS: Final = frozenset(
+    {
+        *_WORD_KEYS,
+        *("ai.finishReason", "ai.response.id", "ai.response.model", "gen_ai.response.id", "gen_ai.response.model"),
+        *("ai.usage.inputTokens", "ai.usage.outputTokens", "ai.usage.promptTokens", "ai.usage.completionTokens"),
+        *("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "llm.usage.total_tokens"),
+        *("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+    }
+)
 _GENKIT_REASON: Final = Pattern(r'"finishReason":\s*"(?!stop")')
 _OUTPUT_LENGTH_MAX: Final = 1_000_000
 
@@ -142,10 +151,10 @@ def is_broken_off(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:
     """
     if role_of_word(KIND_ROLES[AI_SDK_OPERATION], attributes.get(AI_SDK_OPERATION)) is not Role.AGENT:
         model = attributes.get("gen_ai.request.model")
-        is_agent = scope == _AI_SDK_SCOPE and attributes.get(OPERATION) == "invoke_agent" and isinstance(model, str)
+        is_agent = scope == AI_SDK_SCOPE and attributes.get(OPERATION) == "invoke_agent" and isinstance(model, str)
         if not is_agent or name != f"invoke_agent {model}":
             return False
-    return not any(key.startswith(_ANSWER_PREFIXES) for key in attributes)
+    return ANSWERED_KEYS.isdisjoint(attributes)
 
 
 def _told_by_genkit(attributes: Mapping[str, Any]) -> tuple[str, str] | None:

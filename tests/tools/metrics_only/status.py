@@ -40,9 +40,10 @@ from agent_outcomes.outcome.name_words import (
 from agent_outcomes.outcome.spellings import STATUS_WORDS
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.record.record import OTHER_TEXT
-from agent_outcomes.run.conventions import FINISH_REASON
+from agent_outcomes.run.conventions import AI_SDK_OPERATION, FINISH_REASON, KIND_ROLES, OPERATION, Role
 from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.run.protocol_statuses import HTTP_STATUS_KEYS
+from agent_outcomes.run.stated_errors import AI_SDK_SCOPE, ANSWERED_KEYS
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
@@ -263,9 +264,23 @@ def finding() -> Iterator[str]:
     is_open = f"{reason} == nil or {is_one_of(['', *sorted(NO_ENDS)], reason)}"
     untold = f"{clean} and span.status.code == STATUS_CODE_UNSET and not ({is_open})"
     yield assign(rule, quoted(names[_UNKNOWN_END]), untold)
+    yield assign(
+        rule, quoted(names[_UNKNOWN_END]), f"{clean} and span.status.code == STATUS_CODE_UNSET and {_broken_off()}"
+    )
     yield assign(cache("by_error"), "true", f"{IN_ERROR} and {cache('reason_rule')} == nil")
     yield assign(rule, cache("reason_rule"))
     yield assign(cache("found"), cache("rules", rule))
+
+
+def _broken_off() -> str:
+    """Whether a span is the AI SDK's for a call of its that came to no answer."""
+    words = [str(word) for word, role in KIND_ROLES[AI_SDK_OPERATION].items() if role is Role.AGENT]
+    model = attribute("gen_ai.request.model")
+    named = f'IsString({model}) and span.name == Concat(["invoke_agent", {model}], " ")'
+    scoped = f'scope.name == {quoted(AI_SDK_SCOPE)} and {attribute(OPERATION)} == "invoke_agent" and {named}'
+    nothing = " and ".join(f"{attribute(key)} == nil" for key in sorted(ANSWERED_KEYS))
+    whole = "span.dropped_attributes_count == 0"
+    return f"({is_one_of(words, attribute(AI_SDK_OPERATION))} or ({scoped})) and {whole} and {nothing}"
 
 
 def execution() -> Iterator[str]:

@@ -24,6 +24,9 @@ FAILED = {"span.type": "llm_request", "success": False}
         ({LEVEL: "ERROR", MESSAGE: "out of paper"}, "out of paper"),
         ({LEVEL: "ERROR"}, ""),
         ({LEVEL: "ERROR", MESSAGE: 7}, ""),
+        ({"copilot_chat.canceled": True}, ""),
+        ({"copilot_chat.canceled": False}, None),
+        ({"copilot_chat.canceled": "true"}, None),
         ({LEVEL: "WARNING", MESSAGE: "low on paper"}, None),
         ({LEVEL: "DEFAULT"}, None),
         ({MESSAGE: "out of paper"}, None),
@@ -111,5 +114,8 @@ VALUES = st.one_of(
 def test_whatever_stands_there(attributes: dict[str, Any]) -> None:
     """Nothing raises, and only words that are known say anything."""
     stated, finished = stated_error(attributes), finish_reason(attributes)
-    assert stated is None or attributes.get(LEVEL) == "ERROR" or attributes.get("logfire.level_num", 0) >= 17
+    is_stopped = attributes.get("copilot_chat.canceled") is True
+    is_error = attributes.get(LEVEL) == "ERROR" or is_stopped
+    assert stated is None or is_error or attributes.get("logfire.level_num", 0) >= 17
+    assert not is_stopped or stated is not None
     assert finished is None or finished[0] in FINISH_REASON_RULES
