@@ -66,7 +66,7 @@ INTERRUPTED: Final = "interrupted"
 # The scope of the AI SDK from version 7 on, and what its spans have of an answer whatever of that is captured, by the
 # names of all its versions.
 AI_SDK_SCOPE: Final = "gen_ai"
-ANSWER_KEYS: Final = frozenset(
+ANSWERED_KEYS: Final = frozenset(
     {
         *_WORD_KEYS,
         *("ai.finishReason", "ai.response.id", "ai.response.model", "gen_ai.response.id", "gen_ai.response.model"),
@@ -154,7 +154,7 @@ def is_broken_off(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:
         is_agent = scope == AI_SDK_SCOPE and attributes.get(OPERATION) == "invoke_agent" and isinstance(model, str)
         if not is_agent or name != f"invoke_agent {model}":
             return False
-    return ANSWER_KEYS.isdisjoint(attributes)
+    return ANSWERED_KEYS.isdisjoint(attributes)
 
 
 def _told_by_genkit(attributes: Mapping[str, Any]) -> tuple[str, str] | None:

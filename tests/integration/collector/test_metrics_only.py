@@ -30,7 +30,7 @@ from agent_outcomes.outcome.spellings import KIND_WORDS, STATUS_WORDS, TYPE_WORD
 from agent_outcomes.outcome.vendor_codes import TYPE_RULES
 from agent_outcomes.run.conventions import AGENT_NAME_KEYS, KEY_ROLES, KIND_ROLES, UNNAMED
 from agent_outcomes.run.evidence import pause_of
-from agent_outcomes.run.stated_errors import ANSWER_KEYS
+from agent_outcomes.run.stated_errors import ANSWERED_KEYS
 from agent_outcomes.run.usage_keys import REQUEST_MODEL_KEYS
 from agent_outcomes.semconv import ErrorCategory
 from tests.exported import LOCAL, SERVER, Sent, agent
@@ -120,8 +120,8 @@ def test_an_answer_that_is_not_there(otelcol_binary: Path, tmp_path: Path) -> No
     """The AI SDK says with which finish reason a call of its has ended, if with any."""
     named = AGENT | {"gen_ai.request.model": "m"}
     marks = [(named, "invoke_agent m", "gen_ai"), (named, "invoke_agent m", "app"), (named, "invoke_agent x", "gen_ai")]
-    marks += [({"ai.operationId": word}, word, "ai") for word in KIND_ROLES["ai.operationId"]]
-    answers = [{}, *({key: "stop"} for key in sorted(ANSWER_KEYS)), {"gen_ai.agent.finish_reason": "odd"}]
+    marks += [({"ai.operationId": word}, word, "ai") for word in map(str, KIND_ROLES["ai.operationId"])]
+    answers = [{}, *({key: "stop"} for key in sorted(ANSWERED_KEYS)), {"gen_ai.agent.finish_reason": "odd"}]
     answers += [{"gen_ai.agent.finish_reason": "tool_calls"}, {"gen_ai.agent.finish_reason": "max_tokens"}]
     cases = [
         Case(mark | answer, name=name, scope=scope, status=status)

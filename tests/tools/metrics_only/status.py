@@ -43,7 +43,7 @@ from agent_outcomes.record.record import OTHER_TEXT
 from agent_outcomes.run.conventions import AI_SDK_OPERATION, FINISH_REASON, KIND_ROLES, OPERATION, Role
 from agent_outcomes.run.normalize import _STATUS_RULES
 from agent_outcomes.run.protocol_statuses import HTTP_STATUS_KEYS
-from agent_outcomes.run.stated_errors import AI_SDK_SCOPE, ANSWER_KEYS
+from agent_outcomes.run.stated_errors import AI_SDK_SCOPE, ANSWERED_KEYS
 from agent_outcomes.semconv import ErrorCategory, Source, Status
 from tests.tools.metrics_only.ottl import (
     IN_ERROR,
@@ -278,7 +278,7 @@ def _broken_off() -> str:
     model = attribute("gen_ai.request.model")
     named = f'IsString({model}) and span.name == Concat(["invoke_agent", {model}], " ")'
     scoped = f'scope.name == {quoted(AI_SDK_SCOPE)} and {attribute(OPERATION)} == "invoke_agent" and {named}'
-    nothing = " and ".join(f"{attribute(key)} == nil" for key in sorted(ANSWER_KEYS))
+    nothing = " and ".join(f"{attribute(key)} == nil" for key in sorted(ANSWERED_KEYS))
     whole = "span.dropped_attributes_count == 0"
     return f"({is_one_of(words, attribute(AI_SDK_OPERATION))} or ({scoped})) and {whole} and {nothing}"
 
