@@ -76,6 +76,10 @@ STATUS_FORMS: Final = (
             r"Client request\([^)]*\) invalid: ([45]\d\d)\b",
             r"Server error\([A-Z]+ \S+: ([45]\d\d)\b",
             r"HTTP status (?:client|server) error \(([45]\d\d)\b",
+            # LiveKit's own around a client's.
+            r"message='[\s\S]{0,4000}?', status_code=([45]\d\d), retryable=",
+            # What Koog joins to the name of an exception of its clients.
+            r"\w+Exception-[^\n]{0,200}-httpCode=([45]\d\d)$",
             r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
             # The MCP SDK in TypeScript, Google's discovery client, OkHttp's recipes.
             r"Error POSTing to endpoint \(HTTP ([45]\d\d)\)",

@@ -82,6 +82,9 @@ _PREFIX: Final = Pattern(
     | request\ to\ \S+\ failed,\ reason:\s
     | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
     | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
+    # Dapr Agents; Koog's clients.
+    | [A-Z]\w{1,40}\ API\ error\ \(\w{1,100}\):\s
+    | Error\ from\ client:\ [^\n]{1,200}\n(?:Message:\ )?
     | (?P<words>[\w.$ ]{1,200}):\s+
     )""",
     re.VERBOSE,
