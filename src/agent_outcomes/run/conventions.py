@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the conventions mark agent, model and tool spans: attribute keys, operations and kinds, as data.
 
-Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, the Vercel AI SDK, Spring
-AI, Genkit, Mastra, Embabel and NeMo Agent Toolkit. What single frameworks do is in `scopes`.
+Read from OpenTelemetry GenAI and MCP, OpenInference, Traceloop, Langfuse, MLflow, AgentOps, Laminar, the Vercel AI SDK,
+Spring AI, Genkit, Mastra, Embabel and NeMo Agent Toolkit. What single frameworks do is in `scopes`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MLFLOW_KIND: Final = "mlflow.spanType"
 MLFLOW_INPUTS: Final = "mlflow.spanInputs"
 MLFLOW_OUTPUTS: Final = "mlflow.spanOutputs"
 MLFLOW_FUNCTION: Final = "mlflow.spanFunctionName"
+LAMINAR_KIND: Final = "lmnr.span.type"
 AGENTOPS_KIND: Final = "agentops.span.kind"
 MCP_METHOD: Final = "mcp.method.name"
 # OpenLLMetry's mark of model calls from before the conventions had operations, and AgentOps' spelling of it.
@@ -119,6 +120,8 @@ _BILLED_OTHERWISE: Final = Pattern(
     r"language_identification|rerank(?:ing)?|images?|videos?|music|ocr)(?:_.*)?",
     re.ASCII,
 )
+# LiveKit's spans of speech and of transcripts have no operation.
+BILLED_OTHERWISE_KEYS: Final = frozenset({"lk.tts.label", "lk.pii.user_transcript", "lk.user_transcript"})
 _WORD_BOUNDARY: Final = Pattern(r"(?<=[a-z])(?=[A-Z])|[\W_]+")
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
@@ -196,6 +199,8 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "llm": Role.MODEL,
         "tool": Role.TOOL,
     },
+    # Nothing else marks the calls of its own instrumentations.
+    LAMINAR_KIND: {"LLM": Role.MODEL, "TOOL": Role.TOOL},
     MCP_METHOD: {"tools/call": Role.TOOL},
     REQUEST_TYPE: _REQUEST_ROLES,
     AGENTOPS_REQUEST_TYPE: _REQUEST_ROLES,
@@ -275,7 +280,9 @@ def role_of_operation(operation: object) -> Role | None:
 
 
 def names_other_billing(attributes: Mapping[str, Any]) -> bool:
-    """Whether an operation on a span is one that providers bill by something else than tokens."""
+    """Whether a span is of something that providers bill by something else than tokens: by its operation, mostly."""
+    if not BILLED_OTHERWISE_KEYS.isdisjoint(attributes):
+        return True
     words = [attributes.get(key) for key in _OPERATION_KEYS]
     return any(isinstance(word, str) and len(word) <= _WORD_LENGTH_MAX and _is_billed_otherwise(word) for word in words)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import MLFLOW_FUNCTION, MLFLOW_INPUTS, MLFLOW_OUTPUTS, Role
 from agent_outcomes.run.graphs import GraphMetadata
+from agent_outcomes.run.native_scopes import NATIVE_SCOPES
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
 from agent_outcomes.run.scope_rules import Disproof, OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
@@ -41,6 +42,7 @@ _LOGFIRE_CLIENT: Final = ScopeRules(
 )
 
 SCOPES: Final[Mapping[str, ScopeRules]] = {
+    **NATIVE_SCOPES,
     # An event of what was called makes a span of its own: that it began, that it is tried again, how it ended. The
     # agent's own span is called as all are, and names the class of what it ran.
     "@arizeai/openinference-instrumentation-beeai": ScopeRules(
