@@ -174,6 +174,7 @@ JAVA_RULES: Rules = table(
         dev.langchain4j.service.output.OutputParsingException
         """,
     ),
+    (BUDGET, "ai.koog.agents.core.agent.exception.AIAgentMaxNumberOfIterationsReachedException"),
     (POLICY, "dev.langchain4j.exception.ContentFilteredException dev.langchain4j.guardrail.GuardrailException"),
     (
         TOOL_ERROR,
@@ -251,8 +252,15 @@ OTHER_RULES: Rules = table(
         tokio::time::error::Elapsed
         """,
     ),
+    (CANCELLED, "RubyLLM::CancelledError"),
     (RATE_LIMIT, "Faraday::TooManyRequestsError OpenAI::Errors::RateLimitError Anthropic::Errors::RateLimitError"),
-    (UPSTREAM, "Faraday::ServerError OpenAI::Errors::InternalServerError Anthropic::Errors::InternalServerError"),
+    (
+        UPSTREAM,
+        """
+        Faraday::ServerError RubyLLM::ServerError OpenAI::Errors::InternalServerError
+        Anthropic::Errors::InternalServerError
+        """,
+    ),
     (
         NETWORK,
         r"""
@@ -265,7 +273,7 @@ OTHER_RULES: Rules = table(
     (BAD_REQUEST, "Faraday::BadRequestError Faraday::UnprocessableEntityError"),
     (CONTEXT_OVERFLOW, "Faraday::RequestEntityTooLarge"),
     (TRUNCATED, "OpenAI::Errors::LengthFinishReasonError"),
-    (INVALID_OUTPUT, "serde_json::Error"),
+    (INVALID_OUTPUT, "serde_json::Error RubyLLM::ToolCallParseError"),
     (BUG, "NoMethodError"),
 )
 

@@ -81,6 +81,10 @@ STATUS_FORMS: Final = (
             r"Client request\([^)]*\) invalid: ([45]\d\d)\b",
             r"Server error\([A-Z]+ \S+: ([45]\d\d)\b",
             r"HTTP status (?:client|server) error \(([45]\d\d)\b",
+            # LiveKit's own around a client's.
+            r"message='[\s\S]{0,4000}?', status_code=([45]\d\d), retryable=",
+            # What Koog joins to the name of an exception of its clients.
+            r"\w+Exception-[^\n]{0,200}-httpCode=([45]\d\d)$",
             r"(?:[\s\S]*\(['\"]?)?too many ([45]\d\d) error responses\b",
             # The MCP SDK in TypeScript, Google's discovery client, OkHttp's recipes.
             r"Error POSTing to endpoint \(HTTP ([45]\d\d)\)",
@@ -333,6 +337,9 @@ MESSAGE_PREFIX: Final = Pattern(
     | request\ to\ \S+\ failed,\ reason:\s
     | Failed\ after\ \d+\ attempts?(?:\.\ Last\ error:\ |\ with\ non-retryable\ error:\ ')
     | (?:Post|Get|Put|Delete|Patch|Head)\ "[^"]*":\s
+    # Dapr Agents; Koog's clients.
+    | [A-Z]\w{1,40}\ API\ error\ \(\w{1,100}\):\s
+    | Error\ from\ client:\ [^\n]{1,200}\n(?:Message:\ )?
     | (?P<words>[\w.$ ]{1,200}):\s+
     )""",
     re.VERBOSE,

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.classification import (
     ERROR_NAME_LENGTH_MAX,
@@ -21,6 +22,7 @@ from agent_outcomes.outcome.error_names import rule_of_code, segment_of, word_of
 from agent_outcomes.outcome.errors import UNTRUSTED
 from agent_outcomes.outcome.foreign_classes import VAGUE_CLASSES
 from agent_outcomes.outcome.messages import is_untrusted, leading_status, may_refine, told_by
+from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.outcome.stack_traces import DEPTH_MAX, Thrown, causes_in
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from agent_outcomes.outcome.messages import Told
 
 
+# As Koog writes `error.type` (its `extractActualErrorType`).
+_JOINED: Final = Pattern(r"(\w+Exception)-(\w+(?:Exception|Error))", re.ASCII)
+
+
 def facts_from_recorded(name: str, message: str = "", trace: str = "") -> ErrorFacts:
     """What `exception.type`, `exception.message` and `exception.stacktrace` say together. Never raises."""
     chain = causes_in(trace)
@@ -37,8 +43,15 @@ def facts_from_recorded(name: str, message: str = "", trace: str = "") -> ErrorF
     if chain and name and chain[0].name and word_of(chain[0].name) != word_of(name):
         chain = ()
     members = chain[0].members if chain else ()
-    own = Thrown(name or (chain[0].name if chain else ""), message, members)
-    return _facts([*_along((own, *chain[1:]))][:DEPTH_MAX])
+    own, *causes = _joined(name or (chain[0].name if chain else ""))
+    known = chain[1:] or tuple(Thrown(cause, "") for cause in causes)
+    return _facts([*_along((Thrown(own, message, members), *known))][:DEPTH_MAX])
+
+
+def _joined(name: str) -> tuple[str, ...]:
+    """A class, and that of its cause where Koog has joined the two."""
+    found = _JOINED.fullmatch(name)
+    return (name,) if found is None else (found[1], found[2])
 
 
 def _along(chain: Sequence[Thrown]) -> Iterator[Thrown]:

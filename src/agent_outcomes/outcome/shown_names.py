@@ -17,10 +17,11 @@ from agent_outcomes.outcome.patterns import Pattern
 _ARGUMENTS: Final = r"[\w.$:,&?*\[\]<> +'=`-]*"
 _PART: Final = r"[\w.$:#/\\+*&?`~-]"
 _NAME: Final = Pattern(rf"<class '[\w.<>]+'>|{_PART}+(?:(?:<{_ARGUMENTS}>|\[{_ARGUMENTS}\]){_PART}*)?(?: \[\w+\])?")
-# A class with its message behind it, as most languages print an exception, and what they print before it.
+# A class with its message behind it, as most languages print an exception, and what they print before it. Koog joins
+# what its user calls a client, and a status, to the class.
 _RAISED: Final = Pattern(
     r"(?:Traceback \(most recent call last\):\n(?:[ ].*\n)*|Exception in thread \"[^\"]*\" |Uncaught"
-    r" |Unhandled exception\. )?([\w.$:\\]+?)(?::\s|\()"
+    r" |Unhandled exception\. )?([\w.$:\\]+?)(?::\s|\(|-[^\n]{0,200}-httpCode=)"
 )
 _ERROR: Final = Pattern(r"(?:Error|Exception)$")
 _SPELLED: Final = Pattern(r"[\w -]+")

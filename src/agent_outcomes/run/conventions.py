@@ -138,6 +138,8 @@ _BILLED_OTHERWISE: Final = Pattern(
     r"language_identification|rerank(?:ing)?|images?|videos?|music|ocr)(?:_.*)?",
     re.ASCII,
 )
+# LiveKit's spans of speech and of transcripts have no operation.
+BILLED_OTHERWISE_KEYS: Final = frozenset({"lk.tts.label", "lk.pii.user_transcript", "lk.user_transcript"})
 _WORD_BOUNDARY: Final = Pattern(r"(?<=[a-z])(?=[A-Z])|[\W_]+")
 
 KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
@@ -231,6 +233,7 @@ KIND_ROLES: Final[Mapping[str, Mapping[object, Role]]] = {
         "llm": Role.MODEL,
         "tool": Role.TOOL,
     },
+    # Nothing else marks the calls of its own instrumentations.
     MCP_METHOD: {"tools/call": Role.TOOL},
     REQUEST_TYPE: _REQUEST_ROLES,
     AGENTOPS_REQUEST_TYPE: _REQUEST_ROLES,
@@ -310,7 +313,9 @@ def role_of_operation(operation: object) -> Role | None:
 
 
 def names_other_billing(attributes: Mapping[str, Any]) -> bool:
-    """Whether an operation on a span is one that providers bill by something else than tokens."""
+    """Whether a span is of something that providers bill by something else than tokens: by its operation, mostly."""
+    if not BILLED_OTHERWISE_KEYS.isdisjoint(attributes):
+        return True
     words = [attributes.get(key) for key in _OPERATION_KEYS]
     return any(isinstance(word, str) and len(word) <= _WORD_LENGTH_MAX and _is_billed_otherwise(word) for word in words)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_outcomes.outcome.patterns import Pattern
 from agent_outcomes.run.conventions import MLFLOW_FUNCTION, MLFLOW_INPUTS, MLFLOW_OUTPUTS, Role
 from agent_outcomes.run.graphs import GraphMetadata
+from agent_outcomes.run.native_scopes import NATIVE_SCOPES
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
 from agent_outcomes.run.scope_rules import GENAI_SCOPE, Disproof, OwnKinds, ScopeRules, StopEvent
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
@@ -40,6 +41,7 @@ _LOGFIRE_CLIENT: Final = ScopeRules(
 )
 
 SCOPES: Final[Mapping[str, ScopeRules]] = {
+    **NATIVE_SCOPES,
     # An event of what was called makes a span of its own: that it began, that it is tried again, how it ended. The
     # agent's own span is called as all are, and names the class of what it ran.
     "@arizeai/openinference-instrumentation-beeai": ScopeRules(
@@ -379,8 +381,7 @@ def stop_scope(scope: str, attributes: Mapping[str, Any]) -> str:
 
 def rules_of(scope: str) -> ScopeRules:
     """The rules for spans of this instrumentation scope; one look-up answers all that is asked of a span."""
-    rules = SCOPES.get(scope)
-    return rules if rules is not None else _rules_of_family(scope)
+    return SCOPES.get(scope) or _rules_of_family(scope)
 
 
 @lru_cache(maxsize=_FAMILIES_MAX)

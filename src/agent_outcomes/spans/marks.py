@@ -11,6 +11,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.outcome.text import encodable
 from agent_outcomes.run.call_reading import mark_reply, note_call
 from agent_outcomes.run.conventions import (
+    BILLED_OTHERWISE_KEYS,
     CONVENTION_NAME_KEYS,
     GENAI_PREFIXES,
     KIND_KEYS,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     PriceOf = Callable[[ModelCall], object]
 
 OUTCOME_KEYS: Final = READ_ATTRIBUTES
-WATCHED_KEYS: Final = frozenset({*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS, STEP_MARK.key})
+WATCHED_KEYS: Final = frozenset(
+    {*OUTCOME_KEYS, *MARK_KEYS, *CONVENTION_NAME_KEYS, *USAGE_KEYS, *BILLED_OTHERWISE_KEYS, STEP_MARK.key}
+)
 
 NAME_LENGTH_MAX: Final = 512
 # On CPython 3.11 a member that is looked up in its enum costs as much as a call of a function.

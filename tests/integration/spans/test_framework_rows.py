@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from tests.pipeline import AGENT, MODEL, TOOL, Pipeline, call_model
 
@@ -27,6 +27,7 @@ CHAIN = {"openinference.span.kind": "CHAIN"}
 MARKED = {"openinference.span.kind": "AGENT"}
 LLM = {"openinference.span.kind": "LLM"}
 TOOL_KIND = {"openinference.span.kind": "TOOL"}
+TASK_KIND = {"openinference.span.kind": "TASK"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,21 @@ ROOTS: dict[str, Callable[[str], Root]] = {
     "agent_framework_net": lambda name: Root(
         "Microsoft.Agents.AI.Workflows", "workflow_invoke", {"workflow.name": name}
     ),
+    "livekit": lambda name: Root(
+        "livekit-agents",
+        "agent_session",
+        {
+            "gen_ai.operation.name": "invoke_workflow",
+            "gen_ai.workflow.name": "agent_session",
+            "lk.agent_label": name,
+        },
+    ),
+    "livekit_1": lambda name: Root("livekit-agents", "agent_session", {"lk.agent_label": name}),
+    "dapr": lambda name: Root(
+        "dapr_agents.observability.instrumentor",
+        f"invoke_agent {name}",
+        {**AGENT, **MARKED, "gen_ai.agent.name": name, "workflow.name": "AgenticWorkflow"},
+    ),
     "crewai_openllmetry": lambda name: Root(
         "opentelemetry.instrumentation.crewai",
         "crewai.workflow",
@@ -152,6 +168,7 @@ KNOWN_BY_SCOPE = (
     *("langgraph", "create_agent", "deepagents", "langchain.js", "langsmith", "pydantic_ai_1", "openlit"),
     *("openlit_agent", "adk_1", "llama_index", "dspy", "dspy_async", "autogen_team"),
     *("langfuse_langgraph", "langfuse_js", "mlflow_langgraph", "agno_workflow", "voltagent", "agent_framework_net"),
+    "livekit_1",
 )
 
 
@@ -215,6 +232,11 @@ def test_only_in_its_own_scope(pipeline: Pipeline, framework: str) -> None:
         ("opentelemetry.instrumentation.agno", "create_agent a", {"gen_ai.operation.name": "create_agent"}),
         ("mcp-python-sdk", "tools/call weather", {"mcp.method.name": "tools/call"}),
         ("mcp-python-sdk", "tools/list", {"mcp.method.name": "tools/list"}),
+        ("dapr_agents.observability.instrumentor", "Desk.finalize_workflow", {**AGENT, **TASK_KIND}),
+        ("lmnr.tracer", "conversation", {"lmnr.span.type": "DEFAULT"}),
+        ("lmnr.tracer", "desk", {"lmnr.span.type": "DEFAULT"}),
+        ("livekit-agents", "job_entrypoint", {"lk.job_id": "j"}),
+        ("livekit-agents", "start_agent_activity", {"gen_ai.operation.name": "create_agent"}),
     ],
 )
 def test_no_agent(pipeline: Pipeline, scope: str, name: str, attributes: dict[str, Any]) -> None:
@@ -301,6 +323,7 @@ def test_haystack_with_a_tracer_of_any_name(pipeline: Pipeline) -> None:
         ({"gen_ai.request.type": "chat"}, 1),
         ({"mlflow.spanType": '"CHAT_MODEL"'}, 1),
         ({"agentops.span.kind": "llm"}, 1),
+        ({"lmnr.span.type": "LLM"}, 1),
         ({"llm.request.type": "rerank"}, None),
     ],
 )
@@ -317,6 +340,50 @@ def test_model_call_without_an_operation(pipeline: Pipeline, attributes: dict[st
     attributes_of_run = pipeline.event().attributes
     assert attributes_of_run.get("agent.run.model_calls") == (calls and calls * 2)
     assert attributes_of_run["agent.run.input_tokens"] == 14
+
+
+@pytest.mark.parametrize("activities", [("record_initial_entry", "finalize_workflow"), ("sauber_machen",)])
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_activities_of_dapr(pipeline: Pipeline, activities: tuple[str, ...], is_waited_for: bool) -> None:  # noqa: FBT001 - a parameter
+    """A step of a workflow has the operation of an agent, and may run when the agent's own span is over."""
+    tracer = pipeline.tracer("dapr_agents.observability.instrumentor")
+    root = tracer.start_span("invoke_agent Desk", attributes={**AGENT, **MARKED, "gen_ai.agent.name": "Desk"})
+    if not is_waited_for:
+        root.end()
+    here = root.get_span_context()
+    remote = SpanContext(here.trace_id, here.span_id, is_remote=True, trace_flags=here.trace_flags)
+    for above in (root, NonRecordingSpan(remote)):
+        for name in activities:
+            task = {**AGENT, **TASK_KIND, "agent.name": "Desk"}
+            with tracer.start_as_current_span(f"Desk.{name}", set_span_in_context(above), attributes=task):
+                pass
+    root.end()
+    assert pipeline.event().attributes["gen_ai.agent.name"] == "Desk"
+
+
+def test_runs_of_a_conversation_of_openhands(pipeline: Pipeline) -> None:
+    """A conversation is asked to run several times, and each of these is one run; so is one that no span is around."""
+    tracer = pipeline.tracer("lmnr.tracer")
+    default = {"lmnr.span.type": "DEFAULT"}
+    for above in ("conversation", "a ticket"):
+        with tracer.start_as_current_span(above, attributes=default):
+            for tools in (1, 3):
+                with tracer.start_as_current_span("conversation.send_message", attributes=default):
+                    pass
+                with (
+                    tracer.start_as_current_span("conversation.run", attributes=default),
+                    tracer.start_as_current_span("agent.step", attributes=default),
+                ):
+                    for _ in range(tools):
+                        with tracer.start_as_current_span("terminal", attributes={"lmnr.span.type": "TOOL"}):
+                            pass
+                    model: dict[str, Any] = {"lmnr.span.type": "LLM", "gen_ai.usage.input_tokens": 7}
+                    with tracer.start_as_current_span("litellm.completion", attributes=model):
+                        pass
+    runs = [event.attributes for event in pipeline.events()]
+    assert [one["agent.run.tool_calls"] for one in runs] == [1, 3, 1, 3]
+    assert all((one["agent.run.model_calls"], one["agent.run.input_tokens"]) == (1, 7) for one in runs)
+    assert not any("gen_ai.agent.name" in one for one in runs)
 
 
 def test_adk_1_calls_its_model(pipeline: Pipeline) -> None:

@@ -28,6 +28,8 @@ STEPS: list[dict[str, Any]] = [
     {"mlflow.spanType": '"CHAT_MODEL"'},
     {"agentops.span.kind": "tool"},
     {"agentops.span.kind": "llm"},
+    {"lmnr.span.type": "TOOL"},
+    {"lmnr.span.type": "LLM"},
     {"mcp.method.name": "tools/call"},
     {"llm.request.type": "chat"},
 ]

@@ -88,6 +88,8 @@ EXPECTED_KINDS = {
     ("agentops.span.kind", "agent"): Role.AGENT,
     ("agentops.span.kind", "llm"): Role.MODEL,
     ("agentops.span.kind", "tool"): Role.TOOL,
+    ("lmnr.span.type", "LLM"): Role.MODEL,
+    ("lmnr.span.type", "TOOL"): Role.TOOL,
     ("mcp.method.name", "tools/call"): Role.TOOL,
     ("llm.request.type", "chat"): Role.MODEL,
     ("llm.request.type", "completion"): Role.MODEL,

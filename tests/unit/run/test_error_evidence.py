@@ -126,3 +126,26 @@ def test_name_that_was_in_flight_is_the_recorded_one() -> None:
     """However the two spell it, the run's error is called as the span calls it."""
     cls = type("RateLimitError", (Exception,), {"__module__": "openai._exceptions"})
     assert found(failed("", (), cls(), error__type="RateLimitError"))[2] == "RateLimitError"
+
+
+@pytest.mark.parametrize("client", ["OpenAILLMClient", "desk gateway 2", "a-b-httpCode=404"])
+@pytest.mark.parametrize(
+    ("status", "category"), [(429, "rate_limit"), (401, "auth"), (503, "upstream_unavailable"), (400, "bad_request")]
+)
+def test_koogs_client_with_its_status(client: str, status: int, category: str) -> None:
+    """The status counts, beside whatever text; what the user calls a client is not shown."""
+    joined = f"KoogHttpClientException-{client}-httpCode={status}"
+    for text in ("", "boom", f"Error from client: {client}\nStatus code: {status}\n"):
+        assert found(failed(text, error__type=joined)) == (category, f"status_text:{status}", str(status))
+    assert found(failed(error__type=f"KoogHttpClientException-{client}-httpCode=null"))[0] == "other"
+
+
+@pytest.mark.parametrize("wrapper", ["LLMClientException", "DeskException"])
+@pytest.mark.parametrize(
+    ("cause", "category"),
+    [("HttpRequestTimeoutException", "timeout"), ("ConnectException", "network"), ("OrderException", "other")],
+)
+def test_koogs_exception_with_its_cause(wrapper: str, cause: str, category: str) -> None:
+    """The class that is joined to another is what caused it."""
+    assert found(failed("boom", error__type=f"{wrapper}-{cause}"))[0] == category
+    assert found(failed("boom", error__type=f"desk-{cause}"))[0] == "other"

@@ -70,6 +70,16 @@ def test_other_words(word: str, key: str) -> None:
     assert read_usage({key: word, **NAMED}, Role.OTHER) is None
 
 
+@pytest.mark.parametrize("key", ["lk.tts.label", "lk.pii.user_transcript", "lk.user_transcript"])
+def test_speech_of_livekit(key: str) -> None:
+    """Its spans of speech and of transcripts have no operation; one at home has no provider."""
+    for said in ("livekit.plugins.somebody.tts.TTS", "", "hello there"):
+        own = read_usage({key: said, **NAMED}, Role.OTHER)
+        assert is_complete(chat(), own) is False
+        assert read_usage({key: said, "gen_ai.request.model": "m"}, Role.OTHER) is None
+    assert is_complete(chat(), read_usage({key: "x", **NAMED, "gen_ai.usage.cost": 0.25}, Role.OTHER)) is True
+
+
 @pytest.mark.parametrize("provider", PROVIDER_KEYS)
 @pytest.mark.parametrize("model", [*MODEL_KEYS, *REQUEST_MODEL_KEYS])
 def test_a_model_of_a_provider(model: str, provider: str) -> None:

@@ -76,6 +76,9 @@ OPENINFERENCE_AGNO = "openinference.instrumentation.agno"
 OPENINFERENCE_ADK = "openinference.instrumentation.google_adk"
 OPENLLMETRY_CREWAI = "opentelemetry.instrumentation.crewai"
 TRPC = "trpc.agent.go"
+DAPR = "dapr_agents.observability.instrumentor"
+LAMINAR = "lmnr.tracer"
+LIVEKIT = "livekit-agents"
 
 EXPECTED_NAMES = {
     ("qwen-code", "qwen-code.llm_request"): Role.MODEL,
@@ -87,6 +90,7 @@ EXPECTED_NAMES = {
     ("logfire.openai_agents", "Responses API with {gen_ai.request.model!r}"): Role.MODEL,
     ("logfire.openai_agents", "Function: {name}"): Role.TOOL,
     ("gcp.vertex.agent", "call_llm"): Role.MODEL,
+    ("livekit-agents", "function_tool"): Role.TOOL,
     ("haystack", "haystack.agent.step.llm"): Role.MODEL,
     ("haystack", "haystack.agent.step.tool"): Role.TOOL,
     ("openinference.instrumentation.instructor", "instructor.create"): Role.MODEL,
@@ -108,6 +112,10 @@ EXPECTED_OWN_KINDS = {
     ("com.anthropic.claude_code.tracing", "span.type", "interaction"): Role.AGENT,
     ("com.anthropic.claude_code.tracing", "span.type", "llm_request"): Role.MODEL,
     ("com.anthropic.claude_code.tracing", "span.type", "tool"): Role.TOOL,
+    ("dapr_agents.observability.instrumentor", "openinference.span.kind", "AGENT"): Role.AGENT,
+    ("dapr_agents.observability.instrumentor", "openinference.span.kind", "LLM"): Role.MODEL,
+    ("dapr_agents.observability.instrumentor", "openinference.span.kind", "TOOL"): Role.TOOL,
+    ("dapr_agents.observability.instrumentor", "openinference.span.kind", "TASK"): Role.OTHER,
 }
 OPENINFERENCE_AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 OPENINFERENCE_CLAUDE = "openinference.instrumentation.claude_agent_sdk"
@@ -115,6 +123,7 @@ AGENTSCOPE = "agentscope-java"
 GENAI_AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_LLM = {"openinference.span.kind": "LLM"}
 CHAT = {"gen_ai.operation.name": "chat"}
+AGENT = {"gen_ai.operation.name": "invoke_agent"}
 GRAPH = {"openinference.span.kind": "CHAIN", "metadata": '{"ls_integration": "langgraph"}'}
 LANGFUSE_GRAPH = {
     "langfuse.observation.type": "span",
@@ -124,9 +133,14 @@ FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integrati
 # What marks its spans at their start need not be waited for.
 NOT_WAITED_FOR = {AGENTOPS, AGENTOPS_CREWAI, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI, MASTRA_1, VOLTAGENT}
 NOT_WAITED_FOR |= {AGENTSCOPE, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
-NOT_WAITED_FOR |= {QWEN_CODE, CLAUDE_API}
+NOT_WAITED_FOR |= {QWEN_CODE, CLAUDE_API, DAPR, LAMINAR, LIVEKIT}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
+    "livekit-agents": (["agent_session"], ["agent_turn", "session_start", "job_entrypoint", "agent_session 2"]),
+    "lmnr.tracer": (
+        ["conversation.run"],
+        ["conversation", "conversation.send_message", "conversation_run", "desk.run"],
+    ),
     "qwen-code": (["qwen-code.interaction"], ["qwen-code.subagent", "qwen-code.tool", "qwen-code.tool.execution"]),
     "Microsoft.Agents.AI.Workflows": (
         ["workflow_invoke", "workflow.run"],
@@ -239,6 +253,21 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     ),
     (OPENLLMETRY_CREWAI, "name_keys"): (lambda rules: rules.agent_name_keys(), (*AGENT_NAME_KEYS, "crewai.crew.name")),
     (OPENLLMETRY_CREWAI, "unnamed_roots"): (lambda rules: rules.agent_name_in("crewai.workflow"), None),
+    (DAPR, "own_kinds"): (
+        lambda rules: rules.role_of({**AGENT, "openinference.span.kind": "TASK"}, "Desk.finalize_workflow"),
+        Role.OTHER,
+    ),
+    (DAPR, "is_genai"): (lambda rules: rules.is_genai, False),
+    (LAMINAR, "roots"): (lambda rules: rules.is_root({"lmnr.span.type": "DEFAULT"}, "conversation.run"), True),
+    (LAMINAR, "unnamed_roots"): (lambda rules: rules.agent_name_in("conversation.run"), None),
+    (LAMINAR, "is_genai"): (lambda rules: rules.is_genai, False),
+    (LIVEKIT, "roots"): (lambda rules: rules.is_root({}, "agent_session"), True),
+    (LIVEKIT, "name_roles"): (lambda rules: rules.role_of({}, "function_tool"), Role.TOOL),
+    (LIVEKIT, "name_keys"): (lambda rules: "lk.agent_label" in rules.agent_name_keys(), True),
+    (LIVEKIT, "misnamed_keys"): (lambda rules: "gen_ai.workflow.name" in rules.agent_name_keys(), False),
+    (LIVEKIT, "unnamed_roots"): (lambda rules: rules.agent_name_in("agent_session"), None),
+    (LIVEKIT, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
+    (LIVEKIT, "is_genai"): (lambda rules: rules.is_genai, False),
     (ADK, "mismarked"): (
         lambda rules: rules.role_of({"gen_ai.operation.name": "execute_tool"}, "execute_tool (merged)"),
         Role.OTHER,
@@ -415,7 +444,8 @@ def test_scopes_asked_for_every_span() -> None:
     by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
     by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH, BEEAI_JS, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, AGENTOPS_CREWAI}
     by_name |= {LANGFUSE, OPENINFERENCE_AGNO, OPENINFERENCE_ADK, TRPC, QWEN_CODE}
-    by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC, VOLTAGENT, CLAUDE_CODE, GEMINI_CLI}
+    by_name |= {LAMINAR, LIVEKIT}
+    by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC, VOLTAGENT, CLAUDE_CODE, GEMINI_CLI, DAPR}
     pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
     assert {*by_name, *by_kind, *pausing, STRANDS, SCOPE_NAME} == SPECIAL_SCOPES
