@@ -314,12 +314,12 @@ def test_a_worker_that_was_forked_within_a_run_has_runs_of_its_own(sampler: str,
         else:
             with agent_run("outer", tracer_provider=ours.provider):
                 child = in_child(work)
-        print(json.dumps([child, events()]))
+        print(json.dumps({{"child": child, "parent": events()}}))
         """
     )
-    (in_child, said, said_inside), in_parent = report
+    in_child, said, said_inside = report["child"]
     assert in_child == [["job", "own"]] * 3
-    assert in_parent == [["outer", None]]
+    assert report["parent"] == [["outer", None]]
     assert (said, said_inside) == (False, True)
 
 
@@ -345,7 +345,7 @@ def test_a_block_that_the_child_leaves_too_is_the_parent_s_run_alone() -> None:
         with os.fdopen(reader) as file:
             in_child = json.load(file)
         os.waitpid(pid, 0)
-        print(json.dumps([in_child, [event.outcome("label") for event in ours.events()]]))
+        print(json.dumps({"child": in_child, "parent": [event.outcome("label") for event in ours.events()]}))
         """
     )
-    assert report == [0, ["parent"]]
+    assert report == {"child": 0, "parent": ["parent"]}
