@@ -65,6 +65,7 @@ class OpenRun:
         "_attributes",
         "_is_recorded",
         "_name",
+        "_process_id",
         "_processor",
         "_start_ns",
         "_token",
@@ -93,6 +94,7 @@ class OpenRun:
         self._attributes.update(attributes)
         self._token: Token[Context] | None = None
         self._processor: AgentOutcomeSpanProcessor | None = None
+        self._process_id = os.getpid()
         self.face: weakref.ref[Any] | None = None
         self.has_ended = False
         self.span: Span = trace.INVALID_SPAN
@@ -102,7 +104,7 @@ class OpenRun:
         with _log.guard("start", "an agent run could not be started, and is not recorded"):
             self._open(tracer_provider, context, links)
         outer = _run_in(context)
-        is_nested = outer is not None and not outer.has_ended and outer.context.trace_id == self.context.trace_id
+        is_nested = outer is not None and not outer.is_over and outer.context.trace_id == self.context.trace_id
         self.outer: OpenRun | None = outer if is_nested else None
 
     def _open(self, tracer_provider: TracerProvider | None, context: Context | None, links: tuple[Link, ...]) -> None:
@@ -132,6 +134,11 @@ class OpenRun:
         return f"{self.context.trace_id:032x}-{self.context.span_id:016x}"
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing can be stated of it any more: it has ended, or is the run of the process that forked this."""
+        return self.has_ended or self._process_id != os.getpid()
+
+    @property
     def outermost(self) -> OpenRun:
         """The run itself, where this is an agent nested in another one's run."""
         run = self
@@ -152,8 +159,9 @@ class OpenRun:
 
     def _write(self, attributes: Mapping[str, SpanAttribute]) -> None:
         """Set attributes on the span, and keep them for the case that the sampler dropped it or its limits theirs."""
-        if self.has_ended:
-            _log.warning("late", "an outcome was stated after its run had ended, and is lost; state it inside the run")
+        if self.is_over:
+            where = "after its run had ended" if self.has_ended else "in a process that was forked within its run"
+            _log.warning("late", "an outcome was stated %s, and is lost; state it inside the run", where)
             return
         self._attributes.update(attributes)
         self.span.set_attributes(dict(attributes))
@@ -213,7 +221,7 @@ class OpenRun:
             self.has_ended = True
             with _log.guard("end", "the end of an agent run was not recorded"):
                 self.span.end(end_ns)
-        if self._processor is not None and self.outer is None:
+        if self._processor is not None and self.outer is None and self._process_id == os.getpid():
             self._processor.record_unrecorded(self._as_agent_span(end_ns), self.context)
         # Or a chain of runs that each start the next one would be kept for as long as the last goes on.
         self.outer = None
@@ -224,7 +232,7 @@ class OpenRun:
         That nothing passed is no evidence of success: code that handles its errors marks the span as failed instead. An
         error of which nothing can be told is a failure all the same.
         """
-        if error is None:
+        if error is None or self.is_over:
             return
         is_judged = False
         try:
@@ -244,7 +252,8 @@ class OpenRun:
         if not found.paused and not self._is_stated(semconv.AGENT_OUTCOME_STATUS):
             attributes.update(self._explained(found, name))
         self._write(attributes)
-        if not found.paused and not _is_exit(error):
+        # An interrupt or a cancellation ends more than the run.
+        if not found.paused and is_a(error, Exception):
             self.span.set_status(SpanStatus(StatusCode.ERROR, name))
 
     def _explained(self, found: Classification, name: str) -> dict[str, SpanAttribute]:
@@ -334,7 +343,7 @@ def is_sdk_disabled() -> bool:
 def current_run() -> OpenRun | None:
     """The innermost run of this context that the Python API opened and that has not ended."""
     run = _run_in(None)
-    return None if run is None or run.has_ended else run
+    return None if run is None or run.is_over else run
 
 
 def run_of_trace() -> OpenRun | None:
@@ -388,8 +397,3 @@ def _inferred(status: Status, evidence: str) -> dict[str, SpanAttribute]:
         semconv.AGENT_OUTCOME_SOURCE: Source.INFERRED.value,
         semconv.AGENT_OUTCOME_EVIDENCE: evidence,
     }
-
-
-def _is_exit(error: object) -> bool:
-    """Whether it ends more than the run: an interrupt, a cancellation."""
-    return is_a(error, BaseException) and not is_a(error, Exception)

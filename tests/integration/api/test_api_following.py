@@ -48,6 +48,10 @@ class Handle:
         return work(self._error).__await__()
 
 
+def make_handle(error: BaseException | None = None) -> Handle:
+    return Handle(error)
+
+
 class CallableAgent:
     """An agent that is called."""
 
@@ -62,7 +66,7 @@ def start_task(error: BaseException | None = None) -> asyncio.Task[str]:
 RETURNING: dict[str, Callable[..., Awaitable[str]]] = {
     "coroutine": lambda error=None: work(error),
     "task": start_task,
-    "awaitable": Handle,
+    "awaitable": make_handle,
     "callable object": CallableAgent(),
 }
 
@@ -99,7 +103,7 @@ def test_what_is_returned_is_what_it_was(pipeline: ApiPipeline) -> None:
     async def main() -> None:
         coroutine = run(work)()
         assert inspect.iscoroutine(coroutine)
-        handle = run(Handle)()
+        handle = run(make_handle)()
         assert isinstance(handle, Handle)
         assert handle.name == "handle"
         with pytest.raises(AttributeError):
@@ -166,7 +170,7 @@ def test_generators_of_a_plain_function_are_followed(pipeline: ApiPipeline) -> N
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 @pytest.mark.parametrize(
-    "make", [work, Handle, lambda: (item for item in (1, 2))], ids=["coroutine", "handle", "items"]
+    "make", [work, make_handle, lambda: (item for item in (1, 2))], ids=["coroutine", "handle", "items"]
 )
 def test_what_nobody_awaits_was_cancelled(pipeline: ApiPipeline, make: Any) -> None:
     """Thrown away before it was started it leaves no open run behind, and no success either."""

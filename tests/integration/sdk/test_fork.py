@@ -275,3 +275,77 @@ def test_twenty_forks_of_a_process_that_had_threads() -> None:
         """
     )
     assert report == {"children": [1] * 20, "parent": 400}
+
+
+@pytest.mark.parametrize("sampler", ["ALWAYS_ON", "ALWAYS_OFF"])
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_worker_that_was_forked_within_a_run_has_runs_of_its_own(sampler: str, *, is_over: bool) -> None:
+    """As a pool of processes is that the first run starts: what is stated there is none of the parent's run, and said.
+
+    Whether the span is kept or dropped by the sampler, and whether the parent's run is over by then.
+    """
+    report = report_of(
+        f"""
+        import contextvars, logging
+        from opentelemetry.sdk.trace.sampling import {sampler}
+        from agent_outcomes import agent_run, record_outcome
+        from tests.integration.api_pipeline import ApiPipeline
+
+        logging.disable()  # what is lost is said there
+        ours = ApiPipeline(sampler={sampler})
+
+        def events():
+            return [[event.attributes["gen_ai.agent.name"], event.outcome("label")] for event in ours.events()]
+
+        def work():
+            before = len(events())  # the parent's, which the child has a copy of
+            said = record_outcome(label="lost")
+            for number in range(3):
+                with agent_run("job", label="own", tracer_provider=ours.provider) as run:
+                    assert run.outer is None
+                    with agent_run("inner", tracer_provider=ours.provider):
+                        said_inside = record_outcome(value=1)
+            return [events()[before:], said, said_inside]
+
+        if {is_over}:
+            with agent_run("outer", tracer_provider=ours.provider):
+                context = contextvars.copy_context()
+            child = context.run(in_child, work)
+        else:
+            with agent_run("outer", tracer_provider=ours.provider):
+                child = in_child(work)
+        print(json.dumps({{"child": child, "parent": events()}}))
+        """
+    )
+    in_child, said, said_inside = report["child"]
+    assert in_child == [["job", "own"]] * 3
+    assert report["parent"] == [["outer", None]]
+    assert (said, said_inside) == (False, True)
+
+
+def test_a_block_that_the_child_leaves_too_is_the_parent_s_run_alone() -> None:
+    """A child that goes on after the fork, out of the block that it was made in."""
+    report = report_of(
+        """
+        import logging
+        from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+        from agent_outcomes import agent_run
+        from tests.integration.api_pipeline import ApiPipeline
+
+        logging.disable()  # what is lost is said there
+        ours = ApiPipeline(sampler=ALWAYS_OFF)
+        reader, writer = os.pipe()
+        with agent_run("outer", tracer_provider=ours.provider) as run:
+            pid = os.fork()
+            run.set_outcome(label="parent" if pid else "child")
+        if pid == 0:
+            os.write(writer, json.dumps(len(ours.events())).encode())
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            in_child = json.load(file)
+        os.waitpid(pid, 0)
+        print(json.dumps({"child": in_child, "parent": [event.outcome("label") for event in ours.events()]}))
+        """
+    )
+    assert report == {"child": 0, "parent": ["parent"]}
