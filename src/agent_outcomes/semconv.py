@@ -634,7 +634,7 @@ PROBLEM_BRIEFS: Final[dict[ProblemKind, str]] = {
     ProblemKind.NESTED_AMOUNT: "An amount stated on an agent inside the run is in no counter: its outcome is its own.",
     ProblemKind.LATE_COST: "A cost was stated after its run had been counted, whose cost stays as counted.",
     ProblemKind.LATE_USAGE: "Usage came after its run had been counted, or from below a span that is not known.",
-    ProblemKind.LATE_AGENT: "An agent went on after its run was counted; one that started then is a run of its own.",
+    ProblemKind.LATE_AGENT: "An agent ended after the run it is part of had been counted; it is no run itself.",
     ProblemKind.MARKS_OVERWRITTEN: "A model call was written onto an agent's span; there may have been more of them.",
     ProblemKind.NO_CURRENT_RUN: "An outcome was recorded where no run was open.",
     ProblemKind.ENDED_AFTER_STALE: "A run ended that had been reported as stale; its status stays as counted.",

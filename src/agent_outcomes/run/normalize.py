@@ -59,23 +59,12 @@ class Below(Fields):
 
     `stated` are `agent.outcome.*` attributes that were set on a span inside the run; `contradicted` says that two of
     those spans differed. `agent_name` is that of a nested agent, for a run that nobody has named. `caller_id` is
-    the span of another process above the run, as trace and span id in hex joined by a dash. `is_late` says that it
-    started below an agent that had ended.
+    the span of another process above the run, as trace and span id in hex joined by a dash.
     """
 
-    __slots__ = (
-        "agent_name",
-        "caller_id",
-        "contradicted",
-        "is_late",
-        "is_open",
-        "nested",
-        "start_seen",
-        "stated",
-        "tally",
-    )
+    __slots__ = ("agent_name", "caller_id", "contradicted", "is_open", "nested", "start_seen", "stated", "tally")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - by position, as by keyword it costs twice as much
+    def __init__(  # noqa: PLR0917 - by position, as by keyword it costs twice as much
         self,
         tally: Tally | None = None,
         stated: Mapping[str, Any] | None = None,
@@ -85,7 +74,6 @@ class Below(Fields):
         is_open: bool = False,  # noqa: FBT001, FBT002 - as said
         start_seen: bool = True,  # noqa: FBT001, FBT002 - as said
         caller_id: str | None = None,
-        is_late: bool = False,  # noqa: FBT001, FBT002 - as said
     ) -> None:
         self.tally = tally
         self.stated = stated
@@ -95,7 +83,6 @@ class Below(Fields):
         self.is_open = is_open
         self.start_seen = start_seen
         self.caller_id = caller_id
-        self.is_late = is_late
 
 
 def normalize(span: AgentSpan, below: Below, finding: Finding | None = None) -> tuple[Run, Outcome]:
@@ -207,8 +194,6 @@ def _add_problems_of_span(problems: list[Problem], span: AgentSpan, below: Below
         problems.append(Problem(ProblemKind.CONTRADICTING_OUTCOME))
     if not below.start_seen:
         problems.append(Problem(ProblemKind.START_NOT_SEEN))
-    if below.is_late:
-        problems.append(Problem(ProblemKind.LATE_AGENT))
     if _has_calls_beside(span, below):
         problems.append(Problem(ProblemKind.USAGE_MISSING))
 

@@ -70,7 +70,6 @@ def settlement_of(candidate: Candidate) -> Settlement:
         candidate.is_open,
         candidate.start_seen,
         candidate.caller_id,
-        candidate.is_late,
     )
     run, outcome = normalize(span, below, candidate.finding)
     settlement = settlement_for(run, outcome, candidate.context, has_asked=candidate.finding.paused)

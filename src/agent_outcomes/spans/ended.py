@@ -2,10 +2,8 @@
 """Spans that have ended and below which others may still start, and what came too late for its run.
 
 Agents' spans end early: at their last step, when a generator has been returned, or before the agents that go on in the
-background. What starts below one then is part of the agent further up that is still open. If none is, the run has been
-counted. Usage that is left then is a problem. So is an agent that had started before; one that starts then is a run,
-and lists that it may be part of the other: a worker or a server that was started within a run keeps that run's context
-for as long as it goes on, and all that its later runs do is done below the first one's span.
+background. What starts below one then is part of it all the same: an agent is no run of its own, and usage is that of
+the agent further up that is still open. If none is, the run has been counted, and what is left is a problem.
 
 Remembered are the latest agents and the latest of the steps around calls, so that plain spans cost nothing here. Where
 a parent is neither open nor remembered, the SDK's own object may lead on by one step; else its trace is all that tells.
@@ -45,11 +43,9 @@ class LatestSpans:
         """The span of this id, if it is remembered."""
         return self._nodes.get(span_id)
 
-    def end(self, span_id: int, ended_ns: int) -> None:
-        """Forget a span that has ended; what is below it knows by then when that was."""
-        node = self._nodes.pop(span_id, None)
-        if node is not None:
-            node.ended_ns = ended_ns
+    def discard(self, span_id: int) -> None:
+        """Forget a span."""
+        self._nodes.pop(span_id, None)
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -75,7 +71,7 @@ class EndedSpans:
         stub = closed_span(node.context, node.parent)
         stub.lost_id = node.lost_id
         if was_agent:
-            stub.was_agent, stub.ended_ns = True, node.ended_ns
+            stub.was_agent = True
             self._agents.add(stub)
         else:
             self._steps.add(stub)

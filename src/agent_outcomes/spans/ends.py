@@ -110,7 +110,6 @@ class SpanEnds:
             )
             self._placement.place(self._board, unseen, None, Ending(None))
             return
-        node.ended_ns = span.end_ns
         if node.doubt is not None:
             end_aftermath(node)
         candidate: Candidate | None = None

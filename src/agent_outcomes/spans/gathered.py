@@ -176,8 +176,7 @@ class Candidate:
 
     `is_placed` once it has been counted as a run or folded into one; `is_waiting` while it waits for an outer span,
     since `waits_since_s` on the monotonic clock. `settled` is set when it is found to be a run, and `is_apart` when
-    that is so whatever the spans above turn out to be. `is_late` says that it started below an agent that had ended.
-    `settlement` and `left` are what it comes to as a run or below
+    that is so whatever the spans above turn out to be. `settlement` and `left` are what it comes to as a run or below
     one, worked out when it has to wait: its span is let go then, as what it holds may be long.
     """
 
@@ -188,7 +187,6 @@ class Candidate:
         "gathered",
         "handoff",
         "is_apart",
-        "is_late",
         "is_open",
         "is_placed",
         "is_waiting",
@@ -230,7 +228,6 @@ class Candidate:
         self.is_placed = False
         self.is_waiting = False
         self.is_apart = False
-        self.is_late = False
         self.waits_since_s = 0.0
         self.lost_amounts: list[Problem] = []
         self.left: Gathered | None = None

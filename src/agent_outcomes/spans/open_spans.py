@@ -67,7 +67,6 @@ class OpenSpan:
     that an agent was open when it started of which it may be part. `began` is how it was at its start, if it was
     marked then, or when something was first left with it, if it was marked as an agent by then. `own_key` is what it is
     kept under on the board where another span with its id is open: an id of zero is no span's, and none is below that.
-    `ended_ns` is when an agent's span ended; zero on one that is no longer followed says that it may still be open.
     """
 
     # No __init__ and no slots: one is made for every span that starts, and what holds for nearly all of them is read
@@ -83,7 +82,6 @@ class OpenSpan:
     runs_below = 0
     apart_below = 0
     was_agent = False
-    ended_ns = 0
     caller: SpanIds | None = None
     after: OpenSpan | None = None
     started_s = 0.0
@@ -232,7 +230,4 @@ def gathered_by(node: OpenSpan, waiting: list[Candidate], *, sums: bool = False)
 
 
 def _says_nothing(above: OpenSpan, node: OpenSpan) -> bool:
-    if above.early is not None or above.is_orphan:
-        return False
-    # An agent that is no longer followed may outlive one below it that has ended.
-    return not above.was_agent or (node.was_agent and (above.ended_ns > 0 or node.ended_ns == 0))
+    return above.early is None and not above.is_orphan and (node.was_agent or not above.was_agent)

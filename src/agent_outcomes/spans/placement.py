@@ -7,11 +7,10 @@ left something meanwhile, so that its candidate has to be made anew.
 
 from __future__ import annotations
 
-import sys
 import time
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.attribute_reader import Problem
 from agent_outcomes.record.settlement import Settled, Settlement
@@ -39,30 +38,6 @@ if TYPE_CHECKING:
     from agent_outcomes.spans.open_spans import Board, Inbox, OpenSpan
 
 WAITING_MAX: Final = 1_000
-FOREVER_NS: Final = sys.maxsize
-
-
-class Above(NamedTuple):
-    """What is above a span: the nearest open one that may become an agent, and until when agents were open there."""
-
-    target: OpenSpan | None
-    until_ns: int
-
-    @property
-    def has_agent(self) -> bool:
-        """Whether one is open, or may be, where it is no longer followed."""
-        return self.until_ns == FOREVER_NS
-
-    def has_part(self, likeness: Likeness, started_ns: int) -> bool:
-        """Whether what started then and is an agent so is part of an agent's run.
-
-        What is one by an outcome alone states that of the agent above, and is none beside it for being late.
-        """
-        return started_ns < self.until_ns or (likeness is Likeness.BY_OUTCOME and self.until_ns > 0)
-
-
-NOTHING_ABOVE: Final = Above(None, 0)
-UNDER_AGENT: Final = Above(None, FOREVER_NS)
 
 
 class Placement:
@@ -89,11 +64,9 @@ class Placement:
         """Settle the candidate, fold it into the agent above, or let it wait for what may become one."""
         while True:
             is_found = parent is None or candidate.settled is not None
-            above = NOTHING_ABOVE if is_found else self.look_up(parent)
-            if above.has_part(candidate.likeness, candidate.span.start_ns):
+            agent_above, target = (False, None) if is_found else self.look_up(parent)
+            if agent_above:
                 return self.hand_off(board, candidate, parent, ending)
-            candidate.is_late = candidate.is_late or above.until_ns > 0
-            target = above.target
             if target is None or board.waiting_count >= WAITING_MAX:
                 return self.settle(board, candidate, parent, ending)
             self.expect_exit()
@@ -111,49 +84,54 @@ class Placement:
         """Place all candidates that waited for a span which is about to end, as no agent, below `parent`."""
         waiting = waiting_in(held)
         while waiting:
-            above = NOTHING_ABOVE if parent is None else self.look_up(parent)
+            agent_above, target = (False, None) if parent is None else self.look_up(parent)
             # One whose target has ended since it was looked at is looked up anew, with all that are left.
-            waiting = [one for one in waiting if not self._placed(board, one, held, parent, above)]
+            waiting = [one for one in waiting if not self._placed(board, one, held, parent, agent_above, target)]
 
-    def _placed(
-        self, board: Board, candidate: Candidate, held: OpenSpan, parent: OpenSpan | None, above: Above
+    def _placed(  # noqa: PLR0917 - what one look up has found
+        self,
+        board: Board,
+        candidate: Candidate,
+        held: OpenSpan,
+        parent: OpenSpan | None,
+        agent_above: bool,  # noqa: FBT001 - as said
+        target: OpenSpan | None,
     ) -> bool:
         ending = Ending(None, source=held)
-        if candidate.settled is None and above.has_part(candidate.likeness, candidate.span.start_ns):
+        if agent_above and candidate.settled is None:
             self.hand_off(board, candidate, parent, ending)
-        elif above.target is None or candidate.settled is not None:
+        elif target is None or candidate.settled is not None:
             self.settle(board, candidate, parent, ending)
         else:
-            return moves.pass_on(candidate, inbox_of(held), above.target, inbox_of(above.target)) is DONE
+            return moves.pass_on(candidate, inbox_of(held), target, inbox_of(target)) is DONE
         return True
 
     def expect_exit(self) -> None:
         """Say that something waits, and may still be open when the process ends."""
         self._on_wait()
 
-    def look_up(self, parent: OpenSpan | None) -> Above:
-        """What agents are above, and the nearest open ancestor that may still become one.
+    def look_up(self, parent: OpenSpan | None) -> tuple[bool, OpenSpan | None]:
+        """Whether an agent is above, and the nearest open ancestor that may still become one.
 
         A run that was counted before its end is no agent to what starts below it then, but may turn out to be one: if
         it ends after all, they were its.
         """
         target: OpenSpan | None = None
-        until_ns = 0
         for node in ancestors(parent):
             span = node.span
             if span is None or not node.is_open:
                 if node.was_agent:
-                    until_ns = max(until_ns, node.ended_ns or FOREVER_NS)
+                    return True, None
                 continue
             if node.early is not None:
                 target = target or node
                 continue
             standing = self._standing_of(node, self._facts_of(span))
             if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
-                return UNDER_AGENT
+                return True, None
             if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
                 target = node
-        return Above(target, until_ns)
+        return False, target
 
     def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:
         """What an open span is by now; looked at anew only where that may have changed."""
@@ -229,13 +207,10 @@ class Placement:
         settlement = settlement_of(candidate)
         if parent is not None and not settlement.paused:
             if candidate.settled is None:
-                # Where one has waited, the ended agent that it is below has waited for the same span, and tells.
-                untold = None if candidate.is_late and ending.source is not None else parent
-                candidate.settled = Settled(settlement.run, settlement.outcome, candidate.context, untold)
+                candidate.settled = Settled(settlement.run, settlement.outcome, candidate.context, parent)
                 if ending.node is not None:
                     ending.node.settled = candidate.settled
-            is_apart = candidate.is_apart or candidate.likeness is Likeness.FORCED
-            tell_all(candidate.settled, is_apart=is_apart, is_late=candidate.is_late)
+            tell_all(candidate.settled, is_apart=candidate.is_apart or candidate.likeness is Likeness.FORCED)
         return moves.count(board, candidate, settlement, candidate.settled, ending)
 
     def settle_early(self, board: Board, candidate: Candidate, ending: Ending) -> int:
@@ -248,7 +223,7 @@ class Placement:
         if settled is None:
             settled = node.settled = Settled(settlement.run, settlement.outcome, node.context, node.parent)
         settled.early_s = time.monotonic()
-        tell_all(settled, is_apart=candidate.likeness is Likeness.FORCED, is_late=candidate.is_late)
+        tell_all(settled, is_apart=candidate.likeness is Likeness.FORCED)
         return moves.count_early(board, settlement, settled, ending, [], {})
 
     def end_settled(self, board: Board, settled: Settled, candidate: Candidate, ending: Ending) -> int:
@@ -351,13 +326,10 @@ def keep_short(inbox: Inbox) -> None:
         moves.compact(inbox, folded, items, slice(0, len(first)), fold(folded, first))
 
 
-def tell_all(settled: Settled, *, is_apart: bool, is_late: bool) -> None:
-    """Tell every span above of a run, going on where an interruption has left off.
-
-    Those above an agent that had ended before it know of that one's run: an outcome that is stated there is that one's.
-    """
+def tell_all(settled: Settled, *, is_apart: bool) -> None:
+    """Tell every span above of a run, going on where an interruption has left off."""
     apart = 1 if is_apart else 0
-    while settled.untold is not None and not (is_late and settled.untold.was_agent and not settled.untold.is_open):
+    while settled.untold is not None:
         moves.tell(settled, settled.untold, apart)
 
 

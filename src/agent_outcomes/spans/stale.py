@@ -71,15 +71,15 @@ class StaleRuns:
 
     def _place_held(self, node: OpenSpan, now_s: float) -> None:
         """Place what waits for the span by what those above it are by now, or because it has waited for too long."""
-        above = self._placement.look_up(node)
-        latest_s = None if above.target is None else now_s - _hold_s(above.target, self._reading)
+        agent_above, target = self._placement.look_up(node)
+        latest_s = None if target is None else now_s - _hold_s(target, self._reading)
         for candidate in waiting_in(node):
-            if above.has_part(candidate.likeness, candidate.span.start_ns):
+            if agent_above:
                 self._placement.hand_off(self._board, candidate, node, Ending(None, source=node))
                 inbox_of(node).waiting.pop(candidate, None)
             elif latest_s is not None and candidate.waits_since_s <= latest_s:
                 candidate.is_apart = True
-        if not above.has_agent:
+        if not agent_above:
             self._settle_waiting(node, latest_s)
 
     def settle(self, stale_after_s: float, on_settled: Callable[[], None]) -> None:
@@ -112,8 +112,7 @@ class StaleRuns:
         if likeness in NO_AGENT:
             self._settle_waiting(node, None)
             return
-        above = self._placement.look_up(node.parent)
-        is_below = is_within_settled(node) or node.settled_below or above.has_part(likeness, facts.start_ns or 0)
+        is_below = is_within_settled(node) or node.settled_below or self._placement.look_up(node.parent)[0]
         if is_below and likeness is not Likeness.FORCED:
             return
         own = own_usage(facts, attributes, role, self._reading.price_of)
@@ -122,7 +121,6 @@ class StaleRuns:
         while moved is not DONE:
             seen, waiting = version_of(node), waiting_in(node)
             candidate = open_candidate(node, open_span, likeness, own, gathered_by(node, waiting))
-            candidate.is_late = above.until_ns > 0
             # A run that waits for a human may take its time.
             if candidate.finding.paused:
                 return

@@ -321,8 +321,8 @@ class RunTracker:
             self._remember_step(node, role)
         elif not self._doubtful.has_given_up(context):
             in_flight = facts_from_exception(error) if error is not None else None
+            self._evicted.discard(context.span_id)
             ended = as_it_began(facts.snapshot(attributes, in_flight), began)
-            self._evicted.end(context.span_id, ended.end_ns)
             self._ends.end_agent(ended, context, likeness, own, node)
 
     def end_plain(self, context: SpanIds, error: BaseException | None) -> None:

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from agent_outcomes import agent_run, record_outcome, record_run
 from tests.integration.api_pipeline import ApiPipeline
-from tests.pipeline import AGENT, MODEL, OPENINFERENCE_LANGCHAIN, usage, use
+from tests.pipeline import MODEL, usage, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,20 +199,6 @@ def test_a_trace_that_the_worker_has_from_elsewhere_is_kept(pipeline: ApiPipelin
     assert parent == pipeline.span("receive").context
 
 
-def test_a_span_of_a_genai_scope_that_may_become_the_agent_is_waited_for(pipeline: ApiPipeline) -> None:
-    """Below it the run is nested if it turns out to be one, and a run if not; once either way."""
-    for is_agent in (True, False):
-        context = left_behind(pipeline)
-        outer = pipeline.provider.get_tracer(OPENINFERENCE_LANGCHAIN).start_span(
-            "job", context.run(context_api.get_current)
-        )
-        context.run(run, pipeline, "later", trace.use_span(outer))
-        if is_agent:
-            outer.set_attributes({"openinference.span.kind": "AGENT", "agent.name": "job"})
-        outer.end()
-    assert sorted(names(pipeline)) in (["first", "first", "job", "later"], ["first", "first", "later", "later"])
-
-
 def test_baggage_goes_on(pipeline: ApiPipeline) -> None:
     """What the worker has in its context beside the run stays there."""
     seen: list[object] = []
@@ -238,18 +224,3 @@ def test_record_run_is_below_the_trace_that_the_worker_has_from_elsewhere(pipeli
     context.run(job)
     assert names(pipeline) == ["first", "later"]
     assert pipeline.span("invoke_agent later").parent == pipeline.span("receive").context
-
-
-def test_a_framework_s_run_there_counts_too(pipeline: ApiPipeline) -> None:
-    """Its spans start below the ended one, whatever made that; the run says that it may be part of what came before."""
-
-    def framework() -> None:
-        with pipeline.app.start_as_current_span("invoke_agent theirs", attributes=AGENT) as span:
-            span.set_attribute("gen_ai.agent.name", "theirs")
-            with pipeline.app.start_as_current_span("chat m", attributes=MODEL) as call:
-                use(call, 7, 7, "0.25")
-
-    in_a_task(framework, 3)
-    assert names(pipeline) == ["first", "theirs", "theirs", "theirs"]
-    assert [event.problems for event in pipeline.events()] == [[], *[["late_agent"]] * 3]
-    assert usage(pipeline) == (4, 21, 21, 0.75)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +55,6 @@ class Waiting:
 
     leaves: set[int]
     is_marked: bool
-    started: int
 
 
 @dataclass(eq=False)
@@ -76,8 +74,6 @@ class Node:
     is_marked: bool = False
     states_outcome: bool = False
     was_agent: bool = False
-    started: int = 0
-    ended: int = 0
     settled_below: bool = False
     has_failed: bool = False
     given_up: bool = False
@@ -110,10 +106,8 @@ class Model:
         self.runs: list[set[int]] = []
         self.open: list[Node] = []
         self.started: list[Node] = []
-        self.clock = itertools.count(1)
 
     def start(self, node: Node, *, is_step: bool) -> None:
-        node.started = next(self.clock)
         above = node.parent
         if above is not None:
             node.after = above.after
@@ -166,7 +160,6 @@ class Model:
 
     def close(self, node: Node) -> None:
         node.is_open = False
-        node.ended = next(self.clock)
         self.open.remove(node)
         own = node.late if node.leaf is None else {*node.late, node.leaf}
         if node.is_agent and not node.settled_below:
@@ -177,7 +170,7 @@ class Model:
                     node.leaves |= other.leaves
                     other.leaves = set()
             leaves = node.leaves.union(own, *(waiting.leaves for waiting in node.waiting))
-            self.place(Waiting(leaves, node.is_marked, node.started), node.parent)
+            self.place(Waiting(leaves, node.is_marked), node.parent)
             return
         # No agent, or one that ended agent-like after a run below it: what waited for it goes further up.
         for candidate in node.waiting:
@@ -187,20 +180,16 @@ class Model:
 
     def place(self, candidate: Waiting, parent: Node | None) -> None:
         above = list(parent.path()) if parent is not None else []
-        ended = [node for node in above if node.was_agent and not node.is_open]
-        is_late = bool(ended) and candidate.is_marked and all(candidate.started > node.ended for node in ended)
-        is_below = any(node.is_open and node.is_agent and not node.settled_below for node in above)
-        if is_below or (ended and not is_late):
-            self.fold(candidate.leaves, parent)
-            return
+        for node in above:
+            if node.was_agent or (node.is_open and node.is_agent and not node.settled_below):
+                self.fold(candidate.leaves, parent)
+                return
         for node in above:
             if node.is_open and node.may_become and not node.is_edge and not node.settled_below:
                 node.waiting.append(candidate)
                 return
         self.runs.append(candidate.leaves)
         for node in above:
-            if is_late and node in ended:
-                break
             node.settled_below = node.settled_below or node.is_open
 
     @staticmethod
