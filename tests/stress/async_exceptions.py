@@ -94,9 +94,10 @@ class Worker:
 
     def throw(self, kind: type[BaseException]) -> None:
         """Throw into the thread; it lands at the next step of its interpreter."""
-        self.thrown_at_step = self.step_count
         self.thrown_count += 1
         self._throw(kind)
+        # Not before: this thread may have waited for its turn while the other made its steps.
+        self.thrown_at_step = self.step_count
 
     def _throw(self, kind: type[BaseException]) -> None:
         if _set_async_exc(self._thread.ident or 0, kind) != 1:
