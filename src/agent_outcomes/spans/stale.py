@@ -87,14 +87,17 @@ class StaleRuns:
 
         `on_settled` is called after each, so that no other thread comes upon all of them at once.
         """
-        latest_s = time.monotonic() - stale_after_s
+        now_s = time.monotonic()
+        latest_s = now_s - stale_after_s
+        # Whatever is told of as stale sooner: it is no less likely to end, and to have them, than any other span is.
+        held_s = min(latest_s, now_s - HOLD_MAX_S)
         for node in list(self._board.open.values()):
             if node.started_s >= latest_s:
                 continue
             if node.early is None:
                 self._settle_open(node)
-            elif node.early.early_s < latest_s:
-                self._settle_waiting(node, latest_s)
+            elif node.early.early_s < held_s:
+                self._settle_waiting(node, held_s)
             if self._board.settled:
                 on_settled()
 
