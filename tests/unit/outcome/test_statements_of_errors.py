@@ -61,10 +61,10 @@ def test_class_of_another_library(error: BaseException, category: str) -> None:
 @given(
     st.sampled_from([400, 401, 403, 404, 413, 422]),
     st.sampled_from(["TransportError", "HTTPClientError", "ReadError", "ConnectionError", "ProtocolError"]),
-    st.sampled_from(["zeep.exceptions", "opensearchpy.exceptions", "shop.http", "__main__"]),
+    st.sampled_from(["zeep.exceptions", "meilisearch.errors", "shop.http", "__main__"]),
 )
 def test_own_status_before_a_name(status: int, word: str, module: str) -> None:
-    """A status on the object that forbids a retry is no network error, whatever it or its parent is called."""
+    """A status that forbids a retry is no network error, whatever a class of no table, or its parent, is called."""
     parent = error_class(f"{module}.{word}")
     for cls in (parent, error_class(f"{module}.Denied", parent), error_class("shop.Own", ConnectionError)):
         error = cls("text")
