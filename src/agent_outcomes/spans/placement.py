@@ -123,14 +123,15 @@ class Placement:
                 if node.was_agent:
                     return True, None
                 continue
+            if node.early is None:
+                standing = self._standing_of(node, self._facts_of(span))
+                if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
+                    return True, None
+                if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
+                    target = node
+            # Asked once more: if it has been counted just now, it was no agent any more to what is looked at above.
             if node.early is not None:
                 target = target or node
-                continue
-            standing = self._standing_of(node, self._facts_of(span))
-            if standing is Standing.RUN or (standing is Standing.AGENT and not node.settled_below):
-                return True, None
-            if standing is Standing.MAY_BECOME and not node.settled_below and target is None:
-                target = node
         return False, target
 
     def _standing_of(self, node: OpenSpan, facts: SpanFacts) -> Standing:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span
 
     from tests.pipeline import SeenEvent
@@ -252,6 +254,28 @@ def test_a_run_by_the_users_word() -> None:
     outer.end()
     assert (len(pipeline.events()), pipeline.run_count(), pipeline.open_count()) == (2, 2, 0)
     assert pipeline.problem_count("ended_after_stale") == 2
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_an_agent_that_ends_while_its_run_is_reported_is_none_itself(look: int) -> None:
+    """Whenever another thread's sweep comes in between; `is_run` stands for that thread, as it is asked on the way."""
+    looks = []
+
+    def is_run(span: ReadableSpan) -> None:
+        if nested_ends and span.name == "invoke_agent a":
+            looks.append(span)
+            if len(looks) == look:
+                report_now(pipeline, outer)
+
+    nested_ends = False
+    pipeline = Pipeline(stale_after_s=LONG_S, is_run=is_run)
+    outer = start(pipeline)
+    nested = start(pipeline, "invoke_agent nested", outer)
+    nested_ends = True
+    nested.end()
+    outer.end()
+    assert [event.attributes["gen_ai.agent.name"] for event in pipeline.events()] == ["a"]
+    assert pipeline.run_count() == 1
 
 
 def test_the_python_api() -> None:
