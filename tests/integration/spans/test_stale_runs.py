@@ -259,7 +259,7 @@ def test_a_run_by_the_users_word() -> None:
 @pytest.mark.parametrize("look", [1, 2, 3])
 def test_an_agent_that_ends_while_its_run_is_reported_is_none_itself(look: int) -> None:
     """Whenever another thread's sweep comes in between; `is_run` stands for that thread, as it is asked on the way."""
-    looks = []
+    looks: list[ReadableSpan] = []
 
     def is_run(span: ReadableSpan) -> None:
         if nested_ends and span.name == "invoke_agent a":
