@@ -32,7 +32,8 @@ from agent_outcomes.semconv import Change, State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy import Column, ColumnElement, Connection, Row, Select
+    from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
     from agent_outcomes.ledger.book.reports import RunReference
     from agent_outcomes.ledger.rows import Place, RunFilter
@@ -128,31 +129,32 @@ def list_revisions(
     connection: Connection, since_ns: int | None, until_ns: int | None, after_id: int
 ) -> Iterator[RevisionRow]:
     """All revisions written from `since_ns` on and before `until_ns`, in the order of writing."""
-    while True:
-        query = _revisions_query().where(_REVISIONS.id > after_id).order_by(_REVISIONS.id).limit(PAGE_ROWS)
-        if since_ns is not None:
-            query = query.where(_REVISIONS.recorded_ns >= since_ns)
-        if until_ns is not None:
-            query = query.where(_REVISIONS.recorded_ns < until_ns)
-        page = connection.execute(query).all()
-        yield from map(_revision_row, page)
-        if len(page) < PAGE_ROWS:
-            return
-        after_id = page[-1].id
+    rows = _written(connection, _revisions_query(), _REVISIONS, since_ns, until_ns, after_id)
+    return map(_revision_row, rows)
 
 
 def list_pauses(
     connection: Connection, since_ns: int | None, until_ns: int | None, after_id: int
 ) -> Iterator[PauseRow]:
     """The same of runs that have stopped to wait for a human."""
+    return map(_pause_row, _written(connection, select(schema.pauses), _PAUSES, since_ns, until_ns, after_id))
+
+
+def _written(  # noqa: PLR0917 - what both are asked for
+    connection: Connection,
+    every: Select[Any],
+    columns: ReadOnlyColumnCollection[str, Column[Any]],
+    since_ns: int | None,
+    until_ns: int | None,
+    after_id: int,
+) -> Iterator[Row[Any]]:
+    if since_ns is not None:
+        every = every.where(columns.recorded_ns >= since_ns)
+    if until_ns is not None:
+        every = every.where(columns.recorded_ns < until_ns)
     while True:
-        query = select(schema.pauses).where(_PAUSES.id > after_id).order_by(_PAUSES.id).limit(PAGE_ROWS)
-        if since_ns is not None:
-            query = query.where(_PAUSES.recorded_ns >= since_ns)
-        if until_ns is not None:
-            query = query.where(_PAUSES.recorded_ns < until_ns)
-        page = connection.execute(query).all()
-        yield from map(_pause_row, page)
+        page = connection.execute(every.where(columns.id > after_id).order_by(columns.id).limit(PAGE_ROWS)).all()
+        yield from page
         if len(page) < PAGE_ROWS:
             return
         after_id = page[-1].id
