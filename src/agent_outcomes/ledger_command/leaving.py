@@ -15,7 +15,7 @@ from agent_outcomes.ledger import dead_letters as letters
 from agent_outcomes.ledger import exporting
 from agent_outcomes.ledger_command.exit_codes import ALL_DONE, DIFFERS, INVALID_INPUT, CommandError
 from agent_outcomes.ledger_command.output import complain, print_table, progress, say, say_json, when
-from agent_outcomes.ledger_command.running import store_of
+from agent_outcomes.ledger_command.running import range_of, store_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -30,9 +30,8 @@ def export_command(options: Namespace) -> int:
         raise CommandError(INVALID_INPUT, "parquet needs pyarrow: pip install 'otel-agent-outcomes[parquet]'")
     if options.json and options.format != "jsonl":
         raise CommandError(INVALID_INPUT, f"--json is --format jsonl, and does not go with --format {options.format}")
-    store, now_ns = store_of(options), time.time_ns()
-    since_ns = None if options.since is None else options.since.before(now_ns)
-    until_ns = None if options.until is None else options.until.until(now_ns)
+    since_ns, until_ns = range_of(options, time.time_ns())
+    store = store_of(options)
     pauses = map(exporting.exported_pause, store.pauses(since_ns, until_ns))
     history = chain(map(exporting.exported, store.revisions(since_ns, until_ns)), pauses)
     rows = (row for row in history if options.agent is None or row["agent_name"] == options.agent)

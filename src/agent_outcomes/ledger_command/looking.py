@@ -14,7 +14,7 @@ from agent_outcomes.ledger.rows import HeldState, RunFilter
 from agent_outcomes.ledger_command import history, inputs
 from agent_outcomes.ledger_command.exit_codes import ALL_DONE, INVALID_INPUT, CommandError
 from agent_outcomes.ledger_command.output import facts, how_long, print_table, say, say_json, when
-from agent_outcomes.ledger_command.running import store_of
+from agent_outcomes.ledger_command.running import range_of, store_of
 from agent_outcomes.semconv import State
 
 if TYPE_CHECKING:
@@ -58,17 +58,13 @@ def list_command(options: Namespace) -> int:
     if of_reports and options.agent is not None:
         message = f"--agent cannot be used with --state {options.state}: whose run a report waits for is not known yet"
         raise CommandError(INVALID_INPUT, f"{message}; leave it out")
-    store = store_of(options)
     now_ns = time.time_ns()
+    since_ns, until_ns = range_of(options, now_ns)
+    store = store_of(options)
     if of_reports:
-        return _list_held(store, options, now_ns)
-    wanted = RunFilter(
-        None if options.state is None else State(options.state),
-        options.agent,
-        None if options.since is None else options.since.before(now_ns),
-        None if options.until is None else options.until.until(now_ns),
-        options.limit,
-    )
+        return _list_held(store, options, (since_ns, until_ns), now_ns)
+    state = None if options.state is None else State(options.state)
+    wanted = RunFilter(state, options.agent, since_ns, until_ns, options.limit)
     rows = [*store.runs(wanted)]
     if options.json:
         for row in rows:
@@ -139,9 +135,8 @@ def _run_cells(row: RunRow, now_ns: int) -> tuple[str | None, ...]:
     return when(row.end_ns), row.agent_name, row.run_id or row.outcome_id, row.status, told, value, age
 
 
-def _list_held(store: Store, options: Namespace, now_ns: int) -> int:
-    since_ns = 0 if options.since is None else options.since.before(now_ns)
-    until_ns = math.inf if options.until is None else options.until.before(now_ns)
+def _list_held(store: Store, options: Namespace, within: tuple[int | None, int | None], now_ns: int) -> int:
+    since_ns, until_ns = within[0] or 0, math.inf if within[1] is None else within[1]
     found = store.held(orphans=options.state == "orphan", now_ns=now_ns)
     rows = [row for row in found if since_ns <= row.held_ns < until_ns][: options.limit]
     if options.json:

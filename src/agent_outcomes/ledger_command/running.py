@@ -64,6 +64,18 @@ def _check_values(options: Namespace) -> None:
         raise CommandError(INVALID_INPUT, f"--{empty[0].replace('_', '-')} takes a value, and -- is none")
 
 
+def range_of(options: Namespace, now_ns: int) -> tuple[int | None, int | None]:
+    """The beginning and the end of what is asked for in Unix nanoseconds, `None` where it has none.
+
+    Raises `CommandError` where it ends before it begins: nothing can be in it, and an empty export passes for none.
+    """
+    since_ns = None if options.since is None else options.since.before(now_ns)
+    until_ns = None if options.until is None else options.until.until(now_ns)
+    if since_ns is not None and until_ns is not None and until_ns < since_ns:
+        raise CommandError(INVALID_INPUT, "--since takes a time that is not after --until; nothing lies between them")
+    return since_ns, until_ns
+
+
 def url_of(options: Namespace) -> str:
     """The URL of the ledger that is meant. Raises `SettingsError` if none is named."""
     url: str | None = options.ledger if options.ledger is not None else os.environ.get(VARIABLES["ledger"], "").strip()

@@ -29,7 +29,7 @@ from agent_outcomes.ledger.book.reading import read_cost
 from agent_outcomes.ledger.book.refusals import RefusalCode
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.store import Store
-from agent_outcomes.ledger_command.exit_codes import NO_LEDGER, OF_REFUSAL
+from agent_outcomes.ledger_command.exit_codes import ALL_DONE, INVALID_INPUT, NO_LEDGER, OF_REFUSAL
 from agent_outcomes.semconv import AGENT_RUN_COST
 from tests.acceptances import END_NS, acceptance_of, pending, plain_run, random_acceptance
 
@@ -150,6 +150,28 @@ def test_runs_are_listed_by_state_agent_and_time(run: Run) -> None:
     assert (reported["run_id"], reported["type"], reported["success"]) == ("ticket-5", "converted", True)
     assert run("list", "--since", "1d")[1] == "no such runs\n"
     assert len(objects(run("list", "--until", "2030-01-01", "--limit", "4", "--json")[1])) == 4
+
+
+LATER_AND_EARLIER: Final = [
+    ("1d", "2d"),
+    ("2026-02-01", "2026-01-31"),
+    ("2100-01-01", "1s"),
+    ("1m", "2020-01-01T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "list --state=pending", "list --state=held", "list --state=orphan", "export"]
+)
+def test_a_range_that_ends_before_it_begins_is_refused(run: Run, command: str) -> None:
+    """In either order; the other way round, and with one bound or both the same, it is a range."""
+    for later, earlier in LATER_AND_EARLIER:
+        code, out, err = run(*command.split(), f"--since={later}", f"--until={earlier}")
+        assert (code, out) == (INVALID_INPUT, "")
+        assert "--since" in err
+        for bounds in ((f"--until={later}", f"--since={earlier}"), (f"--since={later}",), (f"--until={earlier}",)):
+            assert run(*command.split(), *bounds)[0] == ALL_DONE
+    assert run(*command.split(), "--since=2026-01-31", "--until=2026-01-31")[0] == ALL_DONE
 
 
 def test_the_export_has_every_revision_exactly(run: Run, tmp_path: Path) -> None:
