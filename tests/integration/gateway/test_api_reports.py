@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -120,6 +121,19 @@ def test_one_of_several_conditions_must_hold(
         assert told(api.request(method, OUTCOME.format(1), json=body, headers=headers)) == answer
     standing = api.get(f"/v1/runs/{1:032x}").headers["etag"]
     assert standing == ('"2"' if answer[0] == 201 else '"1"')
+
+
+@pytest.mark.parametrize("run", ["run_id:not-yet", f"{77:032x}", f"{77:032x}-{1:016x}"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_no_condition_holds_of_a_run_that_has_not_come(api: httpx.Client, run: str, method: str) -> None:
+    """As RFC 9110, 13.1.1, has it, `*` included; without one the same report is held, under the same key."""
+    report = partial(api.request, method, f"/v1/runs/{run}/outcome", json={"success": True})
+    for key in ({}, {"idempotency-key": "k"}):
+        for condition in ("*", '"0"', '"0", "1"', 'W/"0"', '"another"'):
+            assert told(report(headers={**key, "if-match": condition})) == (412, "STALE_REVISION")
+        assert told(report(headers=key)) == (202, "held")
+    taken_back = api.request("DELETE", f"/v1/runs/{run}/outcome?reason=r", headers={"if-match": "*"})
+    assert told(taken_back) == (404, "RUN_NOT_FOUND")
 
 
 def test_a_key_is_used_for_one_report_whatever_the_conditions(api: httpx.Client) -> None:

@@ -15,7 +15,7 @@ from agent_outcomes.gateway.http_api.queries import RetractionQuery, read_query
 from agent_outcomes.gateway.http_api.references import etag_of, with_condition, with_key, with_reference
 from agent_outcomes.gateway.http_api.report_shapes import REPORTS_MAX, BatchAnswer, BatchItemAnswer, report_answer
 from agent_outcomes.ledger.book.reading import read_cost, read_report
-from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState, invalid
+from agent_outcomes.ledger.book.refusals import RefusalCode, Report, ReportRefused, ReportState, invalid, stale_revision
 from agent_outcomes.ledger.keys import Right
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ _AT_ONCE: Final = 50
 async def take_outcome(call: ApiCall) -> Response:
     """`PUT` or `PATCH /v1/runs/{id}/outcome`."""
     fields = with_key(await read_fields(call.request), call.request.headers)
-    return told(await _report_under_condition(call, with_reference(fields, call.identifier)))
+    try:
+        return told(await _report_under_condition(call, with_reference(fields, call.identifier)))
+    except ReportRefused as refused:
+        # Without its condition it would have been held, so that it is the condition that fails (RFC 9110, 13.2.1).
+        if refused.code is RefusalCode.RUN_NOT_FOUND and _conditions_of(call):
+            raise stale_revision() from None
+        raise
 
 
 async def take_retraction(call: ApiCall) -> Response:
@@ -90,11 +96,13 @@ async def report(call: ApiCall, late: LateReport, *, hold_s: float | None = None
 async def _report_under_condition(call: ApiCall, fields: Mapping[str, Any], *, hold_s: float | None = None) -> Report:
     """What becomes of a report under `If-Match`; raises `ReportRefused`.
 
-    Revisions only grow, so that tries from the lowest on find the one that stands, if it is listed. A repeat has the
-    key of the one that it was recorded under.
+    It is not held then: of a run that has not come nothing stands, which no condition matches, `*` neither (RFC 9110,
+    13.1.1). Revisions only grow, so that tries from the lowest on find the one that stands, if it is listed. A repeat
+    has the key of the one that it was recorded under.
     """
-    several = with_condition(fields, call.request.headers.getlist("if-match"))
-    *first, last = [read_late_report(call.caller, each) for each in several]
+    conditions = _conditions_of(call)
+    *first, last = [read_late_report(call.caller, each) for each in with_condition(fields, conditions)]
+    hold_s = 0.0 if conditions else hold_s
     for late in first:
         try:
             return await report(call, late, hold_s=hold_s)
@@ -102,6 +110,10 @@ async def _report_under_condition(call: ApiCall, fields: Mapping[str, Any], *, h
             if refused.code not in _OF_ONE_CONDITION:
                 raise
     return await report(call, last, hold_s=hold_s)
+
+
+def _conditions_of(call: ApiCall) -> list[str]:
+    return call.request.headers.getlist("if-match")
 
 
 def read_late_report(caller: Caller, fields: Mapping[str, Any]) -> LateReport:
