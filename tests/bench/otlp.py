@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -39,16 +39,17 @@ TRACES_PER_FLUSH = 50
 
 def compare_pipelines(contender: str, rounds: int) -> Comparison:
     """The pipeline with our processor against the same without it, all that was recorded having been sent."""
-    with loopback_endpoint() as endpoint:
+    with loopback_endpoint() as endpoint, ExitStack() as stack:
         return compare(
-            lambda: _pipeline_case(endpoint, with_outcomes=False),
-            {contender: lambda: _pipeline_case(endpoint, with_outcomes=True)},
+            lambda: pipeline_case(endpoint, stack, with_outcomes=False),
+            {contender: lambda: pipeline_case(endpoint, stack, with_outcomes=True)},
             iterations=TRACES_PER_FLUSH,
             rounds=rounds,
         )
 
 
-def _pipeline_case(endpoint: str, *, with_outcomes: bool) -> Case:
+def pipeline_case(endpoint: str, stack: ExitStack, *, with_outcomes: bool) -> Case:
+    """A pipeline, which ends with the stack: its threads would go on to send into what is measured next."""
     spans = TracerProvider(resource=RESOURCE, shutdown_on_exit=False)
     logs = LoggerProvider(resource=RESOURCE, shutdown_on_exit=False)
     logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{endpoint}/v1/logs")))
@@ -57,6 +58,8 @@ def _pipeline_case(endpoint: str, *, with_outcomes: bool) -> Case:
     if with_outcomes:
         spans.add_span_processor(AgentOutcomeSpanProcessor(logger_provider=logs, meter_provider=metrics))
     spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
+    for provider in (metrics, logs, spans):
+        stack.callback(provider.shutdown)
     tracer = spans.get_tracer("bench")
 
     def case(count: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from tests.bench.emission import counters_case, prepare_settlement, raw_calls_ca
 from tests.bench.figures import read_figures, write_figures
 from tests.bench.gate import GOALS, TOLERANCE, Verdict, judge
 from tests.bench.imports import STATEMENTS
+from tests.bench.otlp import loopback_endpoint, pipeline_case
 from tests.bench.paired import AGAIN, ATTEMPTS, BASE, Comparison, Spread, Times, comparison_of, least_noisy
 from tests.bench.report import names_among
 
@@ -184,6 +187,16 @@ def test_emission_cases_emit_each_time() -> None:
         case = make(settlement)
         case(2)
         case(3)
+
+
+def test_pipelines_that_were_measured_do_nothing_more() -> None:
+    """No thread of theirs sends on, to a sink that is gone, while something else is measured."""
+    before = set(threading.enumerate())
+    with loopback_endpoint() as endpoint, ExitStack() as stack:
+        for with_outcomes in (False, True):
+            pipeline_case(endpoint, stack, with_outcomes=with_outcomes)(1)
+        assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) <= before
 
 
 def test_case_that_emits_too_little_is_no_measurement() -> None:
