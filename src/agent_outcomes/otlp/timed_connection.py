@@ -151,10 +151,10 @@ def _connected(connection: _TimedConnection) -> socket.socket:
             connecting.settimeout(wire.left_s())
             wire.watch(connecting)
             connecting.connect(address)
+            connecting.settimeout(wire.left_s())
         except OSError as failure:
             connecting.close()
             error = failure
         else:
-            connecting.settimeout(wire.left_s())
             return connecting
     raise error or OSError("the name has no address")
