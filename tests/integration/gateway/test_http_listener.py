@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from contextlib import ExitStack
@@ -94,6 +95,35 @@ def test_headers_without_end_are_refused(head: bytes) -> None:
         sender.start()
         assert received(connection).startswith(b"HTTP/1.1 431 ")
         sender.join(TIMEOUT_S)
+
+
+HOSTS: Final = [
+    ("HTTP/1.1", ["localhost"], 200),
+    ("HTTP/1.1", [""], 200),
+    ("HTTP/1.1", ["[::1]:4318"], 200),
+    ("HTTP/1.1", ["a-b_c.example:"], 200),
+    ("HTTP/1.1", [], 400),
+    ("HTTP/1.1", ["localhost", "localhost"], 400),
+    ("HTTP/1.1", ["two words"], 400),
+    ("HTTP/1.1", ["localhost/path"], 400),
+    ("HTTP/1.1", ["user@localhost"], 400),
+    ("HTTP/1.1", ["localhost:x"], 400),
+    ("HTTP/1.1", ["[::1"], 400),
+    ("HTTP/1.0", [], 200),
+    ("HTTP/1.0", ["localhost"], 200),
+    ("HTTP/1.0", ["a", "b"], 400),
+]
+
+
+def test_a_request_says_once_whom_it_is_for() -> None:
+    """RFC 9112, 3.2: 400 without a Host, as HTTP/1.0 alone allows it, with two, or with one that names nobody."""
+    with listening(length_of_body, ReceiverLimits()) as server:
+        for version, hosts, status in HOSTS:
+            for names in itertools.permutations([*(f"hOsT: {host}" for host in hosts), "X-A: b"]):
+                with server.connect() as connection:
+                    lines = [f"GET /x {version}", *names, "Connection: close", "", ""]
+                    connection.sendall("\r\n".join(lines).encode())
+                    assert received(connection).startswith(b"HTTP/1.1 %d " % status), (version, names)
 
 
 def _send_quietly(connection: object, head: bytes) -> None:

@@ -7,6 +7,7 @@ connection notes how far it is, and its listener looks once a second at those th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,10 +27,19 @@ _TEXT: Final = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\
 _TOO_LARGE: Final = b"the headers are larger than this server takes"
 _FULL: Final = b"too many connections; try again"
 _HEADER_OVERHEAD_BYTES: Final = 4
+_WITHOUT_HOST: Final = frozenset({"0.9", "1.0"})
+
+
+# RFC 9112, 3.2, with RFC 3986, 3.2.2 and 3.2.3: a name or an address, and a port; all of it may be empty.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z:.%~_-]+\]|[0-9A-Za-z.~_%!$&'()*+,;=-]*)(?::[0-9]*)?")
 
 
 class _HeadersTooLargeError(Exception):
     """A header block exceeds its limits; the parser passes it on as an error of its own."""
+
+
+class _NoOneHostError(Exception):
+    """A request does not say whom it is for, or says it twice or in no form that names anybody; passed on likewise."""
 
 
 class TimedHttpProtocol(HttpToolsProtocol):
@@ -91,7 +101,12 @@ class TimedHttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The request can be handed to the application."""
+        """The request can be handed to the application, if it says whom it is for (RFC 9112, 3.2)."""
+        assert self.parser is not None  # it is what calls this
+        hosts = [value for name, value in self.headers if name == b"host"]
+        is_missing = not hosts and self.parser.get_http_version() not in _WITHOUT_HOST
+        if is_missing or len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+            raise _NoOneHostError
         self.progress.enter(Phase.BODY, self.loop.time())
         super().on_headers_complete()
 
