@@ -6,20 +6,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book import refusals
 from agent_outcomes.ledger.book.content import read_content
 from agent_outcomes.ledger.book.revisions import StandingRun
-from agent_outcomes.ledger.ids import outcome_id_of, storable
+from agent_outcomes.ledger.ids import outcome_id_of, run_key, storable, storable_ns
 from agent_outcomes.ledger.location import LedgerError
 from agent_outcomes.ledger.resources import ResourceRows
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Row, Table
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select, Table
 
     from agent_outcomes.ledger.book.reports import Reporter, RunReference
+    from agent_outcomes.outcome.model import Outcome
+    from agent_outcomes.run.model import Run
 
 _MATCHES_MAX: Final = 100
 _OUTCOME_ID: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
@@ -36,25 +40,84 @@ class FoundRun(NamedTuple):
     rows: ResourceRows
 
 
+class Pause(NamedTuple):
+    """What of a pause tells the run that it goes on as."""
+
+    trace_id: bytes
+    span_id: bytes
+    run_id: str | None
+    agent_name: str | None
+    end_ns: int
+
+    def names(self) -> tuple[str, str]:
+        """By what a report may name it that does not name the run that it goes on as."""
+        return f"outcome_id:{outcome_id_of(self.trace_id, self.span_id)}", f"trace_id:{self.trace_id.hex()}"
+
+    def goes_on_as(self, run: Run) -> bool:
+        """Whether it may: of the same agent, not over before, and of one key, or in one trace if either has none."""
+        key = storable(run.run_id)
+        is_same = self.trace_id == run_key(run)[0] if None in {key, self.run_id} else key == self.run_id
+        return is_same and self.agent_name == storable(run.agent_name) and self.end_ns <= storable_ns(run.end_ns)
+
+
 def find_run(connection: Connection, reference: RunReference, reporter: Reporter, *, lock: bool) -> FoundRun | None:
     """The run that is meant, `None` if there is none; with `lock` nobody else reports on it until the commit.
 
     Raises `ReportRefused` where several match, or where the reporter may speak for none of those that do.
     """
-    runs, resources = schema.runs.c, schema.resources.c
+    runs = schema.runs.c
     where = where_of(reference)
     if where is None:
         return None
-    query = (
-        select(runs.id, runs.trace_id, runs.span_id, runs.agent_name, runs.end_ns, runs.resource, resources.identity)
-        .join_from(schema.runs, schema.resources, runs.resource == resources.id)
-        .where(where)
-        .order_by(runs.end_ns.desc(), runs.id.desc())
-        .limit(_MATCHES_MAX)
-    )
+    query = _found_query().where(where).order_by(runs.end_ns.desc(), runs.id.desc()).limit(_MATCHES_MAX)
     if lock:
         query = query.with_for_update(of=schema.runs)
-    found = [_found(row) for row in connection.execute(query)]
+    return _one_of([_found(row) for row in connection.execute(query)], reference, reporter)
+
+
+def find_meant_run(
+    connection: Connection, reference: RunReference, reporter: Reporter, *, lock: bool
+) -> FoundRun | None:
+    """The same, where none is meant but one that stopped to wait for a human: the run that it has gone on as.
+
+    A pause has an id and mostly a trace of its own; who has noted these knows of no others.
+    """
+    found = find_run(connection, reference, reporter, lock=lock)
+    where = None if found is not None else _named_in(schema.pauses, reference)
+    if where is None:
+        return found
+    pauses = _pauses(connection, where, _MATCHES_MAX)
+    gone_on = {run.row: run for pause in pauses if (run := _gone_on_as(connection, pause, lock=lock)) is not None}
+    return _one_of(sorted(gone_on.values(), key=_end_of, reverse=True), reference, reporter)
+
+
+def pauses_before(connection: Connection, runs: Sequence[Run]) -> list[Pause]:
+    """The pauses of the keys and in the traces of these runs, which may be what they go on from."""
+    pauses = schema.pauses.c
+    keys = {storable(run.run_id) for run in runs} - {None}
+    mine = pauses.trace_id.in_({run_key(run)[0] for run in runs})
+    return _pauses(connection, or_(mine, pauses.run_id.in_(keys)) if keys else mine)
+
+
+def _pauses(connection: Connection, where: ColumnElement[bool], count_max: int | None = None) -> list[Pause]:
+    pauses = schema.pauses.c
+    query = select(pauses.trace_id, pauses.span_id, pauses.run_id, pauses.agent_name, pauses.end_ns).where(where)
+    rows = connection.execute(query.order_by(pauses.id).limit(count_max))
+    return [Pause(bytes(row.trace_id), bytes(row.span_id), *row[2:]) for row in rows]
+
+
+def _gone_on_as(connection: Connection, pause: Pause, *, lock: bool) -> FoundRun | None:
+    """The first run to end of those that `Pause.goes_on_as` allows."""
+    runs = schema.runs.c
+    is_here = runs.trace_id == pause.trace_id
+    is_same = is_here if pause.run_id is None else or_(runs.run_id == pause.run_id, is_here & runs.run_id.is_(None))
+    is_own = runs.agent_name.is_not_distinct_from(pause.agent_name)
+    query = _found_query().where(is_same, is_own, runs.end_ns >= pause.end_ns).order_by(runs.end_ns, runs.id).limit(1)
+    row = connection.execute(query.with_for_update(of=schema.runs) if lock else query).one_or_none()
+    return None if row is None else _found(row)
+
+
+def _one_of(found: Sequence[FoundRun], reference: RunReference, reporter: Reporter) -> FoundRun | None:
     allowed = [run for run in found if reporter.may_speak_for(run.agent_name)]
     if found and not allowed:
         raise refusals.not_allowed()
@@ -123,6 +186,24 @@ def standing_revision_of(connection: Connection, run: int) -> StandingRun | None
         return None
     content = read_content(bytes(last.content))
     return StandingRun(content.run, content.outcome, last.revision, bytes(last.digest))
+
+
+def first_outcome_of(connection: Connection, run: int) -> Outcome | None:
+    """What the run in that row has itself stated at its end; `None` if it was pruned."""
+    columns = schema.revisions.c
+    first = select(columns.content).where(columns.run == run).order_by(columns.revision).limit(1)
+    content = connection.execute(first).scalar_one_or_none()
+    return None if content is None else read_content(bytes(content)).outcome
+
+
+def _end_of(run: FoundRun) -> tuple[int, int]:
+    return run.end_ns, run.row
+
+
+def _found_query() -> Select[*tuple[Any, ...]]:
+    runs, resources = schema.runs.c, schema.resources.c
+    columns = runs.id, runs.trace_id, runs.span_id, runs.agent_name, runs.end_ns, runs.resource, resources.identity
+    return select(*columns).join_from(schema.runs, schema.resources, runs.resource == resources.id)
 
 
 def _found(row: Row[*tuple[Any, ...]]) -> FoundRun:

@@ -12,7 +12,7 @@ from agent_outcomes.ledger import schema
 from agent_outcomes.ledger.book.content import field_in_content, read_content
 from agent_outcomes.ledger.book.reports import ANYBODY
 from agent_outcomes.ledger.errors import read_word
-from agent_outcomes.ledger.finding import find_run, where_of
+from agent_outcomes.ledger.finding import find_meant_run, where_of
 from agent_outcomes.ledger.ids import outcome_id_of, storable
 from agent_outcomes.ledger.resources import resource_in
 from agent_outcomes.ledger.rows import (
@@ -96,7 +96,7 @@ def _needles(wanted: RunFilter) -> list[bytes]:
 
 def run_history(connection: Connection, reference: RunReference) -> RunHistory | None:
     """All about the run that is meant; `None` if there is none. Raises `ReportRefused` where several match."""
-    found = find_run(connection, reference, ANYBODY, lock=False)
+    found = find_meant_run(connection, reference, ANYBODY, lock=False)
     if found is None:
         return None
     row = connection.execute(_selected_runs().where(_RUNS.id == found.row)).one()

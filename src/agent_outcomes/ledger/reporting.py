@@ -27,8 +27,11 @@ from agent_outcomes.ledger.entered import under_entered_labels
 from agent_outcomes.ledger.errors import read_word
 from agent_outcomes.ledger.finding import (
     FoundRun,
+    find_meant_run,
     find_run,
+    first_outcome_of,
     last_revision_of,
+    pauses_before,
     standing_revision_of,
     waits_for_person,
 )
@@ -98,7 +101,7 @@ class Reporting:
             in_vain = _in_vain(connection, key, now_ns) if answer.state is ReportState.HELD else None
             if in_vain is None:
                 return answer
-        run = find_run(connection, report.reference, report.reporter, lock=True)
+        run = find_meant_run(connection, report.reference, report.reporter, lock=True)
         if run is None and hold_ns is None:
             return None
         if key is not None and in_vain is not None:
@@ -113,10 +116,7 @@ class Reporting:
         is_held = held.state == _HELD
         if not arrived or connection.execute(select(held.id).where(is_held).limit(1)).first() is None:
             return
-        runs: dict[str, list[Arrived]] = {}
-        for each in arrived:
-            for name in _names_of(each.ended):
-                runs.setdefault(name, []).append(each)
+        runs = _named(connection, arrived)
         for row in connection.execute(
             select(held.id, held.reference, held.report, held.held_ns)
             .where(is_held, held.expires_ns > now_ns, held.reference.in_(runs))
@@ -129,25 +129,28 @@ class Reporting:
             if len(own) > 1 and not report.reference.latest:
                 _leave(connection, row.id, HeldState.REFUSED, None, RefusalCode.RUN_AMBIGUOUS)
             elif own:
-                last = max(own, key=_end_of)
-                first = last.ended.first
-                is_older = row.held_ns < storable_ns(first.run.end_ns)
-                when = _When(row.held_ns, now_ns, first.outcome if is_older else None)
-                self._join_one(connection, row.id, report, last, when)
+                run = self._found(connection, max(own, key=_end_of))
+                self._join_one(connection, row.id, report, run, _When(row.held_ns, now_ns))
 
     def keep(self, connection: Connection, paused: Iterable[EndedRun], now_ns: int) -> None:
-        """Keep what is held for these runs, which wait for a human, for as long as they do."""
+        """Keep what is held for these runs, which wait for a human, for as long as they do.
+
+        What is told of only after it has gone on waits no more: its reports are of the run that it has gone on as.
+        """
         held = schema.held_reports.c
         names = [name for each in paused for name in _names_of(each)]
         if not names or connection.execute(select(held.id).where(held.state == _HELD).limit(1)).first() is None:
             return
         for row in connection.execute(
-            select(held.id, held.report).where(
+            select(held.id, held.report, held.held_ns).where(
                 held.state == _HELD, held.expires_ns > now_ns, held.expires_ns < TIME_MAX_NS, held.reference.in_(names)
             )
         ).all():
             report = read_held(bytes(row.report))
-            if waits_for_person(connection, report.reference, report.reporter):
+            run = _gone_on(connection, report)
+            if run is not None:
+                self._join_one(connection, row.id, report, run, _When(row.held_ns, now_ns))
+            elif waits_for_person(connection, report.reference, report.reporter):
                 kept = update(schema.held_reports).where(held.id == row.id).values(expires_ns=TIME_MAX_NS)
                 connection.execute(kept)
 
@@ -246,33 +249,53 @@ class Reporting:
             _remember(connection, _Answer(key, report.fingerprint, answer, None, now_ns, None))
         return answer
 
+    def _found(self, connection: Connection, arrived: Arrived) -> FoundRun:
+        run, resource = arrived.ended.first.run, arrived.ended.acceptance.resource
+        rows = self._recording.resources.rows_of(connection, resource)
+        return FoundRun(arrived.row, run.id, run.agent_name, storable_ns(run.end_ns), rows)
+
     def _join_one(
-        self, connection: Connection, held: int, read: LateReport | LateCost, arrived: Arrived, when: _When
+        self, connection: Connection, held: int, read: LateReport | LateCost, run: FoundRun, when: _When
     ) -> None:
-        run = FoundRun(
-            arrived.row,
-            arrived.ended.first.run.id,
-            arrived.ended.first.run.agent_name,
-            storable_ns(arrived.ended.first.run.end_ns),
-            self._recording.resources.rows_of(connection, arrived.ended.acceptance.resource),
-        )
+        if when.reported_ns < run.end_ns:
+            when = when._replace(overtaken_by=first_outcome_of(connection, run.row))
         try:
             # Under its own key the answer is, and stays, that it was held.
             self._take_of(connection, read, run, None, when)
         except ReportRefused as refused:
-            _leave(connection, held, HeldState.REFUSED, arrived.row, refused.code)
+            _leave(connection, held, HeldState.REFUSED, run.row, refused.code)
         else:
-            _leave(connection, held, HeldState.JOINED, arrived.row, None)
+            _leave(connection, held, HeldState.JOINED, run.row, None)
         if read.idempotency_key is not None:
             keys = schema.idempotency_keys
             mine = keys.c.key == _digest_of(read.idempotency_key)
-            connection.execute(update(keys).where(mine).values(run=arrived.row))
+            connection.execute(update(keys).where(mine).values(run=run.row))
 
 
 def _leave(connection: Connection, held: int, state: HeldState, run: int | None, code: RefusalCode | None) -> None:
     """Note what has become of a held report."""
     became = {"state": state.value, "code": None if code is None else code.value, "run": run}
     connection.execute(update(schema.held_reports).where(schema.held_reports.c.id == held).values(became))
+
+
+def _named(connection: Connection, arrived: Sequence[Arrived]) -> dict[str, list[Arrived]]:
+    """By what a held report may name these runs, also as a pause that they go on from; that is one run alone."""
+    runs: dict[str, list[Arrived]] = {}
+    for each in arrived:
+        for name in _names_of(each.ended):
+            runs.setdefault(name, []).append(each)
+    for pause in pauses_before(connection, [each.ended.first.run for each in arrived]):
+        own = [each for each in arrived if pause.goes_on_as(each.ended.first.run)]
+        for name in pause.names() if own else ():
+            runs.setdefault(name, [min(own, key=_end_of)])
+    return runs
+
+
+def _gone_on(connection: Connection, report: LateReport | LateCost) -> FoundRun | None:
+    try:
+        return find_meant_run(connection, report.reference, report.reporter, lock=True)
+    except ReportRefused:  # what it is told then, it is told when it is said again
+        return None
 
 
 def _end_of(arrived: Arrived) -> tuple[int, int]:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -19,10 +22,12 @@ from agent_outcomes.ledger.pruning import prune
 from agent_outcomes.ledger.rows import HeldState
 from agent_outcomes.ledger.store import Store
 from agent_outcomes.outcome.model import Outcome
-from agent_outcomes.semconv import Change
+from agent_outcomes.semconv import AGENT_RUN_COST, Change
 from tests.acceptances import END_NS, NS, acceptance_of, pending, plain_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_outcomes.ledger.book.accepted import Acceptance
 
 DAYS_NS = 24 * 3600 * NS
@@ -68,12 +73,82 @@ def test_a_report_is_held_for_as_long_as_its_run_waits(store: Store, name: str, 
     assert [row.waits_for_person for row in store.held(now_ns=later_ns)] == [True, True]
     # It goes on as a run of its own, here in the same trace.
     store.accept([acceptance_of(plain_run(1, 2, run_id="ticket"), Outcome.success())])
-    left = [] if name != "outcome_id" else [HeldState.HELD] * 2
-    assert [row.state for row in store.held(now_ns=later_ns)] == left
-    if not left:
-        run = store.run(RunReference(run_id="ticket"))
-        assert [row.change for row in run.revisions] == [None, Change.REPORTED, Change.COST]
+    assert [*store.held(now_ns=later_ns), *store.held(now_ns=later_ns, orphans=True)] == []
+    run = store.run(RunReference(run_id="ticket"))
+    assert [row.change for row in run.revisions] == [None, Change.REPORTED, Change.COST]
     assert verify(store).difference is None
+
+
+ORDERS: Final = tuple(itertools.permutations(("pause", "report", "run")))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@pytest.mark.parametrize("policy", list(Policy))
+def test_what_names_a_pause_is_of_the_run_that_it_goes_on_as(
+    ledger_url: str, order: tuple[str, str, str], policy: Policy
+) -> None:
+    """In a trace of its own by the key, or in one trace where either has no key, whichever is known first."""
+    store = Store.open(read_location(ledger_url), policy=policy)
+    keys = (("ticket", "ticket", 30), ("ticket", None, 1), (None, "ticket", 1), (None, None, 1))
+    for number, (key, later_key, trace) in enumerate(keys):
+        pause = paused(100 * number + 1, key and f"{key}-{number}")
+        ended = pending(100 * number + trace, run_id=later_key and f"{later_key}-{number}")
+        ended.run.span_id, ended.run.end_ns = 2, pause.run.end_ns + 5 * NS
+        for name in ("outcome_id", "trace_id") if trace != 1 else ("outcome_id",):
+            named = names(pause)[name]
+            cost = read_cost(ANN, amount="0.1", currency="EUR", kind="human", reason=str(named), **named)
+            steps: dict[str, Callable[[], object]] = {
+                "pause": partial(store.accept, [pause]),
+                "run": partial(store.accept, [ended]),
+                "report": partial(store.add_cost, cost, now_ns=END_NS + 9 * NS, hold_s=10**9),
+            }
+            for step in order:
+                steps[step]()
+            run = store.run(RunReference(outcome_id=ended.run.id))
+            assert [row.change for row in run.revisions] == [None, Change.COST], (key, later_key, name)
+            assert store.run(RunReference(**named)).row.outcome_id == ended.run.id
+            assert store.status().held == 0
+    human = [row for row in store.series().totals if row.instrument == AGENT_RUN_COST.name and "human" in row.labels]
+    assert sum(row.amount for row in human) == Decimal("0.4"), [(row.labels, row.amount) for row in human]
+    assert verify(store).difference is None
+    store.close()
+
+
+def test_a_pause_goes_on_as_no_other_run(store: Store) -> None:
+    """Not as one of another key, in another trace without one, of another agent, or that was over before."""
+    pause = paused(1, "ticket")
+    store.accept([pause])
+    say(store, END_NS, success=True, outcome_id=pause.run.id)
+    others = [pending(number, run_id=key) for number, key in ((1, "other"), (2, None), (3, "ticket"), (4, "ticket"))]
+    for span, other in enumerate(others, 2):
+        other.run.span_id, other.run.end_ns = span, pause.run.end_ns + NS
+    others[2].run.agent_name, others[3].run.end_ns = "another", pause.run.end_ns - 1
+    for other in others:
+        store.accept([other])
+    assert store.status(END_NS + DAYS_NS).held == 1
+    assert all(len(store.run(RunReference(outcome_id=other.run.id)).revisions) == 1 for other in others)
+    with pytest.raises(ReportRefused) as raised:
+        store.run(RunReference(outcome_id=pause.run.id))
+    assert raised.value.code is RefusalCode.RUN_NOT_FOUND
+
+
+def test_of_several_runs_that_come_after_a_pause_the_first_is_meant(store: Store) -> None:
+    """However they come, together or one by one; who may not speak for its agent is told so."""
+    pause = paused(1, "ticket")
+    later = [pending(number, run_id="ticket") for number in range(2, 7)]
+    for each in later:
+        each.run.end_ns = pause.run.end_ns + each.run.trace_id * NS
+    store.accept([pause])
+    say(store, END_NS, success=True, outcome_id=pause.run.id)
+    store.accept(later[::-1])
+    late = read_report(ANN, outcome_id=pause.run.id, success=True)
+    assert store.report(late, now_ns=END_NS + 99 * NS).outcome_id == later[0].run.id
+    changes = [len(store.run(RunReference(outcome_id=each.run.id)).revisions) for each in later]
+    assert changes == [2, 1, 1, 1, 1]
+    by = Reporter("sales", frozenset({"sales"}))
+    with pytest.raises(ReportRefused) as raised:
+        store.report(read_report(by, outcome_id=pause.run.id, success=True), now_ns=END_NS)
+    assert raised.value.code is RefusalCode.NOT_ALLOWED
 
 
 def test_only_for_a_run_that_waits(store: Store) -> None:
