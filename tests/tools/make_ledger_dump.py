@@ -37,12 +37,17 @@ def main() -> None:
 
 
 def fill(store: Store) -> None:
-    """Runs, reports, costs, a pause, a report that waits, one that nobody will ever join, told runs and keys."""
+    """Runs, reports, costs, a pause and a cost that waits for its end, told runs and keys.
+
+    Of the reports one waits, and one will never be joined.
+    """
     random = Random(11)
     by = Reporter("ann", may_correct=True)
     store.accept([random_acceptance(random, 100 + number) for number in range(RUNS)])
     store.accept([pending(number, run_id=f"ticket-{number}") for number in range(1, 5)])
-    store.accept([pending(9)._replace(paused=True, resource=SHOP._replace(service_namespace="back"))])
+    store.accept(
+        [pending(9, run_id="ticket-9")._replace(paused=True, resource=SHOP._replace(service_namespace="back"))]
+    )
     for number in (1, 2):
         report = read_report(by, run_id=f"ticket-{number}", success=True, value="19.99", currency="EUR")
         store.report(report, now_ns=NOW)
@@ -50,6 +55,7 @@ def fill(store: Store) -> None:
     store.report(read_report(by, run_id="ticket-2", retract=True, reason="wrong ticket"), now_ns=NOW)
     store.add_cost(read_cost(run_id="ticket-3", amount="50.00", currency="USD", kind="human"), now_ns=NOW)
     store.report(read_report(run_id="unknown", success=True), now_ns=NOW, hold_s=1)
+    store.add_cost(read_cost(run_id="ticket-9", amount="0.1", currency="EUR"), now_ns=NOW, hold_s=1)
     store.report(read_report(run_id="to come", success=True, idempotency_key="held"), now_ns=NOW, hold_s=10**9)
     tell(store)
     create_key(store, "crm", rights=[Right.REPORT], agents=["support"], now_ns=NOW)

@@ -14,7 +14,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -34,6 +34,7 @@ from agent_outcomes.ledger.opening import BUSY_TIMEOUT_S, open_engine, schema_of
 from agent_outcomes.ledger.rows import RunFilter
 from agent_outcomes.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 from agent_outcomes.ledger.store import LedgerLimits, Store
+from agent_outcomes.semconv import Change
 from agent_outcomes.settings import SettingsError
 from tests.acceptances import pending
 from tests.postgresql import PASSWORD
@@ -135,7 +136,16 @@ def test_schema_is_what_the_tables_say(ledger_url: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize(("dump", "runs", "revisions"), [("schema_1.sql", 28, 33), ("schema_2.sql", 30, 37)])
+def test_each_schema_has_its_dump() -> None:
+    """Of the one of today, too: the tool that makes dumps makes them of that alone."""
+    dumps = {f"schema_{number}.sql" for number in range(1, SCHEMA_VERSION + 1)}
+    assert {path.name for path in DUMPS.glob("schema_*.sql")} == dumps == {dump for dump, _, _ in OF_BEFORE}
+
+
+OF_BEFORE: Final = [("schema_1.sql", 28, 33), ("schema_2.sql", 30, 37), ("schema_3.sql", 30, 37)]
+
+
+@pytest.mark.parametrize(("dump", "runs", "revisions"), OF_BEFORE)
 def test_schema_of_before_opens(tmp_path: Path, dump: str, runs: int, revisions: int) -> None:
     """A filled ledger of each schema is brought up to date, with everything in it, verifies, and works on."""
     path = tmp_path / "outcomes.db"
@@ -168,6 +178,20 @@ def test_told_runs_and_keys_of_the_second_schema(tmp_path: Path) -> None:
         ("crm", frozenset({"support"}), frozenset({Right.REPORT}))
     ] * 2
     assert [key.expires_ns is None for key in keys] == [False, True]
+    store.close()
+
+
+def test_what_waits_for_a_person_in_the_third_schema(tmp_path: Path) -> None:
+    """A cost of a run that had stopped is still there when that goes on, and is added to the cent."""
+    path = tmp_path / "outcomes.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((DUMPS / "schema_3.sql").read_text(encoding="utf-8"))
+    store = Store.open(read_location(f"sqlite:///{path}"))
+    assert [row.waits_for_person for row in store.held() if row.reference == "run_id:ticket-9"] == [True]
+    store.accept([pending(109, run_id="ticket-9")])
+    run = store.run(RunReference(outcome_id=pending(9).run.id))
+    assert (run.row.outcome_id, [row.change for row in run.revisions]) == (pending(109).run.id, [None, Change.COST])
+    assert verify(store).difference is None
     store.close()
 
 
