@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -18,6 +18,7 @@ from agent_outcomes.explain.exported import id_of
 from agent_outcomes.explain.processes import top_of, worlds_of
 from agent_outcomes.explain.remote_agents import calls_reported_elsewhere, has_usage, without_usage
 from agent_outcomes.explain.timeline import callbacks_of
+from agent_outcomes.run.leaves import Shapes
 from agent_outcomes.sdk.span_callbacks import SpanCallbacks, context_of
 from agent_outcomes.sdk.span_reader import SpanReader
 from agent_outcomes.semconv import ProblemKind
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from agent_outcomes.explain.processes import World
     from agent_outcomes.record.settlement import Settlement
 
+
+# A process has few spans, and most are like those of the ones before.
+_SHAPES: Final = Shapes()
 
 Missed = Mapping["SpanId", Iterable["ProblemKind"]]
 """Spans right below which something is missing, and what is to be said of that."""
@@ -93,6 +97,7 @@ def _replayed(world: World, missed: Missed, *, keeps_handoffs: bool) -> Replay:
         on_problem=result.problems.append,
         on_wait=lambda: None,
         keeps_handoffs=keeps_handoffs,
+        shapes=_SHAPES,
     )
     callbacks = SpanCallbacks(tracker)
     called = _called_from_elsewhere(world)

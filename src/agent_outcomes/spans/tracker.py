@@ -75,10 +75,10 @@ class RunTracker:
     `board.settled`, for the caller to take. `facts_of` reads a span that it was given. `on_problem` is told of problems
     that no event can list, `on_wait` when a run has to wait for an outer span, `on_evicted` when a span is no longer
     followed. With `keeps_handoffs` a settlement has the agents below it; with `keeps_ages` runs can be settled that do
-    not end.
+    not end. `shapes` are what is known of the spans of other trackers, where one does not see many.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is told, and what is kept
         self,
         *,
         facts_of: FactsOf,
@@ -89,13 +89,14 @@ class RunTracker:
         price_of: PriceOf | None = None,
         keeps_handoffs: bool = False,
         keeps_ages: bool = False,
+        shapes: Shapes | None = None,
     ) -> None:
         self._reading = Reading(facts_of, verdict_of, price_of)
         self._keeps_handoffs = keeps_handoffs
         self._keeps_ages = keeps_ages
         self._on_evicted = on_evicted
         self._placement = Placement(facts_of=facts_of, on_problem=on_problem, on_wait=on_wait, verdict_of=verdict_of)
-        self.shapes = Shapes()
+        self.shapes = Shapes() if shapes is None else shapes
         self.keeps_more = keeps_ages or keeps_handoffs
         self.prices_calls = price_of is not None
         self.asks_user = verdict_of is not None

@@ -15,6 +15,7 @@ from agent_outcomes.cli import main
 from agent_outcomes.explain.explanation import explain_runs
 from agent_outcomes.explain.reading import read_spans
 from agent_outcomes.explain.replay import replay
+from agent_outcomes.run.leaves import Shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,6 +102,15 @@ def test_no_capture_stops_it(capture: str, arguments: tuple[str, ...], capsys: p
     expected = 0 if told(text_of(capture)) else 1
     assert main(["explain", str(FOLDER / f"{capture}.json"), *arguments]) == expected
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("capture", EXPECTED)
+def test_what_came_before_changes_nothing(capture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans whose shape has been seen before are read another way than the first of their kind, and say the same."""
+    monkeypatch.setattr("agent_outcomes.explain.replay._SHAPES", Shapes())
+    spans = list(read_spans(text_of(capture)).spans)
+    first, *later = [[run.attributes for run in explain_runs(replay(spans))] for _ in range(3)]
+    assert later == [first, first]
 
 
 @pytest.mark.parametrize("named", NAMED, ids=lambda named: named.capture)
