@@ -33,8 +33,9 @@ _INSTANCE_KEYS: Final = (
     ("k8s.pod.uid", "process.pid"),
 )
 """What tells one process from all others, each set by itself (semantic conventions, resource)."""
-_CALLERS: Final = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
-CALLED_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+# Each span is looked for in these: to compare with two members is quicker than to hash one.
+_CALLERS: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
+CALLED_KINDS: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 """Spans that another process has called for."""
 
 
