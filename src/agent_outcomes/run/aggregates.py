@@ -157,8 +157,17 @@ def cover_span(target: Tally, below: Tally, own: Tally) -> None:
     target.mismatch = target.mismatch or relation in _DOUBTS
 
 
-def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
-    """Lay an agent's total over the sums below it, in `target`, which is these."""
+def cover_agent(target: Tally, below: Sums, own: Tally, *, sums_own_calls: bool = False) -> None:
+    """Lay an agent's total over the sums below it, in `target`, which is these.
+
+    With `sums_own_calls` it is known to be of all that no agent below has called, of which a span may tell in part.
+    """
+    if sums_own_calls and _is_more_than(own, below.zone):
+        _cover(target, below.whole, own, _Relation.STANDS_FOR, below.zone)
+        target.has_totals = True
+        # What the rest has cost nothing says.
+        target.unpriced += 1
+        return
     if below.whole.in_doubt and _settles(own, below.whole):
         target.tokens = _sums_of_calls(below.whole)
         target.in_doubt = False
@@ -174,6 +183,11 @@ def cover_agent(target: Tally, below: Sums, own: Tally) -> None:
         if _is_beside(below.whole, relation):
             target.calls = CallLog() if target.calls is None else target.calls
             target.calls.join(CallLog.of([Call(CallKind.TOTAL, tuple(own.tokens))]))
+
+
+def _is_more_than(own: Tally, zone: Tally) -> bool:
+    total, known = _figures(own.tokens, [*_COMPARED]), _figures(zone.tokens, [*_COMPARED])
+    return _count_of(own) == len(_COMPARED) and zone.model_calls > 0 and total != known and _exceeds(total, known)
 
 
 def _settles(own: Tally, whole: Tally) -> bool:

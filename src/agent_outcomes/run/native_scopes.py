@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NATIVE_SCOPES: Final[Mapping[str, ScopeRules]] = {
+    # An agent's attributes are on all that is below it, but for the state; so are a workflow's. A model span is all
+    # that the AI SDK has asked for one answer, with the usage of the last step (`recordLLMUsage`); the agent's has that
+    # of all of them, and of no subagent's (`setUsage`).
+    "@voltagent/core": ScopeRules(
+        root_keys=frozenset({"agent.state", "workflow.state"}),
+        own_kinds=OwnKinds("span.type", {"llm": Role.MODEL, "tool": Role.TOOL}),
+        name_keys=("subagent.name", "entity.name"),
+        sums_own_calls=True,
+        is_genai=False,
+    ),
     # Of Dapr Agents. Gives what is neither a model call nor a tool in a workflow the operation of an agent; such an
     # activity runs wherever the workflow engine has it run, mostly after the agent's span has ended.
     "dapr_agents.observability.instrumentor": ScopeRules(

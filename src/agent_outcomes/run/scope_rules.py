@@ -130,6 +130,8 @@ class ScopeRules(NamedTuple):
     - `replies`: names of records of a streamed reply, with what the call has used whose span ended as the reply began;
     - `has_lifetime_totals`: agent spans report the tokens of the agent object's whole life, earlier runs included;
     - `lifetime_totals`: names of further spans that do;
+    - `sums_own_calls`: agent spans report the tokens of all the agent's own calls, of which a span below may tell of
+      the last one only;
     - `is_genai`: a span may still be marked as an agent before it ends.
     """
 
@@ -164,6 +166,7 @@ class ScopeRules(NamedTuple):
     replies: Pattern | None = None
     has_lifetime_totals: bool = False
     lifetime_totals: Pattern | None = None
+    sums_own_calls: bool = False
     is_genai: bool = True
 
     def role_of(self, attributes: Mapping[str, Any], name: str) -> Role:

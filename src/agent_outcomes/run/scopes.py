@@ -63,13 +63,6 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         calls_beside=True,
         is_genai=False,
     ),
-    # An agent's attributes are on all that is below it, but for the state; so are a workflow's.
-    "@voltagent/core": ScopeRules(
-        root_keys=frozenset({"agent.state", "workflow.state"}),
-        own_kinds=OwnKinds("span.type", {"llm": Role.MODEL, "tool": Role.TOOL}),
-        name_keys=("subagent.name", "entity.name"),
-        is_genai=False,
-    ),
     # In .NET. A session is all that a workflow is asked to do, one time after another.
     "Microsoft.Agents.AI.Workflows": ScopeRules(
         roots=Pattern(r"workflow_invoke|workflow\.run"),

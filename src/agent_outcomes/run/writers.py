@@ -73,15 +73,27 @@ THOUGHTS_OPEN_SCOPES: Final[Mapping[str, Pattern]] = {
 Their cached tokens are in the input: Anthropic's client for .NET adds them up.
 """
 
-OWN_COUNTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "com.anthropic.claude_code.tracing": {
-        "input_tokens": "gen_ai.usage.input_tokens",
-        "output_tokens": "gen_ai.usage.output_tokens",
-        "cache_read_tokens": "gen_ai.usage.cache_read_input_tokens",
-        "cache_creation_tokens": "gen_ai.usage.cache_creation_input_tokens",
-    },
+OWN_COUNTS: Final[Mapping[str, tuple[Role, Mapping[str, str]]]] = {
+    "@voltagent/core": (
+        Role.AGENT,
+        {
+            "usage.prompt_tokens": "gen_ai.usage.input_tokens",
+            "usage.completion_tokens": "gen_ai.usage.output_tokens",
+            "usage.cached_tokens": "gen_ai.usage.prompt_tokens_details.cached_tokens",
+            "usage.reasoning_tokens": "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        },
+    ),
+    "com.anthropic.claude_code.tracing": (
+        Role.MODEL,
+        {
+            "input_tokens": "gen_ai.usage.input_tokens",
+            "output_tokens": "gen_ai.usage.output_tokens",
+            "cache_read_tokens": "gen_ai.usage.cache_read_input_tokens",
+            "cache_creation_tokens": "gen_ai.usage.cache_creation_input_tokens",
+        },
+    ),
 }
-"""Who writes a model call's counts under names that anybody may use for anything, and what conventions call them."""
+"""Who writes counts under names that anybody may use for anything: on what, and what conventions call them."""
 
 WRITING_SCOPES: Final = frozenset({*COPYING_SCOPES, *RELAYING_SCOPES, *ECHOING_SCOPES, *THOUGHTS_OPEN_SCOPES})
 
@@ -122,11 +134,11 @@ def habit_of_scope(scope: str, version: str | None) -> Habit | None:
 
 
 def in_known_keys(scope: str, role: Role, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The attributes, on a model call with what this scope counts by its own names under those of conventions, too."""
+    """The attributes, with what this scope counts by its own names on such a span under those of conventions, too."""
     own = OWN_COUNTS.get(scope)
-    if own is None or role is not Role.MODEL:
+    if own is None or role is not own[0]:
         return attributes
-    counts = {known: attributes[key] for key, known in own.items() if key in attributes}
+    counts = {known: attributes[key] for key, known in own[1].items() if key in attributes}
     return {**counts, **attributes}
 
 

@@ -206,7 +206,7 @@ def tally_of(candidate: Candidate) -> Tally | None:
         return None if whole is None else whole.copy()
     below = gathered.sums()
     whole = below.whole.copy()
-    cover_agent(whole, below, own)
+    cover_agent(whole, below, own, sums_own_calls=rules_of(candidate.span.scope).sums_own_calls)
     return whole
 
 

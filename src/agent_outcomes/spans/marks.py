@@ -27,7 +27,7 @@ from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.tally import USAGE_MISSING, Tally
 from agent_outcomes.run.usage import read_usage
 from agent_outcomes.run.usage_keys import COUNTED_KEYS, ONE_CALL_KEYS, USAGE_KEYS
-from agent_outcomes.run.writers import habit_of_scope, in_known_keys, is_miscounted
+from agent_outcomes.run.writers import OWN_COUNTS, habit_of_scope, in_known_keys, is_miscounted
 from agent_outcomes.semconv import AGENT_COST_AMOUNT, ERROR_TYPE, EVENT_NAME, READ_ATTRIBUTES, SCOPE_NAME, ProblemKind
 from agent_outcomes.spans.began import role_with_past
 
@@ -194,7 +194,7 @@ def own_usage(
     may have been that.
     """
     limits, rules = span.limits, rules_of(span.scope)
-    attributes = in_known_keys(span.scope, role, attributes)
+    attributes = _in_known_keys(span, attributes, role)
     is_call = _has_call_on_agent(attributes, role) and (role is _AGENT or rules.is_root(attributes, span.name))
     if rules.books is not None and rules.books.fullmatch(span.name):
         attributes = {key: value for key, value in attributes.items() if key not in _BOOKED}
@@ -222,6 +222,14 @@ def own_usage(
     if tally is not None:
         _note_call(span, tally, attributes, role, has_failed=has_failed, is_foreign=is_call)
     return tally
+
+
+def _in_known_keys(span: SpanFacts, attributes: Mapping[str, Any], role: Role) -> Mapping[str, Any]:
+    """The attributes, with counts by names of the scope's own under known ones; a root without a mark is an agent."""
+    if span.scope not in OWN_COUNTS:
+        return attributes
+    is_root = role is Role.OTHER and rules_of(span.scope).is_root(attributes, span.name)
+    return in_known_keys(span.scope, _AGENT if is_root else role, attributes)
 
 
 def _read(span: SpanFacts, attributes: Mapping[str, Any], role: Role) -> Tally | None:

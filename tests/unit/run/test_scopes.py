@@ -414,6 +414,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         (scope, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.AGENT, "any"), True)
         for scope in (STRANDS, SMOLAGENTS, OPENLIT_CREWAI, OPENLLMETRY_CREWAI, AGENTOPS_CREWAI)
     },
+    (VOLTAGENT, "sums_own_calls"): (lambda rules: rules.sums_own_calls, True),
     (AGENTOPS_CREWAI, "lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.OTHER, "atlas-2.llm"), True),
 }
 

@@ -144,13 +144,15 @@ def test_who_counts_wrong(version: str | None, attributes: dict[str, Any], is_wr
 
 
 @pytest.mark.parametrize(
-    ("scope", "own", "known"), [(s, o, k) for s, names in OWN_COUNTS.items() for o, k in names.items()]
+    ("scope", "role", "own", "known"),
+    [(scope, role, own, known) for scope, (role, names) in OWN_COUNTS.items() for own, known in names.items()],
 )
-def test_names_of_their_own(scope: str, own: str, known: str) -> None:
-    """They say so in this scope alone, and less than a convention's name on the same span."""
+def test_names_of_their_own(scope: str, role: Role, own: str, known: str) -> None:
+    """They say so in this scope and on such spans alone, and less than a convention's name on the same span."""
     assert known in TOKEN_KEYS
-    assert in_known_keys(scope, Role.MODEL, {own: 7})[known] == 7
-    assert in_known_keys(scope, Role.MODEL, {own: 7, known: 9})[known] == 9
-    assert known not in in_known_keys(scope, Role.MODEL, {"model": "m"})
-    assert in_known_keys(f"{scope}.other", Role.MODEL, {own: 7}) == {own: 7}
-    assert in_known_keys(scope, Role.TOOL, {own: 7}) == {own: 7}
+    assert in_known_keys(scope, role, {own: 7})[known] == 7
+    assert in_known_keys(scope, role, {own: 7, known: 9})[known] == 9
+    assert known not in in_known_keys(scope, role, {"model": "m"})
+    assert in_known_keys(f"{scope}.other", role, {own: 7}) == {own: 7}
+    for other in set(Role) - {role}:
+        assert in_known_keys(scope, other, {own: 7}) == {own: 7}
