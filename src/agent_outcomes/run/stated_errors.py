@@ -75,6 +75,9 @@ ANSWERED_KEYS: Final = frozenset(
         *("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
     }
 )
+_AI_SDK_STREAM: Final = "ai.streamText"
+_NO_LAST_PART: Final = ("unknown", "other")
+_TOLD_WITH_LAST_PART: Final = ANSWERED_KEYS - {AI_SDK_FINISH}
 _GENKIT_REASON: Final = Pattern(r'"finishReason":\s*"(?!stop")')
 _OUTPUT_LENGTH_MAX: Final = 1_000_000
 
@@ -147,9 +150,14 @@ def is_broken_off(scope: str, name: str, attributes: Mapping[str, Any]) -> bool:
     """Whether a span is the AI SDK's for a call of its that came to no answer, of which it says no more. Never raises.
 
     So it ends those that an `AbortSignal` has stopped, a user's as well as that of a time limit (`onAbort` of its
-    telemetry). Whoever else calls a tracer so names agents' spans by the agent, and not by the model.
+    telemetry). Whoever else calls a tracer so names agents' spans by the agent, and not by the model. Of a stream that
+    was left after its first step its versions 5 and 6 say at the end `unknown` or `other`, and of no usage, as for want
+    of a last part (`recordedFinishReason` of `streamText`).
     """
-    if role_of_word(KIND_ROLES[AI_SDK_OPERATION], attributes.get(AI_SDK_OPERATION)) is not Role.AGENT:
+    operation = attributes.get(AI_SDK_OPERATION)
+    if operation == _AI_SDK_STREAM and attributes.get(AI_SDK_FINISH) in _NO_LAST_PART:
+        return _TOLD_WITH_LAST_PART.isdisjoint(attributes)
+    if role_of_word(KIND_ROLES[AI_SDK_OPERATION], operation) is not Role.AGENT:
         model = attributes.get("gen_ai.request.model")
         is_agent = scope == AI_SDK_SCOPE and attributes.get(OPERATION) == "invoke_agent" and isinstance(model, str)
         if not is_agent or name != f"invoke_agent {model}":

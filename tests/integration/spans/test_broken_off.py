@@ -65,6 +65,22 @@ def test_ai_sdk_with_its_own_words(pipeline: Pipeline, scope: str, operation: st
     assert [event.outcome("status") for event in pipeline.events()] == ["unknown", *["success"] * 3]
 
 
+@pytest.mark.parametrize("reason", ["unknown", "other", "tool-calls", "stop"])
+@pytest.mark.parametrize("usage", [{}, {"ai.usage.inputTokens": 200, "ai.usage.outputTokens": 40}])
+@pytest.mark.parametrize("operation", ["ai.streamText", "ai.generateText"])
+def test_ai_sdk_stopped_after_a_step(pipeline: Pipeline, operation: str, usage: dict[str, int], reason: str) -> None:
+    """A stream that was left has had no last part, which has usage and a reason: 4 to 6 make one up."""
+    tracer = pipeline.tracer("ai")
+    with tracer.start_as_current_span(operation, attributes={"ai.operationId": operation}) as root:
+        with tracer.start_as_current_span(
+            f"{operation}.do", attributes={"ai.operationId": f"{operation}.doStream"}
+        ) as step:
+            step.set_attributes({"ai.usage.inputTokens": 100, "ai.usage.outputTokens": 20})
+        root.set_attributes({"ai.response.finishReason": reason, "ai.response.text": "", **usage})
+    is_left = operation == "ai.streamText" and not usage and reason in ("unknown", "other")
+    assert pipeline.event().outcome("status") == ("unknown" if is_left else "success")
+
+
 @pytest.mark.parametrize(
     ("scope", "name", "attributes"),
     [
