@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent_outcomes.outcome.error_names import segment_of
-from agent_outcomes.outcome.errors import BAD_REQUEST, BUG, INVALID_OUTPUT, NETWORK, POLICY, TRUNCATED, Classification
+from agent_outcomes.outcome.errors import (
+    BAD_REQUEST,
+    BUG,
+    INVALID_OUTPUT,
+    NETWORK,
+    POLICY,
+    TIMEOUT,
+    TRUNCATED,
+    Classification,
+)
 from agent_outcomes.outcome.name_words import SUCCESSORS
 from agent_outcomes.outcome.patterns import Pattern
 
@@ -23,6 +32,11 @@ _LATE: Final[_Forms] = ((Pattern(r"Invalid input .+ in state |Can't send data wh
 
 # By class and by the roots of the packages that have it; JavaScript's have none.
 CLASS_MESSAGES: Final[Mapping[str, tuple[tuple[str, ...], _Forms]]] = {
+    # What `AbortSignal.timeout()` has for its reason in Node.js and in browsers, within the error of who heeded it.
+    "AbortError": (
+        (),
+        ((Pattern(r"(?:[\w ]{1,60}: )?(?:The operation was aborted due to timeout|signal timed out)\.?$"), TIMEOUT),),
+    ),
     # JSON.parse in V8, Firefox, Safari and Bun: a model's answer, or a web page where JSON was to be.
     "SyntaxError": (
         (),

@@ -298,13 +298,16 @@ WORD_RULES: Final[tuple[tuple[Pattern, Classification], ...]] = tuple(
 PLAIN_CLASSES: Final = frozenset(
     {
         *("Error", "TypeError", "DOMException", "AbortError", "CanceledError", "CancelError", "APIUserAbortError"),
+        # Around an OpenAI client's.
+        "GenkitError",
         *("java.io.IOException", "java.io.InterruptedIOException", "java.util.concurrent.CancellationException"),
         *("System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"),
     }
 )
-# Those whose messages begin with gRPC's code: io.grpc's, gRPC's in Go and JavaScript, Google's clients, Genkit.
+# Those whose messages begin with gRPC's code: io.grpc's, gRPC's in Go and JavaScript, Google's clients, Genkit, which
+# gives its errors the HTTP status for a name.
 GRPC_CLASS: Final = Pattern(
-    r"(?i:grpc|rpc|genkit|google|gax)|StatusRuntimeException$|StatusException$|\*status\.Error$|^Error$"
+    r"(?i:grpc|rpc|genkit|google|gax)|StatusRuntimeException$|StatusException$|\*status\.Error$|^Error$|^[45]\d\d$"
 )
 
 # What says only where something went wrong, if nothing behind it says what.

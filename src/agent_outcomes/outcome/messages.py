@@ -36,6 +36,7 @@ from agent_outcomes.outcome.errors import (
     OTHER,
     QUOTA,
     RATE_LIMIT,
+    TRANSIENT,
     UNTRUSTED,
     UPSTREAM,
     Classification,
@@ -110,7 +111,7 @@ _NUMBERS: Final = (("error", "code"), ("error", "status"), ("status",), ("status
 _MESSAGES: Final = (("error", "message"), ("message",), ("error",), ("detail",), ("error", "metadata", "raw"))
 _SENTENCES: Final = tuple((Pattern(f"(?:{'|'.join(forms)})"), rule) for rule, forms in SENTENCES)
 # What a class, an HTTP status or a code says of very different reasons, which a sentence beside it may tell apart.
-_REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NETWORK, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, UPSTREAM})
+_REFINABLE: Final = frozenset({AUTH, BAD_REQUEST, NETWORK, NOT_FOUND, OTHER, QUOTA, RATE_LIMIT, TRANSIENT, UPSTREAM})
 
 
 class _Trust(IntEnum):

@@ -161,6 +161,8 @@ SENTENCES: Final[tuple[tuple[Classification, tuple[str, ...]], ...]] = (
         (
             r"Reached maximum (?:number of turns|budget) \(",
             r"Maximum number of (?:turns|steps|iterations) (?:reached|exceeded)",
+            # Genkit, in JavaScript and in Go.
+            r"[Ee]xceeded maximum tool call iterations",
         ),
     ),
     (INVALID_OUTPUT, (r"Failed to provide valid structured output after",)),
@@ -169,7 +171,8 @@ SENTENCES: Final[tuple[tuple[Classification, tuple[str, ...]], ...]] = (
         (
             r"Overloaded(?:$|\.)",
             r"The server had an error (?:while )?processing your request",
-            r"(?:The|That) (?:engine|model) is (?:currently )?overloaded",
+            r"(?:The|That|This) (?:engine|model|server) is (?:currently )?overloaded",
+            r"This model is currently experiencing high demand",
             r"Our servers are currently overloaded",
             r"Internal server error(?:$|\.)",
             r"An internal error has occurred\. Please retry",

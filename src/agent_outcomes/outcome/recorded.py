@@ -36,8 +36,17 @@ if TYPE_CHECKING:
 _JOINED: Final = Pattern(r"(\w+Exception)-(\w+(?:Exception|Error))", re.ASCII)
 
 
+# Genkit names an error by the HTTP status that its own word stands for (`httpStatusCode`), and takes this one for what
+# its clients could make no word of: nobody has answered with it.
+_GENKIT_UNKNOWN: Final = ("500", "UNKNOWN: ")
+_GENKIT_CLASS: Final = "GenkitError"
+
+
 def facts_from_recorded(name: str, message: str = "", trace: str = "") -> ErrorFacts:
     """What `exception.type`, `exception.message` and `exception.stacktrace` say together. Never raises."""
+    status, word = _GENKIT_UNKNOWN
+    if name == status and message.startswith(word) and trace.startswith(_GENKIT_CLASS):
+        name, message = _GENKIT_CLASS, message.removeprefix(word)
     chain = causes_in(trace)
     # A trace of something else, or one whose end was cut off, says nothing of this exception's causes.
     if chain and name and chain[0].name and word_of(chain[0].name) != word_of(name):

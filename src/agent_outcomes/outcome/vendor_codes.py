@@ -26,6 +26,7 @@ from agent_outcomes.outcome.errors import (
     TIMEOUT,
     TOOL_ERROR,
     TRANSIENT,
+    TRUNCATED,
     UNTRUSTED,
     UPSTREAM,
     Classification,
@@ -133,8 +134,12 @@ CODE_RULES: Mapping[str, Classification] = _codes(
     (BUDGET, "error_max_turns error_max_budget_usd tool_use_limit_reached_error GRAPH_RECURSION_LIMIT"),
     (
         INVALID_OUTPUT,
-        "error_max_structured_output_retries tool_use_failed json_validate_failed OUTPUT_PARSING_FAILURE",
+        """
+        error_max_structured_output_retries tool_use_failed json_validate_failed OUTPUT_PARSING_FAILURE
+        STRUCTURED_OUTPUT_SCHEMA_VALIDATION_FAILED STRUCTURED_OUTPUT_OBJECT_UNDEFINED
+        """,
     ),
+    (TRUNCATED, "STRUCTURED_OUTPUT_TRUNCATED"),
     (TOOL_ERROR, "tool_error"),
 )
 
