@@ -47,7 +47,7 @@ PATH_MAX: Final = 200
 
 _EVIDENCE: Final[Mapping[str, str]] = {
     ENDED_CLEAN: "the span ended without an error, and no stronger evidence speaks against success",
-    BROKEN_OFF: "the span ended without an error and without an answer: somebody or a time limit has stopped it",
+    BROKEN_OFF: "the span ended without an error and without an answer: it has failed, or was stopped",
     STATED: f"`{semconv.AGENT_OUTCOME_STATUS}` says so",
     SPAN_ERROR: "the span's status is ERROR, and nothing names the error",
     STATUS_TEXT: "the span's status is ERROR, and its message has a form that is known",

@@ -86,7 +86,8 @@ SUCCESS: Final = Execution(Status.SUCCESS, category=None, retryable=False, remed
 _CLEAN: Final = Finding(SUCCESS, ENDED_CLEAN)
 _UNKNOWN: Final = Execution(Status.UNKNOWN, category=None, retryable=None, remedy=None)
 _STALE: Final = Finding(_UNKNOWN, STALE)
-_BROKEN_OFF: Final = Finding(_UNKNOWN, BROKEN_OFF)
+UNANSWERED: Final = Finding(_UNKNOWN, BROKEN_OFF)
+"""Of a span that came to no answer and says no more."""
 
 
 def infer(
@@ -105,6 +106,8 @@ def infer(
         return finding_of(reason.rule, f"{STATED_REASON}:{reason.word}", None)
     finished = _finished(span, failed_call)
     if span.status_code == "error":
+        # Of what failed an unanswered call says less than any error.
+        failed_call = None if failed_call == UNANSWERED else failed_call
         finished = finished or _stopped_by_somebody(span)
         found = _from_error_span(span, failed_call)
         return finished if finished is not None and found.execution.category == OTHER.category else found
@@ -143,7 +146,7 @@ def _untold(span: AgentSpan, reason: FinishReason | None) -> Finding | None:
     Or that it came to no answer.
     """
     if span.status_code == "unset" and is_broken_off(span.scope, span.name, span.attributes):
-        return None if span.limits.has_dropped else _BROKEN_OFF
+        return None if span.limits.has_dropped else UNANSWERED
     if reason is None or reason.is_open or span.status_code == "ok":
         return None
     word = reason.word if is_name(reason.word) else UNNAMED_ERROR
@@ -213,6 +216,9 @@ def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Findin
     """How the last step failed, where an instrumentation is known to end a failed run clean."""
     if failed_call is None:
         return None
+    if failed_call == UNANSWERED:
+        # Around the framework's own spans somebody else decides what that means.
+        return failed_call if span.status_code == "unset" and rules_of(span.scope).answered_key is not None else None
     if failed_call.evidence.startswith(COPILOT_STOPPED):
         return _from_call(failed_call)
     rules = rules_of(span.scope)

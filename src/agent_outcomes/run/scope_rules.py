@@ -105,6 +105,7 @@ class ScopeRules(NamedTuple):
     - `name_roles`: what the spans that carry no mark at all stand for, by name;
     - `own_kinds`: what a span is in the instrumentation's own words, where its marks say less;
     - `graph`: where a LangGraph callback's metadata stand, which tell a graph from its nodes;
+    - `answered_key`: what the spans of `name_roles` that are model calls have once the model has answered;
     - `mismarked`: names of spans whose marks are not to be believed;
     - `no_tools`: what shows that a span which is marked as a tool's is none;
     - `calls_beside`: what an agent's span has called is traced beside it, not below it;
@@ -141,6 +142,7 @@ class ScopeRules(NamedTuple):
     root_keys: frozenset[str] = frozenset()
     name_roles: Mapping[str, Role] = _NO_NAMES
     own_kinds: OwnKinds | None = None
+    answered_key: str | None = None
     graph: GraphMetadata | None = None
     mismarked: Pattern | None = None
     no_tools: Disproof | None = None
@@ -181,6 +183,12 @@ class ScopeRules(NamedTuple):
         if role is Role.TOOL and self.no_tools is not None and self.no_tools.found_in(attributes):
             return Role.OTHER
         return role or self.name_roles.get(name, Role.OTHER)
+
+    def is_unanswered(self, attributes: Mapping[str, Any], name: str) -> bool:
+        """Whether the span of a model call of this name says that no answer came, which is all it says."""
+        if self.answered_key is None or self.name_roles.get(name) is not _MODEL:
+            return False
+        return self.answered_key not in attributes
 
     def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
         """Whether span name, operation or another attribute are those of a root without an agent mark."""

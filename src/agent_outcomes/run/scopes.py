@@ -106,10 +106,12 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         mismarked=Pattern(r"execute .+|tool failure"),
     ),
     # ADK's first schema sets no operation on its root nor on its model calls, and names the agent on the agent span
-    # below only.
+    # below only. In JavaScript it makes an event of what a model call failed of, sets no status, and ends the run well;
+    # what a call's span has it has of the answer (`traceCallLlm`).
     "gcp.vertex.agent": ScopeRules(
         roots=Pattern(r"invocation|agent_run \[.+\]"),
         name_roles={"call_llm": Role.MODEL},
+        answered_key="gen_ai.request.model",
         mismarked=_MERGED_TOOLS,
         named_by=Pattern(r"agent_run \[(.+)\]"),
         unnamed_roots=frozenset({"invocation"}),

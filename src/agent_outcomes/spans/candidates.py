@@ -9,7 +9,7 @@ from agent_outcomes.outcome.exception_reader import facts_from_exception
 from agent_outcomes.record.handoffs import Handoff, named_by
 from agent_outcomes.record.pauses import settlement_for
 from agent_outcomes.run.conventions import GENKIT_SUBTYPE, Role, adds_up_calls
-from agent_outcomes.run.evidence import infer, infer_call, infer_open
+from agent_outcomes.run.evidence import UNANSWERED, infer, infer_call, infer_open
 from agent_outcomes.run.normalize import Below, has_default_name, normalize
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.spans.gathered import WENT_WELL, Candidate, FailureBelow, Gathered, StepEnd
@@ -33,7 +33,9 @@ def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: 
     pause = pause_in(span, attributes, error)
     if role is Role.MODEL:
         if not span.has_failed:
-            return StepEnd(pause, is_model_call=True)
+            is_unanswered = error is None and rules_of(span.scope).is_unanswered(attributes, span.name)
+            unanswered = FailureBelow(UNANSWERED, span.scope) if is_unanswered and not span.has_succeeded else None
+            return StepEnd(pause, unanswered, is_model_call=True)
         in_flight = facts_from_exception(error) if error is not None else None
         failure = FailureBelow(infer_call(span.snapshot(attributes, in_flight)), span.scope)
         return StepEnd(pause, failure, has_failed=True, is_model_call=True)

@@ -11,6 +11,7 @@ from agent_outcomes.record.handoffs import named_by
 from agent_outcomes.run.aggregates import cover_agent, cover_call, cover_span
 from agent_outcomes.run.calls import MODEL_CALLS
 from agent_outcomes.run.conventions import DEFAULT_NAMES, Role
+from agent_outcomes.run.evidence import UNANSWERED
 from agent_outcomes.run.folding import nested_amounts, stated_for_run
 from agent_outcomes.run.normalize import stated_agent_name
 from agent_outcomes.run.scopes import LIFETIME_MARK, rules_of
@@ -231,8 +232,10 @@ def _left_by_agent(candidate: Candidate) -> Gathered:
     left = Gathered()
     left.absorb_all_but_usage(candidate.gathered)
     left.nested = candidate.finding
-    # Of one that waits, and of one that nobody knows the end of, nothing has failed.
-    if candidate.finding.failed and candidate.finding.execution.status is not Status.UNKNOWN:
+    # Of one that waits, and of one that nobody knows the end of, nothing has failed; but that its last call was not
+    # answered may be what the framework's own span around it has come to.
+    is_unanswered = candidate.finding == UNANSWERED and rules_of(candidate.span.scope).answered_key is not None
+    if is_unanswered or (candidate.finding.failed and candidate.finding.execution.status is not Status.UNKNOWN):
         left.failure = FailureBelow(candidate.finding, candidate.span.scope, is_agent=True)
     # Whatever this one is part of, it has come in time for itself.
     left.has_late = False

@@ -414,6 +414,10 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         (scope, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.AGENT, "any"), True)
         for scope in (STRANDS, SMOLAGENTS, OPENLIT_CREWAI, OPENLLMETRY_CREWAI, AGENTOPS_CREWAI)
     },
+    (ADK, "answered_key"): (
+        lambda rules: [rules.is_unanswered(said, "call_llm") for said in ({}, {"gen_ai.request.model": "m"})],
+        [True, False],
+    ),
     (VOLTAGENT, "sums_own_calls"): (lambda rules: rules.sums_own_calls, True),
     (AGENTOPS_CREWAI, "lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.OTHER, "atlas-2.llm"), True),
 }
