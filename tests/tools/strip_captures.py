@@ -30,7 +30,7 @@ _PLACES: Final = re.compile(
 # Long or said, and yet read by a rule.
 _READ: Final = re.compile(
     r"^metadata$|exception\.(?:type|message|stacktrace)$|status_code$|cost|usage|token|^mastra\.agent_run\.output$"
-    r"|spanType$|^error\.|tool\.call\.result$",
+    r"|spanType$|^error\.|tool\.call\.result$|_pending_tools$",
     re.IGNORECASE,
 )
 _FOLDERS: Final = re.compile(r"(?:file://)?/(?:[\w.@+~-]+/)+|http://127\.0\.0\.1:\d+")

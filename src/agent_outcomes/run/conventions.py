@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OPERATION: Final = "gen_ai.operation.name"
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
+ANSWER: Final = "output.value"
 TRACELOOP_KIND: Final = "traceloop.span.kind"
 LANGFUSE_KIND: Final = "langfuse.observation.type"
 AI_SDK_OPERATION: Final = "ai.operationId"

@@ -39,10 +39,11 @@ from agent_outcomes.outcome.model import Execution
 from agent_outcomes.outcome.recorded import facts_from_recorded
 from agent_outcomes.outcome.shown_names import is_name, shown_name
 from agent_outcomes.outcome.text import encodable
-from agent_outcomes.run.conventions import FINISH_REASON, INTERRUPTION_KEY, STOP_OUTPUTS
+from agent_outcomes.run.conventions import ANSWER, FINISH_REASON, INTERRUPTION_KEY, OPENINFERENCE_KIND, STOP_OUTPUTS
 from agent_outcomes.run.findings import Finding, finding_of
 from agent_outcomes.run.pauses import RUN_MARKS
 from agent_outcomes.run.protocol_statuses import protocol_status
+from agent_outcomes.run.scope_rules import OPENINFERENCE_SCOPE
 from agent_outcomes.run.scopes import rules_of
 from agent_outcomes.run.stated_errors import (
     COPILOT_SESSION,
@@ -196,10 +197,11 @@ def infer_open(span: AgentSpan) -> Finding:
 
 def _in_flight(span: AgentSpan) -> Finding | None:
     """What was being raised when a span ended that is not marked as failed, where that is believed."""
-    if span.status_code == "unset" and span.in_flight is not None and is_interruption(span.in_flight):
+    is_unset = _is_as_good_as_unset(span)
+    if is_unset and span.in_flight is not None and is_interruption(span.in_flight):
         return _from_facts(span.in_flight)
     interruption = span.attributes.get(INTERRUPTION_KEY)
-    if span.status_code == "unset" and isinstance(interruption, str):
+    if is_unset and isinstance(interruption, str):
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
@@ -210,6 +212,17 @@ def _in_flight(span: AgentSpan) -> Finding | None:
         if is_believed and raised is not None and not is_silent(raised):
             return _from_facts(raised)
     return None
+
+
+def _is_as_good_as_unset(span: AgentSpan) -> bool:
+    """Whether nobody who knows has said that the span went well.
+
+    OpenInference's span processors, which put its words on the spans of Pydantic AI, Agent Framework and Strands, set
+    to OK what is not marked as failed.
+    """
+    if span.status_code != "ok" or OPENINFERENCE_KIND not in span.attributes:
+        return span.status_code == "unset"
+    return rules_of(span.scope).is_genai and not OPENINFERENCE_SCOPE.match(span.scope)
 
 
 def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Finding | None) -> Finding | None:
@@ -226,7 +239,8 @@ def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Findin
     if rules.fails_with_last_agent and nested is not None and nested.failed:
         return Finding(nested.execution, f"{NESTED_AGENT}:{nested.error_type or UNNAMED_ERROR}", nested.error_type)
     # Whoever leaves a stream has had enough.
-    if rules.fails_with_last_call and failed_call.execution.status is not Status.CANCELLED:
+    is_last = rules.fails_with_last_call or (rules.fails_with_last_step and ANSWER not in span.attributes)
+    if is_last and failed_call.execution.status is not Status.CANCELLED:
         return _from_call(failed_call)
     return None
 

@@ -47,4 +47,11 @@ NATIVE_SCOPES: Final[Mapping[str, ScopeRules]] = {
     "lmnr.tracer": ScopeRules(
         roots=Pattern(r"conversation\.run"), unnamed_roots=frozenset({"conversation.run"}), is_genai=False
     ),
+    # Marks nothing: what asks a model until it is done is called by its class, its own name and how it was asked, and
+    # asks itself once more below. A call that failed is told of there, and the answer is then an empty one.
+    "mcp-agent": ScopeRules(
+        roots=Pattern(r"\w+\.(?:.+\.)?generate(?:_str|_structured)?"),
+        fails_with_last_agent=True,
+        is_genai=False,
+    ),
 }

@@ -15,6 +15,7 @@ frameworks and their instrumentations:
 - ADK: the tool is a `LongRunningFunctionTool`, or was answered that it requires a confirmation; then the agent ends;
 - CrewAI's flows: `crewai.event_name` is `flow_paused`, or `HumanFeedbackPending` is recorded;
 - Haystack: `BreakpointException` on the pipeline's span, which is resumed from its snapshot;
+- AgentScope: the names of the tools that wait, on the agent's span, which ends OK;
 - Genkit: the finish reason `interrupted` of what calls models and tools in turn; the flow above it ends clean after it;
 - LangGraph under Langfuse's callback: the interrupt's own text as a message of no error, on the step that asked, and
   in JavaScript as that of an error;
@@ -66,6 +67,8 @@ RUN_MARKS: Final = (
     PauseMark("mastra.workflow_run.status", Pattern("^suspended$")),
     PauseMark("workflow.status", Pattern("^suspended$")),
     PauseMark("crewai.event_name", Pattern("^flow_paused$")),
+    PauseMark("agentscope.agent.hitl_pending_tools", Pattern(r'^\["')),
+    PauseMark("agentscope.agent.external_execution_pending_tools", Pattern(r'^\["')),
 )
 """On the run's own span."""
 

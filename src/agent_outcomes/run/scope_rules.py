@@ -60,6 +60,8 @@ GENAI_SCOPE: Final = Pattern(
     )""",
     re.VERBOSE,
 )
+OPENINFERENCE_SCOPE: Final = Pattern(r"openinference\.|@arizeai/")
+"""Instrumentations that write OpenInference's words themselves."""
 _NO_NAMES: Final[Mapping[str, Role]] = {}
 
 
@@ -120,6 +122,7 @@ class ScopeRules(NamedTuple):
     - `records_failures`: an exception recorded on a span that ended OK is what ended it;
     - `fails_with_last_agent`: in a run that ended clean nothing gets over the failure of its last agent;
     - `fails_with_last_call`: so it is with a model call that failed and that nothing followed;
+    - `fails_with_last_step`: so it is with any step that failed, in a run that came to no answer;
     - `records_pauses`: a pause for a human is recorded on the step that asked, and the agent's span ends clean;
     - `pause_marks`: attributes by which a step says that it asked, after `STEP_MARK`;
     - `pause_relays`: names of spans that only hold the steps of one turn together, so that what right below them asked
@@ -158,6 +161,7 @@ class ScopeRules(NamedTuple):
     records_failures: bool = False
     fails_with_last_agent: bool = False
     fails_with_last_call: bool = False
+    fails_with_last_step: bool = False
     records_pauses: bool = False
     pause_marks: tuple[PauseMark, ...] = ()
     pause_relays: frozenset[str] = frozenset()

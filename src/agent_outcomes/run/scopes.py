@@ -164,8 +164,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         records_pauses=True,
         turns_late=True,
     ),
-    "logfire.anthropic": _LOGFIRE_CLIENT,
-    "logfire.openai": _LOGFIRE_CLIENT,
+    **dict.fromkeys(("logfire.anthropic", "logfire.openai"), _LOGFIRE_CLIENT),
     # Logfire names spans by the template of its message.
     "logfire.openai_agents": ScopeRules(
         name_roles={
@@ -219,10 +218,11 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     ),
     "openinference.instrumentation.langchain": _LANGCHAIN_CALLBACK,
     "@arizeai/openinference-instrumentation-langchain": _LANGCHAIN_CALLBACK,
-    # Has no agent span: what runs is a workflow, an agent is one, too. What it does before it calls the model is marked
-    # as a model call. Sets all attributes as the span ends.
+    # Has no agent span: an agent is a workflow, too. What it does before it calls the model is marked as a model call.
+    # Sets all attributes as a span ends. Before workflows 2.0 one that failed is told of as one that gave nothing.
     "openinference.instrumentation.llama_index": ScopeRules(
         turns_late=True,
+        fails_with_last_step=True,
         roots=Pattern(r"\w+\.run"),
         not_roots=Pattern(r"(?:IngestionPipeline|QueryPipeline)\.run"),
         mismarked=Pattern(r".+\._prepare_chat_with_tools"),

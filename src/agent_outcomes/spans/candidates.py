@@ -31,18 +31,23 @@ if TYPE_CHECKING:
 def step_end_of(span: SpanFacts, attributes: dict[str, Any], role: Role, error: BaseException | None) -> StepEnd:
     """How a span of this role ended that is no agent; `error` is what was in flight and had not been at its start."""
     pause = pause_in(span, attributes, error)
-    if role is Role.MODEL:
-        if not span.has_failed:
-            is_unanswered = error is None and rules_of(span.scope).is_unanswered(attributes, span.name)
-            unanswered = FailureBelow(UNANSWERED, span.scope) if is_unanswered and not span.has_succeeded else None
-            return StepEnd(pause, unanswered, is_model_call=True)
+    failure = None
+    if span.has_failed and (role is Role.MODEL or rules_of(span.scope).fails_with_last_step):
         in_flight = facts_from_exception(error) if error is not None else None
         failure = FailureBelow(infer_call(span.snapshot(attributes, in_flight)), span.scope)
-        return StepEnd(pause, failure, has_failed=True, is_model_call=True)
+    if role is Role.MODEL:
+        if not (span.has_failed or span.has_succeeded or error is not None):
+            failure = _unanswered(span, attributes)
+        return StepEnd(pause, failure, has_failed=span.has_failed, is_model_call=True)
     relays, is_sum = relays_pause(span), adds_up_calls(attributes)
     if span.has_failed or pause is not None or relays or is_sum:
-        return StepEnd(pause, has_failed=span.has_failed, relays_pause=relays, adds_up=is_sum)
+        return StepEnd(pause, failure, has_failed=span.has_failed, relays_pause=relays, adds_up=is_sum)
     return WENT_WELL
+
+
+def _unanswered(span: SpanFacts, attributes: dict[str, Any]) -> FailureBelow | None:
+    is_bare = rules_of(span.scope).is_unanswered(attributes, span.name)
+    return FailureBelow(UNANSWERED, span.scope) if is_bare else None
 
 
 def prepare_to_wait(candidate: Candidate) -> None:

@@ -135,6 +135,7 @@ ROOTS: dict[str, Callable[[str], Root]] = {
             "lk.agent_label": name,
         },
     ),
+    "mcp_agent": lambda name: Root("mcp-agent", f"MyLLM.{name}.generate_str", {"gen_ai.agent.name": name}),
     "livekit_1": lambda name: Root("livekit-agents", "agent_session", {"lk.agent_label": name}),
     "dapr": lambda name: Root(
         "dapr_agents.observability.instrumentor",
@@ -168,7 +169,7 @@ KNOWN_BY_SCOPE = (
     *("langgraph", "create_agent", "deepagents", "langchain.js", "langsmith", "pydantic_ai_1", "openlit"),
     *("openlit_agent", "adk_1", "llama_index", "dspy", "dspy_async", "autogen_team"),
     *("langfuse_langgraph", "langfuse_js", "mlflow_langgraph", "agno_workflow", "voltagent", "agent_framework_net"),
-    "livekit_1",
+    *("livekit_1", "mcp_agent"),
 )
 
 

@@ -22,6 +22,8 @@ AGNO = "opentelemetry.instrumentation.genai.agno"
 OPENINFERENCE_AGNO = "openinference.instrumentation.agno"
 AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 CLAUDE = "openinference.instrumentation.claude_agent_sdk"
+LLAMA_INDEX = "openinference.instrumentation.llama_index"
+CHAIN = {"openinference.span.kind": "CHAIN"}
 STEP = {"gen_ai.step": 1}
 
 
@@ -333,6 +335,44 @@ def test_what_an_agent_below_failed_of_is_what_the_same_class_means_above(
         outer.set_attribute("error.type", raised.__name__)
         outer.set_status(StatusCode.ERROR)
     assert verdict(pipeline) == RATE_LIMIT
+
+
+def run_workflow(tracer: Tracer, name: str, *steps: Callable[[], object], answer: str | None = None) -> None:
+    """As OpenInference writes LlamaIndex' workflows before 2.0: the run's span ends OK whatever its steps came to."""
+    with tracer.start_as_current_span(f"{name}.run") as root:
+        for number, step in enumerate(steps):
+            step_name = f"{name}.step_{number}"
+            with suppress(ProviderError), tracer.start_as_current_span(step_name, attributes=CHAIN) as span:
+                step()
+                span.set_status(StatusCode.OK)
+        root.set_attributes(CHAIN | ({} if answer is None else {"output.value": answer}))
+        root.set_status(StatusCode.OK)
+
+
+@pytest.mark.parametrize("name", ["Clementine", "ledger_sweeper", "X"])
+def test_workflow_whose_last_step_failed(pipeline: Pipeline, name: str) -> None:
+    """It has given nothing; one that has, or has asked its model again, got over it, as does who handles an error."""
+    tracer = pipeline.tracer(LLAMA_INDEX)
+
+    def ask() -> None:
+        call_model(tracer)
+
+    def fail() -> None:
+        raise ProviderError
+
+    def handle() -> None:
+        with suppress(ProviderError), tracer.start_as_current_span(f"{name}.query", attributes=CHAIN):
+            fail()
+
+    run_workflow(tracer, name, ask, fail)
+    assert verdict(pipeline) == RATE_LIMIT
+    assert pipeline.event().outcome("evidence").startswith("last_step:")
+    pipeline.memory.clear()
+    run_workflow(tracer, name, ask, fail, answer="sunny")
+    run_workflow(tracer, name, fail, ask)
+    run_workflow(tracer, name, ask, handle)
+    run_workflow(tracer, name, ask)
+    assert [event.outcome("status") for event in pipeline.events()] == ["success"] * 4
 
 
 def test_our_own_api_does_not_outdo_what_the_spans_tell(pipeline: Pipeline) -> None:

@@ -233,6 +233,8 @@ def test_step_that_asked(pipeline: Pipeline, case: str) -> None:
         ("mastra.workflow_run.status", "suspended"),
         ("workflow.status", "suspended"),
         ("crewai.event_name", "flow_paused"),
+        ("agentscope.agent.hitl_pending_tools", '["send mail"]'),
+        ("agentscope.agent.external_execution_pending_tools", '["book"]'),
     ],
 )
 def test_run_that_says_so_itself(pipeline: Pipeline, key: str, value: str) -> None:

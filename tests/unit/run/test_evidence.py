@@ -304,6 +304,23 @@ def test_interruption_on_the_span() -> None:
     assert inferred(span(strands__cancellation__type=LoudObject()))[1] == "span_end"
 
 
+@pytest.mark.parametrize("scope", ["pydantic-ai", "agent_framework", "strands.telemetry.tracer"])
+def test_interruption_on_a_span_that_a_processor_has_set_to_ok(scope: str) -> None:
+    """OpenInference's processors for these set to OK what did not fail; who else sets it says that it went well."""
+
+    def converted(in_flight: BaseException | None = None, scope: str = scope, **attributes: Any) -> tuple[str, str]:
+        made = span("ok", in_flight, scope=scope, openinference__span__kind="AGENT", **attributes)
+        return inferred(made)[:2]
+
+    cancelled = ("cancelled", "exception:asyncio.exceptions.CancelledError")
+    assert converted(asyncio.CancelledError()) == cancelled
+    assert converted(strands__cancellation__type="CancelledError") == ("cancelled", "exception:CancelledError")
+    assert converted(ValueError()) == converted() == ("success", "span_end")
+    assert inferred(span("ok", asyncio.CancelledError(), scope=scope))[1] == "span_end"
+    for other in ("openinference.instrumentation.crewai", "@arizeai/openinference-vercel", "shop"):
+        assert converted(asyncio.CancelledError(), other)[1] == "span_end"
+
+
 def test_paused() -> None:
     """A human-in-the-loop interrupt is a pause, by event, by error.type and in flight."""
     interrupt = type("GraphInterrupt", (Exception,), {"__module__": "langgraph.errors"})()

@@ -79,6 +79,7 @@ TRPC = "trpc.agent.go"
 DAPR = "dapr_agents.observability.instrumentor"
 LAMINAR = "lmnr.tracer"
 LIVEKIT = "livekit-agents"
+MCP_AGENT = "mcp-agent"
 
 EXPECTED_NAMES = {
     ("qwen-code", "qwen-code.llm_request"): Role.MODEL,
@@ -133,10 +134,20 @@ FLAT_GRAPH = {"gen_ai.operation.name": "chain", "langsmith.metadata.ls_integrati
 # What marks its spans at their start need not be waited for.
 NOT_WAITED_FOR = {AGENTOPS, AGENTOPS_CREWAI, HAYSTACK, LOGFIRE_ANTHROPIC, LOGFIRE_OPENAI, MASTRA_1, VOLTAGENT}
 NOT_WAITED_FOR |= {AGENTSCOPE, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, CLAUDE_CODE, GEMINI_CLI, TRPC}
-NOT_WAITED_FOR |= {QWEN_CODE, CLAUDE_API, DAPR, LAMINAR, LIVEKIT}
+NOT_WAITED_FOR |= {QWEN_CODE, CLAUDE_API, DAPR, LAMINAR, LIVEKIT, MCP_AGENT}
 # scope: names that are roots, names that are none
 EXPECTED_ROOTS = {
     "livekit-agents": (["agent_session"], ["agent_turn", "session_start", "job_entrypoint", "agent_session 2"]),
+    "mcp-agent": (
+        [
+            *("OpenAIAugmentedLLM.desk.generate", "MyLLM.order.desk 2.generate_str"),
+            *("Orchestrator.x.generate_structured", "FanOut.generate", "FanIn.generate_str"),
+        ],
+        [
+            *("Agent.desk.call_tool", "OpenAIAugmentedLLM.desk.select_model", "AsyncioExecutor.execute", "generate"),
+            *("OpenAICompletionTasks.request_completion_task", "desk", "Agent.generate.initialize", "regenerate_str"),
+        ],
+    ),
     "lmnr.tracer": (
         ["conversation.run"],
         ["conversation", "conversation.send_message", "conversation_run", "desk.run"],
@@ -397,6 +408,10 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         lambda rules: rules.role_of(OPENINFERENCE_LLM, "OpenAI._prepare_chat_with_tools"),
         Role.OTHER,
     ),
+    (LLAMA_INDEX, "fails_with_last_step"): (lambda rules: rules.fails_with_last_step, True),
+    (MCP_AGENT, "roots"): (lambda rules: rules.is_root({}, "OpenAIAugmentedLLM.desk.generate_str"), True),
+    (MCP_AGENT, "fails_with_last_agent"): (lambda rules: rules.fails_with_last_agent, True),
+    (MCP_AGENT, "is_genai"): (lambda rules: rules.is_genai, False),
     (LLAMA_INDEX, "stop_event"): (lambda rules: rules.stop_event, StopEvent("span.cancelled", None)),
     (SMOLAGENTS, "ends_clean"): (lambda rules: rules.ends_clean, True),
     (SMOLAGENTS, "leaves_failed_open"): (lambda rules: rules.leaves_failed_open, True),
@@ -449,7 +464,7 @@ def test_scopes_asked_for_every_span() -> None:
     by_name |= {AUTOGEN, DSPY, HAYSTACK, LANGCHAIN_JS, LANGSMITH, OPENINFERENCE_HAYSTACK, PYDANTIC_AI}
     by_name |= {INSTRUCTOR, OPENLIT_LANGGRAPH, BEEAI_JS, TRACELOOP_LANGCHAIN_JS, WORKFLOWS_NET, AGENTOPS_CREWAI}
     by_name |= {LANGFUSE, OPENINFERENCE_AGNO, OPENINFERENCE_ADK, TRPC, QWEN_CODE}
-    by_name |= {LAMINAR, LIVEKIT}
+    by_name |= {LAMINAR, LIVEKIT, MCP_AGENT}
     by_kind = {LOGFIRE_OPENAI, LOGFIRE_ANTHROPIC, VOLTAGENT, CLAUDE_CODE, GEMINI_CLI, DAPR}
     pausing = {OPENLLMETRY_LANGCHAIN, OPENLIT_LANGCHAIN, GENAI_LANGCHAIN}
     assert {SMOLAGENTS} == LEAVES_FAILED_OPEN
