@@ -228,9 +228,9 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
         mismarked=Pattern(r".+\._prepare_chat_with_tools"),
         stop_event=StopEvent("span.cancelled", None),
     ),
-    # Forces the root of a run that streams to OK. Reports smolagents' `monitor`, which `run(reset=False)` leaves alone.
+    # Records what a stream failed of, then sets OK. Reports smolagents' `monitor`, which `run(reset=False)` keeps.
     "openinference.instrumentation.smolagents": ScopeRules(
-        ends_clean=True, leaves_failed_open=True, has_lifetime_totals=True
+        ends_clean=True, records_failures=True, leaves_failed_open=True, has_lifetime_totals=True
     ),
     # Reports a crew's `token_usage`, which adds up what its agents and models have used since they were made.
     "openlit.instrumentation.crewai": ScopeRules(has_lifetime_totals=True),

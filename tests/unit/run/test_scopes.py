@@ -414,6 +414,7 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
     (MCP_AGENT, "is_genai"): (lambda rules: rules.is_genai, False),
     (LLAMA_INDEX, "stop_event"): (lambda rules: rules.stop_event, StopEvent("span.cancelled", None)),
     (SMOLAGENTS, "ends_clean"): (lambda rules: rules.ends_clean, True),
+    (SMOLAGENTS, "records_failures"): (lambda rules: rules.records_failures, True),
     (SMOLAGENTS, "leaves_failed_open"): (lambda rules: rules.leaves_failed_open, True),
     (OPENLLMETRY_LANGCHAIN, "records_pauses"): (lambda rules: rules.records_pauses, True),
     (STRANDS, "root_operations"): (
