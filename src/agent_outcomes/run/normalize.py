@@ -160,7 +160,15 @@ def _decide(statement: Statement, stated: Status | None, finding: Finding) -> tu
     if statement.status.category is not None:
         execution = execution.with_category(statement.status.category.value)
     error_type = finding.error_type if finding.failed and stated is not _SUCCESS else None
-    return execution, statement.source or _EXPLICIT, statement.evidence or STATED, error_type
+    return execution, statement.source or _EXPLICIT, statement.evidence or STATED, _seen_by_api(statement) or error_type
+
+
+def _seen_by_api(statement: Statement) -> str | None:
+    """The class of the exception that our own API has seen itself; of a call below, a span may tell of another."""
+    if statement.source is not Source.INFERRED or statement.evidence is None:
+        return None
+    rule, _, name = statement.evidence.partition(":")
+    return name if rule == "exception" and name else None
 
 
 def _explained(stated: Status, finding: Finding) -> Execution:

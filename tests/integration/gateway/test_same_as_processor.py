@@ -7,8 +7,10 @@ than its name, a limit on text that cut one, and whether an outcome was stated w
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,7 +19,9 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import StatusCode
 
+from agent_outcomes import agent_run
 from agent_outcomes.run.conventions import MARK_KEYS
 from agent_outcomes.spans.marks import OUTCOME_KEYS
 from tests.assembled import LIMITS, Coming, accepted, collected, divided, taken, told
@@ -25,7 +29,7 @@ from tests.cases import load_cases, make_spans
 from tests.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.cases import Case, SpanSpec
 
@@ -104,3 +108,52 @@ def test_spans_come_to_what_the_processor_has_made_of_them(case: Case) -> None:
 
 def in_any_order(run: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     return {key: sorted(map(str, value)) if isinstance(value, tuple) else value for key, value in run}
+
+
+class Throttled(Exception):  # noqa: N818 - what a client calls its exceptions is up to it
+    """As a provider's client raises it: no row has its class, the HTTP status is an attribute."""
+
+    code = 429
+
+
+def wrapped_error() -> Exception:
+    error = RuntimeError("gave up")
+    error.__cause__ = Throttled()
+    return error
+
+
+RAISED: Final = (
+    asyncio.CancelledError,
+    KeyboardInterrupt,
+    lambda: SystemExit(1),
+    TimeoutError,
+    Throttled,
+    wrapped_error,
+    lambda: ConnectionError("reset"),
+    lambda: ValueError("no"),
+    GeneratorExit,
+)
+
+
+@pytest.mark.parametrize("make", RAISED)
+@pytest.mark.parametrize("below", ["429", "asyncio.exceptions.CancelledError", None])
+def test_an_error_that_our_own_api_saw_is_told_by_its_spans(
+    make: Callable[[], BaseException], below: str | None
+) -> None:
+    """Class and all, also where a model call below has failed of something that is called otherwise."""
+    pipeline, exporter = Pipeline(), InMemorySpanExporter()
+    spans = TracerProvider(shutdown_on_exit=False)
+    spans.add_span_processor(pipeline.processor)
+    spans.add_span_processor(SimpleSpanProcessor(exporter))
+    with suppress(BaseException), agent_run("desk", tracer_provider=spans):
+        call = spans.get_tracer("app").start_span("chat", attributes={"gen_ai.operation.name": "chat"})
+        if below is not None:
+            call.set_attribute("error.type", below)
+            call.set_status(StatusCode.ERROR)
+        call.end()
+        raise make()
+    (event,) = pipeline.events()
+    exported = [encode_spans([span]).SerializeToString() for span in exporter.get_finished_spans()]
+    collection = collected(Coming(body, 0.0) for body in exported)
+    (found,) = told(accepted(taken(collection, LIMITS.settle_after_s)))
+    assert in_any_order(found) == in_any_order(tuple(event.attributes.items()))
