@@ -24,8 +24,11 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent_outcomes import AgentOutcomeSpanProcessor
+from tests.frameworks.by_spans import unexplained
 from tests.frameworks.cast import CASTS, Cast
 from tests.frameworks.model_server import Mode, ModelServer
 from tests.frameworks.observation import Observation, SeenRun, compare_cost, compare_tokens
@@ -33,7 +36,7 @@ from tests.frameworks.scenarios import MODES, Beyond, Scenario
 from tests.pipeline import EventMemory, SeenEvent, delta_reader, total_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -103,6 +106,8 @@ class Lab:
         trace.set_tracer_provider(self._spans)
         self._processor = AgentOutcomeSpanProcessor(is_run=self._ask, prices="genai-prices")
         self._spans.add_span_processor(self._processor)
+        self._exported = InMemorySpanExporter()
+        self._spans.add_span_processor(SimpleSpanProcessor(self._exported))
         self._server = ModelServer()
         self._adapter = _load(framework)
         self._adapter.instrument(self._spans)
@@ -115,6 +120,7 @@ class Lab:
         self._is_run = getattr(self._adapter, "IS_RUN", {}).get(scenario) if remedied else None
         self._server.reset(MODES.get(scenario, Mode.ANSWER), cast)
         self._strangers.hosts.clear()
+        self._exported.clear()
         raised = self._run(cells[scenario])
         self._server.release()
         events = self._wait_for_quiet()
@@ -167,7 +173,7 @@ class Lab:
             tokens=compare_tokens(ledger, attributes),
             cost=compare_cost(ledger, attributes),
             late_runs=late_runs,
-            faults=tuple(self._faults(count)),
+            faults=(*self._faults(count), *self._told_otherwise(attributes)),
         )
 
     def _faults(self, events_count: int) -> list[str]:
@@ -181,6 +187,11 @@ class Lab:
         if errors := total_of(data, "agent_outcomes.processor.errors"):
             faults.append(f"the processor failed {errors} times")
         return faults
+
+    def _told_otherwise(self, told: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What the exported spans alone, as a gateway has them, tell otherwise."""
+        # Which spans are runs is only known to who was asked.
+        return [] if self._is_run is not None else unexplained(told, self._exported.get_finished_spans())
 
     def _outcomes(self) -> list[SeenEvent]:
         # Later revisions of a run (an outcome stated on an outer span) replace what the first one said.
