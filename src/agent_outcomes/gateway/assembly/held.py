@@ -280,10 +280,13 @@ _cached_resource_of: Final = lru_cache(maxsize=CACHED_RESOURCES_MAX)(resource_of
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as the SDK takes them: no maps, and no lists of several types, which it has no place for."""
-    if _COMPOSITES.isdisjoint(map(type, attributes.values())):
+    """Attributes as the SDK takes them: no maps, no lists of several types, and none without a key.
+
+    It would write a line of log for each, by which whoever sends them could fill a disk.
+    """
+    if "" not in attributes and _COMPOSITES.isdisjoint(map(type, attributes.values())):
         return dict(attributes)
-    return {key: value for key, value in attributes.items() if _is_plain(value)}
+    return {key: value for key, value in attributes.items() if key and _is_plain(value)}
 
 
 def _is_plain(value: object) -> bool:

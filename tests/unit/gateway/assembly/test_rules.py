@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from agent_outcomes.gateway.assembly.collection import Collection
 from agent_outcomes.gateway.assembly.journal_records import SettledMark
@@ -469,3 +471,44 @@ def test_an_agent_that_lacks_a_span_is_a_run_in_doubt(collection: Collection) ->
     come(collection, [replace(each, trace=f"{7:032x}", resource=OTHER) for each in inner], LONG_S)
     assert problems(taken(collection, LONG_S + SOON_S)) == {"desk": []}
     assert problems(taken(collection, 2 * LONG_S)) == {"inner": []}
+
+
+STRANGE = {
+    "no key": KeyValue(key="", value=AnyValue(string_value="x")),
+    "map": KeyValue(key="x", value=AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="y")]))),
+    "several types": KeyValue(
+        key="x", value=AnyValue(array_value=ArrayValue(values=[AnyValue(int_value=1), AnyValue(string_value="x")]))
+    ),
+    "list of lists": KeyValue(
+        key="x", value=AnyValue(array_value=ArrayValue(values=[AnyValue(array_value=ArrayValue())]))
+    ),
+    "bytes": KeyValue(key="x", value=AnyValue(bytes_value=b"\xff")),
+    "nothing": KeyValue(key="x"),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize("place", ["span", "event", "link", "scope", "resource"])
+def test_attributes_that_the_sdk_does_not_take_fill_no_log(
+    collection: Collection, caplog: pytest.LogCaptureFixture, strange: KeyValue, place: str
+) -> None:
+    """Whoever may send spans may not write a line for each of them; the run is counted as ever."""
+    request = TracesData()
+    resource = request.resource_spans.add()
+    scope = resource.scope_spans.add()
+    span = scope.spans.add(trace_id=bytes([1] * 16), span_id=bytes([2] * 8), name="invoke_agent desk")
+    span.attributes.add(key="gen_ai.operation.name", value=AnyValue(string_value="invoke_agent"))
+    span.attributes.add(key="gen_ai.agent.name", value=AnyValue(string_value="desk"))
+    event, link = span.events.add(name="exception"), span.links.add(trace_id=bytes([3] * 16), span_id=bytes([4] * 8))
+    places = {
+        "span": span.attributes,
+        "event": event.attributes,
+        "link": link.attributes,
+        "scope": scope.scope.attributes,
+        "resource": resource.resource.attributes,
+    }
+    places[place].append(strange)
+    body = request.SerializeToString()
+    collection.add(frame_traces(body), body, 1, 0.0)
+    assert runs(collection, LIMITS.settle_after_s) == ["desk"]
+    assert caplog.messages == []
