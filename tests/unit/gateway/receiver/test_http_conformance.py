@@ -166,6 +166,15 @@ def test_json_is_read_as_senders_write_it(listeners: Listeners) -> None:
     assert [pair.value.int_value for pair in read.attributes] == [7, 8]
 
 
+def test_json_names_are_those_of_the_specification(listeners: Listeners) -> None:
+    """Names in lowerCamelCase alone: the field names of the schema are unknown ones, here as anywhere."""
+    text = to_otlp_json(request_of(1)).replace("resourceSpans", "resource_spans")
+    assert post(listeners, text.encode(), JSON).status_code == 200
+    assert listeners.intake.requests[-1].body == b""
+    text = to_otlp_json(request_of(1)).replace("traceId", "trace_id")
+    assert post(listeners, text.encode(), JSON).json()["partialSuccess"]["rejectedSpans"] == "1"
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_spans_without_ids_are_a_partial_success(listeners: Listeners, count: int) -> None:
     """200, so that nothing is sent again, and how many were rejected, in either encoding."""
