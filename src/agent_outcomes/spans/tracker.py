@@ -75,7 +75,7 @@ class RunTracker:
     `board.settled`, for the caller to take. `facts_of` reads a span that it was given. `on_problem` is told of problems
     that no event can list, `on_wait` when a run has to wait for an outer span, `on_evicted` when a span is no longer
     followed. With `keeps_handoffs` a settlement has the agents below it; with `keeps_ages` runs can be settled that do
-    not end. `shapes` are what is known of the spans of other trackers, where one does not see many.
+    not end. `shapes` are those that other trackers know, too, where one sees few spans.
     """
 
     def __init__(  # noqa: PLR0913 - what is told, and what is kept
@@ -113,13 +113,7 @@ class RunTracker:
         self.attended: Sized = "always" if self.keeps_more else self.doubted
         reading, placement = self._reading, self._placement
         self._ends = SpanEnds(
-            self.board,
-            reading,
-            placement,
-            self._doubtful,
-            self._ended,
-            end=self.end,
-            keeps_handoffs=self._keeps_handoffs,
+            self.board, reading, placement, self._doubtful, self._ended, end=self.end, keeps_handoffs=keeps_handoffs
         )
         self._giving_up = GivingUp(reading, placement, self._doubtful, self._ends)
         self._stale = StaleRuns(self.board, reading, placement, self._giving_up)
