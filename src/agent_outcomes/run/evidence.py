@@ -231,7 +231,7 @@ def _from_last_step(span: AgentSpan, nested: Finding | None, failed_call: Findin
         return None
     if failed_call == UNANSWERED:
         # Around the framework's own spans somebody else decides what that means.
-        return failed_call if span.status_code == "unset" and rules_of(span.scope).answered_key is not None else None
+        return failed_call if span.status_code == "unset" and rules_of(span.scope).answered_keys else None
     if failed_call.evidence.startswith(COPILOT_STOPPED):
         return _from_call(failed_call)
     rules = rules_of(span.scope)

@@ -107,7 +107,7 @@ class ScopeRules(NamedTuple):
     - `name_roles`: what the spans that carry no mark at all stand for, by name;
     - `own_kinds`: what a span is in the instrumentation's own words, where its marks say less;
     - `graph`: where a LangGraph callback's metadata stand, which tell a graph from its nodes;
-    - `answered_key`: what the spans of `name_roles` that are model calls have once the model has answered;
+    - `answered_keys`: of what those of `name_roles` that are model calls have one once the model has answered;
     - `mismarked`: names of spans whose marks are not to be believed;
     - `no_tools`: what shows that a span which is marked as a tool's is none;
     - `calls_beside`: what an agent's span has called is traced beside it, not below it;
@@ -145,7 +145,7 @@ class ScopeRules(NamedTuple):
     root_keys: frozenset[str] = frozenset()
     name_roles: Mapping[str, Role] = _NO_NAMES
     own_kinds: OwnKinds | None = None
-    answered_key: str | None = None
+    answered_keys: frozenset[str] = frozenset()
     graph: GraphMetadata | None = None
     mismarked: Pattern | None = None
     no_tools: Disproof | None = None
@@ -190,9 +190,9 @@ class ScopeRules(NamedTuple):
 
     def is_unanswered(self, attributes: Mapping[str, Any], name: str) -> bool:
         """Whether the span of a model call of this name says that no answer came, which is all it says."""
-        if self.answered_key is None or self.name_roles.get(name) is not _MODEL:
+        if not self.answered_keys or self.name_roles.get(name) is not _MODEL:
             return False
-        return self.answered_key not in attributes
+        return self.answered_keys.isdisjoint(attributes)
 
     def is_root(self, attributes: Mapping[str, Any], name: str) -> bool:
         """Whether span name, operation or another attribute are those of a root without an agent mark."""

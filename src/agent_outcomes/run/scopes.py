@@ -17,6 +17,7 @@ from agent_outcomes.run.graphs import GraphMetadata
 from agent_outcomes.run.native_scopes import NATIVE_SCOPES
 from agent_outcomes.run.pauses import CONFIRMATION, PauseMark
 from agent_outcomes.run.scope_rules import GENAI_SCOPE, Disproof, OwnKinds, ScopeRules, StopEvent
+from agent_outcomes.run.usage_keys import TOKEN_KEYS
 from agent_outcomes.run.writers import MISCOUNTS, WRITING_SCOPES
 from agent_outcomes.semconv import SCOPE_NAME
 
@@ -111,7 +112,7 @@ SCOPES: Final[Mapping[str, ScopeRules]] = {
     "gcp.vertex.agent": ScopeRules(
         roots=Pattern(r"invocation|agent_run \[.+\]"),
         name_roles={"call_llm": Role.MODEL},
-        answered_key="gen_ai.request.model",
+        answered_keys=frozenset({"gen_ai.request.model", "gcp.vertex.agent.llm_response", *TOKEN_KEYS}),
         mismarked=_MERGED_TOOLS,
         named_by=Pattern(r"agent_run \[(.+)\]"),
         unnamed_roots=frozenset({"invocation"}),

@@ -234,7 +234,7 @@ def _left_by_agent(candidate: Candidate) -> Gathered:
     left.nested = candidate.finding
     # Of one that waits, and of one that nobody knows the end of, nothing has failed; but that its last call was not
     # answered may be what the framework's own span around it has come to.
-    is_unanswered = candidate.finding == UNANSWERED and rules_of(candidate.span.scope).answered_key is not None
+    is_unanswered = candidate.finding == UNANSWERED and bool(rules_of(candidate.span.scope).answered_keys)
     if is_unanswered or (candidate.finding.failed and candidate.finding.execution.status is not Status.UNKNOWN):
         left.failure = FailureBelow(candidate.finding, candidate.span.scope, is_agent=True)
     # Whatever this one is part of, it has come in time for itself.

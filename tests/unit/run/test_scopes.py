@@ -32,6 +32,7 @@ LOGFIRE_ANTHROPIC = "logfire.anthropic"
 AGENTOPS = "agentops"
 AGENTOPS_CREWAI = "agentops.instrumentation.agentic.crewai"
 ADK = "gcp.vertex.agent"
+ANSWERED = (["gen_ai.request.model"], ["gen_ai.usage.output_tokens"], ["gcp.vertex.agent.llm_response"])
 AGNO = "opentelemetry.instrumentation.agno"
 AUTOGEN = "openinference.instrumentation.autogen_agentchat"
 DSPY = "openinference.instrumentation.dspy"
@@ -430,9 +431,9 @@ EXPECTED: dict[tuple[str, str], tuple[Callable[[ScopeRules], object], object]] =
         (scope, "has_lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.AGENT, "any"), True)
         for scope in (STRANDS, SMOLAGENTS, OPENLIT_CREWAI, OPENLLMETRY_CREWAI, AGENTOPS_CREWAI)
     },
-    (ADK, "answered_key"): (
-        lambda rules: [rules.is_unanswered(said, "call_llm") for said in ({}, {"gen_ai.request.model": "m"})],
-        [True, False],
+    (ADK, "answered_keys"): (
+        lambda rules: [rules.is_unanswered(dict.fromkeys(said, 1), "call_llm") for said in (["session.id"], *ANSWERED)],
+        [True, *[False for _ in ANSWERED]],
     ),
     (VOLTAGENT, "sums_own_calls"): (lambda rules: rules.sums_own_calls, True),
     (AGENTOPS_CREWAI, "lifetime_totals"): (lambda rules: rules.has_lifetime_total(Role.OTHER, "atlas-2.llm"), True),
