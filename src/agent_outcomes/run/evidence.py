@@ -112,7 +112,7 @@ def infer(
         finished = finished or _stopped_by_somebody(span)
         found = _from_error_span(span, failed_call)
         return finished if finished is not None and found.execution.category == OTHER.category else found
-    own = finished or _paused(span) or _stopped(span) or _in_flight(span) or pause
+    own = finished or _paused(span) or _stopped(span) or _in_flight(span, failed_call) or pause
     return own or _from_last_step(span, nested, failed_call) or _untold(span, reason) or _CLEAN
 
 
@@ -195,7 +195,7 @@ def infer_open(span: AgentSpan) -> Finding:
     return _STALE if finding.evidence in (ENDED_CLEAN, BROKEN_OFF) else finding
 
 
-def _in_flight(span: AgentSpan) -> Finding | None:
+def _in_flight(span: AgentSpan, failed_call: Finding | None) -> Finding | None:
     """What was being raised when a span ended that is not marked as failed, where that is believed."""
     is_unset = _is_as_good_as_unset(span)
     if is_unset and span.in_flight is not None and is_interruption(span.in_flight):
@@ -205,10 +205,10 @@ def _in_flight(span: AgentSpan) -> Finding | None:
         facts = facts_from_name(str.__str__(interruption))
         if find_rule(facts) is not None and not is_silent(facts):
             return _from_facts(facts)
-    if span.in_flight is None and span.recorded is None:
-        return None
     rules = rules_of(span.scope)
-    for is_believed, raised in ((rules.ends_clean, span.in_flight), (rules.records_failures, span.recorded)):
+    # Where what has failed may go on, what went well after it shows that it did.
+    is_recorded = rules.records_failures and (failed_call is not None or not rules.leaves_failed_open)
+    for is_believed, raised in ((rules.ends_clean, span.in_flight), (is_recorded, span.recorded)):
         if is_believed and raised is not None and not is_silent(raised):
             return _from_facts(raised)
     return None
