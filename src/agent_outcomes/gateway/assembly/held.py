@@ -12,6 +12,7 @@ import itertools
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 
 from agent_outcomes.gateway.assembly.heads import read_head
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from agent_outcomes.gateway.wire.frames import SpanFrame
     from agent_outcomes.gateway.wire.intake import Sender
 
-_COMPOSITES: Final = frozenset({dict, tuple})
+# The oldest SDKs make text of bytes, and log each that is none.
+_KEEPS_BYTES: Final = BoundedAttributes(attributes={"key": b"bytes"})["key"] == b"bytes"
+_DOUBTFUL: Final = frozenset({dict, tuple} if _KEEPS_BYTES else {dict, tuple, bytes})
 CACHED_RESOURCES_MAX: Final = 1_000
 CACHED_RESOURCE_MAX_BYTES: Final = 4_096
 SPAN_OVERHEAD_BYTES: Final = 512
@@ -284,13 +287,23 @@ def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
     It would write a line of log for each, by which whoever sends them could fill a disk.
     """
-    if "" not in attributes and _COMPOSITES.isdisjoint(map(type, attributes.values())):
+    if "" not in attributes and _DOUBTFUL.isdisjoint(map(type, attributes.values())):
         return dict(attributes)
     return {key: value for key, value in attributes.items() if key and _is_plain(value)}
 
 
 def _is_plain(value: object) -> bool:
     if not isinstance(value, tuple):
-        return not isinstance(value, dict)
+        return not isinstance(value, dict) and _is_kept(value)
     types = {type(each) for each in value}
-    return len(types) <= 1 and types.isdisjoint((dict, tuple))
+    return len(types) <= 1 and types.isdisjoint((dict, tuple)) and all(map(_is_kept, value))
+
+
+def _is_kept(value: object) -> bool:
+    if _KEEPS_BYTES or not isinstance(value, bytes):
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

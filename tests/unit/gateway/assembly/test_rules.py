@@ -483,6 +483,9 @@ STRANGE = {
         key="x", value=AnyValue(array_value=ArrayValue(values=[AnyValue(array_value=ArrayValue())]))
     ),
     "bytes": KeyValue(key="x", value=AnyValue(bytes_value=b"\xff")),
+    "list of bytes": KeyValue(
+        key="x", value=AnyValue(array_value=ArrayValue(values=[AnyValue(bytes_value=each) for each in (b"x", b"\xff")]))
+    ),
     "nothing": KeyValue(key="x"),
 }
 
