@@ -69,9 +69,8 @@ def find_run(connection: Connection, reference: RunReference, reporter: Reporter
     where = where_of(reference)
     if where is None:
         return None
-    query = _found_query().where(where).order_by(runs.end_ns.desc(), runs.id.desc()).limit(_MATCHES_MAX)
-    if lock:
-        query = query.with_for_update(of=schema.runs)
+    last_first = runs.end_ns.desc(), runs.id.desc()
+    query = _found_query(lock=lock).where(where).order_by(*last_first).limit(_MATCHES_MAX)
     return _one_of([_found(row) for row in connection.execute(query)], reference, reporter)
 
 
@@ -112,8 +111,8 @@ def _gone_on_as(connection: Connection, pause: Pause, *, lock: bool) -> FoundRun
     is_here = runs.trace_id == pause.trace_id
     is_same = is_here if pause.run_id is None else or_(runs.run_id == pause.run_id, is_here & runs.run_id.is_(None))
     is_own = runs.agent_name.is_not_distinct_from(pause.agent_name)
-    query = _found_query().where(is_same, is_own, runs.end_ns >= pause.end_ns).order_by(runs.end_ns, runs.id).limit(1)
-    row = connection.execute(query.with_for_update(of=schema.runs) if lock else query).one_or_none()
+    query = _found_query(lock=lock).where(is_same, is_own, runs.end_ns >= pause.end_ns)
+    row = connection.execute(query.order_by(runs.end_ns, runs.id).limit(1)).one_or_none()
     return None if row is None else _found(row)
 
 
@@ -200,10 +199,11 @@ def _end_of(run: FoundRun) -> tuple[int, int]:
     return run.end_ns, run.row
 
 
-def _found_query() -> Select[*tuple[Any, ...]]:
+def _found_query(*, lock: bool) -> Select[*tuple[Any, ...]]:
     runs, resources = schema.runs.c, schema.resources.c
     columns = runs.id, runs.trace_id, runs.span_id, runs.agent_name, runs.end_ns, runs.resource, resources.identity
-    return select(*columns).join_from(schema.runs, schema.resources, runs.resource == resources.id)
+    query = select(*columns).join_from(schema.runs, schema.resources, runs.resource == resources.id)
+    return query.with_for_update(of=schema.runs) if lock else query
 
 
 def _found(row: Row[*tuple[Any, ...]]) -> FoundRun:
