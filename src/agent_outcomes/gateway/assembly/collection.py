@@ -16,7 +16,7 @@ from agent_outcomes.gateway.assembly.agent_marks import (
 )
 from agent_outcomes.gateway.assembly.heads import may_be_topmost
 from agent_outcomes.gateway.assembly.held import HeldScope, HeldSpan, HeldTraces, PlainSpans
-from agent_outcomes.gateway.assembly.parts import TracePart, dues_s, parts_of, plain_due_s
+from agent_outcomes.gateway.assembly.parts import dues_s, marked_part, parts_of, plain_due_s
 from agent_outcomes.gateway.assembly.settled import Lateness, SettledTraces
 from agent_outcomes.gateway.assembly.settling import is_agent_span, may_be_run, scope_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from agent_outcomes.gateway.assembly.held import HeldTrace
     from agent_outcomes.gateway.assembly.journal_records import SettledMark
+    from agent_outcomes.gateway.assembly.parts import TracePart
     from agent_outcomes.gateway.settings import AssemblyLimits
     from agent_outcomes.gateway.wire.frames import ScopeFrames, SpanFrame
     from agent_outcomes.gateway.wire.intake import Sender
@@ -164,19 +165,22 @@ class Collection:
         return counts
 
     def restore(self, mark: SettledMark) -> DueTrace:
-        """The part that was settled so before a restart, if its spans have been read again by now."""
+        """The parts that were settled so before a restart, of which spans have been read again by now."""
         trace = self.held.trace(mark.trace_id)
         let_go = {} if trace is None else self.held.spread(trace)
-        spans = [] if trace is None else [trace.spans[each] for each in mark.span_ids if each in trace.spans]
-        if trace is None or not spans:
-            self.settled.add_ids(mark.trace_id, mark.span_ids)
-            return DueTrace([], let_go)
-        ids = {span.id for span in spans}
-        top = next((span for span in spans if span.parent_id not in ids), spans[0])
-        part = TracePart(mark.trace_id, tuple(spans), top, is_whole=top.parent_id is None, was_decided=True)
-        self.held.take(trace, spans)
-        self.settled.add(part)
-        return DueTrace([DuePart(part)], let_go)
+        due = []
+        for marked in mark.parts:
+            spans = [] if trace is None else [trace.spans[each] for each in marked.span_ids if each in trace.spans]
+            if trace is None or not spans:
+                if marked.has_runs:
+                    self.settled.add_ids(mark.trace_id, marked.span_ids)
+                continue
+            part = marked_part(mark, marked, spans)
+            self.held.take(trace, spans)
+            if marked.has_runs:
+                self.settled.add(part)
+            due.append(DuePart(part))
+        return DueTrace(due, let_go)
 
     def is_late(self, part: TracePart) -> bool:
         """Whether what is above a part has settled meanwhile, so that it comes too late."""

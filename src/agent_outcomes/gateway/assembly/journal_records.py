@@ -9,6 +9,8 @@ import zlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from agent_outcomes.gateway.wire.intake import Sender
 
 if TYPE_CHECKING:
@@ -18,21 +20,20 @@ _HEADER: Final = struct.Struct("<II")
 HEADER_BYTES: Final = _HEADER.size
 _SPANS_HEADER: Final = struct.Struct("<B")
 _SENDER_HEADER: Final = struct.Struct("<I")
-_TRACE_ID_BYTES: Final = 16
-_SPAN_ID_BYTES: Final = 8
 
 
 class RecordKind(IntEnum):
     """What a record holds: spans as they came, also with who sent them, or which of them were settled together.
 
-    `REMEMBERED` is what is remembered of those whose runs the ledger has, `MISSED` of those that a run may miss.
+    `REMEMBERED` is what is remembered of those whose runs the ledger has, `MISSED` of those that a run may miss. 2 was
+    a mark that did not say whose parent was elsewhere, and is passed over.
     """
 
     SPANS = 1
-    SETTLED = 2
     SENT_SPANS = 3
     REMEMBERED = 4
     MISSED = 5
+    SETTLED = 6
 
 
 class JournalRecord(NamedTuple):
@@ -47,11 +48,23 @@ class JournalRecord(NamedTuple):
         return HEADER_BYTES + 1 + len(self.content)
 
 
-class SettledMark(NamedTuple):
-    """Which spans of a trace were settled together: all that they came to follows from them, once and for all."""
+class MarkedPart(msgspec.Struct, array_like=True, frozen=True):
+    """The ids of a part's spans, what was known of the span above it (`TracePart`), and whether it has any run."""
+
+    span_ids: tuple[bytes, ...]
+    is_whole: bool
+    is_lost: bool
+    has_runs: bool
+
+
+class SettledMark(msgspec.Struct, array_like=True, frozen=True):
+    """Which parts of a trace were settled together: all that they came to follows from them, once and for all."""
 
     trace_id: bytes
-    span_ids: tuple[bytes, ...]
+    parts: tuple[MarkedPart, ...]
+
+
+_mark_of: Final = msgspec.msgpack.Decoder(SettledMark).decode
 
 
 def encode_record(kind: RecordKind, content: bytes) -> bytes:
@@ -75,16 +88,16 @@ def read_records(data: bytes) -> Iterator[JournalRecord]:
 
 def encode_mark(mark: SettledMark) -> bytes:
     """The content of a record of kind `SETTLED`."""
-    return mark.trace_id + b"".join(mark.span_ids)
+    return msgspec.msgpack.encode(mark)
 
 
 def read_mark(content: bytes) -> SettledMark:
     """The mark that such a record holds. Raises `ValueError` where it holds none."""
-    if len(content) < _TRACE_ID_BYTES or (len(content) - _TRACE_ID_BYTES) % _SPAN_ID_BYTES:
-        message = "not a trace id and span ids"
-        raise ValueError(message)
-    starts = range(_TRACE_ID_BYTES, len(content), _SPAN_ID_BYTES)
-    return SettledMark(content[:_TRACE_ID_BYTES], tuple(content[at : at + _SPAN_ID_BYTES] for at in starts))
+    try:
+        return _mark_of(content)
+    except msgspec.MsgspecError as error:
+        message = f"not a mark: {error}"
+        raise ValueError(message) from None
 
 
 def spans_record(packing: int, packed: bytes, sender: Sender | None) -> tuple[RecordKind, bytes]:

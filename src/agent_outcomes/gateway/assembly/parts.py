@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from agent_outcomes.explain.exported import ParentPlace
 from agent_outcomes.explain.processes import CALLED_KINDS, lacks_parent, may_be_one_process, processes_of, top_of
 from agent_outcomes.gateway.assembly.heads import may_be_topmost, read_times
+from agent_outcomes.gateway.assembly.journal_records import MarkedPart, SettledMark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from agent_outcomes.gateway.assembly.held import HeldSpan, HeldTrace
     from agent_outcomes.gateway.settings import AssemblyLimits
@@ -28,15 +29,21 @@ class TracePart:
     """Spans of one trace that hang together; `top` is the one that is below none of them.
 
     `is_whole` says that nothing above `top` is to come, `is_lost` that what is was of the same process, as far as that
-    is known. `was_decided` says that these spans were settled together before, which a restart has interrupted.
+    is known. `decided_by` is the mark by which these spans were settled together before, which a restart has
+    interrupted.
     """
 
     trace_id: bytes
     spans: tuple[HeldSpan, ...]
     top: HeldSpan
     is_whole: bool
-    was_decided: bool = False
+    decided_by: SettledMark | None = None
     is_lost: bool = False
+
+    @property
+    def was_decided(self) -> bool:
+        """Whether it is to come to what it came to before a restart."""
+        return self.decided_by is not None
 
     @property
     def may_hold_agents(self) -> bool:
@@ -80,19 +87,34 @@ def parts_of(trace: HeldTrace, is_elsewhere: Callable[[HeldSpan], bool]) -> list
 def together(parts: Iterable[TracePart]) -> list[tuple[TracePart, ...]]:
     """Those of one trace together that settle as one, as it is not known how they hang together.
 
-    One that was decided stays what it was.
+    Those that were decided by one mark are again what they were.
     """
-    of_trace: dict[bytes, list[TracePart]] = {}
+    of_trace: dict[tuple[bytes, int], list[TracePart]] = {}
     groups: list[tuple[TracePart, ...]] = []
     for part in parts:
-        if part.was_decided:
-            groups.append((part,))
-        else:
-            of_trace.setdefault(part.trace_id, []).append(part)
+        of_trace.setdefault((part.trace_id, id(part.decided_by)), []).append(part)
     for some in of_trace.values():
-        is_one = len(some) > 1 and any(part.is_lost for part in some)
+        is_one = some[0].was_decided or any(part.is_lost for part in some)
         groups += [tuple(some)] if is_one else [(part,) for part in some]
     return groups
+
+
+def mark_of(parts: Sequence[TracePart], runs: Collection[bytes]) -> SettledMark:
+    """What the journal is to note of parts that settle as one, as the runs with these span ids."""
+    return SettledMark(parts[0].trace_id, tuple(_marked(part, runs) for part in parts))
+
+
+def _marked(part: TracePart, runs: Collection[bytes]) -> MarkedPart:
+    ids = tuple(span.id for span in part.spans)
+    return MarkedPart(ids, part.is_whole, part.is_lost, any(each in runs for each in ids))
+
+
+def marked_part(mark: SettledMark, marked: MarkedPart, spans: Sequence[HeldSpan]) -> TracePart:
+    """One that was decided, of which these spans, one or more, have been read again."""
+    ids = {span.id for span in spans}
+    top = next((span for span in spans if span.parent_id not in ids), spans[0])
+    is_whole = marked.is_whole and len(spans) == len(marked.span_ids)
+    return TracePart(mark.trace_id, tuple(spans), top, is_whole, decided_by=mark, is_lost=marked.is_lost)
 
 
 def one_part(parts: Sequence[TracePart]) -> TracePart:

@@ -16,9 +16,9 @@ from agent_outcomes.explain.remote_agents import has_usage
 from agent_outcomes.gateway.assembly.accepting import accept_all
 from agent_outcomes.gateway.assembly.collection import DuePart
 from agent_outcomes.gateway.assembly.journal import JournalError
-from agent_outcomes.gateway.assembly.journal_records import RecordKind, SettledMark, encode_mark
+from agent_outcomes.gateway.assembly.journal_records import RecordKind, encode_mark
 from agent_outcomes.gateway.assembly.missed import TOO_LATE
-from agent_outcomes.gateway.assembly.parts import callees_first, one_part, together
+from agent_outcomes.gateway.assembly.parts import callees_first, mark_of, one_part, together
 from agent_outcomes.gateway.assembly.senders import REFUSED
 from agent_outcomes.gateway.assembly.settled import SPAN_ID_BYTES
 from agent_outcomes.gateway.assembly.settling import Around, SettledSpans, may_be_run, settle
@@ -66,10 +66,11 @@ class SpanSignals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A part that is settled; of `remembered`, the parts that were joined in it, each is forgotten that was no run."""
+    """A part that is settled, and those it was joined of; of `remembered` each is forgotten that was no run."""
 
     settled: SettledSpans
-    remembered: tuple[SettledPart, ...] = ()
+    parts: tuple[TracePart, ...]
+    remembered: tuple[SettledPart, ...]
 
     @property
     def part(self) -> TracePart:
@@ -140,8 +141,8 @@ class Pipeline:
         try:
             await self._settle()
             await self._mark()
-            await self._accept()
             await self._files.keep_missing(self._collection.settled.missed)
+            await self._accept()
         except (LedgerError, JournalError, IntakeUnavailable) as error:
             self._wait_longer()
             _log.warning("away", "%s; %d parts of traces wait until it can be written", error, self.part_count)
@@ -183,8 +184,8 @@ class Pipeline:
                 self._release(each.part)
             if each.part.is_lost and not each.part.may_hold_agents:
                 self._collection.settled.missed.note(each.part.trace_id, each.part.spans)
-        for result, memory in zip(settled, remembered, strict=True):
-            self._sort(_Waiting(result, memory))
+        for result, parts, memory in zip(settled, kept, remembered, strict=True):
+            self._sort(_Waiting(result, parts, memory))
 
     def _remembered(self, parts: Sequence[TracePart]) -> tuple[SettledPart, ...]:
         settled = self._collection.settled
@@ -294,7 +295,7 @@ class Pipeline:
     async def _mark(self) -> None:
         """Have the journal note which spans were settled together, all in one group. Raises `JournalError`."""
         unmarked, self._unmarked = self._unmarked, []
-        segments = await asyncio.gather(*(self._write_mark(each.part) for each in unmarked), return_exceptions=True)
+        segments = await asyncio.gather(*(self._write_mark(each) for each in unmarked), return_exceptions=True)
         error: BaseException | None = None
         for each, segment in zip(unmarked, segments, strict=True):
             if isinstance(segment, BaseException):
@@ -305,10 +306,10 @@ class Pipeline:
         if error is not None:
             raise error
 
-    async def _write_mark(self, part: TracePart) -> None:
-        mark = encode_mark(SettledMark(part.trace_id, tuple(span.id for span in part.spans)))
+    async def _write_mark(self, waiting: _Waiting) -> None:
+        mark = encode_mark(mark_of(waiting.parts, {span_id for _, span_id in _runs_of(waiting.settled)}))
         segment = await self._journal.append(RecordKind.SETTLED, mark, is_intake=False)
-        self._journal.note_mark(segment, part.segments())
+        self._journal.note_mark(segment, waiting.part.segments())
         self._journal.release(segment)
 
     async def _accept(self) -> None:

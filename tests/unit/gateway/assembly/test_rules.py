@@ -14,13 +14,14 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from agent_outcomes.gateway.assembly.collection import Collection
-from agent_outcomes.gateway.assembly.journal_records import SettledMark
-from agent_outcomes.gateway.assembly.parts import one_part, together
+from agent_outcomes.gateway.assembly.journal_records import encode_mark, read_mark
+from agent_outcomes.gateway.assembly.parts import mark_of, together
 from agent_outcomes.gateway.assembly.settling import Around, settle
 from agent_outcomes.gateway.settings import AssemblyLimits
 from agent_outcomes.gateway.wire.frames import frame_traces
 from tests.assembled import LIMITS, accepted, divided, pieces_of, taken, told
-from tests.exported import CLIENT, LOCAL, REMOTE, SERVER, SERVICE, Sent, agent, chat
+from tests.exported import CLIENT, LOCAL, REMOTE, SERVER, Sent, agent, chat
+from tests.sent_forests import forest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -346,35 +347,6 @@ def test_plain_spans_are_part_of_the_run_that_comes_after_them(collection: Colle
     assert run.run.usage.input_tokens == 10
 
 
-def forest(chance: random.Random) -> list[Sent]:
-    """Spans of a few processes that call each other, agents among them, in two traces."""
-    spans: list[Sent] = []
-    for number in range(chance.randint(1, 24)):
-        above = chance.choice(spans) if spans and chance.random() < 0.85 else None
-        resource = SERVICE if above is None else above.resource
-        kind, flags = chance.choice([1, 1, 3]), chance.choice([LOCAL, LOCAL, LOCAL, None])
-        if above is not None and chance.random() < 0.25:
-            resource, kind, flags = chance.choice([SERVICE, OTHER]), SERVER, REMOTE
-            above = replace(above, kind=CLIENT)
-        attributes: dict[str, str | int] = chance.choice(
-            [agent(f"agent {number}"), chat(number + 1), {}, {"agent.outcome.label": "done"}]
-        )
-        spans.append(
-            Sent(
-                id=number + 1,
-                parent=None if above is None else above.id,
-                trace=f"{chance.randint(1, 2):032x}" if above is None else above.trace,
-                resource=resource,
-                kind=kind,
-                flags=flags,
-                attributes=attributes,
-                start_us=number * 10,
-                end_us=10_000 - number,
-            )
-        )
-    return spans
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.integers())
 def test_any_division_comes_to_the_same(seed: int) -> None:
@@ -398,13 +370,19 @@ def test_any_division_comes_to_the_same(seed: int) -> None:
     if chance.random() < 0.5:
         # Killed after the marks were written: what was decided is found again, and nothing beside it.
         plain = [part for part in found if not part.may_hold_agents]
-        found = [one_part(parts) for parts in together(part for part in found if part.may_hold_agents)] + plain
-        marks = [SettledMark(part.trace_id, tuple(span.id for span in part.spans)) for part in found]
+        groups = [*together(part for part in found if part.may_hold_agents), *((part,) for part in plain)]
+        marks = [read_mark(encode_mark(mark_of(parts, ()))) for parts in groups]
         collection = restarted(journal)
         decided = [due.part for mark in marks for due in collection.restore(mark).parts]
         found = [*decided, *taken(collection, 1e4)]
-        assert len(found) == len(decided)
+        assert len(found) == len(decided) == sum(map(len, groups))
+        assert [shape_of(part) for part in decided] == [shape_of(part) for parts in groups for part in parts]
     assert told(accepted(found)) == expected
+
+
+def shape_of(part: TracePart) -> tuple[object, ...]:
+    """What is known of a part beside its spans."""
+    return part.trace_id, part.top.id, [span.id for span in part.spans], part.is_whole, part.is_lost
 
 
 def restarted(journal: list[bytes]) -> Collection:
