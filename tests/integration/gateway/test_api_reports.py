@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -163,6 +165,21 @@ def test_a_repeat_under_its_key_gets_the_first_answer(api: httpx.Client, key: st
     assert (again.status_code, again.json()) == (201, {**first.json(), "repeated": True})
     assert again.headers["idempotency-replayed"] == "true"
     assert told(api.put(OUTCOME.format(3), json={"success": True}, headers=headers)) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "k"}])
+def test_many_that_come_at_once_are_one_report(api: httpx.Client, key: dict[str, str]) -> None:
+    """Each waits for the one before it, so that none is told to come again (409) while the first is at work."""
+    body = {"success": True, "value": "12.34", "currency": "EUR"}
+    with ThreadPoolExecutor(8) as threads:
+        sending = [threads.submit(api.put, OUTCOME.format(4), json=body, headers=key) for _ in range(24)]
+        answers = [each.result() for each in sending]
+    states = Counter(told(each) for each in answers)
+    assert states == ({(201, "recorded"): 24} if key else {(201, "recorded"): 1, (200, "unchanged"): 23})
+    assert sum(each.json().get("repeated", False) for each in answers) == (23 if key else 0)
+    revisions = api.get(OUTCOME.format(4).replace("/outcome", "/revisions")).json()["revisions"]
+    assert [each["revision"] for each in revisions].count(1) == 1
+    assert len(revisions) == len({each["revision"] for each in revisions}) <= 2
 
 
 def test_a_report_that_comes_first_is_held(kept: Store) -> None:

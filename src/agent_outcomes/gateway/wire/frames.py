@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent_outcomes.gateway.wire.errors import TooMuchError
+from agent_outcomes.gateway.wire.errors import TooMuchError, WireError
 from agent_outcomes.gateway.wire.fields import BLOCK, MORE, Budget, fields, joined
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _USUAL: Final = struct.Struct(f"2s{len(NO_TRACE)}s2s{len(NO_SPAN)}s")
 _usual_ids: Final = _USUAL.unpack_from
 _TRACE_ID_HEAD: Final = bytes((_TRACE_ID, len(NO_TRACE)))
 _SPAN_ID_HEAD: Final = bytes((_SPAN_ID, len(NO_SPAN)))
+_TRACE_ID_LENGTHS: Final = (0, len(NO_TRACE))
+_SPAN_ID_LENGTHS: Final = (0, len(NO_SPAN))
 _KNOWN_BLOCKS: Final = (_ITEM, _SCOPE)
 _HEAD_BYTES: Final = 3
 # Of a request around its items, and of an item whose ids do not stand in front.
@@ -145,7 +147,10 @@ def _scope_part(body: bytes, start: int, end: int, items_max: int, budget: Budge
 
 
 def _span_frames(items: list[bytes], budget: Budget) -> list[SpanFrame]:
-    """Spans with their ids, without those whose ids are none. Raises `WireError`."""
+    """Spans with their ids, without those whose ids are none. Raises `WireError`, also for ids of another length.
+
+    Whoever writes such an id has a fault that concerns all its spans; a collector refuses the request, too.
+    """
     frames: list[SpanFrame] = []
     for encoded in items:
         if len(encoded) >= _USUAL.size:
@@ -155,6 +160,9 @@ def _span_frames(items: list[bytes], budget: Budget) -> list[SpanFrame]:
                     frames.append(_new(SpanFrame, (trace_id, span_id, encoded)))
                 continue
         trace_id, span_id = _ids(encoded, budget)
+        if len(trace_id) not in _TRACE_ID_LENGTHS or len(span_id) not in _SPAN_ID_LENGTHS:
+            message = f"a span's ids have {len(trace_id)} and {len(span_id)} bytes; a trace id has 16, a span id 8"
+            raise WireError(message)
         if is_id(trace_id, NO_TRACE) and is_id(span_id, NO_SPAN):
             frames.append(SpanFrame(trace_id, span_id, encoded))
     return frames

@@ -109,13 +109,22 @@ def test_a_compressed_request_is_taken(listeners: Listeners, count: int) -> None
 def test_spans_without_ids_are_a_partial_success(listeners: Listeners) -> None:
     """And no error, so that nothing is sent again."""
     partial = ExportTraceServiceResponse.FromString(
-        call(listeners, request_of(3, trace_id=b"short") + request_of(2))
+        call(listeners, request_of(3, trace_id=bytes(16)) + request_of(2))
     ).partial_success
     assert (partial.rejected_spans, partial.error_message) == (3, "spans without ids")
 
 
 @pytest.mark.parametrize(
-    "body", [b"\x0a\x05ab", b"\xff", b"{}", gzip.compress(b"x", mtime=0)[:-2], zlib.compress(b"x")[:-2], b"\x1f\x8b"]
+    "body",
+    [
+        b"\x0a\x05ab",
+        b"\xff",
+        b"{}",
+        gzip.compress(b"x", mtime=0)[:-2],
+        zlib.compress(b"x")[:-2],
+        b"\x1f\x8b",
+        request_of(2, trace_id=b"short"),
+    ],
 )
 def test_what_cannot_be_read_is_an_invalid_argument(listeners: Listeners, body: bytes) -> None:
     """The sender drops it."""

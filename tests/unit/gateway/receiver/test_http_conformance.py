@@ -178,7 +178,7 @@ def test_json_names_are_those_of_the_specification(listeners: Listeners) -> None
 @pytest.mark.parametrize("count", [1, 3])
 def test_spans_without_ids_are_a_partial_success(listeners: Listeners, count: int) -> None:
     """200, so that nothing is sent again, and how many were rejected, in either encoding."""
-    request = request_of(count, trace_id=b"short")
+    request = request_of(count, trace_id=bytes(16))
     request.MergeFrom(request_of(2))
     partial = ExportTraceServiceResponse.FromString(
         post(listeners, request.SerializeToString(), PROTOBUF).content
@@ -215,6 +215,8 @@ def test_a_warning_rejects_nothing() -> None:
         (b'{"resourceSpans": 3}', JSON),
         (b'{"resourceSpans": [], "resourceSpans": []}', JSON),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON),
+        (request_of(2, trace_id=b"short").SerializeToString(), PROTOBUF),
+        (to_otlp_json(request_of(2, trace_id=b"x" * 17)).encode(), JSON),
     ],
     ids=lambda value: repr(value)[:50],
 )
@@ -435,7 +437,7 @@ def test_who_waits_to_be_asked_for_a_large_body_is_not_asked() -> None:
 
 def test_figures_say_what_came() -> None:
     """Requests, bytes before and after inflating, rejected items."""
-    body = request_of(2, trace_id=b"none").SerializeToString()
+    body = request_of(2, trace_id=bytes(16)).SerializeToString()
     with listening() as found:
         packed = gzip.compress(body)
         post(found, packed, PROTOBUF | {"content-encoding": "gzip"})
