@@ -122,7 +122,7 @@ def unexplained(told: Sequence[Attributes], spans: Sequence[ReadableSpan]) -> li
     if not spans:
         return []
     sent = _sent(spans)
-    result = replay(read_spans(_text(spans)).spans, keeps_handoffs=False)
+    result = replay(read_spans(text_of(spans)).spans, keeps_handoffs=False)
     paused = {settlement.run.id for settlement in result.settlements if settlement.paused}
     found = {run.id: run.attributes for run in explain_runs(result) if run.id not in paused}
     lines = [f"by the spans a run, {one}" for one in sorted(found.keys() - {event[ID] for event in told})]
@@ -146,7 +146,8 @@ def _plain(value: Any) -> Any:
     return sorted(map(str, value)) if isinstance(value, (tuple, list)) else value
 
 
-def _text(spans: Sequence[ReadableSpan]) -> str:
+def text_of(spans: Sequence[ReadableSpan]) -> str:
+    """The spans as one line of OTLP JSON, as if they were exported at once."""
     return to_otlp_json(encode_spans(spans))
 
 

@@ -28,10 +28,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent_outcomes import AgentOutcomeSpanProcessor
-from tests.frameworks.by_spans import unexplained
+from tests.frameworks.by_spans import text_of, unexplained
 from tests.frameworks.cast import CASTS, Cast
 from tests.frameworks.model_server import Mode, ModelServer
 from tests.frameworks.observation import Observation, SeenRun, compare_cost, compare_tokens
+from tests.frameworks.passing_on import pass_on
 from tests.frameworks.scenarios import MODES, Beyond, Scenario
 from tests.pipeline import EventMemory, SeenEvent, delta_reader, total_of
 
@@ -75,13 +76,15 @@ class Adapter(Protocol):
     """One framework, as a module of `tests.frameworks.adapters`; `BEYOND` may be left out.
 
     `CELLS` has the user's code for every scenario that the framework can express, `REMEDIES` the same with the
-    remedy of the footnote. A remedy may come with an `is_run` for the processor, in `IS_RUN`.
+    remedy of the footnote. A remedy may come with an `is_run` for the processor, in `IS_RUN`. `EXPORTED` is where the
+    spans go if the framework has a tracer provider of its own.
     """
 
     CELLS: Mapping[Scenario, Cell]
     BEYOND: Mapping[Beyond, Cell]
     REMEDIES: Mapping[Scenario, Cell]
     IS_RUN: Mapping[Scenario, IsRun]
+    EXPORTED: InMemorySpanExporter
 
     def instrument(self, tracer_provider: TracerProvider) -> None:
         """Set the instrumentation up, once for the process."""
@@ -106,10 +109,10 @@ class Lab:
         trace.set_tracer_provider(self._spans)
         self._processor = AgentOutcomeSpanProcessor(is_run=self._ask, prices="genai-prices")
         self._spans.add_span_processor(self._processor)
-        self._exported = InMemorySpanExporter()
-        self._spans.add_span_processor(SimpleSpanProcessor(self._exported))
         self._server = ModelServer()
         self._adapter = _load(framework)
+        self._exported = getattr(self._adapter, "EXPORTED", InMemorySpanExporter())
+        self._spans.add_span_processor(SimpleSpanProcessor(self._exported))
         self._adapter.instrument(self._spans)
 
     def observe(self, scenario: Scenario | Beyond, cast: Cast, *, remedied: bool) -> Observation:
@@ -190,8 +193,12 @@ class Lab:
 
     def _told_otherwise(self, told: Sequence[Mapping[str, Any]]) -> list[str]:
         """What the exported spans alone, as a gateway has them, tell otherwise."""
-        # Which spans are runs is only known to who was asked.
-        return [] if self._is_run is not None else unexplained(told, self._exported.get_finished_spans())
+        if self._is_run is not None:
+            return []  # which spans are runs is only known to who was asked
+        spans = self._exported.get_finished_spans()
+        if spans:
+            pass_on(text_of(spans))
+        return unexplained(told, spans)
 
     def _outcomes(self) -> list[SeenEvent]:
         # Later revisions of a run (an outcome stated on an outer span) replace what the first one said.

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from agent_outcomes.otlp.json_codec import to_otlp_json
 from tests.frameworks.model_server import FINAL_TEXT, Mode, ModelServer
+from tests.frameworks.passing_on import pass_on
 from tests.frameworks.request_bodies import read_body
 from tests.frameworks.scenarios import MODES, Scenario
 
@@ -106,6 +107,7 @@ def play(
         *tool_lines, answer = output.splitlines()
         assert set(tool_lines) <= {TOOL_LINE}, output
         spans = "\n".join(receiver.bodies)
+        pass_on(spans)
         requests = provider.requests_count
         return Played(spans, answer, complaints, len(tool_lines), requests, tuple(provider.ledger))
 

@@ -28,9 +28,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import agents
 from agent_outcomes import agent_run, install
+from tests.frameworks.by_spans import text_of
 from tests.frameworks.lab import QUIET, Complaints, Strangers
 from tests.frameworks.model_server import MODEL, Mode, ModelServer
 from tests.frameworks.observation import SeenRun, compare_tokens
+from tests.frameworks.passing_on import pass_on
 from tests.pipeline import EventMemory, delta_reader, total_of
 
 if TYPE_CHECKING:
@@ -139,6 +141,8 @@ def observe(run: Coroutine[Any, Any, None], server: ModelServer, mode: Mode) -> 
         raised = type(error).__name__
     provider: Any = trace.get_tracer_provider()
     provider.force_flush()
+    if spans := THEIR_SPANS.get_finished_spans():
+        pass_on(text_of(spans))
     events = EVENTS.seen()
     return {
         "raised": raised,

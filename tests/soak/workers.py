@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from agent_outcomes.ledger.location import read_location
 from agent_outcomes.ledger.spool import Spool, spool_folder
 from tests.soak.issuing import writer_of
-from tests.soak.judge import Stored, judge
+from tests.soak.judge import judge
 from tests.soak.processes import ROOT, path
 from tests.soak.proof import Proof
 
@@ -65,7 +65,6 @@ def prove(name: str, url: str, folder: Path, *, outcomes: int, chunk: int) -> Pr
     acknowledged = place.acknowledged()
     proof.tell("pieces of work begun", len(place.begun()))
     proof.tell("processes", len(set(acknowledged.values())))
-    proof.tell("stored when the server ended", len(Stored(url, SEED).numbers))
     _open_again(url)
     stored = judge(proof, url, SEED, issued=range(outcomes), acknowledged=acknowledged)
     proof.equal("stored of issued", len(stored.numbers), outcomes)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from crewai.telemetry.tracing import telemetry_session
 from crewai.telemetry.tracing.context import get_telemetry_context
 from openai import RateLimitError
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent_outcomes import AgentOutcomeSpanProcessor
 from tests.frameworks.adapters import crewai_agents as agents
@@ -29,14 +31,17 @@ if TYPE_CHECKING:
     from tests.frameworks.lab import Cell, IsRun
 
 
+EXPORTED: Final = InMemorySpanExporter()
+
+
 def instrument(tracer_provider: TracerProvider) -> None:  # noqa: ARG001 - what every adapter has
     agents.keep_files_elsewhere()
 
 
 @contextlib.contextmanager
 def _session() -> Iterator[None]:
-    processor = AgentOutcomeSpanProcessor(prices="genai-prices")
-    with telemetry_session(str(uuid.uuid4()), "weather", processors=[processor]):
+    processors = [AgentOutcomeSpanProcessor(prices="genai-prices"), SimpleSpanProcessor(EXPORTED)]
+    with telemetry_session(str(uuid.uuid4()), "weather", processors=processors):
         yield
 
 

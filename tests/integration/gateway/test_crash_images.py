@@ -194,6 +194,6 @@ def test_a_called_agent_is_counted_once_however_its_spans_come(
     for image in images:
         found = continued(image, limits, restarts, spans[first:])
         assert before.items() <= found.items()
-        assert {run.agent for run in found.values()} == {"desk", "store"}
+        assert {run.agent for run in after.values()} <= {run.agent for run in found.values()}
         assert tokens(found.values()) <= most
     shutil.rmtree(folder)
