@@ -119,6 +119,29 @@ def test_a_query_that_cannot_be_read_names_its_parameter(api: httpx.Client, quer
     assert next(iter(query.values())) not in refused.json()["detail"] or query == {"limit": "0"}
 
 
+@pytest.mark.parametrize("word", ["null", "NULL", "Null", "none", "true", "0", ""])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/runs", "state"),
+        ("/v1/runs", "status"),
+        ("/v1/runs", "type"),
+        ("/v1/export", "format"),
+        ("/v1/runs/run_id:r", "run"),
+    ],
+)
+def test_no_word_stands_for_a_parameter_that_is_not_there(api: httpx.Client, path: str, name: str, word: str) -> None:
+    """It would be taken for nothing asked, and answered with what nobody asked for."""
+    refused = api.get(path, params={name: word})
+    assert (refused.status_code, refused.json()["fields"]) == (422, [name])
+
+
+@pytest.mark.parametrize("count", ["null", "+5", "-1", "5.0", "1e1", " 5", "0x5", "\u0665", "9" * 30, ""])
+def test_a_count_is_decimal_digits(api: httpx.Client, count: str) -> None:
+    refused = api.get("/v1/runs", params={"limit": count})
+    assert (refused.status_code, refused.json()["fields"]) == (422, ["limit"])
+
+
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/totals", "/v1/export"])
 @pytest.mark.parametrize(
     ("since", "until"),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent_outcomes.given_times import GivenTime
 
 RUNS_LISTED_MAX: Final = 1000
+_COUNTS: Final = frozenset({"limit"})
+_COUNT: Final = Pattern(r"[0-9]{1,9}")
 _FIELD: Final = Pattern(r".*\$\.([a-z_]+)")
 _UNKNOWN: Final = Pattern(r".*unknown field `([a-z_]{1,64})`.*")
 
@@ -92,10 +94,17 @@ class RetractionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def read_query(given: Mapping[str, str], query: type[_Query]) -> _Query:
     """What is asked for; raises `RequestRefused` that names the parameter and what it takes."""
+    # Not `strict=False`, which takes the text `null` for a parameter that is not there.
+    read = {name: _counted(text) if name in _COUNTS else text for name, text in given.items()}
     try:
-        return msgspec.convert(dict(given), query, strict=False)
+        return msgspec.convert(read, query)
     except msgspec.ValidationError as error:
         raise _refused(str(error), query) from None
+
+
+def _counted(text: str) -> int | str:
+    """A count in decimal digits; what is none as it came, to be refused."""
+    return int(text) if _COUNT.fullmatch(text) else text
 
 
 def time_ns(text: str | None, field: str, now_ns: int) -> int | None:
