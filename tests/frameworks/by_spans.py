@@ -122,15 +122,20 @@ def unexplained(told: Sequence[Attributes], spans: Sequence[ReadableSpan]) -> li
     if not spans:
         return []
     sent = _sent(spans)
-    result = replay(read_spans(text_of(spans)).spans, keeps_handoffs=False)
-    paused = {settlement.run.id for settlement in result.settlements if settlement.paused}
-    found = {run.id: run.attributes for run in explain_runs(result) if run.id not in paused}
+    found = runs_by(text_of(spans))
     lines = [f"by the spans a run, {one}" for one in sorted(found.keys() - {event[ID] for event in told})]
     for event in told:
         # The span of a run that is never ended is not exported.
         if event[ID] in sent.spans:
             lines += _differing(event, found.get(event[ID], {}), sent)
     return lines
+
+
+def runs_by(text: str) -> dict[str, Attributes]:
+    """The attributes of the event of each run in lines of OTLP JSON, by its id; pauses have none."""
+    result = replay(read_spans(text).spans, keeps_handoffs=False)
+    paused = {settlement.run.id for settlement in result.settlements if settlement.paused}
+    return {run.id: run.attributes for run in explain_runs(result) if run.id not in paused}
 
 
 def _differing(told: Attributes, found: Attributes, sent: Sent) -> list[str]:

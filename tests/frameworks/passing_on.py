@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.request import ProxyHandler, Request, build_opener
 
-from agent_outcomes.explain.explanation import explain_runs
-from agent_outcomes.explain.reading import read_spans
-from agent_outcomes.explain.replay import replay
+from tests.frameworks.by_spans import runs_by
 
 URL: Final = "FRAMEWORKS_GATEWAY"
 TOLD: Final = "FRAMEWORKS_TOLD"
@@ -28,8 +26,6 @@ def pass_on(text: str) -> None:
         request = Request(f"{url}/v1/traces", line.encode(), {"content-type": "application/json"})  # noqa: S310 - loopback
         with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S) as answer:
             assert json.load(answer) == {}
-    result = replay(read_spans(text).spans, keeps_handoffs=False)
-    paused = {settlement.run.id for settlement in result.settlements if settlement.paused}
-    runs = [dict(run.attributes) for run in explain_runs(result) if run.id not in paused]
+    runs = map(dict, runs_by(text).values())
     with Path(told).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(run, default=list) + "\n" for run in runs)
